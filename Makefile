@@ -1,0 +1,47 @@
+# Everything runs in a virtual environment of its own; Python 3.11 or newer and make are all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format bench lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sr_engine needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## run the main job on the embedded default and show it working
+	$(BIN)/sr-engine demo
+
+test: $(STAMP) ## all tests but the slow ones
+	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+
+test-all: $(STAMP) ## all tests, the slow ones too
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(STAMP) ## lint, formatting, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## mend lint and formatting where that is mechanical
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure; prints a table and writes bench-report.json
+	$(BIN)/python -m tests.bench
+
+lock: $(STAMP) ## resolve the pinned versions anew
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+clean: ## remove what was made
+	rm -rf $(VENV) build dist *.egg-info bench-report.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
