@@ -1,0 +1,180 @@
+"""Puts the parts of one instance together; the only place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+
+from signing import Signer, SoftwareKey, Trust, Verifier
+from sr_engine import configuration
+from sr_engine.clock import Clock, ScaledClock, SystemClock
+from sr_engine.configuration import Configuration, ConfigurationError, Settings, UserDirectory
+from sr_engine.delivery.alerts import Alerts
+from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.gateway.app import Gateway
+from sr_engine.gateway.csp import CspDesk
+from sr_engine.messages.schema import Schema
+from sr_engine.pipeline.process import Processor
+from sr_engine.regions.lists import ListCutter
+from sr_engine.regions.outcomes import Outcomes
+from sr_engine.regions.triggers import RegionTriggers, Ticker
+from sr_engine.resources import data_directory
+from sr_engine.store.database import check_tables, open_engine
+from sr_engine.store.transactions import Transactions
+
+SETTINGS_FILE = "sr-engine.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The parts of an instance that every face of it needs."""
+
+    settings: Settings
+    configuration: Configuration
+    users: UserDirectory
+    clock: Clock
+    engine: Engine
+    reading_engine: Engine
+    transactions: Transactions
+    verifier: Verifier
+    signer: Signer
+    duis_schema: Schema
+    csp_schema: Schema
+    alerts: Alerts
+
+
+def draw_id() -> str:
+    """A random identifier of 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The clock an instance's settings ask for."""
+    if settings.clock is None:
+        return SystemClock()
+    return ScaledClock(settings.clock.anchored_at, settings.clock.starts_at, settings.clock.rate)
+
+
+def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
+    """Read and check everything an instance needs.
+
+    Raises ConfigurationError, signing.KeyUnavailable or DatabaseError, each naming the file and what to do.
+    """
+    settings = configuration.load_settings(directory / SETTINGS_FILE)
+    loaded = configuration.load(settings.config_directory)
+    users = configuration.load_users(settings.users_file)
+    key = SoftwareKey.load(settings.signing.key, settings.signing.certificate)
+    policy = loaded.policy
+    if key.eui != policy.access_control_broker_eui:
+        raise ConfigurationError(
+            [
+                f"{SETTINGS_FILE}: signing.certificate: is for {key.eui}, but policy.toml says that "
+                f"access_control_broker_eui is {policy.access_control_broker_eui}"
+            ]
+        )
+    clock = clock or clock_of(settings)
+    engine = open_engine(settings.database_url)
+    check_tables(engine)
+    signer = Signer(key)
+    alerts = Alerts(
+        definitions=loaded.alerts,
+        users=users,
+        signer=signer,
+        access_control_broker=policy.access_control_broker_eui,
+        max_devices=policy.limits.alert_max_devices,
+        draw_id=draw_id,
+    )
+    schemas = data_directory("xsd")
+    return Instance(
+        settings=settings,
+        configuration=loaded,
+        users=users,
+        clock=clock,
+        engine=engine,
+        reading_engine=open_engine(settings.database_url, read_only=True),
+        transactions=Transactions(engine, clock),
+        verifier=Verifier(Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)),
+        signer=signer,
+        duis_schema=Schema(schemas / "duis.xsd"),
+        csp_schema=Schema(schemas / "csp.xsd"),
+        alerts=alerts,
+    )
+
+
+def processor_of(instance: Instance) -> Processor:
+    """The pipeline of an instance."""
+    return Processor(
+        instance.configuration,
+        instance.users,
+        instance.duis_schema,
+        instance.verifier,
+        instance.signer,
+        instance.alerts,
+    )
+
+
+def destination_url(instance: Instance, destination: str) -> str | None:
+    """Where `user:<EUI>` or `csp:<region>` receives messages, as configured now."""
+    kind, _, name = destination.partition(":")
+    if kind == "csp":
+        region = instance.configuration.regions.get(name)
+        return None if region is None else region.endpoint
+    user = instance.users.by_eui(name)
+    return None if user is None else user.receiving_url
+
+
+def region_triggers(instance: Instance, dispatcher: Dispatcher) -> list[RegionTriggers]:
+    """The triggers of every region."""
+    outcomes = Outcomes(instance.alerts)
+    cutter = ListCutter(
+        instance.signer, instance.alerts, instance.configuration.policy.access_control_broker_eui, draw_id
+    )
+    return [
+        RegionTriggers(region, instance.transactions, cutter, outcomes, dispatcher.wake)
+        for region in instance.configuration.regions.values()
+    ]
+
+
+def application(instance: Instance) -> Starlette:
+    """The whole processor as an ASGI application: gateway, region triggers and delivery."""
+    policy = instance.configuration.policy
+    dispatcher = Dispatcher(
+        engine=instance.reading_engine,
+        transactions=instance.transactions,
+        clock=instance.clock,
+        policy=policy.delivery,
+        resolve=lambda destination: destination_url(instance, destination),
+    )
+    outcomes = Outcomes(instance.alerts)
+    gateway = Gateway(
+        processor=processor_of(instance),
+        csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),
+        transactions=instance.transactions,
+        clock=instance.clock,
+        in_flight_limit=policy.overload.requests_in_flight,
+        retry_after=policy.overload.retry_after,
+        after_work=dispatcher.wake,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        ticker = Ticker(region_triggers(instance, dispatcher), policy.triggers.tick)
+        sending = asyncio.create_task(dispatcher.run())
+        ticker.start()
+        try:
+            yield
+        finally:
+            ticker.stop()
+            sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+            await instance.transactions.close()
+
+    return gateway.app(lifespan)

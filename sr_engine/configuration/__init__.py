@@ -1,0 +1,59 @@
+"""Configuration: regions, Service Requests, response codes, alerts, policy, Users and settings, checked at start-up."""
+
+from sr_engine.configuration.alerts import AlertDefinition, AlertEvent, AlertSource
+from sr_engine.configuration.catalogue import Catalogue, CatalogueSource, FutureDating, ServiceReferenceVariant
+from sr_engine.configuration.duis import AlertBodyElement, UserRole
+from sr_engine.configuration.loading import Configuration, load
+from sr_engine.configuration.policy import (
+    CertificateRoles,
+    Delivery,
+    Horizon,
+    Limits,
+    Overload,
+    Policy,
+    SchemaVersions,
+    Triggers,
+    Trust,
+)
+from sr_engine.configuration.reader import ConfigurationError
+from sr_engine.configuration.regions import Region
+from sr_engine.configuration.response_codes import ResponseCode, ResponseCodeSource
+from sr_engine.configuration.settings import ClockSettings, Listen, Settings, Signing, load_settings
+from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
+
+__all__ = [
+    "AlertBodyElement",
+    "AlertDefinition",
+    "AlertEvent",
+    "AlertSource",
+    "Catalogue",
+    "CatalogueSource",
+    "CertificateRoles",
+    "ClockSettings",
+    "Configuration",
+    "ConfigurationError",
+    "Delivery",
+    "FutureDating",
+    "Horizon",
+    "Limits",
+    "Listen",
+    "Organisation",
+    "Overload",
+    "Policy",
+    "Region",
+    "ResponseCode",
+    "ResponseCodeSource",
+    "SchemaVersions",
+    "ServiceReferenceVariant",
+    "Settings",
+    "Signing",
+    "Status",
+    "Triggers",
+    "Trust",
+    "User",
+    "UserDirectory",
+    "UserRole",
+    "load",
+    "load_settings",
+    "load_users",
+]

@@ -1,0 +1,182 @@
+"""What the operator decides for the whole processor (`policy.toml`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from sr_engine.configuration import values
+from sr_engine.configuration.reader import Array, ASet, Key, Place, Table
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRoles:
+    """Remote-party roles accepted per direction, two upper-case hexadecimal digits as in a certificate's OU
+    (FACTS SG10)."""
+
+    requests: frozenset[str]
+    responses: frozenset[str]
+    csp: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersions:
+    """schemaVersions taken, compared as numbers (FACTS RQ29)."""
+
+    published: frozenset[Decimal]
+    """Of published Service Requests."""
+    uplift: Decimal
+    """Of our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes of what is taken and of what is sent."""
+
+    max_body_bytes: int
+    list_max_devices: int
+    page_devices: int
+    """Hubs in one page of 11.7."""
+    inventory_max_devices: int
+    """Devices in one answer to 8.2."""
+    alert_max_devices: int
+    """Ids in one alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far ahead a date may lie."""
+
+    upgrade_window: timedelta
+    """The end of an upgrade window."""
+    execution_date_time: timedelta
+    """ExecutionDateTime (FACTS RQ17)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """When a request is turned away with HTTP 503 rather than kept waiting."""
+
+    requests_in_flight: int
+    retry_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How messages are sent and sent again."""
+
+    connect_timeout: timedelta
+    total_timeout: timedelta
+    concurrency_per_destination: int
+    back_off: tuple[timedelta, ...]
+    """The wait after the first failed try, after the second and so on; the last one repeats."""
+    max_tries: int
+    """A message that failed so often is parked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How strictly certificates are judged."""
+
+    crl_grace: timedelta
+    """How long a revocation list past its nextUpdate is still believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """How often the region triggers look for work."""
+
+    tick: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of it."""
+
+    access_control_broker_eui: str
+    """Canonical; the target of every Non-Device request (FACTS RQ13)."""
+    certificate_roles: CertificateRoles
+    schema_versions: SchemaVersions
+    limits: Limits
+    horizon: Horizon
+    overload: Overload
+    delivery: Delivery
+    trust: Trust
+    triggers: Triggers
+
+
+def _check_delivery(delivery: Delivery, place: Place) -> None:
+    if delivery.total_timeout < delivery.connect_timeout:
+        place.inside("total_timeout_seconds").report("must not be shorter than connect_timeout_seconds")
+    if delivery.max_tries <= len(delivery.back_off):
+        place.inside("max_tries").report(
+            f"must be more than the {len(delivery.back_off)} waits of back_off_seconds, not {delivery.max_tries}; "
+            "otherwise some of them never happen"
+        )
+
+
+_ROLES = ASet(
+    Array(values.pattern("two upper-case hexadecimal digits in quotes such as '87'", "[0-9A-F]{2}"), may_be_empty=False)
+)
+
+_DELIVERY = Table(
+    Delivery,
+    Key("connect_timeout_seconds", values.seconds(1, 600), field="connect_timeout"),
+    Key("total_timeout_seconds", values.seconds(1, 600), field="total_timeout"),
+    Key("concurrency_per_destination", values.whole_number(1, 1000)),
+    Key("back_off_seconds", Array(values.seconds(1, 604_800), may_be_empty=False), field="back_off"),
+    Key("max_tries", values.whole_number(2)),
+    check=_check_delivery,
+)
+
+POLICY = Table(
+    Policy,
+    Key("access_control_broker_eui", values.eui()),
+    Key(
+        "certificate_roles",
+        Table(CertificateRoles, Key("requests", _ROLES), Key("responses", _ROLES), Key("csp", _ROLES)),
+    ),
+    Key(
+        "schema_versions",
+        Table(
+            SchemaVersions,
+            Key("published", ASet(Array(values.schema_version(), may_be_empty=False))),
+            Key("uplift", values.schema_version()),
+        ),
+    ),
+    Key(
+        "limits",
+        Table(
+            Limits,
+            Key("max_body_bytes", values.whole_number(1024)),
+            Key("list_max_devices", values.whole_number(1, 50_000)),
+            Key("page_devices", values.whole_number(1, 50_000)),
+            Key("inventory_max_devices", values.whole_number(1, 17)),
+            Key("alert_max_devices", values.whole_number(1, 50_000)),
+        ),
+    ),
+    Key(
+        "horizon",
+        Table(
+            Horizon,
+            Key("upgrade_window_days", values.days(1, 3650), field="upgrade_window"),
+            Key("execution_date_time_days", values.days(1, 3650), field="execution_date_time"),
+        ),
+    ),
+    Key(
+        "overload",
+        Table(
+            Overload,
+            Key("requests_in_flight", values.whole_number(1)),
+            Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
+        ),
+    ),
+    Key(
+        "delivery",
+        _DELIVERY,
+    ),
+    Key("trust", Table(Trust, Key("crl_grace_hours", values.hours(0, 720), field="crl_grace"))),
+    Key("triggers", Table(Triggers, Key("tick_seconds", values.seconds(1, 3600), field="tick"))),
+)
+"""What `policy.toml` holds."""

@@ -1,0 +1,139 @@
+"""Where an instance of the processor keeps its things (`sr-engine.toml` of an instance)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sr_engine.configuration import values
+from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
+from sr_engine.resources import data_directory
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The address at which requests arrive."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The key with which Responses, alerts and CSP lists are signed."""
+
+    key: Path
+    certificate: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
+
+    All processes of an instance read the same three values and so agree on the time.
+    """
+
+    anchored_at: datetime
+    starts_at: datetime
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one instance; every path is absolute."""
+
+    environment: str
+    """What people call this instance; shown, never acted on."""
+    listen: Listen
+    database_url: str
+    config_directory: Path
+    users_file: Path
+    trust_directory: Path
+    signing: Signing
+    clock: ClockSettings | None = None
+    """None means real time."""
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings of an instance.
+
+    Paths are relative to the folder of the file. Left out, the database is `sr-engine.db` beside the file, the
+    configuration the one that comes with the product, and the clock real time. Raises ConfigurationError naming every
+    problem in the file.
+    """
+    folder = path.resolve().parent
+    problems: list[str] = []
+    content = read_file(path, _file(folder), problems)
+    if content is None:
+        raise ConfigurationError(tuple(problems))
+    return Settings(
+        environment=content.environment,
+        listen=content.listen,
+        database_url=content.database_url or f"sqlite:///{folder / 'sr-engine.db'}",
+        config_directory=content.config_directory or data_directory("config"),
+        users_file=content.users_file,
+        trust_directory=content.trust_directory,
+        signing=content.signing,
+        clock=content.clock,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    environment: str
+    listen: Listen
+    users_file: Path
+    trust_directory: Path
+    signing: Signing
+    database_url: str | None = None
+    config_directory: Path | None = None
+    clock: ClockSettings | None = None
+
+
+def _file(folder: Path) -> Table[_File]:
+    path = values.path_from(folder)
+    return Table(
+        _File,
+        Key("environment", values.text()),
+        Key(
+            "listen",
+            Table(
+                Listen,
+                Key("host", values.pattern("a host name or an address", r"[^\s/]+")),
+                Key("port", values.whole_number(1, 65_535)),
+            ),
+        ),
+        Key("database_url", _database_url(folder), optional=True),
+        Key("config_directory", path, optional=True),
+        Key("users_file", path),
+        Key("trust_directory", path),
+        Key("signing", Table(Signing, Key("key", path), Key("certificate", path))),
+        Key(
+            "clock",
+            Table(
+                ClockSettings,
+                Key("anchored_at", values.moment()),
+                Key("starts_at", values.moment()),
+                Key("rate", values.rate()),
+            ),
+            optional=True,
+        ),
+    )
+
+
+def _database_url(folder: Path) -> Scalar[str]:
+    """The address of a database; a relative SQLite file is taken from `folder`."""
+
+    def convert(value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError
+        sqlite = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(.+)", value)
+        if sqlite is not None:
+            return f"{sqlite[1]}{folder / sqlite[2]}"
+        if re.fullmatch(r"postgresql(?:\+\w+)?://\S+", value) is None:
+            raise ValueError
+        return value
+
+    return Scalar("a database URL that begins with sqlite:/// or postgresql://", convert)

@@ -1,0 +1,172 @@
+"""From events to DCC Alerts: built, signed and queued in the transaction that caused them.
+
+One stored alert per hub, event and Supplier (section 5, Alerts out). Each is signed once, before its commit; every
+try sends those bytes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from signing import Signer
+from sr_engine.configuration import AlertDefinition, AlertEvent, User, UserDirectory, UserRole
+from sr_engine.domain.changes import HubEvent
+from sr_engine.domain.upgrades import Release
+from sr_engine.messages.build import build_alert
+from sr_engine.messages.model import (
+    AlertBody,
+    CommsHubAlert,
+    CommsHubFirmwareActivation,
+    FirmwareDistributionFailure,
+    FirmwareUpgradeRequested,
+)
+from sr_engine.store import counters, outbox, upgrades
+from sr_engine.store.transactions import UnitOfWork
+
+SUPPLIER_ROLES = frozenset({UserRole.IS, UserRole.GS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Alert:
+    """One alert to one User, and the events it tells of."""
+
+    user: User
+    definition: AlertDefinition
+    body: AlertBody
+    events: tuple[HubEvent, ...]
+
+
+class Alerts:
+    """Turns events into alerts in the outbox."""
+
+    def __init__(
+        self,
+        *,
+        definitions: Mapping[AlertEvent, AlertDefinition],
+        users: UserDirectory,
+        signer: Signer,
+        access_control_broker: str,
+        max_devices: int,
+        draw_id: Callable[[], str],
+    ) -> None:
+        self._definitions = definitions
+        self._users = users
+        self._signer = signer
+        self._broker = access_control_broker
+        self._max_devices = max_devices
+        self._draw_id = draw_id
+
+    def post(self, unit_of_work: UnitOfWork, events: Iterable[HubEvent], release: Release) -> int:
+        """Queue the alerts for events that have none yet; return how many were queued."""
+        by_name: dict[AlertEvent, list[HubEvent]] = defaultdict(list)
+        for event in events:
+            by_name[event.event].append(event)
+        queued = 0
+        for name, of_name in by_name.items():
+            new = _new_ones(unit_of_work, name, of_name)
+            alerts = list(self._alerts(unit_of_work, self._definitions[name], new, release))
+            self._queue(unit_of_work, alerts)
+            queued += len(alerts)
+        return queued
+
+    def _alerts(
+        self, unit_of_work: UnitOfWork, definition: AlertDefinition, events: Sequence[HubEvent], release: Release
+    ) -> Iterable[_Alert]:
+        by_organisation: dict[str, list[HubEvent]] = defaultdict(list)
+        for event in events:
+            by_organisation[event.organisation].append(event)
+        for organisation, own in by_organisation.items():
+            user = self._users.receiving_user(organisation, SUPPLIER_ROLES)
+            if user is None:
+                # Registered, but no User of this product: there is nowhere to send an alert.
+                continue
+            for body, told in self._bodies(unit_of_work, definition, own, release):
+                yield _Alert(user, definition, body, told)
+
+    def _bodies(
+        self, unit_of_work: UnitOfWork, definition: AlertDefinition, events: Sequence[HubEvent], release: Release
+    ) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
+        version = release.firmware.version
+        if definition.body == "FirmwareUpgradeRequested":
+            for some in _chunks(events, self._max_devices):
+                yield FirmwareUpgradeRequested("CHF", version, tuple(event.hub_id for event in some)), some
+        elif definition.body == "FirmwareDistributionFailure":
+            for request_id, of_request in self._by_request_id(unit_of_work, events, release).items():
+                for some in _chunks(of_request, self._max_devices):
+                    yield FirmwareDistributionFailure(request_id, tuple(event.hub_id for event in some)), some
+        elif definition.body == "CommsHubFirmwareActivation":
+            for event in events:
+                yield CommsHubFirmwareActivation(event.hub_id, version), (event,)
+        elif definition.body == "CommsHubAlert" and definition.hub_alert_code is not None:
+            for event in events:
+                yield CommsHubAlert(event.hub_id, definition.hub_alert_code, unit_of_work.now), (event,)
+        else:
+            raise ValueError(
+                f"alerts.toml: event {definition.event}: no alert of body {definition.body} is sent for it"
+            )
+
+    def _by_request_id(
+        self, unit_of_work: UnitOfWork, events: Sequence[HubEvent], release: Release
+    ) -> dict[str, list[HubEvent]]:
+        """Group by the recipient's own latest RequestID for hub and release; one is drawn for those without."""
+        known = upgrades.request_ids(unit_of_work.connection, [event.hub_id for event in events], release.release_id)
+        drawn: str | None = None
+        groups: dict[str, list[HubEvent]] = defaultdict(list)
+        for event in events:
+            request_id = known.get((event.hub_id, event.organisation))
+            if request_id is None:
+                if drawn is None:
+                    drawn = broker_message_id(unit_of_work, self._broker, self._broker)
+                request_id = drawn
+            groups[request_id].append(event)
+        return groups
+
+    def _queue(self, unit_of_work: UnitOfWork, alerts: Sequence[_Alert]) -> None:
+        messages: list[outbox.Outgoing] = []
+        alerted: list[tuple[str, str, str, str, str]] = []
+        for alert in alerts:
+            message_id = self._draw_id()
+            root = build_alert(
+                schema_version=str(alert.user.duis_version),
+                alert_code=alert.definition.code,
+                body=alert.body,
+                at=unit_of_work.now,
+            )
+            only_hub = alert.events[0].hub_id if len(alert.events) == 1 else None
+            messages.append(
+                outbox.Outgoing(
+                    message_id,
+                    "alert",
+                    f"user:{alert.user.eui}",
+                    alert.definition.event,
+                    self._signer.sign(root),
+                    only_hub,
+                )
+            )
+            alerted.extend(
+                (event.hub_id, event.event, event.organisation, event.occurrence, message_id) for event in alert.events
+            )
+        outbox.put(unit_of_work.connection, messages, unit_of_work.now)
+        outbox.record_alerted(unit_of_work.connection, alerted)
+
+
+def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str) -> str:
+    """Draw an id `<broker>:<target>:<counter>` for a message that answers no request."""
+    return f"{broker}:{target}:{counters.draw(unit_of_work.connection, 'broker_message')}"
+
+
+def _new_ones(unit_of_work: UnitOfWork, name: AlertEvent, events: Sequence[HubEvent]) -> list[HubEvent]:
+    told = outbox.already_alerted(unit_of_work.connection, name, {event.hub_id for event in events})
+    new = []
+    for event in events:
+        key = (event.hub_id, event.organisation, event.occurrence)
+        if key not in told:
+            told.add(key)
+            new.append(event)
+    return new
+
+
+def _chunks(events: Sequence[HubEvent], size: int) -> Iterable[tuple[HubEvent, ...]]:
+    return (tuple(events[start : start + size]) for start in range(0, len(events), size))

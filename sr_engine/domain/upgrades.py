@@ -1,0 +1,136 @@
+"""What is known of a hub and of one release's upgrade of it: the facts every rule reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
+from sr_engine.messages.model import Approval, Firmware, Period, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A Communications Hub: the CHF's inventory record and the Suppliers its meters' registrations make responsible."""
+
+    hub_id: str
+    device_status: str | None
+    region: str | None
+    manufacturer: str
+    model: str
+    version: str | None
+    electricity: str | None
+    """Organisation registered as Import Supplier (IS) of the electricity meter, at the date concerned."""
+    gas: str | None
+    """Organisation registered as Gas Supplier (GS) of the gas meter, at the date concerned."""
+    gpf_id: str | None = None
+    han_models: frozenset[tuple[str, str]] = frozenset()
+    """Manufacturer and model of each HAN device behind it."""
+
+    @property
+    def responsible(self) -> tuple[str, ...]:
+        """The responsible Suppliers, each once, electricity first."""
+        if self.electricity is None:
+            return () if self.gas is None else (self.gas,)
+        if self.gas is None or self.gas == self.electricity:
+            return (self.electricity,)
+        return (self.electricity, self.gas)
+
+    def is_responsible(self, organisation: str, roles: frozenset[str]) -> bool:
+        """True if `organisation` is responsible for this hub in one of `roles`."""
+        return ("IS" in roles and self.electricity == organisation) or ("GS" in roles and self.gas == organisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A firmware release that Suppliers may schedule."""
+
+    release_id: str
+    firmware: Firmware
+    image_hash: str
+    status: str
+    cpl_status: str
+    management: str
+    regions: frozenset[str]
+    general_open: frozenset[str]
+    """Regions whose gate to the General phase is open."""
+    reachable_from: frozenset[str]
+    """Versions from which this one may be installed (FACTS HX7); versions are never compared otherwise."""
+    han_models: frozenset[tuple[str, str]]
+    """Manufacturer and model of HAN devices that this release may break."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A Supplier's schedule (11.5), as far as the rules need it."""
+
+    schedule_id: int
+    organisation: str
+    window: Period
+    phase: Phase
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one responsible Supplier has decided; `schedule` where it did so by a schedule that is still in force."""
+
+    approval: Approval
+    request_id: str
+    schedule: Schedule | None = None
+    defer_until: datetime | None = None
+
+    def at(self, now: datetime) -> Approval:
+        """The approval as it stands at `now`: a deferral that has run out is Pending again."""
+        if self.approval is Approval.DEFERRED and self.defer_until is not None and self.defer_until <= now:
+            return Approval.PENDING
+        return self.approval
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at upgrading a hub; numbered from 1 per hub and release."""
+
+    number: int
+    state: AttemptState
+    window: Period
+    pilot: bool
+    organisation: str
+    state_at: datetime
+    attempt_id: int | None = None
+    list_id: str | None = None
+    period: Period | None = None
+    reason: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def with_csp(self) -> bool:
+        return self.state in WITH_CSP
+
+
+@dataclass(frozen=True, slots=True)
+class HubUpgrade:
+    """A hub, what its Suppliers have answered to one release, and the newest attempt."""
+
+    hub: Hub
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    attempt: Attempt | None = None
+    other_release_open: bool = False
+    """Another release's upgrade of this hub is under way."""
+
+    def answered(self, organisation: str, answer: Answer) -> HubUpgrade:
+        """This upgrade with one Supplier's answer replaced."""
+        return replace(self, answers={**self.answers, organisation: answer})
+
+    def approval_of(self, organisation: str, now: datetime) -> Approval:
+        answer = self.answers.get(organisation)
+        return Approval.PENDING if answer is None else answer.at(now)
+
+    def approval_of_others(self, organisation: str, now: datetime) -> Approval:
+        """What a Supplier may see of the other side: its answer, or `None` where there is no other side."""
+        others = [other for other in self.hub.responsible if other != organisation]
+        return self.approval_of(others[0], now) if others else Approval.NONE

@@ -1,0 +1,183 @@
+"""The HTTP face: the three DUIS services and the CSP endpoint (section 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from sr_engine.clock import Clock
+from sr_engine.gateway.csp import CspDesk
+from sr_engine.pipeline.answer import XML, Answer
+from sr_engine.pipeline.problem import problem
+from sr_engine.pipeline.process import Admitted, Processor, Turned
+from sr_engine.store.transactions import Transactions
+
+log = logging.getLogger(__name__)
+
+HEAVY_BYTES = 64 * 1024
+"""From this size on a request is worked on in a thread, so that small ones pass in between."""
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Gateway:
+    """Takes messages over HTTP, at most so many at a time, and answers them once what they did is durable."""
+
+    def __init__(
+        self,
+        *,
+        processor: Processor,
+        csp_desk: CspDesk,
+        transactions: Transactions,
+        clock: Clock,
+        in_flight_limit: int,
+        retry_after: timedelta,
+        after_work: Callable[[], None],
+    ) -> None:
+        self._processor = processor
+        self._csp_desk = csp_desk
+        self._transactions = transactions
+        self._clock = clock
+        self._limit = in_flight_limit
+        self._retry_after = round(retry_after.total_seconds())
+        self._after_work = after_work
+        self._in_flight = 0
+        self._max_bytes = processor.configuration.policy.limits.max_body_bytes
+
+    def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
+        """The ASGI application."""
+        services = sorted(self._processor.configuration.catalogue.service)
+        routes = [Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services]
+        routes.append(Route("/api/v1/csp", self._guarded(self._csp), methods=["POST"]))
+        routes.append(Route("/health/live", _live, methods=["GET"]))
+        return Starlette(
+            routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
+        )
+
+    def _service(self, service: str) -> Endpoint:
+        async def take(data: bytes) -> Answer:
+            return await self._duis(service, data)
+
+        return self._guarded(take)
+
+    def _guarded(self, take: Callable[[bytes], Awaitable[Answer]]) -> Endpoint:
+        """Around a taker of bytes: overload, media type and size, then the answer as HTTP."""
+
+        async def endpoint(request: Request) -> Response:
+            if self._in_flight >= self._limit:
+                return _response(
+                    problem(
+                        HTTPStatus.SERVICE_UNAVAILABLE,
+                        f"too many requests are being worked on; send it again in {self._retry_after} s",
+                        retry_after=self._retry_after,
+                    )
+                )
+            self._in_flight += 1
+            try:
+                data = await self._body(request)
+                return _response(data if isinstance(data, Answer) else await take(data))
+            finally:
+                self._in_flight -= 1
+
+        return endpoint
+
+    async def _body(self, request: Request) -> bytes | Answer:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != XML:
+            return problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {XML}, not {media_type or 'of no media type'}"
+            )
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
+        too_large = problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the {self._max_bytes} bytes taken"
+        )
+        announced = request.headers.get("content-length", "")
+        if announced.isascii() and announced.isdecimal() and int(announced) > self._max_bytes:
+            return too_large
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self._max_bytes:
+                return too_large
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def _duis(self, service: str, data: bytes) -> Answer:
+        heavy = len(data) >= HEAVY_BYTES
+        now = self._clock.now()
+        if heavy:
+            admitted = await asyncio.to_thread(self._processor.admit, service, data, now)
+        else:
+            admitted = self._processor.admit(service, data, now)
+        match admitted:
+            case Answer():
+                answer = admitted
+            case Turned():
+                answer = await self._transactions.run(
+                    lambda unit_of_work: self._processor.record_turned(unit_of_work, admitted)
+                )
+            case Admitted():
+                answer = await self._transactions.run(
+                    lambda unit_of_work: self._processor.execute(unit_of_work, admitted), heavy=heavy
+                )
+                self._after_work()
+        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail)
+        return answer
+
+    async def _csp(self, data: bytes) -> Answer:
+        heavy = len(data) >= HEAVY_BYTES
+        now = self._clock.now()
+        if heavy:
+            admitted = await asyncio.to_thread(self._csp_desk.admit, data, now)
+        else:
+            admitted = self._csp_desk.admit(data, now)
+        if isinstance(admitted, Answer):
+            log.info("csp message answered %s: %s", admitted.status, admitted.detail)
+            return admitted
+        answer = await self._transactions.run(
+            lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True
+        )
+        self._after_work()
+        log.info("csp message answered %s: %s", answer.status, answer.detail)
+        return answer
+
+
+def _response(answer: Answer) -> Response:
+    headers = {"DUIS-Response-Detail": answer.detail_header}
+    if answer.retry_after is not None:
+        headers["Retry-After"] = str(answer.retry_after)
+    media_type = answer.content_type if answer.body else None
+    return Response(answer.body, answer.status, headers, media_type)
+
+
+async def _live(_request: Request) -> Response:
+    return PlainTextResponse("alive\n")
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
+    words = {
+        HTTPStatus.METHOD_NOT_ALLOWED: "this address takes POST only",
+        HTTPStatus.NOT_FOUND: "no such address here: the DUIS services are /api/v1/serviceD, /serviceS and /serviceT",
+    }
+    response = _response(problem(status, words.get(status, status.phrase)))
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
+    return response
+
+
+async def _failure(_request: Request, _error: Exception) -> Response:
+    detail = "the request could not be worked on and changed nothing; it may be sent again as it is"
+    return _response(problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))

@@ -1,0 +1,101 @@
+"""Messages from CSPs: acknowledgements of upgrade lists and reports of outcomes, signed (section 5, CSP messages)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+
+from signing import DocumentRefused, NotAuthenticated, ProfileRefused, VerifiedDocument, Verifier, parse
+from sr_engine.configuration import Policy, Region
+from sr_engine.messages.csp import decode_csp_message
+from sr_engine.messages.model import UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.messages.schema import Schema, SchemaRefused
+from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.problem import problem
+from sr_engine.regions.outcomes import Outcomes, UnknownList
+from sr_engine.store import audit, exchanges
+from sr_engine.store.transactions import UnitOfWork
+
+CSP = "CSP"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedCspMessage:
+    document: VerifiedDocument = field(repr=False)
+    message: UpgradeListAcknowledgement | UpgradeReport
+
+
+@dataclass(frozen=True, slots=True)
+class CspDesk:
+    """Takes what CSPs send: 204 once it is durable, otherwise a problem document; the same message again is 204."""
+
+    schema: Schema
+    verifier: Verifier
+    regions: Mapping[str, Region]
+    policy: Policy
+    outcomes: Outcomes
+
+    def admit(self, data: bytes, now: datetime) -> AdmittedCspMessage | Answer:
+        """Check all that needs no database."""
+        try:
+            document = parse(data, max_bytes=self.policy.limits.max_body_bytes)
+            self.schema.check(document)
+            verified = self.verifier.verify(document, roles=self.policy.certificate_roles.csp, at=now)
+        except (DocumentRefused, SchemaRefused, ProfileRefused) as refused:
+            return problem(HTTPStatus.BAD_REQUEST, refused.reason, line=refused.line, path=refused.path)
+        except NotAuthenticated as refused:
+            return problem(HTTPStatus.FORBIDDEN, refused.reason)
+        message = decode_csp_message(verified)
+        if not isinstance(message, UpgradeListAcknowledgement | UpgradeReport):
+            return problem(
+                HTTPStatus.BAD_REQUEST, f"{type(message).__name__} is a message the processor sends, not one it takes"
+            )
+        region = self.regions.get(message.region)
+        if region is None:
+            return problem(HTTPStatus.BAD_REQUEST, f"region {message.region} is not one that is upgraded here")
+        signer = verified.signer.eui
+        if signer != message.message_id.originator or signer != region.csp_eui:
+            return problem(
+                HTTPStatus.FORBIDDEN,
+                f"the message is signed by {signer}; for region {region.name} it must be signed by its CSP, "
+                "which must also be the originator of its MessageID",
+            )
+        return AdmittedCspMessage(verified, message)
+
+    def execute(self, unit_of_work: UnitOfWork, admitted: AdmittedCspMessage) -> Answer:
+        """Take the message in, in the caller's transaction."""
+        connection, now, message = unit_of_work.connection, unit_of_work.now, admitted.message
+        key = message.message_id.key
+        before = exchanges.find(connection, CSP, key, 0)
+        if before is not None:
+            if before.digest == admitted.document.digest:
+                return Answer(HTTPStatus.NO_CONTENT, b"", before.detail)
+            return problem(HTTPStatus.CONFLICT, "this MessageID was used before for a message with other content")
+        try:
+            if isinstance(message, UpgradeReport):
+                detail = self.outcomes.report(unit_of_work, message)
+            else:
+                detail = self.outcomes.acknowledge(unit_of_work, message)
+        except UnknownList as unknown:
+            return problem(HTTPStatus.NOT_FOUND, str(unknown))
+        name = type(message).__name__
+        exchanges.add(
+            connection,
+            exchanges.Exchange(
+                CSP,
+                key,
+                0,
+                admitted.document.digest,
+                admitted.document.signer.eui,
+                name[:16],
+                now,
+                str(HTTPStatus.NO_CONTENT.value),
+                detail,
+                admitted.document.data,
+                b"",
+            ),
+        )
+        audit.record(connection, [audit.Entry(now, f"csp:{message.region}", name, detail, key)])
+        return Answer(HTTPStatus.NO_CONTENT, b"", detail)

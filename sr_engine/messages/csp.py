@@ -1,0 +1,156 @@
+"""The CSP exchange: upgrade lists and withdrawals out, acknowledgements and reports in (section 5, CSP messages)."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from signing import VerifiedDocument
+from sr_engine.messages.elements import CSP, Fields, add, add_firmware, add_ids, add_moment, add_period, local_name
+from sr_engine.messages.model import (
+    CspMessage,
+    ListEntry,
+    RefusedHubs,
+    ReportEntry,
+    ReportStatus,
+    UpgradeList,
+    UpgradeListAcknowledgement,
+    UpgradeListWithdrawal,
+    UpgradeReport,
+)
+
+SCHEMA_VERSION = "1.0"
+"""The version of `xsd/csp.xsd` that messages are written in."""
+
+_NSMAP = {"csp": CSP[1:-1]}
+
+
+def build_csp_message(message: CspMessage) -> etree._Element:
+    """Return a message of the CSP exchange; `signing.Signer.sign` finishes it.
+
+    Raises ValueError if a time has no zone or a text holds a character that XML cannot.
+    """
+    root = etree.Element(CSP + type(message).__name__, nsmap=_NSMAP)
+    root.set("schemaVersion", SCHEMA_VERSION)
+    header = add(root, CSP + "Header")
+    add(header, CSP + "MessageID", message.message_id.text)
+    add_moment(header, CSP + "CreatedDateTime", message.created)
+    body = add(root, CSP + "Body")
+    add(body, CSP + "UpgradeListID", message.list_id)
+    add(body, CSP + "CSPRegion", message.region)
+    match message:
+        case UpgradeList():
+            _add_list(body, message)
+        case UpgradeListAcknowledgement():
+            _add_acknowledgement(body, message)
+        case UpgradeListWithdrawal():
+            add(body, CSP + "Reason", message.reason)
+            if message.device_ids:
+                add_ids(body, CSP + "DeviceIDList", message.device_ids)
+        case UpgradeReport():
+            for entry in message.entries:
+                _add_outcome(body, entry)
+    return root
+
+
+def decode_csp_message(document: VerifiedDocument) -> CspMessage:
+    """Return the message that a verified document, valid by `xsd/csp.xsd`, holds.
+
+    Times are in UTC, device ids canonical and each once in their list. Raises ValueError if it is another document.
+    """
+    root = document.root
+    header, body = Fields.of(root[0]), Fields.of(root[1])
+    match str(root.tag).removeprefix(CSP):
+        case "UpgradeList":
+            return _list(header, body)
+        case "UpgradeListAcknowledgement":
+            return _acknowledgement(header, body)
+        case "UpgradeListWithdrawal":
+            return _withdrawal(header, body)
+        case "UpgradeReport":
+            return _report(header, body)
+        case _:
+            raise ValueError(f"the document is no message of the CSP exchange: its root is {local_name(root)}")
+
+
+def _add_list(body: etree._Element, message: UpgradeList) -> None:
+    add_firmware(body, CSP, message.firmware)
+    add(body, CSP + "ImageHash", message.image_hash)
+    for entry in message.entries:
+        element = add(body, CSP + "Entry")
+        add_period(element, CSP, "UpgradePeriod", entry.period)
+        add_ids(element, CSP + "DeviceIDList", entry.device_ids)
+
+
+def _add_acknowledgement(body: etree._Element, message: UpgradeListAcknowledgement) -> None:
+    if message.accepted:
+        add_ids(body, CSP + "AcceptedDeviceIDList", message.accepted)
+    for refused in message.refused:
+        element = add(body, CSP + "Refused")
+        add(element, CSP + "Reason", refused.reason)
+        add_ids(element, CSP + "DeviceIDList", refused.device_ids)
+
+
+def _add_outcome(body: etree._Element, entry: ReportEntry) -> None:
+    element = add(body, CSP + "Outcome")
+    add(element, CSP + "DeviceID", entry.device_id)
+    add(element, CSP + "Status", entry.status)
+    add_moment(element, CSP + "DateTime", entry.at)
+    if entry.reason is not None:
+        add(element, CSP + "Reason", entry.reason)
+
+
+def _list(header: Fields, body: Fields) -> UpgradeList:
+    return UpgradeList(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("UpgradeListID"),
+        region=body.string("CSPRegion"),
+        firmware=body.firmware(),
+        image_hash=body.token("ImageHash"),
+        entries=tuple(
+            ListEntry(entry.period("UpgradePeriod"), entry.device_ids("DeviceIDList")) for entry in body.each("Entry")
+        ),
+    )
+
+
+def _acknowledgement(header: Fields, body: Fields) -> UpgradeListAcknowledgement:
+    return UpgradeListAcknowledgement(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("UpgradeListID"),
+        region=body.string("CSPRegion"),
+        accepted=body.device_ids("AcceptedDeviceIDList"),
+        refused=tuple(
+            RefusedHubs(refused.string("Reason"), refused.device_ids("DeviceIDList"))
+            for refused in body.each("Refused")
+        ),
+    )
+
+
+def _withdrawal(header: Fields, body: Fields) -> UpgradeListWithdrawal:
+    return UpgradeListWithdrawal(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("UpgradeListID"),
+        region=body.string("CSPRegion"),
+        reason=body.string("Reason"),
+        device_ids=body.device_ids("DeviceIDList"),
+    )
+
+
+def _report(header: Fields, body: Fields) -> UpgradeReport:
+    return UpgradeReport(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("UpgradeListID"),
+        region=body.string("CSPRegion"),
+        entries=tuple(
+            ReportEntry(
+                device_id=outcome.eui("DeviceID"),
+                status=outcome.enumerated("Status", ReportStatus),
+                at=outcome.moment("DateTime"),
+                reason=outcome.optional(outcome.string, "Reason"),
+            )
+            for outcome in body.each("Outcome")
+        ),
+    )

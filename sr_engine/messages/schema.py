@@ -1,0 +1,106 @@
+"""Whether a document is valid by one of the schemas in `xsd/` or by the official one (section 3, Check order)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from threading import Lock
+
+from lxml import etree
+
+from signing import ParsedDocument
+from sr_engine.messages.elements import local_name
+from sr_engine.messages.explain import Explainer, Explanation, bounded
+
+MAX_ATTRIBUTES = 32
+"""The most attributes an element may carry: libxml2 records each wrong one, so millions would cost gigabytes."""
+
+_CROWDED = f"//*[count(@*) > {MAX_ATTRIBUTES}]"
+
+_MAX_TAGS_TO_EXPLAIN = 20_000
+"""The pure-Python validator that explains would take seconds over more; lxml's own message is given then."""
+
+
+class SchemaUnusable(Exception):
+    """A schema file cannot be read or is no XML Schema."""
+
+
+class SchemaRefused(Exception):
+    """A document is not valid: `reason` says what is wrong and what was expected, `line` and `path` say where."""
+
+    def __init__(self, reason: str, *, line: int | None = None, path: str | None = None) -> None:
+        super().__init__(reason, line, path)
+        self.reason = reason
+        self.line = line
+        self.path = path
+
+    def __str__(self) -> str:
+        places = [f"line {self.line}" if self.line is not None else "", self.path or ""]
+        place = ", ".join(part for part in places if part)
+        return f"{self.reason} ({place})" if place else self.reason
+
+
+class Schema:
+    """One XML Schema; safe to use from several threads.
+
+    lxml decides, with one compiled schema that validation only reads. It also writes to a log that its threads share,
+    so that log is never read here: what is wrong is found by validating a refused document again.
+    """
+
+    def __init__(self, path: Path, *, roots: Collection[str] = ()) -> None:
+        """Load the schema; `roots` names the document elements accepted here, all the schema knows if empty.
+
+        Raises SchemaUnusable.
+        """
+        self._roots = frozenset(roots)
+        self._validator = _load(path)
+        self._explainer = Explainer(path)
+        self._last_word = _load(path)
+        self._last_word_lock = Lock()
+
+    def check(self, document: ParsedDocument) -> None:
+        """Return if the document is valid, raise SchemaRefused if not."""
+        root = document.root
+        _refuse_crowded(document)
+        try:
+            valid = self._validator(root)
+        except etree.XMLSchemaValidateError:
+            raise SchemaRefused("the document cannot be checked against the schema", line=1) from None
+        if not valid:
+            raise self._refusal(document)
+        if self._roots and (name := local_name(root)) not in self._roots:
+            expected = " or ".join(sorted(self._roots))
+            raise SchemaRefused(f"the document is a {name}; {expected} is expected here", line=root.sourceline)
+
+    def _refusal(self, document: ParsedDocument) -> SchemaRefused:
+        explanation = None
+        if document.data.count(b"<") <= _MAX_TAGS_TO_EXPLAIN:
+            explanation = self._explainer.explain(document.root)
+        if explanation is None:
+            explanation = self._lxml_explanation(document.root)
+        return SchemaRefused(explanation.reason, line=explanation.line, path=explanation.path)
+
+    def _lxml_explanation(self, root: etree._Element) -> Explanation:
+        with self._last_word_lock:
+            self._last_word(root)
+            error = self._last_word.error_log[0]
+            return Explanation(bounded(_without_namespaces(error.message)), error.line or None, None)
+
+
+def _load(path: Path) -> etree.XMLSchema:
+    try:
+        return etree.XMLSchema(file=str(path))
+    except etree.XMLSchemaParseError as error:
+        raise SchemaUnusable(f"{path} is not a usable XML Schema: {bounded(str(error))}") from None
+
+
+def _refuse_crowded(document: ParsedDocument) -> None:
+    if document.data.count(b"=") <= MAX_ATTRIBUTES:
+        return
+    for element in document.root.xpath(_CROWDED):
+        raise SchemaRefused(f"{local_name(element)} has more than {MAX_ATTRIBUTES} attributes", line=element.sourceline)
+
+
+def _without_namespaces(message: str) -> str:
+    """lxml's message with plain names: '{http://...}Header' is Header to a reader."""
+    return "".join(part.rpartition("}")[2] for part in message.replace("{", "\0{").split("\0"))

@@ -1,0 +1,28 @@
+"""What goes back to whoever sent a message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+XML = "application/xml"
+PROBLEM = "application/problem+xml"
+DETAIL_LIMIT = 1000
+"""Characters of detail in a header; the audit trail has all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: `code` is the ResponseCode where there is one, `detail` says why in words."""
+
+    status: int
+    body: bytes
+    detail: str
+    content_type: str = XML
+    code: str | None = None
+    retry_after: int | None = None
+
+    @property
+    def detail_header(self) -> str:
+        """The detail as a header can carry it: one line of ASCII."""
+        one_line = " ".join(self.detail.split())[:DETAIL_LIMIT]
+        return one_line.encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,119 @@
+"""The checks between a document and a request that may be executed; each raises Refusal or returns what it found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from signing import Certificate
+from sr_engine.configuration import Catalogue, SchemaVersions, ServiceReferenceVariant, UserDirectory
+from sr_engine.configuration.catalogue import CatalogueSource
+from sr_engine.messages.decode import Echo
+from sr_engine.messages.model import Header
+from sr_engine.requests.outcome import Sender
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):
+    """A business refusal: answered HTTP 200 with `code`, and `detail` in words a person can act on."""
+
+    code: str
+    detail: str
+
+
+class VersionRefused(Exception):
+    """A schemaVersion that is not taken for this Service Request: HTTP 400."""
+
+
+def check_schema_version(echo: Echo, catalogue: Catalogue, versions: SchemaVersions) -> None:
+    """schemaVersion, compared as a number (FACTS RQ29): a published one, or the uplift's for our own requests."""
+    entry = catalogue.by_variant(echo.service_reference_variant)
+    ours = entry is not None and entry.source is CatalogueSource.OURS
+    taken = {versions.uplift} if ours else versions.published
+    if Decimal(echo.schema_version.strip()) not in taken:
+        allowed = ", ".join(str(version) for version in sorted(taken))
+        raise VersionRefused(
+            f"schemaVersion {echo.schema_version} is not taken for Service Request {echo.service_reference_variant}; "
+            f"taken: {allowed}"
+        )
+
+
+def check_originator(header: Header, signer: Certificate) -> None:
+    """The certificate's EUI is the originator of the RequestID (FACTS SG16)."""
+    if signer.eui != header.request_id.originator:
+        raise Refusal(
+            "E100",
+            f"the request was signed by {signer.eui}, but its originator is {header.request_id.originator}",
+        )
+
+
+def check_agreement(header: Header, catalogue: Catalogue, broker: str) -> ServiceReferenceVariant:
+    """Service Reference, variant and body element belong together; a Non-Device request targets the broker (E100)."""
+    entry = catalogue.by_variant(header.service_reference_variant)
+    if entry is None:
+        raise Refusal("E100", f"ServiceReferenceVariant {header.service_reference_variant} is not in the catalogue")
+    if entry.reference != header.service_reference:
+        raise Refusal(
+            "E100",
+            f"ServiceReferenceVariant {entry.variant} belongs to ServiceReference {entry.reference}, "
+            f"not {header.service_reference}",
+        )
+    expected = catalogue.body_element(entry, header.command_variant)
+    if header.body_element not in {expected, entry.body_element}:
+        raise Refusal("E100", f"Service Request {entry.variant} carries {expected}, not {header.body_element}")
+    if entry.non_device and header.request_id.target != broker:
+        raise Refusal(
+            "E100",
+            f"Service Request {entry.variant} is executed by the DCC: its target must be {broker}, "
+            f"not {header.request_id.target}",
+        )
+    return entry
+
+
+def check_command_variant(header: Header, entry: ServiceReferenceVariant) -> None:
+    """The Command Variant is one the Service Request can have (E12)."""
+    if header.command_variant not in entry.command_variants:
+        allowed = ", ".join(map(str, sorted(entry.command_variants)))
+        raise Refusal(
+            "E12", f"Command Variant {header.command_variant} is not allowed for {entry.variant}; allowed: {allowed}"
+        )
+
+
+def check_service(header: Header, catalogue: Catalogue, service: str) -> None:
+    """The request came to the service that takes its Command Variant (E13)."""
+    right = catalogue.service_for(header.command_variant)
+    if right != service:
+        raise Refusal("E13", f"Command Variant {header.command_variant} is taken by service {right}, not by {service}")
+
+
+def check_user(header: Header, entry: ServiceReferenceVariant, users: UserDirectory) -> Sender:
+    """The originator is a User (E1), in a role that may send this (E2), and not suspended (E3)."""
+    user = users.by_eui(header.request_id.originator)
+    if user is None:
+        raise Refusal("E1", f"{header.request_id.originator} is not a User known here")
+    roles = user.roles & entry.roles
+    if not roles:
+        raise Refusal(
+            "E2",
+            f"no role of User {user.eui} ({', '.join(sorted(user.roles))}) may send {entry.variant}; "
+            f"eligible: {', '.join(sorted(entry.roles)) or 'none'}",
+        )
+    if not users.is_active(user):
+        raise Refusal("E3", f"User {user.eui} is suspended")
+    return Sender(header.request_id.text, user.eui, user.organisation_id, frozenset(str(role) for role in roles))
+
+
+def check_dating_and_sequence(header: Header, execution_date_time: datetime | None, family: str) -> None:
+    """Requests that would have to wait are refused rather than run now: this release executes on receipt only."""
+    if header.preceding_request_id is not None:
+        raise Refusal(
+            "E42",
+            "requests that wait for another are not taken: send it without PrecedingServiceRequestID once the "
+            "preceding one has been answered",
+        )
+    if execution_date_time is not None:
+        raise Refusal(
+            f"E{family}05",
+            "requests are executed on receipt only: leave ExecutionDateTime out and send it when it is due",
+        )

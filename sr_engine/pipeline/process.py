@@ -1,0 +1,248 @@
+"""From bytes to a signed answer, in the check order of section 3, top to bottom.
+
+`admit` is what needs no database; `execute` runs inside one transaction, whose commit precedes the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+
+from signing import (
+    DocumentRefused,
+    NotAuthenticated,
+    ParsedDocument,
+    ProfileRefused,
+    Signer,
+    VerifiedDocument,
+    Verifier,
+    parse,
+)
+from sr_engine.configuration import Configuration, ServiceReferenceVariant, UserDirectory
+from sr_engine.delivery.alerts import Alerts
+from sr_engine.messages.build import build_response, serialise_unsigned
+from sr_engine.messages.decode import Echo, decode_request, unverified_echo
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    ReadCommsHubFirmwareSchedule,
+    ReadInventory,
+    Result,
+    ScheduleCommsHubFirmware,
+    ServiceRequest,
+)
+from sr_engine.messages.schema import Schema, SchemaRefused
+from sr_engine.pipeline import checks
+from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.checks import Refusal
+from sr_engine.pipeline.problem import problem
+from sr_engine.regions.periods import PeriodFinder
+from sr_engine.requests import approve_firmware, read_inventory, read_schedule, schedule_firmware
+from sr_engine.requests.outcome import Outcome, Rules, Sender
+from sr_engine.store import audit, exchanges, upgrades
+from sr_engine.store import releases as stored_releases
+from sr_engine.store.facts import StoredFacts
+from sr_engine.store.transactions import UnitOfWork
+
+DUIS = "DUIS"
+SCHEDULE_ID_MAX = 10**12
+HTTP_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that was authenticated and whose sender may send it; now the database decides."""
+
+    document: VerifiedDocument = field(repr=False)
+    request: ServiceRequest
+    entry: ServiceReferenceVariant
+    sender: Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A request that was refused before the duplicate check: its RequestID is not consumed."""
+
+    answer: Answer
+    sender_eui: str
+    """Empty where nobody was authenticated."""
+    request_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """Answers Service Requests; safe to use from several threads."""
+
+    configuration: Configuration
+    users: UserDirectory
+    schema: Schema
+    verifier: Verifier
+    signer: Signer
+    alerts: Alerts
+    draw_schedule_id: Callable[[], int] = lambda: 1 + secrets.randbelow(SCHEDULE_ID_MAX)
+
+    def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
+        """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept."""
+        policy, catalogue = self.configuration.policy, self.configuration.catalogue
+        try:
+            document = parse(data, max_bytes=policy.limits.max_body_bytes)
+            self.schema.check(document)
+            echo = unverified_echo(document)
+            checks.check_schema_version(echo, catalogue, policy.schema_versions)
+            verified = self.verifier.verify(document, roles=policy.certificate_roles.requests, at=now)
+        except (DocumentRefused, SchemaRefused, ProfileRefused) as refused:
+            return problem(HTTPStatus.BAD_REQUEST, refused.reason, line=refused.line, path=refused.path)
+        except checks.VersionRefused as refused:
+            return problem(HTTPStatus.BAD_REQUEST, str(refused), path="/sr:Request/@schemaVersion")
+        except NotAuthenticated as refused:
+            return _unauthenticated(document, refused.reason, now)
+        request = decode_request(verified)
+        header = request.header
+        try:
+            checks.check_originator(header, verified.signer)
+        except Refusal as refused:
+            return _unauthenticated(document, refused.detail, now)
+        try:
+            entry = checks.check_agreement(header, catalogue, policy.access_control_broker_eui)
+            checks.check_command_variant(header, entry)
+            checks.check_service(header, catalogue, service)
+            sender = checks.check_user(header, entry, self.users)
+        except Refusal as refused:
+            answer = self._signed(request, refused.code, refused.detail, None, now)
+            return Turned(answer, verified.signer.eui, header.request_id.key)
+        return Admitted(verified, request, entry, sender)
+
+    def record_turned(self, unit_of_work: UnitOfWork, turned: Turned) -> Answer:
+        """Note in the audit trail that a request was refused before the duplicate check."""
+        actor = f"user:{turned.sender_eui}" if turned.sender_eui else "unauthenticated"
+        detail = f"{turned.answer.code}: {turned.answer.detail}"
+        key = turned.request_key
+        audit.record(unit_of_work.connection, [audit.Entry(unit_of_work.now, actor, "refused", detail, key)])
+        return turned.answer
+
+    def execute(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Answer:
+        """Decide, write and answer, all in the caller's transaction."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        header = admitted.request.header
+        key = header.request_id.key
+        before = exchanges.find(connection, DUIS, key, header.command_variant)
+        if before is not None:
+            return self._repeated(admitted, before, now)
+        outcome = self._decide(unit_of_work, admitted)
+        answer = self._signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
+        exchanges.add(
+            connection,
+            exchanges.Exchange(
+                DUIS,
+                key,
+                header.command_variant,
+                admitted.document.digest,
+                admitted.sender.eui,
+                header.service_reference_variant,
+                now,
+                outcome.code,
+                outcome.detail,
+                admitted.document.data,
+                answer.body,
+            ),
+        )
+        self._carry_out(unit_of_work, admitted, outcome)
+        return answer
+
+    def _repeated(self, admitted: Admitted, before: exchanges.Answered, now: datetime) -> Answer:
+        """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""
+        if before.digest == admitted.document.digest:
+            return Answer(HTTP_OK, before.answer, before.detail, code=before.code)
+        detail = "this RequestID was used before for a request with other content: use a new counter"
+        return self._signed(admitted.request, "E100", detail, None, now)
+
+    def _decide(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
+        header, body = admitted.request.header, admitted.request.body
+        facts = StoredFacts(unit_of_work.connection, unit_of_work.now)
+        rules = self._rules(unit_of_work, header.request_id.key)
+        sender = admitted.sender
+        try:
+            family = header.service_reference_variant.replace(".", "0")
+            checks.check_dating_and_sequence(header, getattr(body, "execution_date_time", None), family)
+        except Refusal as refused:
+            return Outcome(refused.code, refused.detail)
+        not_offered = Outcome("E100", f"Service Request {admitted.entry.variant} is not offered by this processor")
+        if not admitted.entry.offered:
+            return not_offered
+        match body:
+            case ReadInventory():
+                return read_inventory.decide(body, sender, facts, rules)
+            case ScheduleCommsHubFirmware():
+                return schedule_firmware.decide(body, sender, facts, rules)
+            case ApproveCommsHubFirmware():
+                return approve_firmware.decide(body, sender, facts, rules)
+            case ReadCommsHubFirmwareSchedule():
+                return read_schedule.decide(body, sender, facts, rules)
+            case _:
+                return not_offered
+
+    def _rules(self, unit_of_work: UnitOfWork, request_key: str) -> Rules:
+        policy = self.configuration.policy
+        return Rules(
+            now=unit_of_work.now,
+            horizon_end=unit_of_work.now + policy.horizon.upgrade_window,
+            has_period=PeriodFinder(self.configuration.regions, unit_of_work.now),
+            page_devices=policy.limits.page_devices,
+            inventory_max_devices=policy.limits.inventory_max_devices,
+            cause=hashlib.sha256(request_key.encode()).hexdigest()[:32],
+            draw_schedule_id=lambda: self._free_schedule_id(unit_of_work),
+        )
+
+    def _free_schedule_id(self, unit_of_work: UnitOfWork) -> int:
+        while upgrades.schedule_exists(unit_of_work.connection, schedule_id := self.draw_schedule_id()):
+            pass
+        return schedule_id
+
+    def _carry_out(self, unit_of_work: UnitOfWork, admitted: Admitted, outcome: Outcome) -> None:
+        header, changes = admitted.request.header, outcome.changes
+        actor, key = f"user:{admitted.sender.eui}", header.request_id.key
+        summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}"
+        entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
+        if changes is not None:
+            upgrades.write(unit_of_work.connection, changes, unit_of_work.now)
+            release = stored_releases.by_id(unit_of_work.connection, changes.release_id)
+            self.alerts.post(unit_of_work, changes.events, release)
+            entries += audit.answers(
+                changes.answers, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
+            )
+            entries += audit.transitions(
+                changes.attempts, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
+            )
+        audit.record(unit_of_work.connection, entries)
+
+    def _signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
+        header = request.header
+        root = build_response(
+            schema_version=header.schema_version,
+            request_id=header.request_id.text,
+            code=code,
+            at=now,
+            service_reference=header.service_reference,
+            service_reference_variant=header.service_reference_variant,
+            result=result,
+        )
+        return Answer(HTTP_OK, self.signer.sign(root), detail, code=code)
+
+
+def _unauthenticated(document: ParsedDocument, reason: str, now: datetime) -> Turned:
+    """An unsigned E100 that echoes RequestID and Service Reference from the schema-valid header and nothing else."""
+    echo: Echo = unverified_echo(document)
+    root = build_response(
+        schema_version=echo.schema_version,
+        request_id=echo.request_id_text,
+        code="E100",
+        at=now,
+        service_reference=echo.service_reference,
+        service_reference_variant=echo.service_reference_variant,
+        result=None,
+    )
+    answer = Answer(HTTP_OK, serialise_unsigned(root), reason, code="E100")
+    return Turned(answer, "", echo.request_id_text.strip().upper())

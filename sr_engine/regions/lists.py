@@ -1,0 +1,175 @@
+"""Cutting upgrade lists: from what is agreed to a signed list of hubs and a period for each (section 5)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from signing import Signer
+from sr_engine.configuration import AlertEvent, Region
+from sr_engine.delivery.alerts import Alerts, broker_message_id
+from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.changes import Changes, HubEvent, settle
+from sr_engine.domain.eligibility import UPGRADABLE_STATUSES, firmware_applies
+from sr_engine.domain.states import AttemptState
+from sr_engine.domain.upgrades import HubUpgrade, Release
+from sr_engine.messages.csp import build_csp_message
+from sr_engine.messages.identifiers import RequestId
+from sr_engine.messages.model import ListEntry, Period, UpgradeList
+from sr_engine.regions.periods import NightCounter, PeriodFinder
+from sr_engine.regions.planner import Candidate, ListDraft, cut, plan_period
+from sr_engine.store import audit, lists, outbox, releases, upgrades
+from sr_engine.store.lists import StoredAttempt
+from sr_engine.store.transactions import UnitOfWork
+
+CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class ListCutter:
+    """Cuts the lists of one region for one nightly period, once."""
+
+    signer: Signer
+    alerts: Alerts
+    access_control_broker: str
+    draw_id: Callable[[], str]
+
+    def run(self, unit_of_work: UnitOfWork, region: Region, due_at: datetime, period: Period) -> int:
+        """Cut, sign and queue the lists due at `due_at` for `period`; return how many hubs were listed.
+
+        A second run for the same time does nothing. Approvals and authority are checked again as of now (section 5,
+        Change of Supplier). A period that has begun is too late to list for: nothing is cut and the audit says so.
+        """
+        connection, now = unit_of_work.connection, unit_of_work.now
+        if lists.has_run(connection, region.name, CUT, due_at):
+            return 0
+        lists.record_run(connection, region.name, CUT, due_at, now)
+        scheduled = lists.scheduled_for(connection, region.name, period)
+        if not scheduled:
+            return 0
+        if now >= period.start:
+            self._say(unit_of_work, region, f"lists for {_span(period)} not cut: the period had begun")
+            return 0
+        eligible = self._recheck(unit_of_work, region, scheduled, due_at)
+        nights_left = NightCounter(region, period.end)
+        candidates = [
+            Candidate(
+                stored.hub_id,
+                stored.release_id,
+                stored.attempt.organisation,
+                stored.attempt.window,
+                stored.attempt.pilot,
+                nights_left(stored.attempt.window),
+            )
+            for stored, _ in eligible
+        ]
+        capacity = region.hubs_per_night - lists.places_taken(connection, region.name, period)
+        plan = plan_period(candidates, period=period, capacity=capacity)
+        by_hub = {stored.hub_id: (stored, upgrade) for stored, upgrade in eligible}
+        for draft in cut(plan.chosen, list_size=region.list_size):
+            self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])
+        self._say(
+            unit_of_work,
+            region,
+            f"lists for {_span(period)} cut: {len(plan.chosen)} hubs listed, {len(plan.left_out)} left for later",
+        )
+        return len(plan.chosen)
+
+    def _recheck(
+        self, unit_of_work: UnitOfWork, region: Region, scheduled: Sequence[StoredAttempt], due_at: datetime
+    ) -> list[tuple[StoredAttempt, HubUpgrade]]:
+        """Keep those that may still be listed; those no longer agreed go back to where their answers leave them."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        by_release: dict[str, list[StoredAttempt]] = defaultdict(list)
+        for stored in scheduled:
+            by_release[stored.release_id].append(stored)
+        kept = []
+        # The night is judged as of the time the cut was due, not of the moments it came later.
+        has_period = PeriodFinder({region.name: region}, due_at)
+        for release_id, of_release in by_release.items():
+            release = releases.by_id(connection, release_id)
+            known = upgrades.load(connection, [stored.hub_id for stored in of_release], release, now)
+            changes = Changes(release_id)
+            for stored in of_release:
+                upgrade = known.get(stored.hub_id)
+                if upgrade is None:
+                    continue
+                before = len(changes.attempts)
+                settle(changes, upgrade, now=now, has_period=has_period)
+                unchanged = len(changes.attempts) == before
+                if unchanged and _may_be_listed(upgrade, release):
+                    kept.append((stored, upgrade))
+            upgrades.write(connection, changes, now)
+            self.alerts.post(unit_of_work, changes.events, release)
+            audit.record(
+                connection,
+                audit.transitions(changes.attempts, at=now, actor="processor", release_id=release_id, message_key=None),
+            )
+        return kept
+
+    def _issue(
+        self,
+        unit_of_work: UnitOfWork,
+        region: Region,
+        period: Period,
+        draft: ListDraft,
+        members: Sequence[tuple[StoredAttempt, HubUpgrade]],
+    ) -> None:
+        """Queue one signed list, and tell every Supplier concerned that its hubs stand on it."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        release = releases.by_id(connection, draft.release_id)
+        list_id, message_id = self.draw_id(), self.draw_id()
+        message = UpgradeList(
+            message_id=RequestId.parse(broker_message_id(unit_of_work, self.access_control_broker, region.csp_eui)),
+            created=now,
+            list_id=list_id,
+            region=region.name,
+            firmware=release.firmware,
+            image_hash=release.image_hash,
+            entries=(ListEntry(period, draft.hub_ids),),
+        )
+        body = self.signer.sign(build_csp_message(message))
+        outgoing = outbox.Outgoing(message_id, "upgrade_list", f"csp:{region.name}", "upgrade_list", body)
+        outbox.put(connection, [outgoing], now)
+        lists.add_list(
+            connection,
+            lists.NewList(list_id, region.name, draft.release_id, period, len(draft.hub_ids), message_id),
+            now,
+        )
+        changes, events = [], []
+        for stored, upgrade in members:
+            listed = replace(
+                stored.attempt, state=AttemptState.LISTED, list_id=list_id, period=period, state_at=now, reason=None
+            )
+            changes.append(AttemptChange(stored.hub_id, region.name, stored.attempt.state, listed))
+            events += [
+                HubEvent(AlertEvent.HUB_LISTED, stored.hub_id, organisation, draft.release_id, list_id)
+                for organisation in upgrade.hub.responsible
+            ]
+        upgrades.write_attempts(connection, changes, draft.release_id)
+        self.alerts.post(unit_of_work, events, release)
+        audit.record(
+            connection,
+            audit.transitions(
+                changes, at=now, actor="processor", release_id=draft.release_id, message_key=message.message_id.key
+            ),
+        )
+
+    def _say(self, unit_of_work: UnitOfWork, region: Region, detail: str) -> None:
+        entry = audit.Entry(unit_of_work.now, "processor", CUT, f"{region.name}: {detail}")
+        audit.record(unit_of_work.connection, [entry])
+
+
+def _may_be_listed(upgrade: HubUpgrade, release: Release) -> bool:
+    return (
+        release.status == "Open"
+        and release.cpl_status == "Active"
+        and upgrade.hub.device_status in UPGRADABLE_STATUSES
+        and firmware_applies(upgrade.hub, release)
+    )
+
+
+def _span(period: Period) -> str:
+    return f"{period.start:%Y-%m-%dT%H:%MZ} to {period.end:%Y-%m-%dT%H:%MZ}"

@@ -1,0 +1,188 @@
+"""What becomes of listed hubs: acknowledgements, reports and windows that end (section 5)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sr_engine.configuration import AlertEvent, Region
+from sr_engine.delivery.alerts import Alerts
+from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.changes import HubEvent, attempt_event
+from sr_engine.domain.states import AttemptState, may_follow
+from sr_engine.domain.upgrades import Attempt
+from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades
+from sr_engine.store.lists import StoredAttempt
+from sr_engine.store.transactions import UnitOfWork
+
+MISSED_AT_ONCE = 5_000
+"""Hubs that one transaction marks as Missed, at most."""
+
+_REPORTED = {
+    ReportStatus.DELIVERED: AttemptState.DELIVERED,
+    ReportStatus.ACTIVATED: AttemptState.ACTIVATED,
+    ReportStatus.FAILED: AttemptState.FAILED,
+}
+_TOLD = {
+    AttemptState.ACTIVATED: AlertEvent.HUB_ACTIVATED,
+    AttemptState.FAILED: AlertEvent.HUB_FAILED,
+    AttemptState.MISSED: AlertEvent.HUB_MISSED,
+}
+
+
+class UnknownList(Exception):
+    """The list named is not one that was sent to this region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Takes in what CSPs say about listed hubs, and what they did not say in time."""
+
+    alerts: Alerts
+
+    def acknowledge(self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement) -> str:
+        """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        release_id = _release_of(unit_of_work, message.list_id, message.region)
+        reasons = {hub_id.upper(): refused.reason for refused in message.refused for hub_id in refused.device_ids}
+        accepted = {hub_id.upper() for hub_id in message.accepted} - reasons.keys()
+        known = lists.on_list(connection, message.list_id, accepted | reasons.keys())
+        changes = []
+        for hub_id, stored in known.items():
+            if stored.attempt.state is not AttemptState.LISTED:
+                continue
+            if hub_id in accepted:
+                after = replace(stored.attempt, state=AttemptState.ACCEPTED, state_at=now)
+            else:
+                reason = f"refused by the CSP: {reasons[hub_id]}"
+                after = replace(
+                    stored.attempt, state=AttemptState.SCHEDULED, state_at=now, list_id=None, period=None, reason=reason
+                )
+            changes.append(_change(stored, after))
+        lists.acknowledged(connection, message.list_id, now)
+        self._write(unit_of_work, changes, release_id, actor=f"csp:{message.region}", key=message.message_id.key)
+        strangers = len(accepted) + len(reasons) - len(known)
+        return f"{len(changes)} hubs acknowledged" + (f"; {strangers} not on the list" if strangers else "")
+
+    def report(self, unit_of_work: UnitOfWork, message: UpgradeReport) -> str:
+        """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one."""
+        connection = unit_of_work.connection
+        release_id = _release_of(unit_of_work, message.list_id, message.region)
+        known = lists.on_list(connection, message.list_id, {entry.device_id.upper() for entry in message.entries})
+        changes: dict[str, AttemptChange] = {}
+        strangers = 0
+        for entry in message.entries:
+            hub_id = entry.device_id.upper()
+            stored = known.get(hub_id)
+            if stored is None:
+                strangers += 1
+                continue
+            current = changes[hub_id].attempt if hub_id in changes else stored.attempt
+            state = _REPORTED[entry.status]
+            if may_follow(current.state, state):
+                after = replace(current, state=state, state_at=entry.at, reason=entry.reason)
+                changes[hub_id] = _change(stored, after)
+        self._end(
+            unit_of_work, list(changes.values()), release_id, actor=f"csp:{message.region}", key=message.message_id.key
+        )
+        return f"{len(changes)} hubs brought forward" + (f"; {strangers} not on the list" if strangers else "")
+
+    def time_out(self, unit_of_work: UnitOfWork, region: Region) -> int:
+        """Mark as Missed what was not approved or listed by the end of its window, or not done by the completion SLA.
+
+        At most MISSED_AT_ONCE hubs; returns how many.
+        """
+        connection, now = unit_of_work.connection, unit_of_work.now
+        found = lists.overdue(
+            connection, region.name, now=now, listed_before=now - region.completion_sla, limit=MISSED_AT_ONCE
+        )
+        by_release: dict[str, list[AttemptChange]] = defaultdict(list)
+        for stored in found:
+            reason = _why_missed(stored.attempt.state)
+            after = replace(stored.attempt, state=AttemptState.MISSED, state_at=now, reason=reason)
+            by_release[stored.release_id].append(_change(stored, after))
+        for release_id, changes in by_release.items():
+            self._end(unit_of_work, changes, release_id, actor="processor", key=None)
+        return len(found)
+
+    def chase(self, unit_of_work: UnitOfWork, region: Region) -> int:
+        """Send lists again that were not acknowledged within the SLA: same list id, same bytes. Returns how many."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        late = lists.unacknowledged(connection, region.name, now - region.acknowledgement_sla)
+        for list_id, message_id in late:
+            outbox.send_again(connection, message_id, now)
+            lists.chased(connection, list_id, now)
+        detail = f"{region.name}: {len(late)} list(s) not acknowledged within the SLA, sent again"
+        audit.record(connection, [audit.Entry(now, "processor", "chase", detail)] if late else [])
+        return len(late)
+
+    def _end(
+        self,
+        unit_of_work: UnitOfWork,
+        changes: Sequence[AttemptChange],
+        release_id: str,
+        *,
+        actor: str,
+        key: str | None,
+    ) -> None:
+        """Write changes some of which end an attempt: schedules are done with, inventory and Suppliers are told."""
+        if not changes:
+            return
+        connection, now = unit_of_work.connection, unit_of_work.now
+        release = releases.by_id(connection, release_id)
+        ended = [change.hub_id for change in changes if not change.attempt.is_open]
+        activated = [change.hub_id for change in changes if change.attempt.state is AttemptState.ACTIVATED]
+        self._write(unit_of_work, changes, release_id, actor=actor, key=key)
+        upgrades.end_all_schedules(connection, ended, release_id)
+        inventory.set_firmware(connection, activated, release.firmware.version)
+        self.alerts.post(unit_of_work, self._news(unit_of_work, changes, release_id, now), release)
+
+    def _news(
+        self, unit_of_work: UnitOfWork, changes: Sequence[AttemptChange], release_id: str, now: datetime
+    ) -> Iterable[HubEvent]:
+        ended = {change.hub_id: change for change in changes if change.attempt.state in _TOLD}
+        hubs = inventory.hubs(unit_of_work.connection, list(ended), now, with_han=False)
+        for hub_id, change in ended.items():
+            hub = hubs.get(hub_id)
+            for organisation in () if hub is None else hub.responsible:
+                event = _TOLD[change.attempt.state]
+                yield attempt_event(event, hub_id, organisation, release_id, change.attempt.number)
+
+    def _write(
+        self,
+        unit_of_work: UnitOfWork,
+        changes: Sequence[AttemptChange],
+        release_id: str,
+        *,
+        actor: str,
+        key: str | None,
+    ) -> None:
+        upgrades.write_attempts(unit_of_work.connection, changes, release_id)
+        audit.record(
+            unit_of_work.connection,
+            audit.transitions(changes, at=unit_of_work.now, actor=actor, release_id=release_id, message_key=key),
+        )
+
+
+def _release_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:
+    found = lists.list_region(unit_of_work.connection, list_id)
+    if found is None or found[0] != region:
+        raise UnknownList(f"upgrade list {list_id} was not sent to region {region}")
+    return found[1]
+
+
+def _change(stored: StoredAttempt, after: Attempt) -> AttemptChange:
+    return AttemptChange(stored.hub_id, stored.region, stored.attempt.state, after)
+
+
+def _why_missed(state: AttemptState) -> str:
+    match state:
+        case AttemptState.AWAITING_APPROVAL:
+            return "the window ended before all responsible Suppliers had approved"
+        case AttemptState.SCHEDULED:
+            return "the window ended before the hub could be listed"
+        case _:
+            return "the CSP reported no activation within the completion SLA"

@@ -1,0 +1,44 @@
+"""Which windows hold a night: remembered for one moment, since lists repeat the same few windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sr_engine.configuration import Region
+from sr_engine.messages.model import Period
+from sr_engine.regions.calendar import has_period, open_periods
+
+
+class PeriodFinder:
+    """Says whether a window holds a complete nightly open period of a region whose list can still be cut at `now`."""
+
+    def __init__(self, regions: Mapping[str, Region], now: datetime) -> None:
+        self._regions = regions
+        self._now = now
+        self._known: dict[tuple[str, Period], bool] = {}
+
+    def __call__(self, region: str, window: Period) -> bool:
+        found = self._known.get((region, window))
+        if found is None:
+            hours = self._regions.get(region)
+            found = self._known[region, window] = hours is not None and has_period(hours, window, self._now)
+        return found
+
+
+class NightCounter:
+    """Counts the nights a window holds after a moment."""
+
+    def __init__(self, region: Region, after: datetime) -> None:
+        self._region = region
+        self._after = after
+        self._known: dict[Period, int] = {}
+
+    def __call__(self, window: Period) -> int:
+        count = self._known.get(window)
+        if count is None:
+            rest = Period(self._after, window.end)
+            count = self._known[window] = (
+                sum(1 for _ in open_periods(self._region, rest)) if rest.start < rest.end else 0
+            )
+        return count

@@ -1,0 +1,128 @@
+"""Which hubs are listed for one region and one nightly period, and how they are cut into lists.
+
+The rules are section 5 of the domain description (Region triggers: hubs by period, capacity and fairness between
+Suppliers); what that section leaves open is decided and written down here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+
+from sr_engine.messages.model import Period
+
+_by_hub = attrgetter("hub_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A hub that may be listed."""
+
+    hub_id: str
+    release_id: str
+    supplier: str
+    """The organisation that scheduled it."""
+    window: Period
+    pilot: bool
+    remaining: int
+    """How many further periods, after the one being planned, its window holds: 0 means this is its last chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of the candidates of one period, each part by deadline, pilot hubs first, then hub id."""
+
+    chosen: tuple[Candidate, ...]
+    left_out: tuple[Candidate, ...]
+    """Those for whom there was no place; a candidate whose window does not hold the period is in neither part."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListDraft:
+    """The hubs of one upgrade list, all of one release, ascending."""
+
+    release_id: str
+    hub_ids: tuple[str, ...]
+
+
+def plan_period(candidates: Iterable[Candidate], *, period: Period, capacity: int) -> Plan:
+    """Choose at most `capacity` hubs whose window holds the whole of `period`; below one place nobody is chosen.
+
+    Hubs with the fewest periods remaining go first and, among those, pilot hubs before general ones. If the places run
+    out among hubs equal in both, the Suppliers share what is left in proportion to the hubs each has waiting there:
+    what a Supplier gets differs from its exact proportion by less than one hub. Its own hubs go in ascending hub id.
+    The plan depends on which candidates there are, not on their order.
+
+    Raises ValueError if a hub is a candidate twice: it has one open attempt at a time, and listed for two releases in
+    one night it might end with either.
+    """
+    ranks: defaultdict[tuple[int, bool], list[Candidate]] = defaultdict(list)
+    hub_ids: set[str] = set()
+    start, end = period.start, period.end
+    for candidate in candidates:
+        window = candidate.window
+        if window.start <= start and end <= window.end:
+            ranks[candidate.remaining, not candidate.pilot].append(candidate)
+            if candidate.hub_id in hub_ids:
+                raise ValueError(f"hub {candidate.hub_id} is a candidate twice: give only its one open attempt")
+            hub_ids.add(candidate.hub_id)
+
+    chosen: list[Candidate] = []
+    left_out: list[Candidate] = []
+    places = max(capacity, 0)
+    for _, waiting in sorted(ranks.items()):
+        waiting.sort(key=_by_hub)
+        if len(waiting) <= places:
+            chosen += waiting
+            places -= len(waiting)
+        elif places == 0:
+            left_out += waiting
+        else:
+            shares = _shares(Counter(candidate.supplier for candidate in waiting), places)
+            for candidate in waiting:
+                if shares[candidate.supplier] > 0:
+                    shares[candidate.supplier] -= 1
+                    chosen.append(candidate)
+                else:
+                    left_out.append(candidate)
+            places = 0
+    return Plan(tuple(chosen), tuple(left_out))
+
+
+def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]:
+    """Cut the chosen hubs into lists of one release and at most `list_size` hubs each, by release id, then hub id.
+
+    Raises ValueError if `list_size` is below one.
+    """
+    if list_size < 1:
+        raise ValueError(f"a list must have room for at least one hub, but the list size is {list_size}")
+    by_release: defaultdict[str, list[str]] = defaultdict(list)
+    for candidate in chosen:
+        by_release[candidate.release_id].append(candidate.hub_id)
+    drafts: list[ListDraft] = []
+    for release_id, hub_ids in sorted(by_release.items()):
+        hub_ids.sort()
+        drafts += [
+            ListDraft(release_id, tuple(hub_ids[first : first + list_size]))
+            for first in range(0, len(hub_ids), list_size)
+        ]
+    return tuple(drafts)
+
+
+def _shares(waiting: Mapping[str, int], places: int) -> dict[str, int]:
+    """Share `places` in proportion to the number waiting, by largest remainder; there are more waiting than places.
+
+    At equal remainders the Supplier with fewer waiting goes first, to which one hub matters more; then by name.
+    """
+    total = sum(waiting.values())
+    shares: dict[str, int] = {}
+    order: list[tuple[int, int, str]] = []
+    for supplier, number in waiting.items():
+        shares[supplier], remainder = divmod(places * number, total)
+        order.append((-remainder, number, supplier))
+    order.sort()
+    for _, _, supplier in order[: places - sum(shares.values())]:
+        shares[supplier] += 1
+    return shares

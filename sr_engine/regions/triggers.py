@@ -1,0 +1,93 @@
+"""The triggers of the regions: what is due lives in the tables; APScheduler only says when to look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from sr_engine.configuration import Region
+from sr_engine.messages.model import Period
+from sr_engine.regions.calendar import due_cuts
+from sr_engine.regions.lists import CUT, ListCutter
+from sr_engine.regions.outcomes import MISSED_AT_ONCE, Outcomes
+from sr_engine.store import lists
+from sr_engine.store.transactions import Transactions, UnitOfWork
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTriggers:
+    """Runs what is due in one region; each piece in a transaction of its own, so that it happens once or not at all."""
+
+    region: Region
+    transactions: Transactions
+    cutter: ListCutter
+    outcomes: Outcomes
+    after_work: Callable[[], None]
+    """Called when messages may have been queued."""
+
+    async def tick(self) -> None:
+        """Cut the lists due since the last time, then time out and chase."""
+        for due_at, period in await self.transactions.run(self._due):
+            await self._cut(due_at, period)
+        while await self.transactions.run(self._time_out, heavy=True) == MISSED_AT_ONCE:
+            pass
+        await self.transactions.run(lambda unit_of_work: self.outcomes.chase(unit_of_work, self.region))
+        self.after_work()
+
+    def _due(self, unit_of_work: UnitOfWork) -> list[tuple[datetime, Period]]:
+        last = lists.last_run(unit_of_work.connection, self.region.name, CUT)
+        if last is None:
+            # The first look of a new instance: nothing can have been agreed before it.
+            lists.record_run(unit_of_work.connection, self.region.name, CUT, unit_of_work.now, unit_of_work.now)
+            return []
+        return list(due_cuts(self.region, last, unit_of_work.now))
+
+    async def _cut(self, due_at: datetime, period: Period) -> None:
+        def run(unit_of_work: UnitOfWork) -> int:
+            return self.cutter.run(unit_of_work, self.region, due_at, period)
+
+        listed = await self.transactions.run(run, heavy=True)
+        if listed:
+            log.info("region %s: %d hubs listed for %s", self.region.name, listed, period.start.isoformat())
+        self.after_work()
+
+    def _time_out(self, unit_of_work: UnitOfWork) -> int:
+        return self.outcomes.time_out(unit_of_work, self.region)
+
+
+class Ticker:
+    """Makes every region look for due work at regular intervals; a look that takes longer than one is not doubled."""
+
+    def __init__(self, triggers: list[RegionTriggers], interval: timedelta) -> None:
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        for trigger in triggers:
+            self._scheduler.add_job(
+                _look,
+                "interval",
+                args=[trigger],
+                seconds=interval.total_seconds(),
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+                id=trigger.region.name,
+            )
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        self._scheduler.shutdown(wait=False)
+
+
+async def _look(trigger: RegionTriggers) -> None:
+    try:
+        await trigger.tick()
+    except Exception:
+        # What failed is still due and is tried at the next tick; the other regions go on.
+        log.exception("region %s: a trigger failed", trigger.region.name)

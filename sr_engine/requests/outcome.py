@@ -1,0 +1,78 @@
+"""What deciding a request yields, and what it may look at while deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sr_engine.domain.agreement import HasPeriod
+from sr_engine.domain.changes import Changes
+from sr_engine.domain.upgrades import HubUpgrade, Release, Schedule
+from sr_engine.messages.model import Device, Firmware, ReadInventory, Result, ScheduleDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent the request: the User, its organisation, the User's roles that permit it; and the RequestID."""
+
+    request_id: str
+    """As received: alerts about what came of it repeat it."""
+    eui: str
+    organisation: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A response code, why in words a person can act on, the result body, and what is to change."""
+
+    code: str
+    detail: str
+    result: Result | None = None
+    changes: Changes | None = None
+
+
+class Facts(Protocol):
+    """What a decision may read, all as of one moment and one transaction."""
+
+    def release(self, firmware: Firmware) -> Release | None:
+        """The release of exactly this firmware."""
+
+    def hub_upgrades(self, device_ids: Sequence[str], release: Release) -> Mapping[str, HubUpgrade]:
+        """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out."""
+
+    def upgrades_of_device(self, device_id: str) -> Sequence[tuple[Release, HubUpgrade]] | None:
+        """Every release that concerns the hub (CHF or GPF id), newest first; None for an unknown device."""
+
+    def device_type(self, device_id: str) -> str | None:
+        """DeviceType of a device, None for an unknown one."""
+
+    def schedule(self, schedule_id: int) -> tuple[Release, Schedule, ScheduleDetails] | None:
+        """A schedule with its release."""
+
+    def scheduled_upgrades(
+        self, schedule_id: int, release: Release, *, after: str | None = None, limit: int | None = None
+    ) -> Sequence[HubUpgrade]:
+        """Hubs of a schedule, in force or not, in ascending CHF id, beginning after the one named."""
+
+    def hubs_in_force(self, schedule_id: int, release: Release) -> Sequence[HubUpgrade]:
+        """Hubs for which the schedule is in force."""
+
+    def inventory(self, query: ReadInventory, limit: int) -> Sequence[Device]:
+        """Devices that match, at most `limit`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules and the moment a decision is made under."""
+
+    now: datetime
+    horizon_end: datetime
+    has_period: HasPeriod
+    page_devices: int
+    inventory_max_devices: int
+    cause: str
+    """Names the request in the occurrences of events."""
+    draw_schedule_id: Callable[[], int]

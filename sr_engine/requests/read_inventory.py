@@ -1,0 +1,14 @@
+"""8.2 Read Inventory (published): devices by device id, UPRN, MPxN or address."""
+
+from __future__ import annotations
+
+from sr_engine.messages.model import Inventory, ReadInventory
+from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
+
+
+def decide(request: ReadInventory, _sender: Sender, facts: Facts, rules: Rules) -> Outcome:
+    """Answer with the devices that match; all seven roles may ask about any device (FACTS DM3)."""
+    devices = facts.inventory(request, rules.inventory_max_devices)
+    if not devices:
+        return Outcome("E080201", "no device in the inventory matches the request")
+    return Outcome("I0", f"{len(devices)} device(s) read", Inventory(tuple(devices)))

@@ -1,0 +1,98 @@
+"""11.5 Schedule Communications Hub Firmware: a Supplier says when its hubs may be upgraded; that is its approval."""
+
+from __future__ import annotations
+
+from sr_engine.domain.changes import Changes, NewSchedule, answer_all
+from sr_engine.domain.eligibility import Applicant, already_with_csp, refusal, window_error
+from sr_engine.domain.upgrades import Answer, HubUpgrade, Schedule
+from sr_engine.messages.model import Approval, RefusalReason, ScheduleCommsHubFirmware
+from sr_engine.requests.lists import judge, none_accepted, release_refusal
+from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
+
+FAMILY = "1105"
+
+
+def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rules: Rules) -> Outcome:
+    """Accept the hubs that can be scheduled and say of each other one why not (section 4)."""
+    release = facts.release(request.firmware)
+    refused = release_refusal(release, request.firmware, FAMILY)
+    if refused is not None or release is None:
+        return refused or Outcome(f"E{FAMILY}01", "unknown release")
+    wrong = window_error(request.window, rules.now, rules.horizon_end)
+    if wrong is not None:
+        return Outcome(f"E{FAMILY}02", wrong)
+    replaced: list[HubUpgrade] = []
+    if request.replaces_schedule_id is not None:
+        found = facts.schedule(request.replaces_schedule_id)
+        if found is None or found[1].organisation != sender.organisation or found[0].release_id != release.release_id:
+            return Outcome(
+                f"E{FAMILY}07",
+                f"ReplacesScheduleID {request.replaces_schedule_id} is not a schedule of yours for this firmware",
+            )
+        replaced = list(facts.hubs_in_force(request.replaces_schedule_id, release))
+
+    applicant = Applicant(sender.organisation, sender.roles)
+
+    def in_progress(upgrade: HubUpgrade) -> bool:
+        own = upgrade.answers.get(sender.organisation)
+        own_other = (
+            own is not None
+            and own.schedule is not None
+            and own.schedule.schedule_id != request.replaces_schedule_id
+            and upgrade.attempt is not None
+            and upgrade.attempt.is_open
+        )
+        return upgrade.other_release_open or already_with_csp(upgrade) or own_other
+
+    def judge_hub(upgrade: HubUpgrade | None) -> RefusalReason | None:
+        return refusal(
+            upgrade,
+            applicant=applicant,
+            release=release,
+            in_progress=in_progress,
+            accept_han_impact=request.accept_han_impact,
+            window_available=lambda region: rules.has_period(region, request.window),
+        )
+
+    judgement = judge(facts, release, request.device_ids, judge_hub)
+    if not judgement.accepted:
+        return none_accepted(judgement, FAMILY)
+
+    schedule = Schedule(rules.draw_schedule_id(), sender.organisation, request.window, request.phase, sender.request_id)
+    changes = Changes(release.release_id)
+    changes.new_schedule = NewSchedule(
+        schedule,
+        release.release_id,
+        request.accept_han_impact,
+        tuple(upgrade.hub.hub_id for upgrade in judgement.accepted),
+    )
+    answer_all(
+        changes,
+        judgement.accepted,
+        organisation=sender.organisation,
+        answer=Answer(Approval.APPROVED, sender.request_id, schedule),
+        cause=rules.cause,
+        now=rules.now,
+        has_period=rules.has_period,
+    )
+    answer_all(
+        changes,
+        _no_longer_named(request, replaced),
+        organisation=sender.organisation,
+        answer=Answer(Approval.PENDING, sender.request_id),
+        cause=rules.cause,
+        now=rules.now,
+        has_period=rules.has_period,
+    )
+    code = f"W{FAMILY}01" if judgement.refused else "I0"
+    return Outcome(code, judgement.words(), judgement.result(schedule.schedule_id), changes)
+
+
+def _no_longer_named(request: ScheduleCommsHubFirmware, replaced: list[HubUpgrade]) -> list[HubUpgrade]:
+    """Hubs of the replaced schedule that the new list leaves out; refused ones it names keep the old (section 4)."""
+    named = {device_id.upper() for device_id in request.device_ids}
+    return [
+        upgrade
+        for upgrade in replaced
+        if not named & {upgrade.hub.hub_id, upgrade.hub.gpf_id} and not already_with_csp(upgrade)
+    ]

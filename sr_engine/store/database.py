@@ -1,0 +1,62 @@
+"""The engine behind the tables: connections set up so that what is committed is on disk."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from sr_engine.store.tables import metadata
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class DatabaseError(Exception):
+    """The database is not there, or not one of ours."""
+
+
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
+    """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
+
+    SQLite runs in WAL mode with synchronous FULL: a commit is on disk before it returns. Transactions begin IMMEDIATE,
+    so that a writer waits at its start rather than fail in its middle; a `read_only` engine takes no lock.
+    """
+    if not url.startswith("sqlite:"):
+        raise DatabaseError(f"database: only sqlite URLs are supported, not {url.split(':', 1)[0]!r}")
+    engine = create_engine(url, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            raise TypeError(f"not a SQLite connection: {type(connection).__name__}")
+        # SQLAlchemy, not the driver, says when a transaction begins.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "cache_size = -65536",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def create_tables(engine: Engine) -> None:
+    """Create what is missing; what is there stays as it is."""
+    metadata.create_all(engine)
+
+
+def check_tables(engine: Engine) -> None:
+    """Raises DatabaseError, saying what to do, if a table of ours is missing."""
+    missing = sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
+    if missing:
+        raise DatabaseError(f"the database lacks the table(s) {', '.join(missing)}: run `sr-engine init` first")

@@ -1,0 +1,69 @@
+"""The inbox: every exchange with the exact bytes received and answered, kept before the answer leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from sr_engine.store.tables import exchanges
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One message and its answer; `message_key` is the RequestID or MessageID in canonical form."""
+
+    interface: str
+    message_key: str
+    command_variant: int
+    digest: bytes
+    sender_eui: str
+    service_reference_variant: str
+    received_at: datetime
+    code: str
+    detail: str
+    received: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was answered to a message that came before, and the digest of what it said."""
+
+    digest: bytes
+    code: str
+    detail: str
+    answer: bytes
+
+
+def find(connection: Connection, interface: str, message_key: str, command_variant: int) -> Answered | None:
+    """The answer already given under this key, if any."""
+    row = connection.execute(
+        select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchanges.c.answer).where(
+            exchanges.c.interface == interface,
+            exchanges.c.message_key == message_key,
+            exchanges.c.command_variant == command_variant,
+        )
+    ).one_or_none()
+    return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
+
+
+def add(connection: Connection, exchange: Exchange) -> None:
+    """Keep an exchange; raises IntegrityError if one is kept under the same key."""
+    connection.execute(
+        exchanges.insert(),
+        {
+            "interface": exchange.interface,
+            "message_key": exchange.message_key,
+            "command_variant": exchange.command_variant,
+            "digest": exchange.digest,
+            "sender_eui": exchange.sender_eui,
+            "service_reference_variant": exchange.service_reference_variant,
+            "received_at": exchange.received_at,
+            "code": exchange.code,
+            "detail": exchange.detail,
+            "received": exchange.received,
+            "answer": exchange.answer,
+        },
+    )

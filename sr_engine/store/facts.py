@@ -1,0 +1,66 @@
+"""What a decision may read, answered from the tables as of one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from sr_engine.domain.upgrades import HubUpgrade, Release, Schedule
+from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
+from sr_engine.store import inventory, releases, upgrades
+
+
+class StoredFacts:
+    """The facts of `requests.outcome.Facts`, read through one connection as of `now`."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    def release(self, firmware: Firmware) -> Release | None:
+        return releases.by_firmware(self._connection, firmware)
+
+    def hub_upgrades(self, device_ids: Sequence[str], release: Release) -> Mapping[str, HubUpgrade]:
+        hub_ids = inventory.hub_ids_of(self._connection, device_ids)
+        known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now)
+        return {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
+
+    def upgrades_of_device(self, device_id: str) -> Sequence[tuple[Release, HubUpgrade]] | None:
+        hub_id = inventory.hub_ids_of(self._connection, [device_id]).get(device_id)
+        if hub_id is None:
+            return None
+        hub = inventory.hubs(self._connection, [hub_id], self._now, with_han=False).get(hub_id)
+        if hub is None:
+            return None
+        return [
+            (release, upgrades.load(self._connection, [hub_id], release, self._now)[hub_id])
+            for release in releases.of_model(self._connection, hub.manufacturer, hub.model)
+        ]
+
+    def device_type(self, device_id: str) -> str | None:
+        return inventory.device_type(self._connection, device_id)
+
+    def schedule(self, schedule_id: int) -> tuple[Release, Schedule, ScheduleDetails] | None:
+        found = upgrades.find_schedule(self._connection, schedule_id)
+        if found is None:
+            return None
+        release_id, schedule, details = found
+        return releases.by_id(self._connection, release_id), schedule, details
+
+    def scheduled_upgrades(
+        self, schedule_id: int, release: Release, *, after: str | None = None, limit: int | None = None
+    ) -> Sequence[HubUpgrade]:
+        hub_ids = upgrades.hubs_of_schedule(self._connection, schedule_id, after=after, limit=limit)
+        return self._in_order(hub_ids, release)
+
+    def hubs_in_force(self, schedule_id: int, release: Release) -> Sequence[HubUpgrade]:
+        return self._in_order(upgrades.hubs_of_schedule(self._connection, schedule_id, only_in_force=True), release)
+
+    def _in_order(self, hub_ids: Sequence[str], release: Release) -> Sequence[HubUpgrade]:
+        known = upgrades.load(self._connection, hub_ids, release, self._now)
+        return [known[hub_id] for hub_id in hub_ids if hub_id in known]
+
+    def inventory(self, query: ReadInventory, limit: int) -> Sequence[Device]:
+        return inventory.find(self._connection, query, limit)

@@ -1,0 +1,198 @@
+"""Upgrade lists, what is due to go on them, and which triggers have run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, or_, select
+
+from sr_engine.domain.states import WITH_CSP, AttemptState
+from sr_engine.domain.upgrades import Attempt
+from sr_engine.messages.model import Period
+from sr_engine.store.sets import is_one_of
+from sr_engine.store.tables import attempts, outbox, release_regions, trigger_runs, upgrade_lists
+from sr_engine.store.upgrades import attempt_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAttempt:
+    """An attempt with the hub, release and region it is for."""
+
+    hub_id: str
+    release_id: str
+    region: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class NewList:
+    list_id: str
+    region: str
+    release_id: str
+    period: Period
+    hub_count: int
+    message_id: str
+
+
+def last_run(connection: Connection, region: str, trigger: str) -> datetime | None:
+    """When the newest run of a region's trigger was due."""
+    newest: datetime | None = connection.scalar(
+        select(func.max(trigger_runs.c.due_at)).where(
+            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger
+        )
+    )
+    return newest
+
+
+def has_run(connection: Connection, region: str, trigger: str, due_at: datetime) -> bool:
+    """True if this trigger, due at this time, has been done."""
+    found = connection.scalar(
+        select(trigger_runs.c.done_at).where(
+            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger, trigger_runs.c.due_at == due_at
+        )
+    )
+    return found is not None
+
+
+def record_run(connection: Connection, region: str, trigger: str, due_at: datetime, now: datetime) -> None:
+    """Note that a trigger was done; raises IntegrityError if it was before."""
+    connection.execute(trigger_runs.insert().values(region=region, trigger=trigger, due_at=due_at, done_at=now))
+
+
+def scheduled_for(connection: Connection, region: str, period: Period) -> list[StoredAttempt]:
+    """Attempts whose agreed window holds `period` and whose phase is open in the region, by hub."""
+    gate = and_(release_regions.c.release_id == attempts.c.release_id, release_regions.c.region == region)
+    return _stored(
+        connection,
+        select(attempts)
+        .join(release_regions, gate)
+        .where(
+            attempts.c.region == region,
+            attempts.c.state == AttemptState.SCHEDULED.value,
+            attempts.c.window_start <= period.start,
+            attempts.c.window_end >= period.end,
+            or_(attempts.c.pilot, release_regions.c.general_open),
+        )
+        .order_by(attempts.c.hub_id),
+    )
+
+
+def places_taken(connection: Connection, region: str, period: Period) -> int:
+    """How many hubs of a region are listed for a period already."""
+    return (
+        connection.scalar(
+            select(func.count())
+            .select_from(attempts)
+            .where(
+                attempts.c.region == region, attempts.c.period_start == period.start, attempts.c.list_id.is_not(None)
+            )
+        )
+        or 0
+    )
+
+
+def add_list(connection: Connection, new: NewList, now: datetime) -> None:
+    """Insert a list that has just been cut."""
+    connection.execute(
+        upgrade_lists.insert().values(
+            list_id=new.list_id,
+            region=new.region,
+            release_id=new.release_id,
+            period_start=new.period.start,
+            period_end=new.period.end,
+            hub_count=new.hub_count,
+            cut_at=now,
+            message_id=new.message_id,
+        )
+    )
+
+
+def list_region(connection: Connection, list_id: str) -> tuple[str, str] | None:
+    """Region and release of a list, None for an unknown one."""
+    row = connection.execute(
+        select(upgrade_lists.c.region, upgrade_lists.c.release_id).where(upgrade_lists.c.list_id == list_id)
+    ).one_or_none()
+    return None if row is None else (row.region, row.release_id)
+
+
+def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
+    """Note the first acknowledgement of a list."""
+    connection.execute(
+        upgrade_lists.update()
+        .where(upgrade_lists.c.list_id == list_id, upgrade_lists.c.acknowledged_at.is_(None))
+        .values(acknowledged_at=now)
+    )
+
+
+def unacknowledged(connection: Connection, region: str, delivered_before: datetime) -> list[tuple[str, str]]:
+    """List id and message id of lists delivered, and last chased, before a time, and not acknowledged."""
+    found = connection.execute(
+        select(upgrade_lists.c.list_id, upgrade_lists.c.message_id)
+        .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
+        .where(
+            upgrade_lists.c.region == region,
+            upgrade_lists.c.acknowledged_at.is_(None),
+            outbox.c.delivered_at <= delivered_before,
+            or_(upgrade_lists.c.chased_at.is_(None), upgrade_lists.c.chased_at <= delivered_before),
+        )
+    )
+    return [(row.list_id, row.message_id) for row in found]
+
+
+def chased(connection: Connection, list_id: str, now: datetime) -> None:
+    """Note that the acknowledgement of a list was asked for again."""
+    connection.execute(upgrade_lists.update().where(upgrade_lists.c.list_id == list_id).values(chased_at=now))
+
+
+def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
+    """By hub, the attempts that stand on a list."""
+    found = _stored(
+        connection,
+        select(attempts).where(attempts.c.list_id == list_id, is_one_of(attempts.c.hub_id, hub_ids)),
+    )
+    return {one.hub_id: one for one in found}
+
+
+def overdue(
+    connection: Connection, region: str, *, now: datetime, listed_before: datetime, limit: int
+) -> list[StoredAttempt]:
+    """Open attempts whose window has ended: before `now` if not listed, before `listed_before` if with the CSP."""
+    with_csp = sorted(state.value for state in WITH_CSP)
+    return _stored(
+        connection,
+        select(attempts)
+        .where(
+            attempts.c.region == region,
+            attempts.c.is_open,
+            or_(
+                and_(attempts.c.state.not_in(with_csp), attempts.c.window_end <= now),
+                and_(attempts.c.state.in_(with_csp), attempts.c.window_end <= listed_before),
+            ),
+        )
+        .order_by(attempts.c.attempt_id)
+        .limit(limit),
+    )
+
+
+def _stored(connection: Connection, statement: Select[Any]) -> list[StoredAttempt]:
+    return [
+        StoredAttempt(row.hub_id, row.release_id, row.region, attempt_of(row)) for row in connection.execute(statement)
+    ]
+
+
+def list_summary(connection: Connection) -> Sequence[tuple[str, int, int, int]]:
+    """Per region: lists cut, hubs on them, lists acknowledged."""
+    found = connection.execute(
+        select(
+            upgrade_lists.c.region,
+            func.count(),
+            func.sum(upgrade_lists.c.hub_count),
+            func.count(upgrade_lists.c.acknowledged_at),
+        )
+        .group_by(upgrade_lists.c.region)
+        .order_by(upgrade_lists.c.region)
+    )
+    return [(region, lists, hubs, done) for region, lists, hubs, done in found]

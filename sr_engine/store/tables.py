@@ -1,0 +1,320 @@
+"""The tables, as SQLAlchemy Core sees them; every time is stored in UTC.
+
+Device ids and MPxNs are text, in canonical form. Identifiers that leave the product (schedule and list ids, message
+ids) are random; those that never leave it are plain row numbers.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; a naive one is a programming error and refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without zone cannot be stored: {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _row_number(name: str) -> Column[Any]:
+    # SQLite gives out row numbers only to a column that is exactly INTEGER PRIMARY KEY.
+    return Column(name, BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
+
+
+EUI = String(23)
+ORGANISATION = String(64)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device_id", EUI, primary_key=True),
+    Column("device_type", String(8), nullable=False),
+    # The CHF a device stands behind; a CHF stands behind itself.
+    Column("hub_id", EUI),
+    Column("device_status", String(32)),
+    Column("manufacturer", String(30), nullable=False),
+    Column("model", String(30), nullable=False),
+    Column("smets_chts_version", String(20)),
+    Column("firmware_version", String(8)),
+    Column("firmware_version_status", String(16)),
+    Column("cpl_status", String(16)),
+    Column("date_commissioned", Date),
+    Column("import_mpxn", String(13), index=True),
+    Column("secondary_import_mpan", String(13), index=True),
+    Column("export_mpan", String(13), index=True),
+    Column("esme_variant", String(4)),
+    Column("uprn", BigInteger, index=True),
+    Column("postcode", String(8)),
+    Column("address_identifier", String(30)),
+    Column("csp_region", String(16)),
+    Column("gbcs_version", String(20)),
+    Column("han_variant", String(40)),
+    Column("s1sp", String(40)),
+    Column("connectivity", String(16)),
+    Index("ix_devices_hub_id_device_type", "hub_id", "device_type"),
+    Index("ix_devices_postcode_address_identifier", "postcode", "address_identifier"),
+    Index("ix_devices_manufacturer_model", "manufacturer", "model"),
+)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("mpxn", String(13), primary_key=True),
+    Column("role", String(3), primary_key=True),
+    Column("effective_from", UtcDateTime, primary_key=True),
+    # No organisation: from then on nobody in that role.
+    Column("organisation", ORGANISATION),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("release_id", String(32), primary_key=True),
+    Column("manufacturer", String(30), nullable=False),
+    Column("model", String(30), nullable=False),
+    Column("version", String(8), nullable=False),
+    Column("image_hash", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("cpl_status", String(16), nullable=False),
+    Column("management", String(20), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    UniqueConstraint("manufacturer", "model", "version"),
+)
+
+release_regions = Table(
+    "release_regions",
+    metadata,
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("region", String(16), primary_key=True),
+    # Until this gate opens only pilot hubs are listed.
+    Column("general_open", Boolean, nullable=False),
+)
+
+release_paths = Table(
+    "release_paths",
+    metadata,
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("from_version", String(8), primary_key=True),
+)
+
+release_han_models = Table(
+    "release_han_models",
+    metadata,
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("manufacturer", String(30), primary_key=True),
+    Column("model", String(30), primary_key=True),
+)
+
+exchanges = Table(
+    "exchanges",
+    metadata,
+    _row_number("exchange_id"),
+    Column("interface", String(8), nullable=False),
+    # RequestID (DUIS) or MessageID (CSP), upper case, and the Command Variant (0 for CSP messages).
+    Column("message_key", String(70), nullable=False),
+    Column("command_variant", Integer, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("sender_eui", EUI, nullable=False),
+    Column("service_reference_variant", String(16), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("code", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("received", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    UniqueConstraint("interface", "message_key", "command_variant"),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("schedule_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("organisation", ORGANISATION, nullable=False),
+    Column("release_id", ForeignKey("releases.release_id"), nullable=False),
+    Column("request_id", String(70), nullable=False),
+    Column("window_start", UtcDateTime, nullable=False),
+    Column("window_end", UtcDateTime, nullable=False),
+    Column("phase", String(8), nullable=False),
+    Column("accept_han_impact", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+schedule_hubs = Table(
+    "schedule_hubs",
+    metadata,
+    Column("schedule_id", ForeignKey("schedules.schedule_id"), primary_key=True),
+    Column("hub_id", EUI, primary_key=True),
+    # False once it was replaced, taken back or done with.
+    Column("in_force", Boolean, nullable=False),
+    Index("ix_schedule_hubs_hub_id", "hub_id"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("approval", String(16), nullable=False),
+    Column("defer_until", UtcDateTime),
+    # The schedule by which it was approved; absent where it was approved by 11.6 alone.
+    Column("schedule_id", ForeignKey("schedules.schedule_id")),
+    Column("request_id", String(70), nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _row_number("attempt_id"),
+    Column("hub_id", EUI, nullable=False),
+    Column("release_id", ForeignKey("releases.release_id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("region", String(16), nullable=False),
+    # The Supplier whose schedule it rests on (the first, where both scheduled); fairness counts by it.
+    Column("organisation", ORGANISATION, nullable=False),
+    Column("window_start", UtcDateTime, nullable=False),
+    Column("window_end", UtcDateTime, nullable=False),
+    Column("pilot", Boolean, nullable=False),
+    Column("list_id", String(32)),
+    Column("period_start", UtcDateTime),
+    Column("period_end", UtcDateTime),
+    Column("state_at", UtcDateTime, nullable=False),
+    Column("reason", Text),
+    UniqueConstraint("hub_id", "release_id", "number"),
+    # Never two open upgrades on a hub.
+    Index(
+        "ix_attempts_one_open", "hub_id", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
+    ),
+    Index("ix_attempts_region_state_window_start", "region", "state", "window_start"),
+    Index("ix_attempts_list_id", "list_id"),
+    Index("ix_attempts_release_id_state", "release_id", "state"),
+)
+
+upgrade_lists = Table(
+    "upgrade_lists",
+    metadata,
+    Column("list_id", String(32), primary_key=True),
+    Column("region", String(16), nullable=False),
+    Column("release_id", ForeignKey("releases.release_id"), nullable=False),
+    Column("period_start", UtcDateTime, nullable=False),
+    Column("period_end", UtcDateTime, nullable=False),
+    Column("hub_count", Integer, nullable=False),
+    Column("cut_at", UtcDateTime, nullable=False),
+    Column("acknowledged_at", UtcDateTime),
+    # When the CSP was last asked for the acknowledgement that has not come.
+    Column("chased_at", UtcDateTime),
+    Column("message_id", String(32), nullable=False),
+    Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _row_number("outbox_id"),
+    Column("message_id", String(32), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    # `user:<EUI>` or `csp:<region>`; where that is comes from configuration at the time of sending.
+    Column("destination", String(64), nullable=False),
+    # Messages about one hub are delivered in order; one without a hub is delivered before all later ones.
+    Column("hub_id", EUI),
+    Column("event", String(40), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("last_error", Text),
+    Index("ix_outbox_state_destination_outbox_id", "state", "destination", "outbox_id"),
+)
+
+alerted_hubs = Table(
+    "alerted_hubs",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("event", String(40), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    # What happened once: the attempt, or the release, with a number where it may happen again.
+    Column("occurrence", String(64), primary_key=True),
+    # The alert in the outbox that says so.
+    Column("message_id", String(32), nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _row_number("audit_id"),
+    Column("at", UtcDateTime, nullable=False),
+    # `user:<EUI>`, `csp:<region>`, `operator`, or `processor`.
+    Column("actor", String(64), nullable=False),
+    Column("action", String(48), nullable=False),
+    Column("message_key", String(70)),
+    Column("release_id", String(32)),
+    Column("from_state", String(40)),
+    Column("to_state", String(40)),
+    Column("hub_count", Integer, nullable=False),
+    # Canonical ids joined by commas.
+    Column("hubs", Text),
+    Column("detail", Text, nullable=False),
+)
+
+trigger_runs = Table(
+    "trigger_runs",
+    metadata,
+    Column("region", String(16), primary_key=True),
+    Column("trigger", String(16), primary_key=True),
+    Column("due_at", UtcDateTime, primary_key=True),
+    Column("done_at", UtcDateTime, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)

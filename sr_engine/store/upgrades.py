@@ -1,0 +1,271 @@
+"""Answers, schedules and attempts: reading them for a set of hubs, and writing what a decision changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, select
+from sqlalchemy.dialects.sqlite import insert
+
+from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.changes import AnswerChange, Changes
+from sr_engine.domain.states import AttemptState
+from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
+from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
+from sr_engine.store import inventory
+from sr_engine.store.sets import is_one_of
+from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
+
+
+def load(connection: Connection, hub_ids: Collection[str], release: Release, now: datetime) -> dict[str, HubUpgrade]:
+    """By CHF id, everything the rules need to know of these hubs and this release."""
+    wanted = list(hub_ids)
+    if not wanted:
+        return {}
+    hubs = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
+    newest = _newest_attempts(connection, wanted, release.release_id)
+    answers = _answers(connection, wanted, release.release_id)
+    others = set(
+        connection.scalars(
+            select(attempts.c.hub_id).where(
+                attempts.c.is_open, attempts.c.release_id != release.release_id, is_one_of(attempts.c.hub_id, wanted)
+            )
+        )
+    )
+    return {
+        hub_id: HubUpgrade(hub, answers.get(hub_id, {}), newest.get(hub_id), hub_id in others)
+        for hub_id, hub in hubs.items()
+    }
+
+
+def _newest_attempts(connection: Connection, hub_ids: Sequence[str], release_id: str) -> dict[str, Attempt]:
+    found = connection.execute(
+        select(attempts)
+        .where(attempts.c.release_id == release_id, is_one_of(attempts.c.hub_id, hub_ids))
+        .order_by(attempts.c.number)
+    )
+    return {row.hub_id: attempt_of(row) for row in found}
+
+
+def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt a row of the table stands for."""
+    return Attempt(
+        number=row.number,
+        state=AttemptState(row.state),
+        window=Period(row.window_start, row.window_end),
+        pilot=row.pilot,
+        organisation=row.organisation,
+        state_at=row.state_at,
+        attempt_id=row.attempt_id,
+        list_id=row.list_id,
+        period=None if row.period_start is None else Period(row.period_start, row.period_end),
+        reason=row.reason,
+    )
+
+
+def _answers(connection: Connection, hub_ids: Sequence[str], release_id: str) -> dict[str, dict[str, Answer]]:
+    in_force = and_(
+        schedule_hubs.c.schedule_id == decisions.c.schedule_id,
+        schedule_hubs.c.hub_id == decisions.c.hub_id,
+        schedule_hubs.c.in_force,
+    )
+    found = connection.execute(
+        select(
+            decisions.c.hub_id,
+            decisions.c.organisation,
+            decisions.c.approval,
+            decisions.c.request_id,
+            decisions.c.defer_until,
+            schedule_hubs.c.schedule_id,
+        )
+        .outerjoin(schedule_hubs, in_force)
+        .where(decisions.c.release_id == release_id, is_one_of(decisions.c.hub_id, hub_ids))
+    ).all()
+    schedule_by_id = _schedules(connection, {row.schedule_id for row in found if row.schedule_id is not None})
+    answers: dict[str, dict[str, Answer]] = defaultdict(dict)
+    for hub_id, organisation, approval, request_id, defer_until, schedule_id in found:
+        schedule = None if schedule_id is None else schedule_by_id[schedule_id]
+        answers[hub_id][organisation] = Answer(Approval(approval), request_id, schedule, defer_until)
+    return answers
+
+
+def _schedules(connection: Connection, schedule_ids: Collection[int]) -> dict[int, Schedule]:
+    if not schedule_ids:
+        return {}
+    found = connection.execute(select(schedules).where(schedules.c.schedule_id.in_(sorted(schedule_ids))))
+    return {row.schedule_id: _schedule_of(row) for row in found}
+
+
+def _schedule_of(row: Row[Any]) -> Schedule:
+    window = Period(row.window_start, row.window_end)
+    return Schedule(row.schedule_id, row.organisation, window, Phase(row.phase), row.request_id)
+
+
+def find_schedule(connection: Connection, schedule_id: int) -> tuple[str, Schedule, ScheduleDetails] | None:
+    """Release id, schedule and details of a schedule."""
+    row = connection.execute(
+        select(schedules, releases.c.manufacturer, releases.c.model, releases.c.version)
+        .join(releases)
+        .where(schedules.c.schedule_id == schedule_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    schedule = _schedule_of(row)
+    details = ScheduleDetails(
+        schedule.schedule_id,
+        Firmware(row.manufacturer, row.model, row.version),
+        schedule.window,
+        schedule.phase,
+        row.accept_han_impact,
+    )
+    return row.release_id, schedule, details
+
+
+def schedule_exists(connection: Connection, schedule_id: int) -> bool:
+    """True if the number is taken."""
+    taken = connection.scalar(select(schedules.c.schedule_id).where(schedules.c.schedule_id == schedule_id))
+    return taken is not None
+
+
+def hubs_of_schedule(
+    connection: Connection,
+    schedule_id: int,
+    *,
+    only_in_force: bool = False,
+    after: str | None = None,
+    limit: int | None = None,
+) -> list[str]:
+    """CHF ids of a schedule, ascending, beginning after the one named."""
+    statement = select(schedule_hubs.c.hub_id).where(schedule_hubs.c.schedule_id == schedule_id)
+    if only_in_force:
+        statement = statement.where(schedule_hubs.c.in_force)
+    if after is not None:
+        statement = statement.where(schedule_hubs.c.hub_id > after)
+    return list(connection.scalars(statement.order_by(schedule_hubs.c.hub_id).limit(limit)))
+
+
+def write(connection: Connection, changes: Changes, now: datetime) -> None:
+    """Write schedule, answers and attempts of a decision; alerts and audit are written by their own modules."""
+    new = changes.new_schedule
+    if new is not None:
+        connection.execute(
+            schedules.insert().values(
+                schedule_id=new.schedule.schedule_id,
+                organisation=new.schedule.organisation,
+                release_id=new.release_id,
+                request_id=new.schedule.request_id,
+                window_start=new.schedule.window.start,
+                window_end=new.schedule.window.end,
+                phase=new.schedule.phase.value,
+                accept_han_impact=new.accept_han_impact,
+                created_at=now,
+            )
+        )
+        connection.execute(
+            schedule_hubs.insert(),
+            [{"schedule_id": new.schedule.schedule_id, "hub_id": hub_id, "in_force": True} for hub_id in new.hub_ids],
+        )
+    end_schedules(connection, changes.ended_schedules)
+    _write_answers(connection, changes.answers, changes.release_id, now)
+    write_attempts(connection, changes.attempts, changes.release_id)
+
+
+def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> None:
+    """Mark schedules as in force no more for hubs; pairs of schedule id and hub id."""
+    rows = [{"key_schedule": schedule_id, "key_hub": hub_id} for schedule_id, hub_id in ended]
+    if rows:
+        connection.execute(
+            schedule_hubs.update()
+            .where(
+                schedule_hubs.c.schedule_id == bindparam("key_schedule"),
+                schedule_hubs.c.hub_id == bindparam("key_hub"),
+            )
+            .values(in_force=False),
+            rows,
+        )
+
+
+def request_ids(connection: Connection, hub_ids: Collection[str], release_id: str) -> dict[tuple[str, str], str]:
+    """By hub and organisation, the RequestID of that Supplier's latest request for this hub and release."""
+    found = connection.execute(
+        select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
+            decisions.c.release_id == release_id, is_one_of(decisions.c.hub_id, hub_ids)
+        )
+    )
+    return {(hub_id, organisation): request_id for hub_id, organisation, request_id in found}
+
+
+def end_all_schedules(connection: Connection, hub_ids: Collection[str], release_id: str) -> None:
+    """Mark every schedule of a release as in force no more for hubs whose attempt has ended."""
+    of_release = select(schedules.c.schedule_id).where(schedules.c.release_id == release_id)
+    connection.execute(
+        schedule_hubs.update()
+        .where(
+            schedule_hubs.c.in_force,
+            is_one_of(schedule_hubs.c.hub_id, hub_ids),
+            schedule_hubs.c.schedule_id.in_(of_release),
+        )
+        .values(in_force=False)
+    )
+
+
+def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
+    if not answers:
+        return
+    statement = insert(decisions)
+    written = ("approval", "defer_until", "schedule_id", "request_id", "decided_at")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["hub_id", "release_id", "organisation"],
+            set_={name: statement.excluded[name] for name in written},
+        ),
+        [
+            {
+                "hub_id": change.hub_id,
+                "release_id": release_id,
+                "organisation": change.organisation,
+                "approval": change.answer.approval.value,
+                "defer_until": change.answer.defer_until,
+                "schedule_id": None if change.answer.schedule is None else change.answer.schedule.schedule_id,
+                "request_id": change.answer.request_id,
+                "decided_at": now,
+            }
+            for change in answers
+        ],
+    )
+
+
+def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
+    """Insert new attempts and bring changed ones to what they are now."""
+    new, changed = [], []
+    for change in changes:
+        values = _attempt_values(change.attempt)
+        if change.attempt.attempt_id is None:
+            new.append({**values, "hub_id": change.hub_id, "release_id": release_id, "region": change.region})
+        else:
+            changed.append({**values, "key": change.attempt.attempt_id})
+    if new:
+        connection.execute(attempts.insert(), new)
+    if changed:
+        columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in _attempt_values(changes[0].attempt)}
+        connection.execute(attempts.update().where(attempts.c.attempt_id == bindparam("key")).values(columns), changed)
+
+
+def _attempt_values(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "state": attempt.state.value,
+        "is_open": attempt.is_open,
+        "organisation": attempt.organisation,
+        "window_start": attempt.window.start,
+        "window_end": attempt.window.end,
+        "pilot": attempt.pilot,
+        "list_id": attempt.list_id,
+        "period_start": None if attempt.period is None else attempt.period.start,
+        "period_end": None if attempt.period is None else attempt.period.end,
+        "state_at": attempt.state_at,
+        "reason": attempt.reason,
+    }

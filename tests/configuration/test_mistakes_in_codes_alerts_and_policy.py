@@ -1,0 +1,158 @@
+"""Every kind of mistake in the response codes, the alerts and the policy is named, with its key and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Edit = Callable[[str, str, str], None]
+Problems = Callable[[], tuple[str, ...]]
+
+# What is replaced in the shipped file, by what, and what is said then.
+IN_CODES = [
+    (
+        "[response_code.E110501]",
+        "[response_code.E11051]",
+        "response_code.E11051: must be a response code such as I0, E4 or W110501, not 'E11051'",
+    ),
+    (
+        '[response_code.E110501] ... sr = ["11.5"]',
+        'sr = ["11.05"]',
+        "response_code.E110501.sr: 11.05 is not in service_requests.toml",
+    ),
+    (
+        '[response_code.E110501] ... source = "ours"',
+        'source = "hearsay"',
+        "response_code.E110501.source: must be one of published, unofficial, ours, not 'hearsay'",
+    ),
+    (
+        '[response_code.E110501] ... meaning = "The firmware',
+        'meaning = "" # "The firmware',
+        "response_code.E110501.meaning: must be text that is not empty, not ''",
+    ),
+]
+
+IN_ALERTS = [
+    (
+        'code = "N59"',
+        'code = "N32"',
+        "alert.release_opened.code: must be a DCCAlertCode of DUIS (AD1, N1 to N31, N33 to N65, N999), not 'N32'",
+    ),
+    (
+        'body = "FirmwareUpgradeRequested"',
+        'body = "FirmwareUpdateRequested"',
+        (
+            "alert.release_opened.body: must be one of FirmwareUpgradeRequested, CommsHubFirmwareActivation, "
+            "FirmwareDistributionFailure, CSPFirmwareDeliveryStatus, FirmwareVersionMismatch, ChangeOfSupplier, "
+            "QuarantinedRequest, DUISVersionMismatch, CommsHubAlert, not 'FirmwareUpdateRequested'"
+        ),
+    ),
+    (
+        'hub_alert_code = "A501"',
+        'hub_alert_code = "8F72"',
+        "alert.hub_scheduled.hub_alert_code: must be in the reserved range A500 to A5FF, not 8F72",
+    ),
+    (
+        'hub_alert_code = "A502"',
+        'hub_alert_code = "A501"',
+        "alert.hub_listed.hub_alert_code: A501 already belongs to hub_scheduled; give each event its own",
+    ),
+    (
+        'hub_alert_code = "A501"\n',
+        "",
+        (
+            "alert.hub_scheduled.hub_alert_code: is missing; a CommsHubAlert needs four upper-case "
+            "hexadecimal digits such as A501"
+        ),
+    ),
+    (
+        'code = "N64"',
+        'code = "N64"\nhub_alert_code = "A510"',
+        ("alert.hub_activated.hub_alert_code: must be left out: CommsHubFirmwareActivation has no place for it"),
+    ),
+    (
+        'code = "N64"',
+        'code = "N59"',
+        (
+            "alert.hub_activated.code: N59 already stands for FirmwareUpgradeRequested at release_opened; one "
+            "number has one body"
+        ),
+    ),
+    (
+        'last = "A5FF"',
+        'last = "A4FF"',
+        "hub_alert_codes.last: must not be below first, which is A500",
+    ),
+    (
+        'first = "A500"',
+        'first = "8F00"',
+        "hub_alert_codes: 8F00 to A5FF touches 8000 to 8FFF, where devices have their codes",
+    ),
+]
+
+IN_POLICY = [
+    (
+        '"90-B3-D5-1F-30-00-00-02"',
+        "2",
+        "access_control_broker_eui: must be an EUI-64 (eight hexadecimal octets joined by hyphens), not 2",
+    ),
+    (
+        'requests = ["87"]',
+        "requests = [135]",
+        ("certificate_roles.requests[1]: must be two upper-case hexadecimal digits in quotes such as '87', not 135"),
+    ),
+    (
+        "uplift = 5.4",
+        "uplift = nan",
+        "schema_versions.uplift: must be a schemaVersion such as 5.4, not NaN",
+    ),
+    (
+        "inventory_max_devices = 17",
+        "inventory_max_devices = 18",
+        "limits.inventory_max_devices: must be a whole number from 1 to 17, not 18",
+    ),
+    (
+        "back_off_seconds = [5, 30",
+        "back_off_seconds = [5, 1.5",
+        "delivery.back_off_seconds[2]: must be a whole number of seconds from 1 to 604800, not 1.5",
+    ),
+    (
+        "max_tries = 30",
+        "max_tries = 7",
+        (
+            "delivery.max_tries: must be more than the 7 waits of back_off_seconds, not 7; otherwise some of "
+            "them never happen"
+        ),
+    ),
+    (
+        "total_timeout_seconds = 30",
+        "total_timeout_seconds = 4",
+        "delivery.total_timeout_seconds: must not be shorter than connect_timeout_seconds",
+    ),
+    (
+        "[triggers]\n",
+        "[trigger]\n",
+        "triggers: is missing; it must be a table",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), IN_CODES, ids=[mistake[2][:60] for mistake in IN_CODES])
+def test_a_mistake_in_the_response_codes_is_named(
+    edit: Edit, problems: Problems, old: str, new: str, message: str
+) -> None:
+    edit("response_codes.toml", old, new)
+    assert f"response_codes.toml: {message}" in problems()
+
+
+@pytest.mark.parametrize(("old", "new", "message"), IN_ALERTS, ids=[mistake[2][:60] for mistake in IN_ALERTS])
+def test_a_mistake_in_the_alerts_is_named(edit: Edit, problems: Problems, old: str, new: str, message: str) -> None:
+    edit("alerts.toml", old, new)
+    assert f"alerts.toml: {message}" in problems()
+
+
+@pytest.mark.parametrize(("old", "new", "message"), IN_POLICY, ids=[mistake[2][:60] for mistake in IN_POLICY])
+def test_a_mistake_in_the_policy_is_named(edit: Edit, problems: Problems, old: str, new: str, message: str) -> None:
+    edit("policy.toml", old, new)
+    assert f"policy.toml: {message}" in problems()

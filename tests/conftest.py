@@ -1,0 +1,19 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def duis_reference() -> Path:
+    """The folder of third-party reference material; tests that need it are skipped where it is absent."""
+    path = Path(os.environ.get("DUIS_REFERENCE", ROOT.parent / "shared" / "reference"))
+    if not (path / "schema" / "DUIS-5.4.xsd").is_file():
+        pytest.skip(f"reference material not found at {path} (set DUIS_REFERENCE)")
+    return path

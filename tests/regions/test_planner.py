@@ -1,0 +1,231 @@
+"""Which hubs get the places of one night, and the lists they are cut into."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sr_engine.messages.model import Period
+from sr_engine.regions.planner import Candidate, ListDraft, Plan, cut, plan_period
+
+NIGHT = Period(datetime(2026, 7, 10, 23, 30, tzinfo=UTC), datetime(2026, 7, 11, 4, 30, tzinfo=UTC))
+MINUTE = timedelta(minutes=1)
+WIDE = Period(NIGHT.start - timedelta(days=3), NIGHT.end + timedelta(days=3))
+
+
+def hub_id(number: int) -> str:
+    octets = f"{number:016X}"
+    return "-".join(octets[i : i + 2] for i in range(0, 16, 2))
+
+
+def hub(
+    number: int, supplier: str = "Amber", *, remaining: int = 3, pilot: bool = False, release: str = "R1"
+) -> Candidate:
+    return Candidate(hub_id(number), release, supplier, WIDE, pilot, remaining)
+
+
+def plan(candidates: list[Candidate], capacity: int) -> Plan:
+    return plan_period(candidates, period=NIGHT, capacity=capacity)
+
+
+def numbers(candidates: tuple[Candidate, ...]) -> list[int]:
+    return [int(candidate.hub_id.replace("-", ""), 16) for candidate in candidates]
+
+
+def rank(candidate: Candidate) -> tuple[int, bool]:
+    return candidate.remaining, not candidate.pilot
+
+
+# --- examples ------------------------------------------------------------------------------------------------------
+
+
+def test_the_hub_with_fewest_periods_remaining_goes_first() -> None:
+    found = plan([hub(1, remaining=9), hub(2, remaining=0), hub(3, remaining=4)], 2)
+    assert (numbers(found.chosen), numbers(found.left_out)) == ([2, 3], [1])
+
+
+def test_pilot_goes_before_general_at_the_same_deadline_but_not_before_an_earlier_deadline() -> None:
+    found = plan([hub(1), hub(2, pilot=True), hub(3, remaining=1), hub(4, remaining=4, pilot=True)], 2)
+    assert (numbers(found.chosen), numbers(found.left_out)) == ([3, 2], [1, 4])
+
+
+def test_a_window_must_hold_the_whole_period() -> None:
+    exact = replace(hub(1), window=NIGHT)
+    late = replace(hub(2), window=Period(NIGHT.start + MINUTE, WIDE.end))
+    short = replace(hub(3), window=Period(WIDE.start, NIGHT.end - MINUTE))
+    found = plan([exact, late, short], 10)
+    assert found == Plan((exact,), ())
+
+
+def test_places_are_shared_in_proportion_to_the_hubs_waiting() -> None:
+    candidates = [hub(n, "Amber") for n in range(60)] + [hub(100 + n, "Blue") for n in range(30)]
+    candidates += [hub(200 + n, "Coral") for n in range(10)]
+    served = Counter(candidate.supplier for candidate in plan(candidates, 20).chosen)
+    assert served == {"Amber": 12, "Blue": 6, "Coral": 2}
+
+
+def test_the_last_places_go_to_the_largest_remainders() -> None:
+    # Exact shares of 5 places are 2.5, 1.75 and 0.75: the last two places go to Blue and Coral.
+    candidates = [hub(n, "Amber") for n in range(10)] + [hub(100 + n, "Blue") for n in range(7)]
+    candidates += [hub(200 + n, "Coral") for n in range(3)]
+    served = Counter(candidate.supplier for candidate in plan(candidates, 5).chosen)
+    assert served == {"Amber": 2, "Blue": 2, "Coral": 1}
+
+
+def test_at_equal_remainders_the_supplier_with_fewer_waiting_is_served() -> None:
+    candidates = [hub(n, "Amber") for n in range(3)] + [hub(100, "Blue")]
+    assert numbers(plan(candidates, 2).chosen) == [0, 100]
+
+
+def test_suppliers_equal_in_everything_are_served_by_name_and_each_ones_hubs_by_id() -> None:
+    candidates = [hub(1, "Blue"), hub(2, "Blue"), hub(3, "Amber"), hub(4, "Amber")]
+    assert numbers(plan(candidates, 3).chosen) == [1, 3, 4]
+
+
+@pytest.mark.parametrize("capacity", [0, -5])
+def test_a_night_without_places_leaves_everyone_out(capacity: int) -> None:
+    assert plan([hub(1), hub(2)], capacity) == Plan((), (hub(1), hub(2)))
+
+
+def test_a_hub_that_is_a_candidate_twice_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=f"hub {hub_id(7)} is a candidate twice"):
+        plan([hub(7, release="R1"), hub(8), hub(7, release="R2")], 3)
+
+
+def test_lists_hold_one_release_each_and_no_more_than_the_list_size() -> None:
+    chosen = [hub(5), hub(1, release="R2"), hub(3), hub(4), hub(2)]
+    assert cut(chosen, list_size=3) == (
+        ListDraft("R1", (hub_id(2), hub_id(3), hub_id(4))),
+        ListDraft("R1", (hub_id(5),)),
+        ListDraft("R2", (hub_id(1),)),
+    )
+
+
+def test_nobody_chosen_means_no_list() -> None:
+    assert cut([], list_size=3) == ()
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_list_size_below_one_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"the list size is {size}"):
+        cut([hub(1)], list_size=size)
+
+
+@pytest.mark.slow
+def test_a_million_candidates_are_planned_and_cut_within_seconds() -> None:
+    suppliers = [f"Supplier {n}" for n in range(40)]
+    candidates = [
+        Candidate(hub_id(n * 7919 % 1_000_003), f"R{n % 3}", suppliers[n * n % 40], WIDE, n % 50 == 0, n % 30)
+        for n in range(1_000_000)
+    ]
+    started = time.perf_counter()
+    found = plan(candidates, 300_000)
+    lists = cut(found.chosen, list_size=5_000)
+    assert time.perf_counter() - started < 20  # about 2 s; the rest is for slow machines under load
+    assert len(found.chosen) == 300_000
+    assert sum(len(draft.hub_ids) for draft in lists) == 300_000
+
+
+# --- rules over all candidates ---------------------------------------------------------------------------------------
+
+edges = st.sampled_from([-MINUTE * 60, -MINUTE, MINUTE * 0, MINUTE, MINUTE * 60])
+windows = st.builds(lambda before, after: Period(NIGHT.start + before, NIGHT.end + after), edges, edges)
+candidate_lists = st.lists(
+    st.builds(
+        Candidate,
+        hub_id=st.integers(0, 2**64 - 1).map(hub_id),
+        release_id=st.sampled_from(["R1", "R2", "R3"]),
+        supplier=st.sampled_from(["Amber", "Blue", "Coral", "Dun"]),
+        window=st.just(WIDE) | windows,
+        pilot=st.booleans(),
+        remaining=st.integers(0, 2),
+    ),
+    max_size=60,
+    unique_by=lambda candidate: candidate.hub_id,
+)
+capacities = st.integers(0, 70)
+
+
+def holds_the_night(candidate: Candidate) -> bool:
+    return candidate.window.start <= NIGHT.start and NIGHT.end <= candidate.window.end
+
+
+@given(candidate_lists, capacities)
+def test_every_candidate_whose_window_holds_the_period_is_chosen_or_left_out_and_nobody_else(
+    candidates: list[Candidate], capacity: int
+) -> None:
+    found = plan(candidates, capacity)
+    assert Counter(found.chosen + found.left_out) == Counter(filter(holds_the_night, candidates))
+
+
+@given(candidate_lists, capacities)
+def test_no_place_is_given_twice_and_none_is_wasted(candidates: list[Candidate], capacity: int) -> None:
+    found = plan(candidates, capacity)
+    assert len(found.chosen) == min(capacity, len(found.chosen) + len(found.left_out))
+
+
+@given(candidate_lists, capacities)
+def test_nobody_left_out_has_an_earlier_deadline_or_is_pilot_at_the_same_one(
+    candidates: list[Candidate], capacity: int
+) -> None:
+    found = plan(candidates, capacity)
+    if found.chosen and found.left_out:
+        assert max(map(rank, found.chosen)) <= min(map(rank, found.left_out))
+
+
+@settings(max_examples=200)
+@given(candidate_lists, capacities)
+def test_every_suppliers_share_is_less_than_one_hub_from_its_exact_proportion(
+    candidates: list[Candidate], capacity: int
+) -> None:
+    found = plan(candidates, capacity)
+    for deadline in set(map(rank, found.chosen)):
+        served = Counter(c.supplier for c in found.chosen if rank(c) == deadline)
+        waiting = served + Counter(c.supplier for c in found.left_out if rank(c) == deadline)
+        for supplier, number in waiting.items():
+            exact = Fraction(served.total() * number, waiting.total())
+            assert abs(served[supplier] - exact) < 1
+
+
+@given(candidate_lists, capacities)
+def test_of_one_suppliers_equal_hubs_the_lowest_ids_are_chosen(candidates: list[Candidate], capacity: int) -> None:
+    found = plan(candidates, capacity)
+    lowest_left: dict[tuple[str, tuple[int, bool]], str] = {}
+    for candidate in reversed(found.left_out):
+        lowest_left[candidate.supplier, rank(candidate)] = candidate.hub_id
+    for candidate in found.chosen:
+        assert candidate.hub_id < lowest_left.get((candidate.supplier, rank(candidate)), "~")
+
+
+@given(candidate_lists, capacities)
+def test_each_part_of_a_plan_is_by_deadline_then_pilot_then_hub_id(candidates: list[Candidate], capacity: int) -> None:
+    found = plan(candidates, capacity)
+    for part in (found.chosen, found.left_out):
+        assert list(part) == sorted(part, key=lambda candidate: (*rank(candidate), candidate.hub_id))
+
+
+@given(candidate_lists.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))), capacities)
+def test_the_plan_does_not_depend_on_the_order_of_the_candidates(
+    orders: tuple[list[Candidate], list[Candidate]], capacity: int
+) -> None:
+    first, second = orders
+    assert plan(first, capacity) == plan(second, capacity)
+
+
+@given(candidate_lists, st.integers(1, 12))
+def test_the_lists_hold_each_chosen_hub_once_with_its_release_ascending_and_as_few_lists_as_fit(
+    chosen: list[Candidate], size: int
+) -> None:
+    drafts = cut(chosen, list_size=size)
+    listed = [(draft.release_id, hub) for draft in drafts for hub in draft.hub_ids]
+    assert listed == sorted((candidate.release_id, candidate.hub_id) for candidate in chosen)
+    assert all(1 <= len(draft.hub_ids) <= size for draft in drafts)
+    per_release = Counter(candidate.release_id for candidate in chosen)
+    assert Counter(draft.release_id for draft in drafts) == {r: -(-n // size) for r, n in per_release.items()}
