@@ -7,7 +7,7 @@ class SigningError(Exception):
     """Anything this package refuses or cannot do."""
 
 
-class _Refused(SigningError):  # noqa: N818  # what is shared, not an error of its own
+class _Refused(SigningError):  # what is shared, not an error of its own
     """A refusal of the bytes themselves, with the place where it was found."""
 
     def __init__(self, reason: str, *, line: int | None = None, path: str | None = None) -> None:
@@ -37,7 +37,7 @@ class ProfileRefused(_Refused):
     """The Signature is missing, misplaced or off the fixed profile; reason, line and path say where (HTTP 400)."""
 
 
-class NotAuthenticated(SigningError):  # noqa: N818  # named by what it means for the message
+class NotAuthenticated(SigningError):  # named by what it means for the message
     """The Signature has the right form and is not one to act on: digest, value, certificate, chain, role or validity.
 
     `reason` is for people and names no secret.
@@ -48,5 +48,5 @@ class NotAuthenticated(SigningError):  # noqa: N818  # named by what it means fo
         self.reason = reason
 
 
-class KeyUnavailable(SigningError):  # noqa: N818  # named like the others
+class KeyUnavailable(SigningError):  # named like the others
     """A key, certificate or revocation list is missing, unreadable or not usable for this profile."""

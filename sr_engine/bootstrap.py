@@ -73,12 +73,11 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
     key = SoftwareKey.load(settings.signing.key, settings.signing.certificate)
     policy = loaded.policy
     if key.eui != policy.access_control_broker_eui:
-        raise ConfigurationError(
-            [
-                f"{SETTINGS_FILE}: signing.certificate: is for {key.eui}, but policy.toml says that "
-                f"access_control_broker_eui is {policy.access_control_broker_eui}"
-            ]
+        problem = (
+            f"{SETTINGS_FILE}: signing.certificate: is for {key.eui}, but policy.toml says that "
+            f"access_control_broker_eui is {policy.access_control_broker_eui}"
         )
+        raise ConfigurationError((problem,))
     clock = clock or clock_of(settings)
     engine = open_engine(settings.database_url)
     check_tables(engine)

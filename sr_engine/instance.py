@@ -1,0 +1,118 @@
+"""Makes a new instance: a folder with settings, configuration, Users, a synthetic PKI and an empty database."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from signing import Participant, make_pki
+from sr_engine import configuration
+from sr_engine.bootstrap import SETTINGS_FILE
+from sr_engine.configuration import ClockSettings
+from sr_engine.resources import data_directory
+from sr_engine.store.database import create_tables, open_engine
+
+USER_ROLE, BROKER_ROLE, CSP_ROLE = "87", "89", "06"
+
+
+class InstanceExistsError(Exception):
+    """There is something in the folder already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupplierSeed:
+    """A Supplier of a new instance: a short name, the EUI of its one User, its User Roles and its receiving URL."""
+
+    name: str
+    eui: str
+    receiving_url: str
+    roles: tuple[str, ...] = ("IS", "GS")
+
+
+SAMPLE_SUPPLIERS = (
+    SupplierSeed("supplier-a", "00-00-5E-EF-10-00-00-A1", "http://127.0.0.1:8091/smartdcc/duis"),
+    SupplierSeed("supplier-b", "00-00-5E-EF-10-00-00-A2", "http://127.0.0.1:8092/smartdcc/duis"),
+)
+"""EUIs from the range set aside for documentation."""
+
+
+def create_instance(
+    directory: Path,
+    *,
+    now: datetime,
+    suppliers: Sequence[SupplierSeed] = SAMPLE_SUPPLIERS,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    environment: str = "trial",
+    clock: ClockSettings | None = None,
+) -> None:
+    """Write a complete instance that can be served at once, with a synthetic PKI that protects nothing.
+
+    `now` is when its certificates begin to be valid. Raises InstanceExistsError, having changed nothing, if the folder
+    is not empty.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise InstanceExistsError(f"{directory} is not empty: name a new folder")
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(data_directory("config"), directory / "config")
+    loaded = configuration.load(directory / "config")
+    csps = {region.csp_eui: region.csp_name for region in loaded.regions.values()}
+    participants = [
+        Participant("broker", loaded.policy.access_control_broker_eui, BROKER_ROLE),
+        *(Participant(supplier.name, supplier.eui, USER_ROLE) for supplier in suppliers),
+        *(Participant(folder_name(name), eui, CSP_ROLE) for eui, name in csps.items()),
+    ]
+    make_pki(directory / "pki", participants, now=now)
+    (directory / "users.toml").write_text(_users(suppliers), encoding="utf-8")
+    (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock), encoding="utf-8")
+    settings = configuration.load_settings(directory / SETTINGS_FILE)
+    engine = open_engine(settings.database_url)
+    create_tables(engine)
+    engine.dispose()
+
+
+def folder_name(csp_name: str) -> str:
+    """The folder of a CSP's key and certificate."""
+    return "-".join(csp_name.lower().split())
+
+
+def _users(suppliers: Sequence[SupplierSeed]) -> str:
+    tables = ["# Who may send Service Requests, in which roles, and where each receives Responses and alerts.\n"]
+    for supplier in suppliers:
+        roles = ", ".join(f'"{role}"' for role in supplier.roles)
+        tables.append(
+            f"[[organisation]]\n"
+            f'id = "{supplier.name}"\n'
+            f'status = "Active"\n\n'
+            f"[[organisation.user]]\n"
+            f'eui = "{supplier.eui}"\n'
+            f"roles = [{roles}]\n"
+            f'receiving_url = "{supplier.receiving_url}"\n'
+            f"duis_version = 5.4\n"
+            f'status = "Active"\n'
+        )
+    return "\n".join(tables)
+
+
+def _settings(environment: str, host: str, port: int, clock: ClockSettings | None) -> str:
+    text = (
+        "# Settings of this instance; paths are relative to this file.\n"
+        f'environment = "{environment}"\n'
+        'config_directory = "config"\n'
+        'users_file = "users.toml"\n'
+        'trust_directory = "pki/trust"\n'
+        'database_url = "sqlite:///sr-engine.db"\n\n'
+        f'[listen]\nhost = "{host}"\nport = {port}\n\n'
+        "# The key with which Responses, alerts and upgrade lists are signed.\n"
+        '[signing]\nkey = "pki/broker/key.pem"\ncertificate = "pki/broker/certificate.pem"\n'
+    )
+    if clock is not None:
+        text += (
+            "\n# A clock for demonstrations: every process of this instance reads it from here.\n"
+            f"[clock]\nanchored_at = {clock.anchored_at.isoformat()}\n"
+            f"starts_at = {clock.starts_at.isoformat()}\nrate = {clock.rate}\n"
+        )
+    return text

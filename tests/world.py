@@ -1,0 +1,229 @@
+"""A complete small world for tests: a real instance in a folder, its hubs, and the parties that talk to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from signing import Signer, SoftwareKey
+from sr_engine.bootstrap import Instance, draw_id, open_instance, processor_of
+from sr_engine.clock import FixedClock
+from sr_engine.instance import SAMPLE_SUPPLIERS, SupplierSeed, create_instance, folder_name
+from sr_engine.messages.compose import build_request
+from sr_engine.messages.decode import DecodedResponse, decode_response
+from sr_engine.messages.model import Body, Firmware, Period
+from sr_engine.operations.releases import open_release
+from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.process import Admitted, Processor, Turned
+from sr_engine.store import inventory
+from sr_engine.store.tables import devices, metadata
+from sr_engine.store.transactions import UnitOfWork
+
+T = TypeVar("T")
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+BROKER = "90-B3-D5-1F-30-00-00-02"
+A, B = SAMPLE_SUPPLIERS
+FIRMWARE = Firmware("106C", "433100AC", "9002")
+OLD_VERSION = "9001"
+WINDOW = Period(NOW + timedelta(days=5), NOW + timedelta(days=20))
+
+
+def eui(kind: int, number: int) -> str:
+    """An EUI from the range set aside for documentation; `kind` keeps hubs, GPFs and meters apart."""
+    octets = bytes.fromhex("00005EEF") + bytes([kind]) + number.to_bytes(3)
+    return "-".join(f"{octet:02X}" for octet in octets)
+
+
+@dataclass(frozen=True, slots=True)
+class TestHub:
+    """A hub with its GPF, an electricity and a gas meter; organisations by name, None for no meter."""
+
+    __test__ = False
+
+    number: int
+    electricity: str | None = A.name
+    gas: str | None = A.name
+    region: str = "Central"
+    status: str = "Commissioned"
+    version: str = OLD_VERSION
+    model: str = "433100AC"
+    han: tuple[str, str] | None = None
+
+    @property
+    def chf(self) -> str:
+        return eui(0xC0, self.number)
+
+    @property
+    def gpf(self) -> str:
+        return eui(0xD0, self.number)
+
+    @property
+    def mpan(self) -> str:
+        return f"{1_000_000_000_000 + self.number}"
+
+    @property
+    def mprn(self) -> str:
+        return f"{2_000_000_000 + self.number}"
+
+    def rows(self) -> list[dict[str, object]]:
+        """Rows of the devices table."""
+        empty: dict[str, object] = dict.fromkeys(column.name for column in devices.columns)
+        base = empty | {
+            "hub_id": self.chf,
+            "device_status": self.status,
+            "manufacturer": "106C",
+            "model": self.model,
+            "csp_region": self.region,
+            "uprn": 100_000_000 + self.number,
+            "postcode": "AB1 2CD",
+            "address_identifier": str(self.number),
+        }
+        hub = base | {"firmware_version": self.version, "cpl_status": "Active", "smets_chts_version": "CHTS V1.4"}
+        rows = [
+            hub | {"device_id": self.chf, "device_type": "CHF"},
+            hub | {"device_id": self.gpf, "device_type": "GPF"},
+        ]
+        if self.electricity is not None:
+            meter = {"device_id": eui(0xE0, self.number), "device_type": "ESME", "import_mpxn": self.mpan}
+            rows.append(base | meter | {"model": "METER", "esme_variant": "A"})
+        if self.gas is not None:
+            rows.append(
+                base
+                | {"device_id": eui(0xF0, self.number), "device_type": "GSME", "import_mpxn": self.mprn, "model": "GM"}
+            )
+        if self.han is not None:
+            one, model = self.han
+            rows.append(
+                base
+                | {"device_id": eui(0xA0, self.number), "device_type": "PPMID", "manufacturer": one, "model": model}
+            )
+        return rows
+
+    def registrations(self) -> list[dict[str, object]]:
+        """Rows of the registrations table."""
+        since = NOW - timedelta(days=400)
+        rows: list[dict[str, object]] = []
+        if self.electricity is not None:
+            rows.append({"mpxn": self.mpan, "role": "IS", "effective_from": since, "organisation": self.electricity})
+        if self.gas is not None:
+            rows.append({"mpxn": self.mprn, "role": "GS", "effective_from": since, "organisation": self.gas})
+        return rows
+
+
+@dataclass
+class World:
+    """An instance on a clock that stands still, and keys for everyone who talks to it."""
+
+    directory: Path
+    instance: Instance
+    clock: FixedClock
+    processor: Processor
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def close(self) -> None:
+        self.instance.engine.dispose()
+        self.instance.reading_engine.dispose()
+
+    def key(self, name: str) -> SoftwareKey:
+        """The key of a participant by its folder in the PKI."""
+        folder = self.directory / "pki" / name
+        return SoftwareKey.load(folder / "key.pem", folder / "certificate.pem")
+
+    def csp_key(self, region: str) -> SoftwareKey:
+        return self.key(folder_name(self.instance.configuration.regions[region].csp_name))
+
+    def run(self, work: Callable[[UnitOfWork], T]) -> T:
+        """One committed transaction."""
+        return self.instance.transactions.run_now(work)
+
+    def add_hubs(self, hubs: Iterable[TestHub]) -> None:
+        known = list(hubs)
+        rows = [row for hub in known for row in hub.rows()]
+        registrations = [row for hub in known for row in hub.registrations()]
+        self.run(lambda uow: inventory.put_devices(uow.connection, rows))
+        self.run(lambda uow: inventory.put_registrations(uow.connection, registrations))
+
+    def open_release(
+        self, firmware: Firmware = FIRMWARE, *, han_models: Sequence[tuple[str, str]] = (), general_open: bool = True
+    ) -> str:
+        release, _ = self.run(
+            lambda uow: open_release(
+                uow,
+                configuration=self.instance.configuration,
+                alerts=self.instance.alerts,
+                draw_id=draw_id,
+                firmware=firmware,
+                image_hash="AB" * 32,
+                regions=("North", "Central", "South"),
+                reachable_from=(OLD_VERSION,),
+                han_models=han_models,
+                general_open=general_open,
+            )
+        )
+        return release.release_id
+
+    def request_id(self, supplier: SupplierSeed, target: str = BROKER) -> str:
+        counter = self.counters[supplier.eui] = self.counters.get(supplier.eui, 1000) + 1
+        return f"{supplier.eui}:{target}:{counter}"
+
+    def signed(
+        self,
+        supplier: SupplierSeed,
+        body: Body,
+        variant: str,
+        *,
+        request_id: str | None = None,
+        command_variant: int = 8,
+        schema_version: str = "5.4",
+    ) -> bytes:
+        """A request as its Supplier would send it."""
+        root = build_request(
+            schema_version=schema_version,
+            request_id=request_id or self.request_id(supplier),
+            command_variant=command_variant,
+            service_reference=variant,
+            service_reference_variant=variant,
+            body=body,
+        )
+        return Signer(self.key(supplier.name)).sign(root)
+
+    def post(self, data: bytes, service: str = "serviceD") -> Answer:
+        """What the processor answers, by the same steps as the gateway takes."""
+        admitted = self.processor.admit(service, data, self.clock.now())
+        match admitted:
+            case Answer():
+                return admitted
+            case Turned():
+                return self.run(lambda uow: self.processor.record_turned(uow, admitted))
+            case Admitted():
+                return self.run(lambda uow: self.processor.execute(uow, admitted))
+
+    def send(self, supplier: SupplierSeed, body: Body, variant: str) -> DecodedResponse:
+        """Sign, post, verify the answer's signature, decode."""
+        return self.decoded(self.post(self.signed(supplier, body, variant)))
+
+    def decoded(self, answer: Answer) -> DecodedResponse:
+        from signing import parse
+
+        return decode_response(self.instance.verifier.verify(parse(answer.body), roles={"89"}, at=self.clock.now()))
+
+    def snapshot(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every row of every table but the audit trail: to show that nothing changed."""
+        with self.instance.reading_engine.connect() as connection:
+            return {
+                table.name: sorted((tuple(row) for row in connection.execute(table.select())), key=repr)
+                for table in metadata.sorted_tables
+                if table.name != "audit"
+            }
+
+
+def make_world(directory: Path, now: datetime = NOW) -> World:
+    """A new instance in an empty folder."""
+    create_instance(directory, now=now)
+    clock = FixedClock(now)
+    instance = open_instance(directory, clock=clock)
+    return World(directory, instance, clock, processor_of(instance))
