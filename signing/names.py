@@ -56,7 +56,7 @@ class DistinguishedName:
         if len(text) > MAX_TEXT:
             raise ValueError(f"an issuer name of {len(text)} characters is too long")
         attributes = []
-        position, end = 0, len(text.rstrip())
+        position, end = 0, len(text)
         while True:
             key = _KEY.match(text, position, end)
             if key is None:

@@ -80,7 +80,7 @@ class Pki:
 
         Raises ValueError if the name is not one for a folder or the EUI not an EUI-64.
         """
-        if _NAME.fullmatch(participant.name) is None:
+        if _NAME.fullmatch(participant.name) is None or participant.name == "trust":
             raise ValueError(f"not a name for a folder: {participant.name!r}")
         if _EUI.fullmatch(participant.eui) is None:
             raise ValueError(f"not an EUI-64: {participant.eui!r}")
@@ -91,7 +91,7 @@ class Pki:
         folder.mkdir(parents=True, exist_ok=True)
         key_path = folder / "key.pem"
         key_path.touch(mode=0o600)
-        key_path.chmod(0o600)
+        key_path.chmod(0o600)  # where the file was there already
         key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         (folder / "certificate.pem").write_bytes(pem)
         known = self.trust_directory / "certificates"

@@ -1,0 +1,115 @@
+"""What the Suppliers and CSPs of the demonstration have in common: a key, a receiver, and a way to send."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from signing import ParsedDocument, Signer, SigningError, SoftwareKey, Trust, VerifiedDocument, Verifier, parse
+from sr_engine import configuration
+from sr_engine.bootstrap import SETTINGS_FILE, clock_of
+from sr_engine.clock import Clock
+
+BROKER_ROLES = frozenset({"89"})
+MAX_BODY = 16 * 1024 * 1024
+
+
+@dataclass
+class Party:
+    """One participant: `handle` is called once for each message received whose signature is good."""
+
+    name: str
+    key: SoftwareKey
+    signer: Signer
+    verifier: Verifier
+    clock: Clock
+    base_url: str
+    stats: Counter[str] = field(default_factory=Counter)
+    counter: int = 0
+    _seen: set[bytes] = field(default_factory=set)
+
+    @classmethod
+    def load(cls, directory: Path, name: str, base_url: str) -> Party:
+        """Take name's key from the PKI of an instance, and the instance's clock."""
+        folder = directory / "pki" / name
+        key = SoftwareKey.load(folder / "key.pem", folder / "certificate.pem")
+        clock = clock_of(configuration.load_settings(directory / SETTINGS_FILE))
+        verifier = Verifier(Trust.from_directory(directory / "pki" / "trust"))
+        return cls(name, key, Signer(key), verifier, clock, base_url)
+
+    def next_id(self, target: str) -> str:
+        """A fresh RequestID or MessageID of this party."""
+        self.counter += 1
+        return f"{self.key.eui}:{target}:{self.counter}"
+
+    def verify(self, data: bytes) -> VerifiedDocument:
+        """The message, if the processor signed it; raises SigningError otherwise, and counts both."""
+        try:
+            document: ParsedDocument = parse(data)
+            verified = self.verifier.verify(document, roles=BROKER_ROLES, at=self.clock.now())
+        except SigningError:
+            self.stats["signatures refused"] += 1
+            raise
+        self.stats["signatures verified"] += 1
+        return verified
+
+    def receiver(self, path: str, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> web.Application:
+        """An application that takes messages at `path`: 204 once handled, 400 if the signature is not good."""
+
+        async def receive(request: web.Request) -> web.Response:
+            data = await request.read()
+            digest = hashlib.sha256(data).digest()
+            if digest in self._seen:
+                self.stats["repeats"] += 1
+                return web.Response(status=204)
+            try:
+                verified = self.verify(data)
+            except SigningError as refused:
+                return web.Response(status=400, text=str(refused))
+            self._seen.add(digest)
+            await handle(verified)
+            return web.Response(status=204)
+
+        async def tell(_request: web.Request) -> web.Response:
+            return web.json_response(dict(self.stats))
+
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_post(path, receive)
+        app.router.add_get("/stats", tell)
+        return app
+
+    async def post(self, session: aiohttp.ClientSession, path: str, data: bytes) -> tuple[int, bytes, str]:
+        """Send a signed message to the processor: status, body, and the detail in words."""
+        headers = {"Content-Type": "application/xml"}
+        async with session.post(self.base_url + path, data=data, headers=headers) as response:
+            return response.status, await response.read(), response.headers.get("DUIS-Response-Detail", "")
+
+
+async def serve_until_told(
+    app: web.Application, port: int, work: Callable[[aiohttp.ClientSession], Awaitable[None]]
+) -> None:
+    """Serve on loopback and do `work` beside it until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        working = asyncio.ensure_future(work(session))
+        await asyncio.wait({working, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            # A failure is raised here and ends the process; success waits to be told to stop.
+            working.result()
+            await stop.wait()
+        working.cancel()
+    await runner.cleanup()

@@ -1,0 +1,127 @@
+"""A Supplier of the demonstration: hears of a release, schedules it by 11.5 or approves it by 11.6, takes alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+
+from signing import VerifiedDocument
+from sr_engine.configuration import AlertEvent, load
+from sr_engine.demo.country import FIRMWARE
+from sr_engine.demo.party import Party, serve_until_told
+from sr_engine.messages.compose import build_request
+from sr_engine.messages.decode import decode_response
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    Body,
+    CommsHubAlert,
+    CommsHubFirmwareActivation,
+    Decision,
+    FirmwareDistributionFailure,
+    FirmwareUpgradeRequested,
+    Period,
+    Phase,
+    ScheduleCommsHubFirmware,
+)
+
+RECEIVING_PATH = "/smartdcc/duis"
+DECLINE_EVERY = 10
+_POLL_SECONDS = 0.2
+_QUIET_POLLS = 4
+
+
+class DemoSupplier:
+    """Either the one that schedules, or the one that waits for the other side and then approves most."""
+
+    def __init__(self, party: Party, directory: Path, *, schedules: bool) -> None:
+        configuration = load(directory / "config")
+        self._party = party
+        self._broker = configuration.policy.access_control_broker_eui
+        self._answer_changed = configuration.alerts[AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED].hub_alert_code
+        self._hub_event = {
+            definition.hub_alert_code: event.value.removeprefix("hub_").replace("_", " ")
+            for event, definition in configuration.alerts.items()
+        }
+        self._schedules = schedules
+        self._release_hubs: list[str] = []
+        self._other_side_answered = 0
+
+    async def handle(self, document: VerifiedDocument) -> None:
+        """Take one alert."""
+        alert = decode_response(document).alert
+        match alert:
+            case FirmwareUpgradeRequested():
+                self._release_hubs += alert.device_ids
+                self._count("release opened", len(alert.device_ids))
+            case CommsHubFirmwareActivation():
+                self._count("activated")
+            case FirmwareDistributionFailure():
+                self._count("failed or missed", len(alert.device_ids))
+            case CommsHubAlert():
+                self._count(self._hub_event.get(alert.alert_code, alert.alert_code))
+                if alert.alert_code == self._answer_changed:
+                    self._other_side_answered += 1
+            case _:
+                self._count("other")
+
+    def _count(self, what: str, hubs: int = 1) -> None:
+        self._party.stats["alerts"] += 1
+        self._party.stats[f"hubs: {what}"] += hubs
+
+    async def act(self, session: aiohttp.ClientSession) -> None:
+        """Wait for the news, then send the requests."""
+        await self._settled(lambda: len(self._release_hubs))
+        if self._schedules:
+            start = self._party.clock.now() + timedelta(hours=12)
+            window = Period(start, start + timedelta(days=10))
+            body = ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, tuple(self._release_hubs))
+            await self._send(session, "11.5", body)
+            return
+        await self._settled(lambda: self._other_side_answered)
+        declined = self._release_hubs[::DECLINE_EVERY]
+        approved = sorted(set(self._release_hubs) - set(declined))
+        await self._decide(session, Decision.APPROVE, approved)
+        await self._decide(session, Decision.DECLINE, declined)
+
+    async def _settled(self, count: Callable[[], int]) -> None:
+        """Return when something has arrived and no more came for a while."""
+        last, quiet = 0, 0
+        while quiet < _QUIET_POLLS:
+            await asyncio.sleep(_POLL_SECONDS)
+            now = count()
+            quiet = quiet + 1 if now and now == last else 0
+            last = now
+
+    async def _decide(self, session: aiohttp.ClientSession, decision: Decision, hubs: Sequence[str]) -> None:
+        await self._send(session, "11.6", ApproveCommsHubFirmware(FIRMWARE, decision, tuple(hubs)))
+
+    async def _send(self, session: aiohttp.ClientSession, variant: str, body: Body) -> None:
+        root = build_request(
+            schema_version="5.4",
+            request_id=self._party.next_id(self._broker),
+            command_variant=8,
+            service_reference=variant,
+            service_reference_variant=variant,
+            body=body,
+        )
+        status, answer, detail = await self._party.post(session, "/api/v1/serviceD", self._party.signer.sign(root))
+        code = decode_response(self._party.verify(answer)).code if status == HTTPStatus.OK else str(status)
+        print(f"{self._party.name} sent {variant}, answered {code}: {detail}", flush=True)
+
+
+def main() -> None:
+    """`python -m sr_engine.demo.supplier DIR NAME PORT PROCESSOR_URL schedules|approves`."""
+    directory, name, port, url, part = sys.argv[1:]
+    party = Party.load(Path(directory), name, url)
+    supplier = DemoSupplier(party, Path(directory), schedules=part == "schedules")
+    asyncio.run(serve_until_told(party.receiver(RECEIVING_PATH, supplier.handle), int(port), supplier.act))
+
+
+if __name__ == "__main__":
+    main()
