@@ -11,7 +11,7 @@ from .document import DEFAULT_MAX_BYTES, ParsedDocument, parse
 from .errors import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused, SigningError
 from .keys import SigningKey, SoftwareKey
 from .names import DistinguishedName
-from .pki import Participant, make_pki
+from .pki import Participant, Pki, make_pki
 from .revocation import RevocationList
 from .sign import Signer, remove_signatures
 from .trust import DEFAULT_CRL_GRACE, Trust
@@ -28,6 +28,7 @@ __all__ = [
     "NotAuthenticated",
     "ParsedDocument",
     "Participant",
+    "Pki",
     "ProfileRefused",
     "RevocationList",
     "Signer",

@@ -36,6 +36,7 @@ _DECLARATION = re.compile(
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SEEMINGLY_RELATIVE = re.compile(
     rb"""xmlns(?::[^\s=]{1,200})?\s*=\s*(?:"(?![A-Za-z][A-Za-z0-9+.-]*:|")|'(?![A-Za-z][A-Za-z0-9+.-]*:|'))"""
+    rb"""|xmlns:[^\s=]{201}"""
 )
 _CONSTRUCTS = (
     (b"<!--", "a comment"),
@@ -190,14 +191,17 @@ def _refuse_relative_namespaces(text: bytes, root: etree._Element) -> None:
     """
     if _SEEMINGLY_RELATIVE.search(text) is None:
         return
-    for element in root.iter("*"):
-        for uri in element.nsmap.values():
-            if _ABSOLUTE.match(uri) is None:
-                raise DocumentRefused(
-                    f"the namespace {uri!r} is relative; canonical XML knows absolute namespace URIs only",
-                    line=line_of(element),
-                    path=path_of(element),
-                )
+    relative: str | None = None
+    for _, found in etree.iterwalk(root, events=("start-ns", "start")):
+        if isinstance(found, tuple):  # a declaration, which comes before the start of its element
+            if found[1] and _ABSOLUTE.match(found[1]) is None:
+                relative = found[1]
+        elif found is not None and relative is not None:
+            raise DocumentRefused(
+                f"the namespace {relative[:200]!r} is relative; canonical XML knows absolute namespace URIs only",
+                line=line_of(found),
+                path=path_of(found),
+            )
 
 
 def line_at(text: bytes, position: int) -> int:

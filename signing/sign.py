@@ -13,6 +13,7 @@ from .document import DEFAULT_MAX_BYTES, line_of, parse, path_of, read_tree, utf
 from .errors import DocumentRefused, ProfileRefused
 from .keys import SigningKey
 from .profile import DS, ECDSA_SHA256, ENVELOPED, EXCLUSIVE_C14N, SHA256, SIGNATURE
+from .trees import take_out
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 _NAMESPACE = f' xmlns:ds="{DS}"'.encode()
@@ -100,17 +101,7 @@ def remove_signatures(data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> byt
     if root.tag == SIGNATURE:
         raise DocumentRefused("the document is a ds:Signature and nothing else")
     for signature in list(root.iter(SIGNATURE)):
-        _remove_keeping_tail(signature)
+        parent = signature.getparent()
+        if parent is not None:
+            take_out(parent, signature)
     return etree.tostring(root.getroottree(), encoding="UTF-8", xml_declaration=True)
-
-
-def _remove_keeping_tail(element: etree._Element) -> None:
-    parent = element.getparent()
-    if parent is None:
-        return
-    previous = element.getprevious()
-    if element.tail and previous is None:
-        parent.text = (parent.text or "") + element.tail
-    elif element.tail and previous is not None:
-        previous.tail = (previous.tail or "") + element.tail
-    parent.remove(element)

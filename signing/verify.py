@@ -20,6 +20,7 @@ from .document import ParsedDocument
 from .errors import NotAuthenticated
 from .names import DistinguishedName
 from .profile import read_signature
+from .trees import put_back, take_out
 from .trust import Trust
 
 _ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
@@ -66,43 +67,14 @@ class Verifier:
         root = document.root
         signature = read_signature(root, self._name)
         signer = self._trust.accept(signature.serial, signature.issuer, roles=roles, at=at)
-        before = _take_out(signature.element)
+        before = take_out(root, signature.element)
         try:
             digest = _verify_digest(root, signature.digest)
             _verify_value(signer, signature.value, signature.signed_info)
         except BaseException:
-            _put_back(root, signature.element, before)
+            put_back(root, signature.element, before)
             raise
         return VerifiedDocument(root, signer, digest, document.data, _SEAL)
-
-
-def _take_out(signature: etree._Element) -> str | None:
-    """Remove the Signature and leave all text around it; returns the text that stood before it.
-
-    lxml removes an element's tail with it. White space after the Signature is part of what was digested, so it is
-    joined to the text before.
-    """
-    root = signature.getparent()
-    assert root is not None  # noqa: S101  # the profile has placed it: a child of the root
-    previous = signature.getprevious()
-    before = root.text if previous is None else previous.tail
-    if signature.tail:
-        _set_text_before(root, previous, (before or "") + signature.tail)
-    root.remove(signature)
-    return before
-
-
-def _put_back(root: etree._Element, signature: etree._Element, before: str | None) -> None:
-    """Undo _take_out."""
-    _set_text_before(root, root[-1] if len(root) else None, before)
-    root.append(signature)
-
-
-def _set_text_before(root: etree._Element, previous: etree._Element | None, text: str | None) -> None:
-    if previous is None:
-        root.text = text
-    else:
-        previous.tail = text
 
 
 def _verify_digest(root: etree._Element, signed: bytes) -> bytes:

@@ -101,8 +101,8 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
         transactions=Transactions(engine, clock),
         verifier=Verifier(Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)),
         signer=signer,
-        duis_schema=Schema(schemas / "duis.xsd"),
-        csp_schema=Schema(schemas / "csp.xsd"),
+        duis_schema=Schema(schemas / "duis.xsd", roots={"Request"}),
+        csp_schema=Schema(schemas / "csp.xsd", roots={"UpgradeListAcknowledgement", "UpgradeReport"}),
         alerts=alerts,
     )
 

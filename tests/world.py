@@ -221,9 +221,31 @@ class World:
             }
 
 
-def make_world(directory: Path, now: datetime = NOW) -> World:
-    """A new instance in an empty folder."""
-    create_instance(directory, now=now)
+def make_world(
+    directory: Path,
+    now: datetime = NOW,
+    *,
+    suppliers: Sequence[SupplierSeed] = SAMPLE_SUPPLIERS,
+    prepare: Callable[[Path], None] = lambda directory: None,
+) -> World:
+    """A new instance in an empty folder; `prepare` may change its files before it is opened."""
+    create_instance(directory, now=now, suppliers=suppliers)
+    prepare(directory)
     clock = FixedClock(now)
     instance = open_instance(directory, clock=clock)
     return World(directory, instance, clock, processor_of(instance))
+
+
+def reopen(world: World) -> World:
+    """The same folder after a stop and a new start; the first world is closed."""
+    world.close()
+    instance = open_instance(world.directory, clock=world.clock)
+    return World(world.directory, instance, world.clock, processor_of(instance), world.counters)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Change one place of a settings file; the text to change must be there once."""
+    text = path.read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        raise ValueError(f"{path.name} holds {old!r} {text.count(old)} times")
+    path.write_text(text.replace(old, new), encoding="utf-8")

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import aiohttp
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
@@ -18,8 +19,8 @@ from sr_engine.store.transactions import Transactions
 
 log = logging.getLogger(__name__)
 
-READ_AHEAD = 512
-"""Messages of one destination that are looked at together."""
+SENT_TOGETHER = 64
+"""Messages of one destination whose tries are recorded together, at most: so many are sent twice after a crash."""
 
 Resolve = Callable[[str], str | None]
 """The URL of a destination as configured now, None if it has none any more."""
@@ -56,12 +57,16 @@ class Dispatcher:
         timeout = aiohttp.ClientTimeout(
             total=self._policy.total_timeout.total_seconds(), connect=self._policy.connect_timeout.total_seconds()
         )
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=self._policy.concurrency_per_destination)
+        # Each destination keeps to its own limit; several may share a host without waiting for one another.
+        connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
             try:
                 while True:
                     self._wake.clear()
-                    self._start_senders(session)
+                    try:
+                        self._start_senders(session)
+                    except SQLAlchemyError:
+                        log.exception("the outbox cannot be read; it is tried again")
                     try:
                         await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
                     except TimeoutError:
@@ -73,8 +78,8 @@ class Dispatcher:
 
     def _start_senders(self, session: aiohttp.ClientSession) -> None:
         with self._engine.connect() as connection:
-            waiting = outbox.destinations(connection)
-        for destination in waiting:
+            due = outbox.destinations(connection, self._clock.now())
+        for destination in due:
             task = self._senders.get(destination)
             if task is None or task.done():
                 self._senders[destination] = asyncio.create_task(self._send_all(session, destination))
@@ -92,8 +97,7 @@ class Dispatcher:
 
     def _choose(self, destination: str) -> list[Queued]:
         with self._engine.connect() as connection:
-            waiting = outbox.waiting(connection, destination, READ_AHEAD)
-        return choose(waiting, self._clock.now())
+            return outbox.sendable(connection, destination, self._clock.now(), SENT_TOGETHER)
 
     async def _send_some(self, session: aiohttp.ClientSession, chosen: Sequence[Queued]) -> list[Attempted]:
         """Send messages about different hubs side by side."""
@@ -128,28 +132,8 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes, message_id
             return f"HTTP {response.status}"
     except TimeoutError:
         return "no answer in time"
-    except aiohttp.ClientError as error:
-        return f"{type(error).__name__}"
-
-
-def choose(waiting: Sequence[Queued], now: datetime) -> list[Queued]:
-    """The messages that may be sent now, side by side: the oldest of each hub, if it is due.
-
-    `waiting` is in the order of the queue. A message without a hub goes alone, when it is the oldest of all.
-    """
-    chosen: list[Queued] = []
-    held: set[str] = set()
-    for message in waiting:
-        if message.hub_id is None:
-            if not chosen and not held and message.next_try_at <= now:
-                return [message]
-            break
-        if message.hub_id in held:
-            continue
-        held.add(message.hub_id)
-        if message.next_try_at <= now:
-            chosen.append(message)
-    return chosen
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def settle(message: Queued, error: str | None, now: datetime, policy: Delivery) -> Attempted:

@@ -35,10 +35,11 @@ from sr_engine.store.tables import outbox as outbox_table
 
 RATE = 14_400
 """Four hours a second: the nights of a week pass in under a minute."""
-STARTS_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-"""A Monday morning."""
+STARTS_AT = datetime(2026, 11, 21, 18, 0, tzinfo=UTC)
+"""A Saturday evening: what is agreed by Sunday is upgraded in the nights before Friday, in every region."""
 GIVE_UP_SECONDS = 100
 _LOOK_SECONDS = 0.5
+_SETTING_UP = timedelta(seconds=5)
 _START_SECONDS = 20
 _STATES = (
     "AwaitingApproval",
@@ -76,7 +77,7 @@ class Cast:
 
 def run(console: Console | None = None) -> int:
     """Play the demonstration; returns 0 if everything came out as it should, 1 otherwise."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else 120)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sr-engine-demo-") as folder:
         cast = _set_up(Path(folder) / "instance")
@@ -112,7 +113,7 @@ def _set_up(directory: Path) -> Cast:
         for name, eui in (("supplier-a", "00-00-5E-EF-10-00-00-A1"), ("supplier-b", "00-00-5E-EF-10-00-00-A2"))
     )
     csp_ports = {region: next(ports) for region in REGIONS}
-    clock = ClockSettings(datetime.now(UTC) + timedelta(seconds=2), STARTS_AT, RATE)
+    clock = ClockSettings(datetime.now(UTC) + _SETTING_UP, STARTS_AT, RATE)
     create_instance(
         directory,
         now=STARTS_AT - timedelta(days=1),
@@ -311,8 +312,9 @@ def _tell(
 ) -> None:
     """Say what happened, region by region and Supplier by Supplier."""
     table = Table(title="What happened, region by region", title_justify="left")
-    for heading in ("region", "hubs", "lists", "night of", "listed", "activated", "failed", "declined", "CSP verified"):
-        table.add_column(heading, justify="left" if heading in {"region", "night of"} else "right")
+    for heading in ("region", "hubs", "lists", "night of", "listed", "activated", "failed", "declined", "verified"):
+        text = heading in {"region", "night of"}
+        table.add_column(heading, justify="left" if text else "right", no_wrap=True)
     with instance.reading_engine.connect() as connection:
         total: dict[str | None, int] = dict(
             connection.execute(
@@ -330,7 +332,7 @@ def _tell(
             region,
             f"{total[region]:,}",
             str(len(own)),
-            ", ".join(sorted({f"{row.period_start:%a %d %b}" for row in own})),
+            ", ".join(sorted({f"{row.period_start:%a %d}" for row in own})),
             f"{sum(row.hub_count for row in own):,}",
             f"{states.get('Activated', 0):,}",
             f"{states.get('Failed', 0):,}",

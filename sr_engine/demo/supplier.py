@@ -31,7 +31,7 @@ from sr_engine.messages.model import (
 )
 
 RECEIVING_PATH = "/smartdcc/duis"
-DECLINE_EVERY = 10
+DECLINE_EVERY = 11
 _POLL_SECONDS = 0.2
 _QUIET_POLLS = 4
 
@@ -84,7 +84,8 @@ class DemoSupplier:
             await self._send(session, "11.5", body)
             return
         await self._settled(lambda: self._other_side_answered)
-        declined = self._release_hubs[::DECLINE_EVERY]
+        # By the hub's own number rather than its place in the list, so that every region has some.
+        declined = [hub for hub in self._release_hubs if int(hub[-8:].replace("-", ""), 16) % DECLINE_EVERY == 0]
         approved = sorted(set(self._release_hubs) - set(declined))
         await self._decide(session, Decision.APPROVE, approved)
         await self._decide(session, Decision.DECLINE, declined)

@@ -36,18 +36,24 @@ class AttemptChange:
     """All have approved and yet no night is left: both Suppliers are alerted."""
 
 
-def reconcile(upgrade: HubUpgrade, now: datetime, has_period: HasPeriod) -> AttemptChange | None:
+def reconcile(
+    upgrade: HubUpgrade, now: datetime, has_period: HasPeriod, *, scheduled_anew: bool = False
+) -> AttemptChange | None:
     """Return how the newest attempt has to change, or None if it stands as it should.
 
-    An attempt that is with the CSP is left alone.
+    An attempt that is with the CSP is left alone. `scheduled_anew` says that a Supplier has just set a window: if that
+    leaves no night either, it is a conflict again, though the attempt stays as it was.
     """
     current = upgrade.attempt if upgrade.attempt is not None and upgrade.attempt.is_open else None
     if current is not None and current.with_csp:
         return None
     wanted = _wanted(upgrade, current, now, has_period)
-    if wanted is None or wanted == current:
+    if wanted is None:
         return None
-    conflict = wanted.reason in _CONFLICTS and (current is None or current.reason != wanted.reason)
+    known = current is not None and current.reason == wanted.reason and not scheduled_anew
+    conflict = wanted.reason in _CONFLICTS and not known
+    if wanted == current and not conflict:
+        return None
     region = upgrade.hub.region or UNKNOWN_REGION
     return AttemptChange(upgrade.hub.hub_id, region, None if current is None else current.state, wanted, conflict)
 

@@ -75,7 +75,8 @@ def answer_all(
         changes.answers.append(AnswerChange(hub_id, organisation, answer))
         after = before.answered(organisation, answer)
         tell_other_side(changes, before, after, organisation=organisation, cause=cause, now=now)
-        settle(changes, after, now=now, has_period=has_period)
+        scheduled_anew = answer.schedule is not None and (previous is None or previous.schedule != answer.schedule)
+        settle(changes, after, now=now, has_period=has_period, scheduled_by=cause if scheduled_anew else None)
 
 
 def tell_other_side(
@@ -89,9 +90,14 @@ def tell_other_side(
             )
 
 
-def settle(changes: Changes, upgrade: HubUpgrade, *, now: datetime, has_period: HasPeriod) -> None:
-    """Bring the attempt in line with the answers (`agreement.reconcile`) and tell those concerned."""
-    change = reconcile(upgrade, now, has_period)
+def settle(
+    changes: Changes, upgrade: HubUpgrade, *, now: datetime, has_period: HasPeriod, scheduled_by: str | None = None
+) -> None:
+    """Bring the attempt in line with the answers (`agreement.reconcile`) and tell those concerned.
+
+    `scheduled_by` names the request that has just scheduled the hub, if one has.
+    """
+    change = reconcile(upgrade, now, has_period, scheduled_anew=scheduled_by is not None)
     if change is None:
         return
     changes.attempts.append(change)
@@ -104,7 +110,7 @@ def settle(changes: Changes, upgrade: HubUpgrade, *, now: datetime, has_period: 
         occurrence = f"{changes.release_id}/{change.attempt.number}"
         if change.conflict:
             # Two windows may be found to exclude each other more than once in the same attempt.
-            occurrence += f"@{now.timestamp():.0f}"
+            occurrence = scheduled_by or f"{occurrence}@{now.timestamp():.0f}"
         for organisation in upgrade.hub.responsible:
             changes.events.append(HubEvent(event, change.hub_id, organisation, changes.release_id, occurrence))
 

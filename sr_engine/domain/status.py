@@ -7,12 +7,15 @@ from datetime import datetime
 from sr_engine.domain.upgrades import HubUpgrade
 from sr_engine.messages.model import Approval, UpgradeStatus
 
+_NOTHING_TO_WAIT_FOR = frozenset({Approval.NONE, Approval.APPROVED})
+
 
 def upgrade_status(upgrade: HubUpgrade, organisation: str, now: datetime) -> UpgradeStatus:
     """Return the UpgradeStatus one responsible Supplier sees.
 
-    An open attempt speaks for itself, except that a Supplier that has not approved one which still awaits approval sees
-    its own answer; after that the answer; after that the last attempt's outcome.
+    An open attempt speaks for itself, except that a Supplier that has declined or deferred one which still awaits
+    approval sees its own answer; then how the last attempt ended, if it was not cancelled; then the answer. What all
+    have approved and nobody has scheduled awaits no approval: it is NotScheduled.
     """
     attempt = upgrade.attempt
     own = upgrade.approval_of(organisation, now)
@@ -29,7 +32,7 @@ def upgrade_status(upgrade: HubUpgrade, organisation: str, now: datetime) -> Upg
             return UpgradeStatus.DECLINED
         case Approval.DEFERRED:
             return UpgradeStatus.DEFERRED
-        case Approval.APPROVED:
+        case Approval.APPROVED if upgrade.approval_of_others(organisation, now) not in _NOTHING_TO_WAIT_FOR:
             return UpgradeStatus.AWAITING_APPROVAL
         case _:
             return UpgradeStatus.NOT_SCHEDULED if attempt is None else UpgradeStatus(attempt.state.value)

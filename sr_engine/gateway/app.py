@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -61,9 +61,12 @@ class Gateway:
         routes = [Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services]
         routes.append(Route("/api/v1/csp", self._guarded(self._csp), methods=["POST"]))
         routes.append(Route("/health/live", _live, methods=["GET"]))
-        return Starlette(
+        app = Starlette(
             routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
         )
+        # An address is taken as it is written: a redirect would have the client send its request twice.
+        app.router.redirect_slashes = False
+        return app
 
     def _service(self, service: str) -> Endpoint:
         async def take(data: bytes) -> Answer:
@@ -107,11 +110,15 @@ class Gateway:
         if announced.isascii() and announced.isdecimal() and int(announced) > self._max_bytes:
             return too_large
         chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > self._max_bytes:
-                return too_large
-            chunks.append(chunk)
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > self._max_bytes:
+                    return too_large
+                chunks.append(chunk)
+        except ClientDisconnect:
+            # Nobody reads this answer; what matters is that half a request is none.
+            return problem(HTTPStatus.BAD_REQUEST, "the connection was closed before the whole body had come")
         return b"".join(chunks)
 
     async def _duis(self, service: str, data: bytes) -> Answer:
@@ -133,7 +140,7 @@ class Gateway:
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted), heavy=heavy
                 )
                 self._after_work()
-        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail)
+        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
         return answer
 
     async def _csp(self, data: bytes) -> Answer:
@@ -144,13 +151,13 @@ class Gateway:
         else:
             admitted = self._csp_desk.admit(data, now)
         if isinstance(admitted, Answer):
-            log.info("csp message answered %s: %s", admitted.status, admitted.detail)
+            log.info("csp message answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
         answer = await self._transactions.run(
             lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True
         )
         self._after_work()
-        log.info("csp message answered %s: %s", answer.status, answer.detail)
+        log.info("csp message answered %s: %s", answer.status, answer.detail_header)
         return answer
 
 
@@ -168,13 +175,13 @@ async def _live(_request: Request) -> Response:
 
 async def _http_error(_request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
+    headers = dict((isinstance(error, HTTPException) and error.headers) or {})
     words = {
-        HTTPStatus.METHOD_NOT_ALLOWED: "this address takes POST only",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"this address takes {headers.get('Allow', 'other methods')} only",
         HTTPStatus.NOT_FOUND: "no such address here: the DUIS services are /api/v1/serviceD, /serviceS and /serviceT",
     }
     response = _response(problem(status, words.get(status, status.phrase)))
-    if isinstance(error, HTTPException) and error.headers:
-        response.headers.update(error.headers)
+    response.headers.update(headers)
     return response
 
 

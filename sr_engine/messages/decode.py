@@ -80,7 +80,8 @@ class DecodedResponse:
 def decode_request(document: VerifiedDocument) -> ServiceRequest:
     """Return the Service Request that a verified, schema-valid document holds.
 
-    Times are in UTC, device ids canonical and each once. Raises ValueError if the document is no Request.
+    Times are in UTC. Lists of device ids are as received, each id once; single device ids are canonical. Raises
+    ValueError if the document is no Request.
     """
     header, body = _parts(document.root)
     return ServiceRequest(_header(document.root, header, body), _body(body))
@@ -190,7 +191,7 @@ def _schedule(fields: Fields) -> ScheduleCommsHubFirmware:
         firmware=fields.firmware(),
         window=fields.period("UpgradeWindow"),
         phase=fields.enumerated("Phase", Phase),
-        device_ids=fields.device_ids("DeviceIDList"),
+        device_ids=fields.device_ids_as_received("DeviceIDList"),
         accept_han_impact=fields.boolean("AcceptHANImpact"),
         replaces_schedule_id=fields.optional(fields.integer, "ReplacesScheduleID"),
         execution_date_time=fields.optional(fields.moment, "ExecutionDateTime"),
@@ -201,7 +202,7 @@ def _approve(fields: Fields) -> ApproveCommsHubFirmware:
     return ApproveCommsHubFirmware(
         firmware=fields.firmware(),
         decision=fields.enumerated("Decision", Decision),
-        device_ids=fields.device_ids("DeviceIDList"),
+        device_ids=fields.device_ids_as_received("DeviceIDList"),
         defer_until=fields.optional(fields.moment, "DeferUntil"),
         accept_han_impact=fields.boolean("AcceptHANImpact"),
         execution_date_time=fields.optional(fields.moment, "ExecutionDateTime"),
@@ -219,14 +220,14 @@ def _read_schedule(fields: Fields) -> ReadCommsHubFirmwareSchedule:
 def _delete(fields: Fields) -> DeleteCommsHubFirmwareSchedule:
     return DeleteCommsHubFirmwareSchedule(
         schedule_id=fields.integer("CommsHubFirmwareScheduleID"),
-        device_ids=fields.device_ids("DeviceIDList"),
+        device_ids=fields.device_ids_as_received("DeviceIDList"),
     )
 
 
 def _exclude(fields: Fields) -> UpdateCommsHubFirmwareExclusion:
     return UpdateCommsHubFirmwareExclusion(
         action=fields.enumerated("Action", ExclusionAction),
-        device_ids=fields.device_ids("DeviceIDList"),
+        device_ids=fields.device_ids_as_received("DeviceIDList"),
         exclude_until=fields.optional(fields.moment, "ExcludeUntil"),
         execution_date_time=fields.optional(fields.moment, "ExecutionDateTime"),
     )
@@ -288,7 +289,7 @@ def _firmware_result(fields: Fields) -> CommsHubFirmwareResult:
         schedule_id=fields.optional(fields.integer, "CommsHubFirmwareScheduleID"),
         refused={}
         if warning is None
-        else {reason: warning.device_ids(reason) for reason in RefusalReason if reason in warning},
+        else {reason: warning.device_ids_as_received(reason) for reason in RefusalReason if reason in warning},
         refused_device_count=None if warning is None else warning.optional(warning.integer, "RefusedDeviceCount"),
     )
 

@@ -67,6 +67,10 @@ class Fields:
 
     def device_ids(self, name: str) -> tuple[str, ...]:
         """Canonical ids, each once, in order of first appearance; none if the list is absent."""
+        return tuple(dict.fromkeys(self.string(name).upper().split(","))) if name in self else ()
+
+    def device_ids_as_received(self, name: str) -> tuple[str, ...]:
+        """The same ids as they were written, which is how an answer repeats them."""
         return split_device_ids(self.string(name)) if name in self else ()
 
     def request_id(self, name: str) -> RequestId:
@@ -103,7 +107,8 @@ def add(parent: etree._Element, name: str, text: str | None = None) -> etree._El
     Raises ValueError if `text` holds a character that XML cannot.
     """
     element = etree.SubElement(parent, name)
-    element.text = text
+    if text is not None:
+        element.text = text
     return element
 
 

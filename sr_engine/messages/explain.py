@@ -112,7 +112,7 @@ def _unknown_root(schema: xmlschema.XMLSchema10, error: xmlschema.XMLSchemaValid
     expected = " or ".join(known)
     if name is not None and name.localname in known:
         return (
-            f"{name.localname} is in namespace {_quoted(name.namespace or '')}; "
+            f"{name.localname} is in {f'namespace {_quoted(name.namespace)}' if name.namespace else 'no namespace'}; "
             f"the namespace {_quoted(schema.target_namespace)} is expected"
         )
     found = "" if name is None else f" {_quoted(name.localname)}"
@@ -130,7 +130,7 @@ def _unexpected(error: XMLSchemaChildrenValidationError) -> str:
     parent = etree.QName(error.elem.tag) if error.elem is not None else None
     name = found.localname
     if parent is not None and found.namespace != parent.namespace:
-        name = f"{name} of namespace {_quoted(found.namespace or '')}"
+        name += f" of namespace {_quoted(found.namespace)}" if found.namespace else " without a namespace"
     within = "" if parent is None else f" in {parent.localname}"
     expected = _expected(error)
     if expected:

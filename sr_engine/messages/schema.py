@@ -12,13 +12,16 @@ from signing import ParsedDocument
 from sr_engine.messages.elements import local_name
 from sr_engine.messages.explain import Explainer, Explanation, bounded
 
-MAX_ATTRIBUTES = 32
-"""The most attributes an element may carry: libxml2 records each wrong one, so millions would cost gigabytes."""
+MAX_ATTRIBUTES = 4
+"""The most attributes an element may carry; published elements have one or two. libxml2 records each wrong one, so
+millions would cost gigabytes."""
 
 _CROWDED = f"//*[count(@*) > {MAX_ATTRIBUTES}]"
 
 _MAX_TAGS_TO_EXPLAIN = 20_000
-"""The pure-Python validator that explains would take seconds over more; lxml's own message is given then."""
+_MAX_BYTES_TO_EXPLAIN = 2 * 1024 * 1024
+"""Over more tags or bytes the validator that explains would take seconds, and hundreds of megabytes for an endless list
+of ids; lxml's own message is given then. A list of 50,001 ids is explained."""
 
 
 class SchemaUnusable(Exception):
@@ -74,7 +77,7 @@ class Schema:
 
     def _refusal(self, document: ParsedDocument) -> SchemaRefused:
         explanation = None
-        if document.data.count(b"<") <= _MAX_TAGS_TO_EXPLAIN:
+        if len(document.data) <= _MAX_BYTES_TO_EXPLAIN and document.data.count(b"<") <= _MAX_TAGS_TO_EXPLAIN:
             explanation = self._explainer.explain(document.root)
         if explanation is None:
             explanation = self._lxml_explanation(document.root)

@@ -25,4 +25,4 @@ class Answer:
     def detail_header(self) -> str:
         """The detail as a header can carry it: one line of ASCII."""
         one_line = " ".join(self.detail.split())[:DETAIL_LIMIT]
-        return one_line.encode("ascii", "replace").decode("ascii")
+        return "".join(character if " " <= character <= "~" else "?" for character in one_line)

@@ -10,7 +10,7 @@ from signing import Certificate
 from sr_engine.configuration import Catalogue, SchemaVersions, ServiceReferenceVariant, UserDirectory
 from sr_engine.configuration.catalogue import CatalogueSource
 from sr_engine.messages.decode import Echo
-from sr_engine.messages.model import Header
+from sr_engine.messages.model import Header, ServiceRequest
 from sr_engine.requests.outcome import Sender
 
 
@@ -22,8 +22,12 @@ class Refusal(Exception):
     detail: str
 
 
-class VersionRefused(Exception):
-    """A schemaVersion that is not taken for this Service Request: HTTP 400."""
+@dataclass(frozen=True)
+class NotTaken(Exception):
+    """A document that the schema allows and this processor, as configured, does not take: HTTP 400."""
+
+    reason: str
+    path: str
 
 
 def check_schema_version(echo: Echo, catalogue: Catalogue, versions: SchemaVersions) -> None:
@@ -33,9 +37,20 @@ def check_schema_version(echo: Echo, catalogue: Catalogue, versions: SchemaVersi
     taken = {versions.uplift} if ours else versions.published
     if Decimal(echo.schema_version.strip()) not in taken:
         allowed = ", ".join(str(version) for version in sorted(taken))
-        raise VersionRefused(
+        raise NotTaken(
             f"schemaVersion {echo.schema_version} is not taken for Service Request {echo.service_reference_variant}; "
-            f"taken: {allowed}"
+            f"taken: {allowed}",
+            "/sr:Request/@schemaVersion",
+        )
+
+
+def check_list_size(request: ServiceRequest, most: int) -> None:
+    """A list holds no more devices than the operator allows, each counted once."""
+    count = len(getattr(request.body, "device_ids", ()))
+    if count > most:
+        raise NotTaken(
+            f"DeviceIDList holds {count} different ids, at most {most} are taken: send them in several requests",
+            f"/sr:Request/sr:Body/sr:{request.header.body_element}/sr:DeviceIDList",
         )
 
 
@@ -60,7 +75,9 @@ def check_agreement(header: Header, catalogue: Catalogue, broker: str) -> Servic
             f"not {header.service_reference}",
         )
     expected = catalogue.body_element(entry, header.command_variant)
-    if header.body_element not in {expected, entry.body_element}:
+    # With a Command Variant that the Service Request cannot have, its own body is in order: that is E12, not E100.
+    allowed = {expected} if header.command_variant in entry.command_variants else {expected, entry.body_element}
+    if header.body_element not in allowed:
         raise Refusal("E100", f"Service Request {entry.variant} carries {expected}, not {header.body_element}")
     if entry.non_device and header.request_id.target != broker:
         raise Refusal(

@@ -64,7 +64,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """A request that was refused before the duplicate check: its RequestID is not consumed."""
+    """A request that was refused without an exchange of its own: up to the duplicate check, or by it."""
 
     answer: Answer
     sender_eui: str
@@ -93,13 +93,14 @@ class Processor:
             echo = unverified_echo(document)
             checks.check_schema_version(echo, catalogue, policy.schema_versions)
             verified = self.verifier.verify(document, roles=policy.certificate_roles.requests, at=now)
+            request = decode_request(verified)
+            checks.check_list_size(request, policy.limits.list_max_devices)
         except (DocumentRefused, SchemaRefused, ProfileRefused) as refused:
             return problem(HTTPStatus.BAD_REQUEST, refused.reason, line=refused.line, path=refused.path)
-        except checks.VersionRefused as refused:
-            return problem(HTTPStatus.BAD_REQUEST, str(refused), path="/sr:Request/@schemaVersion")
+        except checks.NotTaken as refused:
+            return problem(HTTPStatus.BAD_REQUEST, refused.reason, path=refused.path)
         except NotAuthenticated as refused:
             return _unauthenticated(document, refused.reason, now)
-        request = decode_request(verified)
         header = request.header
         try:
             checks.check_originator(header, verified.signer)
@@ -116,7 +117,7 @@ class Processor:
         return Admitted(verified, request, entry, sender)
 
     def record_turned(self, unit_of_work: UnitOfWork, turned: Turned) -> Answer:
-        """Note in the audit trail that a request was refused before the duplicate check."""
+        """Note in the audit trail that a request was refused, and why."""
         actor = f"user:{turned.sender_eui}" if turned.sender_eui else "unauthenticated"
         detail = f"{turned.answer.code}: {turned.answer.detail}"
         key = turned.request_key
@@ -130,7 +131,7 @@ class Processor:
         key = header.request_id.key
         before = exchanges.find(connection, DUIS, key, header.command_variant)
         if before is not None:
-            return self._repeated(admitted, before, now)
+            return self._repeated(unit_of_work, admitted, before)
         outcome = self._decide(unit_of_work, admitted)
         answer = self._signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
         exchanges.add(
@@ -152,12 +153,14 @@ class Processor:
         self._carry_out(unit_of_work, admitted, outcome)
         return answer
 
-    def _repeated(self, admitted: Admitted, before: exchanges.Answered, now: datetime) -> Answer:
+    def _repeated(self, unit_of_work: UnitOfWork, admitted: Admitted, before: exchanges.Answered) -> Answer:
         """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""
         if before.digest == admitted.document.digest:
             return Answer(HTTP_OK, before.answer, before.detail, code=before.code)
         detail = "this RequestID was used before for a request with other content: use a new counter"
-        return self._signed(admitted.request, "E100", detail, None, now)
+        answer = self._signed(admitted.request, "E100", detail, None, unit_of_work.now)
+        self.record_turned(unit_of_work, Turned(answer, admitted.sender.eui, admitted.request.header.request_id.key))
+        return answer
 
     def _decide(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
         header, body = admitted.request.header, admitted.request.body

@@ -17,7 +17,7 @@ WORDS = {
     RefusalReason.NOT_APPLICABLE_FIRMWARE: "the firmware does not apply to its model, version or region",
     RefusalReason.OTHER_REQUEST_IN_PROGRESS: "another request for it is in progress",
     RefusalReason.HAN_INCOMPATIBLE: "a HAN device behind it may break and AcceptHANImpact is not true",
-    RefusalReason.WINDOW_NOT_AVAILABLE: "the window holds no complete nightly open period of its region",
+    RefusalReason.WINDOW_NOT_AVAILABLE: "the window holds no complete nightly open period of its region that can still be listed",
     RefusalReason.NOT_AVAILABLE: "not available at present",
 }
 
@@ -68,10 +68,15 @@ def judge(
         reason = refusal(upgrade)
         if reason is not None:
             judgement.refused.setdefault(reason, []).append(as_received)
-            judgement.all_with_csp &= upgrade is not None and already_with_csp(upgrade)
+            # Only the reason given counts: that a hub of somebody else's is listed is not for this Supplier to know.
+            judgement.all_with_csp &= reason is RefusalReason.OTHER_REQUEST_IN_PROGRESS and _with_csp(upgrade)
         elif upgrade is not None:
             judgement.accepted.append(upgrade)
     return judgement
+
+
+def _with_csp(upgrade: HubUpgrade | None) -> bool:
+    return upgrade is not None and already_with_csp(upgrade)
 
 
 def release_refusal(release: Release | None, firmware: Firmware, family: str) -> Outcome | None:

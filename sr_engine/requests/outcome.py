@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sr_engine.domain.agreement import HasPeriod
 from sr_engine.domain.changes import Changes
-from sr_engine.domain.upgrades import HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, Result, ScheduleDetails
 
 
@@ -43,8 +43,11 @@ class Facts(Protocol):
     def hub_upgrades(self, device_ids: Sequence[str], release: Release) -> Mapping[str, HubUpgrade]:
         """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out."""
 
-    def upgrades_of_device(self, device_id: str) -> Sequence[tuple[Release, HubUpgrade]] | None:
-        """Every release that concerns the hub (CHF or GPF id), newest first; None for an unknown device."""
+    def hub(self, device_id: str) -> Hub | None:
+        """The hub with this CHF or GPF id, its HAN devices left out; None if there is none."""
+
+    def upgrades_of_hub(self, hub: Hub) -> Sequence[tuple[Release, HubUpgrade]]:
+        """Every release for the hub's model, newest first."""
 
     def device_type(self, device_id: str) -> str | None:
         """DeviceType of a device, None for an unknown one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.status import upgrade_status
 from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release
-from sr_engine.messages.model import CommsHubUpgrade, Period, ReadCommsHubFirmwareSchedule, ScheduleRead
+from sr_engine.messages.model import Approval, CommsHubUpgrade, Period, ReadCommsHubFirmwareSchedule, ScheduleRead
 from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
 
 FAMILY = "1107"
@@ -26,14 +26,26 @@ def _read_schedule(
         return Outcome(f"E{FAMILY}07", f"{schedule_id} is not a schedule of yours")
     release, _schedule, details = found
     after = None if request.start_after_device_id is None else request.start_after_device_id.upper()
-    page = facts.scheduled_upgrades(schedule_id, release, after=after, limit=rules.page_devices + 1)
-    shown = tuple(
-        view(release, upgrade, sender.organisation, rules)
-        for upgrade in page[: rules.page_devices]
-        if sender.organisation in upgrade.hub.responsible
-    )
-    more = len(page) > rules.page_devices
-    return Outcome("I0", f"{len(shown)} hub(s) read", ScheduleRead(shown, more, details))
+    own = _own_hubs(details.schedule_id, release, sender, facts, after=after, wanted=rules.page_devices + 1)
+    shown = tuple(view(release, upgrade, sender.organisation, rules) for upgrade in own[: rules.page_devices])
+    return Outcome("I0", f"{len(shown)} hub(s) read", ScheduleRead(shown, len(own) > len(shown), details))
+
+
+def _own_hubs(
+    schedule_id: int, release: Release, sender: Sender, facts: Facts, *, after: str | None, wanted: int
+) -> list[HubUpgrade]:
+    """The next hubs of the schedule that this Supplier is still responsible for, up to `wanted` of them.
+
+    Reads on where others stand between: a page without a last hub could not be continued.
+    """
+    own: list[HubUpgrade] = []
+    while len(own) < wanted:
+        read = facts.scheduled_upgrades(schedule_id, release, after=after, limit=wanted)
+        own += [upgrade for upgrade in read if sender.organisation in upgrade.hub.responsible]
+        if len(read) < wanted:
+            break
+        after = read[-1].hub.hub_id
+    return own[:wanted]
 
 
 def _read_device(request: ReadCommsHubFirmwareSchedule, sender: Sender, facts: Facts, rules: Rules) -> Outcome:
@@ -43,12 +55,12 @@ def _read_device(request: ReadCommsHubFirmwareSchedule, sender: Sender, facts: F
         return Outcome("E19", f"device {request.device_id} is not in the inventory")
     if device_type not in {"CHF", "GPF"}:
         return Outcome("E11", f"device {request.device_id} is a {device_type}, not a Communications Hub")
-    upgrades = facts.upgrades_of_device(device_id) or ()
-    if not any(upgrade.hub.is_responsible(sender.organisation, sender.roles) for _, upgrade in upgrades):
+    hub = facts.hub(device_id)
+    if hub is None or not hub.is_responsible(sender.organisation, sender.roles):
         return Outcome("E4", f"you are not the responsible Supplier of hub {request.device_id} in a role of this User")
     shown = tuple(
         view(release, upgrade, sender.organisation, rules)
-        for release, upgrade in upgrades
+        for release, upgrade in facts.upgrades_of_hub(hub)
         if upgrade.answers or upgrade.attempt is not None or release.status == "Open"
     )
     page = shown[: rules.page_devices]
@@ -59,16 +71,17 @@ def view(release: Release, upgrade: HubUpgrade, organisation: str, rules: Rules)
     """One hub and release as one responsible Supplier sees it."""
     answer = upgrade.answers.get(organisation)
     attempt = upgrade.attempt
+    own_approval = upgrade.approval_of(organisation, rules.now)
     return CommsHubUpgrade(
         device_id=upgrade.hub.hub_id,
         csp_region=upgrade.hub.region or "Unknown",
         firmware=release.firmware,
         status=upgrade_status(upgrade, organisation, rules.now),
-        own_approval=upgrade.approval_of(organisation, rules.now),
+        own_approval=own_approval,
         other_approval=upgrade.approval_of_others(organisation, rules.now),
         schedule_id=answer.schedule.schedule_id if answer and answer.schedule else None,
         attempt=attempt.number if attempt else None,
-        defer_until=answer.defer_until if answer else None,
+        defer_until=answer.defer_until if answer and own_approval is Approval.DEFERRED else None,
         window=_window(answer, attempt),
         period=attempt.period if attempt else None,
         status_at=attempt.state_at if attempt else None,

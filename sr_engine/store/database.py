@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -56,7 +57,13 @@ def create_tables(engine: Engine) -> None:
 
 
 def check_tables(engine: Engine) -> None:
-    """Raises DatabaseError, saying what to do, if a table of ours is missing."""
+    """Raises DatabaseError, saying what to do, if the database or a table of ours is missing."""
+    file = engine.url.database
+    # SQLite would make an empty database where there is none.
+    if file and file != ":memory:" and not Path(file).is_file():
+        raise DatabaseError(f"there is no database {file}: bring it back, or make a new instance with `sr-engine init`")
     missing = sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
     if missing:
-        raise DatabaseError(f"the database lacks the table(s) {', '.join(missing)}: run `sr-engine init` first")
+        raise DatabaseError(
+            f"the database lacks the table(s) {', '.join(missing)}: is it one that `sr-engine init` made?"
+        )

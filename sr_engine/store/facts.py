@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from sr_engine.domain.upgrades import HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
 from sr_engine.store import inventory, releases, upgrades
 
@@ -27,15 +27,15 @@ class StoredFacts:
         known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now)
         return {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
 
-    def upgrades_of_device(self, device_id: str) -> Sequence[tuple[Release, HubUpgrade]] | None:
+    def hub(self, device_id: str) -> Hub | None:
         hub_id = inventory.hub_ids_of(self._connection, [device_id]).get(device_id)
         if hub_id is None:
             return None
-        hub = inventory.hubs(self._connection, [hub_id], self._now, with_han=False).get(hub_id)
-        if hub is None:
-            return None
+        return inventory.hubs(self._connection, [hub_id], self._now, with_han=False).get(hub_id)
+
+    def upgrades_of_hub(self, hub: Hub) -> Sequence[tuple[Release, HubUpgrade]]:
         return [
-            (release, upgrades.load(self._connection, [hub_id], release, self._now)[hub_id])
+            (release, upgrades.load(self._connection, [hub.hub_id], release, self._now)[hub.hub_id])
             for release in releases.of_model(self._connection, hub.manufacturer, hub.model)
         ]
 

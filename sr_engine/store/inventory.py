@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, or_, select
+from sqlalchemy import Connection, Row, ScalarSelect, and_, case, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
+from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of
 from sr_engine.store.tables import devices, registrations
 
@@ -20,21 +21,18 @@ _GONE = ("Decommissioned", "Withdrawn")
 
 def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert devices, or replace those that are there; each row has every column of the table."""
-    if rows:
-        statement = insert(devices)
-        columns = {column.name: statement.excluded[column.name] for column in devices.columns if not column.primary_key}
-        connection.execute(statement.on_conflict_do_update(index_elements=["device_id"], set_=columns), list(rows))
+    statement = insert(devices)
+    columns = {column.name: statement.excluded[column.name] for column in devices.columns if not column.primary_key}
+    execute_many(connection, statement.on_conflict_do_update(index_elements=["device_id"], set_=columns), rows)
 
 
 def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert registrations (mpxn, role, effective_from, organisation), or replace the organisation of those there."""
-    if rows:
-        statement = insert(registrations)
-        statement = statement.on_conflict_do_update(
-            index_elements=["mpxn", "role", "effective_from"],
-            set_={"organisation": statement.excluded.organisation},
-        )
-        connection.execute(statement, list(rows))
+    statement = insert(registrations)
+    statement = statement.on_conflict_do_update(
+        index_elements=["mpxn", "role", "effective_from"], set_={"organisation": statement.excluded.organisation}
+    )
+    execute_many(connection, statement, rows)
 
 
 def device_type(connection: Connection, device_id: str) -> str | None:
@@ -49,23 +47,15 @@ def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, s
             is_one_of(devices.c.device_id, device_ids), devices.c.device_type.in_(("CHF", "GPF"))
         )
     )
-    return {device_id: hub_id for device_id, hub_id in found if hub_id is not None}
+    return {device_id: hub_id for device_id, hub_id in found.all() if hub_id is not None}
 
 
 def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
     """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query)."""
     wanted = list(hub_ids)
-    electricity, gas = _responsible(connection, wanted, at)
-    gpfs = dict(
-        connection.execute(
-            select(devices.c.hub_id, devices.c.device_id).where(
-                is_one_of(devices.c.hub_id, wanted), devices.c.device_type == "GPF"
-            )
-        )
-        .tuples()
-        .all()
-    )
     han = _han_models(connection, wanted) if with_han else {}
+    none: frozenset[tuple[str, str]] = frozenset()
+    gpf = devices.alias("gpf")
     found = connection.execute(
         select(
             devices.c.device_id,
@@ -74,50 +64,43 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
             devices.c.manufacturer,
             devices.c.model,
             devices.c.firmware_version,
+            _responsible("ESME", "IS", at),
+            _responsible("GSME", "GS", at),
+            select(gpf.c.device_id)
+            .where(gpf.c.hub_id == devices.c.device_id, gpf.c.device_type == "GPF")
+            .limit(1)
+            .scalar_subquery(),
         ).where(is_one_of(devices.c.device_id, wanted), devices.c.device_type == "CHF")
-    )
+    ).all()
     return {
         hub_id: Hub(
-            hub_id,
-            status,
-            region,
-            manufacturer,
-            model,
-            version,
-            electricity.get(hub_id),
-            gas.get(hub_id),
-            gpfs.get(hub_id),
-            frozenset(han.get(hub_id, ())),
+            hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)
         )
-        for hub_id, status, region, manufacturer, model, version in found
+        for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
     }
 
 
-def _responsible(
-    connection: Connection, hub_ids: Sequence[str], at: datetime
-) -> tuple[dict[str, str | None], dict[str, str | None]]:
-    """Organisation by hub id, for electricity (IS of the import MPAN) and gas (GS of the MPRN)."""
-    role = case((devices.c.device_type == "ESME", "IS"), else_="GS")
-    found = connection.execute(
-        select(devices.c.hub_id, registrations.c.role, registrations.c.organisation)
-        .join(registrations, and_(registrations.c.mpxn == devices.c.import_mpxn, registrations.c.role == role))
+def _responsible(meter_type: str, role: str, at: datetime) -> ScalarSelect[str | None]:
+    """The organisation registered in `role` for the meter of a hub at `at`: the latest registration in effect says."""
+    meter = devices.alias(meter_type.lower())
+    return (
+        select(registrations.c.organisation)
+        .join(meter, registrations.c.mpxn == meter.c.import_mpxn)
         .where(
-            is_one_of(devices.c.hub_id, hub_ids),
-            devices.c.device_type.in_(("ESME", "GSME")),
-            or_(devices.c.device_status.is_(None), devices.c.device_status.not_in(_GONE)),
+            meter.c.hub_id == devices.c.device_id,
+            meter.c.device_type == meter_type,
+            or_(meter.c.device_status.is_(None), meter.c.device_status.not_in(_GONE)),
+            registrations.c.role == role,
             registrations.c.effective_from <= at,
         )
-        # The registration in force is the latest that has taken effect: it comes last and stays.
-        .order_by(registrations.c.effective_from)
+        .order_by(registrations.c.effective_from.desc())
+        .limit(1)
+        .correlate(devices)
+        .scalar_subquery()
     )
-    electricity: dict[str, str | None] = {}
-    gas: dict[str, str | None] = {}
-    for hub_id, meter_role, organisation in found:
-        (electricity if meter_role == "IS" else gas)[hub_id] = organisation
-    return electricity, gas
 
 
-def _han_models(connection: Connection, hub_ids: Sequence[str]) -> dict[str, set[tuple[str, str]]]:
+def _han_models(connection: Connection, hub_ids: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
     models: dict[str, set[tuple[str, str]]] = {}
     for hub_id, manufacturer, model in connection.execute(
         select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
@@ -125,7 +108,7 @@ def _han_models(connection: Connection, hub_ids: Sequence[str]) -> dict[str, set
         )
     ):
         models.setdefault(hub_id, set()).add((manufacturer, model))
-    return models
+    return {hub_id: frozenset(found) for hub_id, found in models.items()}
 
 
 def hub_ids_of_model(

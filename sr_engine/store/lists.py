@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
-from sr_engine.domain.states import WITH_CSP, AttemptState
+from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
+from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.sets import is_one_of
 from sr_engine.store.tables import attempts, outbox, release_regions, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
@@ -82,16 +83,11 @@ def scheduled_for(connection: Connection, region: str, period: Period) -> list[S
 
 def places_taken(connection: Connection, region: str, period: Period) -> int:
     """How many hubs of a region are listed for a period already."""
-    return (
-        connection.scalar(
-            select(func.count())
-            .select_from(attempts)
-            .where(
-                attempts.c.region == region, attempts.c.period_start == period.start, attempts.c.list_id.is_not(None)
-            )
-        )
-        or 0
+    of_period = select(upgrade_lists.c.list_id).where(
+        upgrade_lists.c.region == region, upgrade_lists.c.period_start == period.start
     )
+    statement = select(func.count()).select_from(attempts).where(attempts.c.list_id.in_(of_period))
+    return connection.scalar(statement) or 0
 
 
 def add_list(connection: Connection, new: NewList, now: datetime) -> None:
@@ -119,27 +115,41 @@ def list_region(connection: Connection, list_id: str) -> tuple[str, str] | None:
 
 
 def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
-    """Note the first acknowledgement of a list."""
+    """Note that a list is acknowledged, if it was not before and no hub on it still waits for the CSP's answer."""
     connection.execute(
         upgrade_lists.update()
-        .where(upgrade_lists.c.list_id == list_id, upgrade_lists.c.acknowledged_at.is_(None))
+        .where(
+            upgrade_lists.c.list_id == list_id,
+            upgrade_lists.c.acknowledged_at.is_(None),
+            ~_has_unanswered(),
+        )
         .values(acknowledged_at=now)
     )
 
 
 def unacknowledged(connection: Connection, region: str, delivered_before: datetime) -> list[tuple[str, str]]:
-    """List id and message id of lists delivered, and last chased, before a time, and not acknowledged."""
+    """List id and message id of lists delivered, and last chased, before a time, some hubs of which wait for an answer.
+
+    A list that is on its way or parked is not among them: it is not the CSP that is late.
+    """
     found = connection.execute(
         select(upgrade_lists.c.list_id, upgrade_lists.c.message_id)
         .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
         .where(
             upgrade_lists.c.region == region,
             upgrade_lists.c.acknowledged_at.is_(None),
+            outbox.c.state == DELIVERED,
             outbox.c.delivered_at <= delivered_before,
             or_(upgrade_lists.c.chased_at.is_(None), upgrade_lists.c.chased_at <= delivered_before),
+            _has_unanswered(),
         )
+        .order_by(upgrade_lists.c.cut_at, upgrade_lists.c.list_id)
     )
     return [(row.list_id, row.message_id) for row in found]
+
+
+def _has_unanswered() -> ColumnElement[bool]:
+    return exists().where(attempts.c.list_id == upgrade_lists.c.list_id, attempts.c.state == AttemptState.LISTED.value)
 
 
 def chased(connection: Connection, list_id: str, now: datetime) -> None:
@@ -161,14 +171,14 @@ def overdue(
 ) -> list[StoredAttempt]:
     """Open attempts whose window has ended: before `now` if not listed, before `listed_before` if with the CSP."""
     with_csp = sorted(state.value for state in WITH_CSP)
+    waiting = sorted(state.value for state in OPEN - WITH_CSP)
     return _stored(
         connection,
         select(attempts)
         .where(
             attempts.c.region == region,
-            attempts.c.is_open,
             or_(
-                and_(attempts.c.state.not_in(with_csp), attempts.c.window_end <= now),
+                and_(attempts.c.state.in_(waiting), attempts.c.window_end <= now),
                 and_(attempts.c.state.in_(with_csp), attempts.c.window_end <= listed_before),
             ),
         )

@@ -6,14 +6,33 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+)
 
+from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of
 from sr_engine.store.tables import alerted_hubs, outbox
 
 PENDING = "Pending"
 DELIVERED = "Delivered"
 PARKED = "Parked"
+
+
+def _pending(table: FromClause) -> ColumnElement[bool]:
+    """Written out, not bound: SQLite then sees that its indexes of what is waiting serve."""
+    return table.c.state == literal_column(f"'{PENDING}'")
+
+
+_PENDING = _pending(outbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +77,51 @@ class Attempted:
 
 def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> None:
     """Queue messages, in this order."""
-    if messages:
-        connection.execute(
-            outbox.insert(),
-            [
-                {
-                    "message_id": message.message_id,
-                    "kind": message.kind,
-                    "destination": message.destination,
-                    "hub_id": message.hub_id,
-                    "event": message.event,
-                    "body": message.body,
-                    "created_at": now,
-                    "state": PENDING,
-                    "tries": 0,
-                    "next_try_at": now,
-                }
-                for message in messages
-            ],
-        )
+    execute_many(
+        connection,
+        outbox.insert(),
+        [
+            {
+                "message_id": message.message_id,
+                "kind": message.kind,
+                "destination": message.destination,
+                "hub_id": message.hub_id,
+                "event": message.event,
+                "body": message.body,
+                "created_at": now,
+                "state": PENDING,
+                "tries": 0,
+                "next_try_at": now,
+            }
+            for message in messages
+        ],
+    )
 
 
-def destinations(connection: Connection) -> list[str]:
-    """Who has something waiting."""
-    return list(connection.scalars(select(outbox.c.destination).where(outbox.c.state == PENDING).distinct()))
+def destinations(connection: Connection, now: datetime) -> list[str]:
+    """Who has a message waiting that is due."""
+    return list(
+        connection.scalars(select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= now).distinct())
+    )
 
 
-def waiting(connection: Connection, destination: str, limit: int) -> list[Queued]:
-    """The oldest messages waiting for one destination, oldest first, due or not: order needs those not yet due."""
+def sendable(connection: Connection, destination: str, now: datetime, limit: int) -> list[Queued]:
+    """Messages for one destination that are due and may be sent side by side, longest due first.
+
+    Of each hub that is the oldest message waiting. One without a hub is sent alone, once it is the oldest of all, and
+    until it has been nothing later is.
+    """
+    waiting = outbox.alias("waiting")
+    same_queue = and_(_pending(waiting), waiting.c.destination == destination)
+    barrier = connection.scalar(select(func.min(waiting.c.outbox_id)).where(same_queue, waiting.c.hub_id.is_(None)))
+    oldest_of_hub = ~exists().where(
+        same_queue, waiting.c.hub_id == outbox.c.hub_id, waiting.c.outbox_id < outbox.c.outbox_id
+    )
+    oldest_of_all = ~exists().where(same_queue, waiting.c.outbox_id < outbox.c.outbox_id)
+    may_go = outbox.c.hub_id.is_not(None) & oldest_of_hub
+    if barrier is not None:
+        before = (outbox.c.outbox_id < barrier) & may_go
+        may_go = before | ((outbox.c.outbox_id == barrier) & oldest_of_all)
     found = connection.execute(
         select(
             outbox.c.outbox_id,
@@ -96,8 +132,8 @@ def waiting(connection: Connection, destination: str, limit: int) -> list[Queued
             outbox.c.tries,
             outbox.c.next_try_at,
         )
-        .where(outbox.c.state == PENDING, outbox.c.destination == destination)
-        .order_by(outbox.c.outbox_id)
+        .where(_PENDING, outbox.c.destination == destination, outbox.c.next_try_at <= now, may_go)
+        .order_by(outbox.c.next_try_at, outbox.c.outbox_id)
         .limit(limit)
     )
     return [Queued(*row) for row in found]
@@ -113,7 +149,8 @@ def settle(connection: Connection, results: Sequence[Attempted]) -> None:
                 state=bindparam("new_state"),
                 tries=bindparam("new_tries"),
                 next_try_at=bindparam("new_next_try_at"),
-                delivered_at=bindparam("new_delivered_at"),
+                # Of a message that is sent again, when it was delivered first.
+                delivered_at=func.coalesce(outbox.c.delivered_at, bindparam("new_delivered_at")),
                 last_error=bindparam("new_last_error"),
             ),
             [
@@ -155,12 +192,11 @@ def already_alerted(connection: Connection, event: str, hub_ids: Collection[str]
             alerted_hubs.c.event == event, is_one_of(alerted_hubs.c.hub_id, hub_ids)
         )
     )
-    return set(found.tuples())
+    return {(hub_id, organisation, occurrence) for hub_id, organisation, occurrence in found}
 
 
 def record_alerted(connection: Connection, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
     """Record hub, event, organisation, occurrence and message id of new alerts."""
     names = ("hub_id", "event", "organisation", "occurrence", "message_id")
     values = [dict(zip(names, row, strict=True)) for row in rows]
-    if values:
-        connection.execute(alerted_hubs.insert(), values)
+    execute_many(connection, alerted_hubs.insert(), values)

@@ -115,10 +115,11 @@ def _one(connection: Connection, statement: Select[tuple[object, ...]]) -> Relea
             connection.scalars(select(release_paths.c.from_version).where(release_paths.c.release_id == release_id))
         ),
         han_models=frozenset(
-            connection.execute(
+            (manufacturer, model)
+            for manufacturer, model in connection.execute(
                 select(release_han_models.c.manufacturer, release_han_models.c.model).where(
                     release_han_models.c.release_id == release_id
                 )
-            ).tuples()
+            )
         ),
     )

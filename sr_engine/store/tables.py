@@ -64,6 +64,9 @@ def _row_number(name: str) -> Column[Any]:
     return Column(name, BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
 
 
+BY_KEY: dict[str, Any] = {"sqlite_with_rowid": False}
+"""For tables that are always reached by their key: SQLite keeps the rows in it, so that finding one is one search."""
+
 EUI = String(23)
 ORGANISATION = String(64)
 
@@ -94,9 +97,11 @@ devices = Table(
     Column("han_variant", String(40)),
     Column("s1sp", String(40)),
     Column("connectivity", String(16)),
-    Index("ix_devices_hub_id_device_type", "hub_id", "device_type"),
+    # Holds all that finding the Suppliers of a hub needs to know of its meters.
+    Index("ix_devices_of_hub", "hub_id", "device_type", "import_mpxn", "device_status"),
     Index("ix_devices_postcode_address_identifier", "postcode", "address_identifier"),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
+    **BY_KEY,
 )
 
 registrations = Table(
@@ -107,6 +112,7 @@ registrations = Table(
     Column("effective_from", UtcDateTime, primary_key=True),
     # No organisation: from then on nobody in that role.
     Column("organisation", ORGANISATION),
+    **BY_KEY,
 )
 
 releases = Table(
@@ -189,6 +195,7 @@ schedule_hubs = Table(
     # False once it was replaced, taken back or done with.
     Column("in_force", Boolean, nullable=False),
     Index("ix_schedule_hubs_hub_id", "hub_id"),
+    **BY_KEY,
 )
 
 decisions = Table(
@@ -203,6 +210,7 @@ decisions = Table(
     Column("schedule_id", ForeignKey("schedules.schedule_id")),
     Column("request_id", String(70), nullable=False),
     Column("decided_at", UtcDateTime, nullable=False),
+    **BY_KEY,
 )
 
 attempts = Table(
@@ -230,9 +238,13 @@ attempts = Table(
     Index(
         "ix_attempts_one_open", "hub_id", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
     ),
-    Index("ix_attempts_region_state_window_start", "region", "state", "window_start"),
-    Index("ix_attempts_list_id", "list_id"),
-    Index("ix_attempts_release_id_state", "release_id", "state"),
+    Index("ix_attempts_region_state_window_end", "region", "state", "window_end"),
+    Index(
+        "ix_attempts_list_id",
+        "list_id",
+        sqlite_where=text("list_id IS NOT NULL"),
+        postgresql_where=text("list_id IS NOT NULL"),
+    ),
 )
 
 upgrade_lists = Table(
@@ -270,7 +282,23 @@ outbox = Table(
     Column("next_try_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("last_error", Text),
-    Index("ix_outbox_state_destination_outbox_id", "state", "destination", "outbox_id"),
+    # What is waiting, by when it is due and by hub; what is delivered is in neither.
+    Index(
+        "ix_outbox_due",
+        "destination",
+        "next_try_at",
+        "outbox_id",
+        sqlite_where=text("state = 'Pending'"),
+        postgresql_where=text("state = 'Pending'"),
+    ),
+    Index(
+        "ix_outbox_of_hub",
+        "destination",
+        "hub_id",
+        "outbox_id",
+        sqlite_where=text("state = 'Pending'"),
+        postgresql_where=text("state = 'Pending'"),
+    ),
 )
 
 alerted_hubs = Table(
@@ -283,6 +311,7 @@ alerted_hubs = Table(
     Column("occurrence", String(64), primary_key=True),
     # The alert in the outbox that says so.
     Column("message_id", String(32), nullable=False),
+    **BY_KEY,
 )
 
 audit = Table(

@@ -16,6 +16,7 @@ from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
 from sr_engine.store import inventory
+from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
 
@@ -164,7 +165,8 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
                 created_at=now,
             )
         )
-        connection.execute(
+        execute_many(
+            connection,
             schedule_hubs.insert(),
             [{"schedule_id": new.schedule.schedule_id, "hub_id": hub_id, "in_force": True} for hub_id in new.hub_ids],
         )
@@ -175,17 +177,16 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
 
 def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> None:
     """Mark schedules as in force no more for hubs; pairs of schedule id and hub id."""
-    rows = [{"key_schedule": schedule_id, "key_hub": hub_id} for schedule_id, hub_id in ended]
-    if rows:
-        connection.execute(
-            schedule_hubs.update()
-            .where(
-                schedule_hubs.c.schedule_id == bindparam("key_schedule"),
-                schedule_hubs.c.hub_id == bindparam("key_hub"),
-            )
-            .values(in_force=False),
-            rows,
+    execute_many(
+        connection,
+        schedule_hubs.update()
+        .where(
+            schedule_hubs.c.schedule_id == bindparam("key_schedule"),
+            schedule_hubs.c.hub_id == bindparam("key_hub"),
         )
+        .values(in_force=False),
+        [{"key_schedule": schedule_id, "key_hub": hub_id} for schedule_id, hub_id in ended],
+    )
 
 
 def request_ids(connection: Connection, hub_ids: Collection[str], release_id: str) -> dict[tuple[str, str], str]:
@@ -213,11 +214,10 @@ def end_all_schedules(connection: Connection, hub_ids: Collection[str], release_
 
 
 def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
-    if not answers:
-        return
     statement = insert(decisions)
     written = ("approval", "defer_until", "schedule_id", "request_id", "decided_at")
-    connection.execute(
+    execute_many(
+        connection,
         statement.on_conflict_do_update(
             index_elements=["hub_id", "release_id", "organisation"],
             set_={name: statement.excluded[name] for name in written},
@@ -247,11 +247,11 @@ def write_attempts(connection: Connection, changes: Sequence[AttemptChange], rel
             new.append({**values, "hub_id": change.hub_id, "release_id": release_id, "region": change.region})
         else:
             changed.append({**values, "key": change.attempt.attempt_id})
-    if new:
-        connection.execute(attempts.insert(), new)
+    execute_many(connection, attempts.insert(), new)
     if changed:
         columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in _attempt_values(changes[0].attempt)}
-        connection.execute(attempts.update().where(attempts.c.attempt_id == bindparam("key")).values(columns), changed)
+        statement = attempts.update().where(attempts.c.attempt_id == bindparam("key")).values(columns)
+        execute_many(connection, statement, changed)
 
 
 def _attempt_values(attempt: Attempt) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -41,10 +42,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
-def fresh_pki(tmp_path: object) -> Callable[..., Pki]:
+def fresh_pki(tmp_path: Path) -> Callable[..., Pki]:
     """Make a PKI of its own for a test that changes it."""
 
     def make(*participants: Participant) -> Pki:
-        return make_pki(tmp_path / "pki", participants, now=NOW)  # type: ignore[operator]  # a Path by pytest's promise
+        return make_pki(tmp_path / "pki", participants, now=NOW)
 
     return make

@@ -7,6 +7,7 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from signing import DocumentRefused, parse
 from signing.document import MAX_ATTRIBUTES, MAX_TAGS
@@ -53,6 +54,7 @@ def refusal(data: bytes) -> DocumentRefused:
         (b"plain text", "not well-formed XML", 1),
         (b'<a xmlns="relative"/>', "'relative' is relative", 1),
         (b'<a>\n<b xmlns:x="some/where"/></a>', "'some/where' is relative", 2),
+        (b"<a>\n<b xmlns:" + b"x" * 300 + b'="some/where"/></a>', "'some/where' is relative", 2),
         (b"<a>" * 5000 + b"</a>" * 5000, "not well-formed XML: Excessive depth", 1),
         (b"<a " + b" ".join(b'a%d=""' % i for i in range(3000)) + b"/>", f"at most {MAX_ATTRIBUTES}", 1),
         (b"<a>" + b"<a/>" * MAX_TAGS + b"</a>", f"at most {MAX_TAGS}", None),
@@ -99,7 +101,7 @@ def test_a_legal_document_is_accepted_and_its_bytes_are_kept(data: bytes) -> Non
     document = parse(data)
 
     assert document.data == data
-    assert document.root.tag.endswith("a")
+    assert etree.QName(document.root).localname == "a"
 
 
 def test_a_text_of_ten_million_bytes_and_more_is_read() -> None:

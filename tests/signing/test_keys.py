@@ -176,5 +176,5 @@ def test_a_pki_is_not_written_over_another(world: World) -> None:
     ("name", "eui"), [("../x", EUI), ("", EUI), ("trust", EUI), ("x", "90-B3"), ("x", EUI + "-00")]
 )
 def test_a_participant_that_cannot_be_certified_is_refused(fresh_pki: Callable[..., Pki], name: str, eui: str) -> None:
-    with pytest.raises(ValueError, match="not a name for a folder|not an EUI-64"):
+    with pytest.raises(ValueError, match=r"not a name for a folder|not an EUI-64"):
         fresh_pki(Participant(name, eui, "87"))

@@ -1,0 +1,135 @@
+"""Looking into an instance: status, why, audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from sr_engine.cli.opening import instance_option, opened
+from sr_engine.cli.output import moment, show_table
+from sr_engine.importers.csv_table import eui
+from sr_engine.operations.status import Status
+from sr_engine.operations.status import status as count_all
+from sr_engine.operations.why import explain
+from sr_engine.store import audit as trail
+
+
+@click.command()
+@instance_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def status(directory: Path, as_json: bool) -> None:
+    """Where everything stands: releases, regions, answers, upgrade lists and messages, in counts."""
+    with opened(directory) as instance, instance.engine.connect() as connection:
+        found = count_all(connection, instance.clock.now())
+        environment = instance.settings.environment
+    if as_json:
+        click.echo(json.dumps({"environment": environment, **_as_json(found)}, indent=2))
+        return
+    click.echo(f"{environment}, {moment(found.at)}")
+    _show(found)
+
+
+@click.command()
+@click.argument("device_id", metavar="DEVICE_ID")
+@instance_option
+def why(device_id: str, directory: Path) -> None:
+    """Why a hub has not been upgraded yet, in one sentence; DEVICE_ID is its CHF or its GPF."""
+    try:
+        canonical = eui(device_id)
+    except ValueError:
+        raise click.BadParameter(
+            f"{device_id!r} is not an EUI-64, such as 00-DB-12-34-56-78-90-A2", param_hint="DEVICE_ID"
+        ) from None
+    with opened(directory) as instance, instance.engine.connect() as connection:
+        click.echo(explain(connection, canonical, instance.clock.now(), instance.configuration.regions))
+
+
+@click.command()
+@instance_option
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many records.")
+def audit(directory: Path, limit: int) -> None:
+    """The newest records of the audit trail, newest first."""
+    with opened(directory) as instance, instance.engine.connect() as connection:
+        entries = trail.newest(connection, limit)
+    show_table(
+        "Audit trail",
+        ("Time", "Who", "What", "From", "To", "Hubs", "Message", "Detail"),
+        (
+            (
+                entry.at,
+                entry.actor,
+                entry.action,
+                entry.from_state,
+                entry.to_state,
+                len(entry.hubs),
+                entry.message_key,
+                entry.detail,
+            )
+            for entry in entries
+        ),
+    )
+
+
+def _show(found: Status) -> None:
+    for release in found.releases:
+        firmware = release.firmware
+        show_table(
+            f"Firmware {firmware.version} for {firmware.manufacturer} {firmware.model}: {release.status}",
+            ("Region", "General phase", "Hubs", "On this version", "Attempts"),
+            (
+                (
+                    region.region,
+                    "open" if region.general_open else "closed",
+                    region.hubs,
+                    region.on_version,
+                    ", ".join(f"{state} {count:,}" for state, count in region.states.items()) or "none",
+                )
+                for region in release.regions
+            ),
+        )
+        answers = ", ".join(f"{approval} {count:,}" for approval, count in release.answers.items())
+        click.echo(f"  Answers of Suppliers, by hub: {answers or 'none'}")
+    show_table(
+        "Upgrade lists",
+        ("Region", "Cut", "Hubs", "Acknowledged"),
+        ((one.region, one.cut, one.hubs, one.acknowledged) for one in found.lists),
+    )
+    show_table(
+        "Messages",
+        ("Kind", "Event", "State", "Number"),
+        ((*key, count) for key, count in found.messages.items()),
+    )
+
+
+def _as_json(found: Status) -> dict[str, object]:
+    return {
+        "at": moment(found.at).replace(" ", "T"),
+        "releases": [
+            {
+                "manufacturer": release.firmware.manufacturer,
+                "model": release.firmware.model,
+                "version": release.firmware.version,
+                "status": release.status,
+                "answers": dict(release.answers),
+                "regions": {
+                    region.region: {
+                        "general_open": region.general_open,
+                        "hubs": region.hubs,
+                        "on_version": region.on_version,
+                        "attempts": {str(state): count for state, count in region.states.items()},
+                    }
+                    for region in release.regions
+                },
+            }
+            for release in found.releases
+        ],
+        "lists": {
+            one.region: {"cut": one.cut, "hubs": one.hubs, "acknowledged": one.acknowledged} for one in found.lists
+        },
+        "messages": [
+            {"kind": kind, "event": event, "state": state, "number": count}
+            for (kind, event, state), count in found.messages.items()
+        ],
+    }

@@ -1,0 +1,65 @@
+"""The console script: `sr-engine` and its commands."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import click
+
+from sr_engine.cli.data import inventory, registration
+from sr_engine.cli.failures import EXIT_CODES, Commands
+from sr_engine.cli.insight import audit, status, why
+from sr_engine.cli.instance import init, pki
+from sr_engine.cli.messages import sign, validate, verify
+from sr_engine.cli.outbox import outbox
+from sr_engine.cli.releases import release
+from sr_engine.cli.serve import serve
+from sr_engine.cli.submit import submit
+
+_DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
+
+Commands that work on an instance take its folder from --dir, from the environment variable SR_ENGINE_DIR, or use the
+current one.
+
+{EXIT_CODES}"""
+
+
+@click.group(cls=Commands, help=_DESCRIPTION, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("sr-engine"), prog_name="sr-engine")
+@click.option("--traceback", is_flag=True, help="Show where an error arose; for reports of defects.")
+def commands(traceback: bool) -> None:
+    pass
+
+
+@click.command()
+def demo() -> None:
+    """Run the main job on a small synthetic country and show it working."""
+    # Nobody else needs what the demonstration loads.
+    from sr_engine.demo.play import run  # noqa: PLC0415 - see above
+
+    click.get_current_context().exit(run())
+
+
+for command in (
+    init,
+    serve,
+    demo,
+    inventory,
+    registration,
+    release,
+    status,
+    why,
+    audit,
+    outbox,
+    sign,
+    verify,
+    validate,
+    submit,
+    pki,
+):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    commands.main(prog_name="sr-engine")

@@ -1,0 +1,86 @@
+"""Opening an instance from its folder: all of it, or only what reading and importing need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy import Engine
+
+from sr_engine import configuration
+from sr_engine.bootstrap import SETTINGS_FILE, Instance, clock_of, open_instance
+from sr_engine.cli.failures import Failure
+from sr_engine.clock import Clock
+from sr_engine.configuration import Configuration, Settings
+from sr_engine.store.database import check_tables, open_engine
+from sr_engine.store.transactions import Transactions
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def instance_option(command: _F) -> _F:
+    """Adds --dir to a command, as the parameter `directory`."""
+    return click.option(
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path),
+        envvar="SR_ENGINE_DIR",
+        default=Path(),
+        metavar="DIR",
+        help="Folder of the instance; otherwise SR_ENGINE_DIR, otherwise the current folder.",
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What commands need that send nothing: no key is read for them."""
+
+    settings: Settings
+    configuration: Configuration
+    clock: Clock
+    engine: Engine
+
+    @property
+    def transactions(self) -> Transactions:
+        """Where units of work run; only for an instance opened for writing."""
+        return Transactions(self.engine, self.clock)
+
+
+def settings_of(directory: Path) -> Settings:
+    """The settings of an instance; raises Failure, saying what to do, if the folder is none."""
+    path = directory / SETTINGS_FILE
+    if not path.is_file():
+        raise Failure(
+            f"{directory.resolve()} is not an instance, it has no {SETTINGS_FILE}: name its folder with --dir or "
+            "SR_ENGINE_DIR, or make one with `sr-engine init`"
+        )
+    return configuration.load_settings(path)
+
+
+@contextmanager
+def opened(directory: Path, *, writing: bool = False) -> Iterator[Opened]:
+    """An instance's settings, configuration, clock and database."""
+    settings = settings_of(directory)
+    loaded = configuration.load(settings.config_directory)
+    engine = open_engine(settings.database_url, read_only=not writing)
+    try:
+        check_tables(engine)
+        yield Opened(settings, loaded, clock_of(settings), engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def fully_opened(directory: Path) -> Iterator[Instance]:
+    """An instance with its keys, certificates and schemas."""
+    settings_of(directory)
+    instance = open_instance(directory)
+    try:
+        yield instance
+    finally:
+        instance.engine.dispose()
+        instance.reading_engine.dispose()

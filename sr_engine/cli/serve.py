@@ -1,0 +1,106 @@
+"""Running the processor: `serve`."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import click
+import uvicorn
+
+from sr_engine.bootstrap import application
+from sr_engine.cli.failures import Failure
+from sr_engine.cli.opening import fully_opened, instance_option
+
+_STOP_WITHIN_SECONDS = 30
+_BACKLOG = 2048
+
+
+@click.command()
+@instance_option
+@click.option("--host", help="Address to listen on, instead of the one in the settings.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), help="Port to listen on, instead of the one in the settings; 0: any free."
+)
+def serve(directory: Path, host: str | None, port: int | None) -> None:
+    """Run the processor until it is told to stop (Ctrl-C or SIGTERM).
+
+    Prints one line to stdout once it takes requests, and then one line per exchange to stderr.
+    """
+    _log_to_stderr()
+    with fully_opened(directory) as instance:
+        listen = instance.settings.listen
+        listening = _listen(host or listen.host, listen.port if port is None else port)
+        address = f"http://{_url_host(host or listen.host)}:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            application(instance),
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
+        )
+        server = _Server(config, f"ready: {address} ({instance.settings.environment})")
+        # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, server.handle_exit)
+        with listening:
+            try:
+                server.run(sockets=[listening])
+            except SystemExit:
+                raise Failure("the processor could not start; the lines above say why") from None
+    click.echo("stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        click.echo(self._ready)
+        sys.stdout.flush()
+
+
+class _OneLine(logging.Formatter):
+    """One line per record, whatever a message quotes; times in UTC."""
+
+    converter = staticmethod(time.gmtime)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
+        record.message = "".join(one if one.isprintable() else " " for one in record.message)
+        return super().formatMessage(record)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("sr_engine").setLevel(logging.INFO)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Failure(
+                f"port {port} of {host} is taken: stop what listens there, or choose another with --port"
+            ) from None
+        raise Failure(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,66 @@
+"""Bringing in devices and registrations in one transaction, with a record of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sr_engine.store import audit, inventory, summaries
+from sr_engine.store.transactions import UnitOfWork
+
+Row = Mapping[str, object]
+Progress = Callable[[int], None]
+
+_AT_ONCE = 50_000
+"""Rows handed to the database together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedDevices:
+    """How many devices were imported, how many of them are CHFs, and how many name a hub that is not known."""
+
+    devices: int
+    hubs: int
+    without_hub: int
+
+
+def import_devices(
+    unit_of_work: UnitOfWork, rows: Sequence[Row], source: str, *, progress: Progress | None = None
+) -> ImportedDevices:
+    """Add or replace devices; each row has every column of the inventory. `source` is what the audit trail names."""
+    for done, some in _chunks(rows):
+        inventory.put_devices(unit_of_work.connection, some)
+        _tell(progress, done, len(rows))
+    hubs = sum(row["device_type"] == "CHF" for row in rows)
+    named = Counter(str(row["hub_id"]) for row in rows if row["hub_id"] is not None)
+    unknown = named.keys() - summaries.known_hubs(unit_of_work.connection, named)
+    _record(unit_of_work, "devices imported", f"{source}: {len(rows)} devices, {hubs} of them hubs")
+    return ImportedDevices(len(rows), hubs, sum(named[hub_id] for hub_id in unknown))
+
+
+def import_registrations(
+    unit_of_work: UnitOfWork, rows: Sequence[Row], source: str, *, progress: Progress | None = None
+) -> int:
+    """Add or replace registrations (mpxn, role, effective_from, organisation); return how many."""
+    for done, some in _chunks(rows):
+        inventory.put_registrations(unit_of_work.connection, some)
+        _tell(progress, done, len(rows))
+    _record(unit_of_work, "registrations imported", f"{source}: {len(rows)} registrations")
+    return len(rows)
+
+
+def _chunks(rows: Sequence[Row]) -> list[tuple[int, Sequence[Row]]]:
+    """The rows in portions, each with how many are done after it."""
+    return [
+        (min(start + _AT_ONCE, len(rows)), rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)
+    ]
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None and total > _AT_ONCE:
+        progress(done)
+
+
+def _record(unit_of_work: UnitOfWork, action: str, detail: str) -> None:
+    audit.record(unit_of_work.connection, [audit.Entry(unit_of_work.now, "operator", action, detail)])

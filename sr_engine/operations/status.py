@@ -1,0 +1,91 @@
+"""Where everything stands, in counts: releases, regions, answers, lists, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from sr_engine.domain.states import AttemptState
+from sr_engine.domain.upgrades import Release
+from sr_engine.messages.model import Firmware
+from sr_engine.store import lists, outbox, releases, summaries
+
+
+@dataclass(frozen=True, slots=True)
+class RegionStatus:
+    """A release in one region."""
+
+    region: str
+    general_open: bool
+    hubs: int
+    """Hubs of the release's model."""
+    on_version: int
+    """Those of them that run the release's version."""
+    states: Mapping[AttemptState, int]
+    """Hubs by the state of their newest attempt; hubs nobody has scheduled are in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStatus:
+    """A release; `answers` counts what Suppliers have answered, by Approval, where they have answered."""
+
+    firmware: Firmware
+    status: str
+    regions: tuple[RegionStatus, ...]
+    answers: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """The upgrade lists of a region."""
+
+    region: str
+    cut: int
+    hubs: int
+    acknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything, as of one moment."""
+
+    at: datetime
+    releases: tuple[ReleaseStatus, ...]
+    lists: tuple[ListStatus, ...]
+    messages: Mapping[tuple[str, str, str], int]
+    """Messages of the outbox by kind, event and state."""
+
+
+def status(connection: Connection, now: datetime) -> Status:
+    """Count; newest release first, regions by name."""
+    return Status(
+        now,
+        tuple(_release(connection, release, now) for release in releases.all_releases(connection)),
+        tuple(ListStatus(*row) for row in lists.list_summary(connection)),
+        dict(sorted(outbox.counts(connection).items())),
+    )
+
+
+def _release(connection: Connection, release: Release, now: datetime) -> ReleaseStatus:
+    firmware = release.firmware
+    hubs = summaries.hubs_of_model(connection, firmware.manufacturer, firmware.model)
+    states = summaries.newest_attempts(connection, release.release_id)
+    regions = tuple(
+        RegionStatus(
+            region,
+            region in release.general_open,
+            sum(count for place, _, count in hubs if place == region),
+            sum(count for place, version, count in hubs if place == region and version == firmware.version),
+            {
+                state: count
+                for state in AttemptState
+                for place, value, count in states
+                if place == region and value == state
+            },
+        )
+        for region in sorted(release.regions)
+    )
+    return ReleaseStatus(firmware, release.status, regions, summaries.answers(connection, release.release_id, now))

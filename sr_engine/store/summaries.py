@@ -1,0 +1,102 @@
+"""Counts over the tables, and what an operator looks up in them: read in sets, never hub by hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, case, func, select
+
+from sr_engine.messages.model import Approval
+from sr_engine.store.sets import is_one_of
+from sr_engine.store.tables import attempts, decisions, devices, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in the outbox, without its body."""
+
+    message_id: str
+    kind: str
+    event: str
+    destination: str
+    state: str
+    tries: int
+    created_at: datetime
+    last_error: str | None
+
+
+def known_hubs(connection: Connection, hub_ids: Iterable[str]) -> set[str]:
+    """Those of some ids that are CHFs of the inventory."""
+    statement = select(devices.c.device_id).where(
+        is_one_of(devices.c.device_id, hub_ids), devices.c.device_type == "CHF"
+    )
+    return set(connection.scalars(statement))
+
+
+def hubs_of_model(connection: Connection, manufacturer: str, model: str) -> list[tuple[str | None, str | None, int]]:
+    """Region, firmware version and number of the hubs of a model."""
+    statement = (
+        select(devices.c.csp_region, devices.c.firmware_version, func.count())
+        .where(devices.c.manufacturer == manufacturer, devices.c.model == model, devices.c.device_type == "CHF")
+        .group_by(devices.c.csp_region, devices.c.firmware_version)
+    )
+    return [(region, version, count) for region, version, count in connection.execute(statement)]
+
+
+def newest_attempts(connection: Connection, release_id: str) -> list[tuple[str, str, int]]:
+    """Region, state and number of hubs, by the newest attempt of each hub at a release."""
+    newest = (
+        select(attempts.c.hub_id, func.max(attempts.c.number).label("number"))
+        .where(attempts.c.release_id == release_id)
+        .group_by(attempts.c.hub_id)
+        .subquery()
+    )
+    statement = (
+        select(attempts.c.region, attempts.c.state, func.count())
+        .join(newest, and_(newest.c.hub_id == attempts.c.hub_id, newest.c.number == attempts.c.number))
+        .where(attempts.c.release_id == release_id)
+        .group_by(attempts.c.region, attempts.c.state)
+    )
+    return [(region, state, count) for region, state, count in connection.execute(statement)]
+
+
+def answers(connection: Connection, release_id: str, now: datetime) -> dict[str, int]:
+    """How many answers of each kind Suppliers have given to a release; a deferral that has run out is Pending."""
+    run_out = and_(
+        decisions.c.approval == Approval.DEFERRED.value,
+        decisions.c.defer_until.is_not(None),
+        decisions.c.defer_until <= now,
+    )
+    approval = case((run_out, Approval.PENDING.value), else_=decisions.c.approval)
+    statement = (
+        select(approval, func.count()).where(decisions.c.release_id == release_id).group_by(approval).order_by(approval)
+    )
+    return {given: count for given, count in connection.execute(statement)}  # noqa: C416 - a Row is no pair to mypy
+
+
+def messages(connection: Connection, state: str, limit: int) -> list[Message]:
+    """The oldest messages of the outbox in one state."""
+    statement = (
+        select(
+            outbox.c.message_id,
+            outbox.c.kind,
+            outbox.c.event,
+            outbox.c.destination,
+            outbox.c.state,
+            outbox.c.tries,
+            outbox.c.created_at,
+            outbox.c.last_error,
+        )
+        .where(outbox.c.state == state)
+        .order_by(outbox.c.outbox_id)
+        .limit(limit)
+    )
+    return [Message(*row) for row in connection.execute(statement)]
+
+
+def message_state(connection: Connection, message_id: str) -> str | None:
+    """The state of a message, None if there is no such message."""
+    state: str | None = connection.scalar(select(outbox.c.state).where(outbox.c.message_id == message_id))
+    return state

@@ -1,0 +1,45 @@
+"""Bringing in devices and registrations."""
+
+from __future__ import annotations
+
+from sr_engine.operations.imports import ImportedDevices, import_devices, import_registrations
+from sr_engine.store import audit, inventory
+from tests.world import NOW, TestHub, World, eui
+
+
+def test_devices_are_added_counted_and_recorded(world: World) -> None:
+    rows = TestHub(1).rows() + TestHub(2).rows()
+
+    done = world.run(lambda uow: import_devices(uow, rows, "hubs.csv"))
+
+    assert done == ImportedDevices(devices=8, hubs=2, without_hub=0)
+    with world.instance.reading_engine.connect() as connection:
+        assert inventory.device_type(connection, eui(0xE0, 2)) == "ESME"
+        (entry,) = audit.newest(connection, 1)
+    assert (entry.at, entry.actor, entry.action) == (NOW, "operator", "devices imported")
+    assert entry.detail == "hubs.csv: 8 devices, 2 of them hubs"
+
+
+def test_devices_whose_hub_is_nowhere_are_counted(world: World) -> None:
+    hub = TestHub(1)
+    without_chf = [row for row in hub.rows() if row["device_type"] != "CHF"]
+
+    first = world.run(lambda uow: import_devices(uow, without_chf, "meters.csv"))
+    world.run(lambda uow: import_devices(uow, hub.rows()[:1], "hubs.csv"))
+    second = world.run(lambda uow: import_devices(uow, without_chf, "meters.csv"))
+
+    assert (first.without_hub, second.without_hub) == (3, 0)
+
+
+def test_a_registration_decides_who_is_responsible_from_its_date_on(world: World) -> None:
+    hub = TestHub(1, electricity="supplier-a", gas=None)
+    world.add_hubs([hub])
+    change = {"mpxn": hub.mpan, "role": "IS", "effective_from": NOW, "organisation": "supplier-b"}
+
+    count = world.run(lambda uow: import_registrations(uow, [change], "changes.csv"))
+
+    with world.instance.reading_engine.connect() as connection:
+        found = inventory.hubs(connection, [hub.chf], NOW, with_han=False)[hub.chf]
+        (entry,) = audit.newest(connection, 1)
+    assert (count, found.electricity) == (1, "supplier-b")
+    assert (entry.action, entry.detail) == ("registrations imported", "changes.csv: 1 registrations")
