@@ -37,7 +37,8 @@ _CSV = click.argument("csv", metavar="CSV", type=click.Path(path_type=Path))
 
 {_RULES}
 
-A hub is two devices: its CHF, and the GPF, which names the CHF in hub_id, as does every device behind the hub.
+A column left out is an empty one. A hub is two devices: its CHF, and the GPF, which names the CHF in hub_id, as does
+every device behind the hub.
 
 \b
 {described(inventory_csv.COLUMNS)}""",

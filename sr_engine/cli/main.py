@@ -14,6 +14,7 @@ from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
 from sr_engine.cli.releases import release
 from sr_engine.cli.serve import serve
+from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.submit import submit
 
 _DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
@@ -43,6 +44,7 @@ def demo() -> None:
 for command in (
     init,
     serve,
+    sign_server,
     demo,
     inventory,
     registration,

@@ -32,11 +32,11 @@ def serve(directory: Path, host: str | None, port: int | None) -> None:
 
     Prints one line to stdout once it takes requests, and then one line per exchange to stderr.
     """
-    _log_to_stderr()
+    log_to_stderr()
     with fully_opened(directory) as instance:
         listen = instance.settings.listen
-        listening = _listen(host or listen.host, listen.port if port is None else port)
-        address = f"http://{_url_host(host or listen.host)}:{listening.getsockname()[1]}"
+        listening = listen_on(host or listen.host, listen.port if port is None else port)
+        address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             application(instance),
             loop="uvloop",
@@ -83,14 +83,16 @@ class _OneLine(logging.Formatter):
         return super().formatMessage(record)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Have what is logged written to stderr, one line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("sr_engine").setLevel(logging.INFO)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen_on(host: str, port: int) -> socket.socket:
+    """A socket that listens; raises Failure, saying what to do, if there can be none."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -102,5 +104,6 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Failure(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 
 
-def _url_host(host: str) -> str:
+def url_host(host: str) -> str:
+    """A host as it is written in a URL."""
     return f"[{host}]" if ":" in host else host

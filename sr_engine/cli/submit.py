@@ -44,11 +44,15 @@ def submit(file: str, url: str, service: str) -> None:
 
 def _post(url: str, data: bytes) -> tuple[int, str, bytes]:
     """Status, DUIS-Response-Detail and body of the answer."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in {"http", "https"} or not host:
         raise click.BadParameter(f"{url!r} is not an http or https address", param_hint="--url")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
+    connection = kind(host, port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("POST", parts.path, data, {"Content-Type": "application/xml"})
         response = connection.getresponse()

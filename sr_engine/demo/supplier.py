@@ -83,7 +83,9 @@ class DemoSupplier:
             body = ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, tuple(self._release_hubs))
             await self._send(session, "11.5", body)
             return
-        await self._settled(lambda: self._other_side_answered)
+        # The other side schedules all its hubs in one request: the first word of it is enough.
+        while not self._other_side_answered:  # noqa: ASYNC110 - what arrives is counted, and looked at now and then
+            await asyncio.sleep(_POLL_SECONDS)
         # By the hub's own number rather than its place in the list, so that every region has some.
         declined = [hub for hub in self._release_hubs if int(hub[-8:].replace("-", ""), 16) % DECLINE_EVERY == 0]
         approved = sorted(set(self._release_hubs) - set(declined))

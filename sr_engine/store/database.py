@@ -51,6 +51,12 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     return engine
 
 
+def in_transaction(connection: Connection) -> bool:
+    """False if the database has ended a transaction by itself, as SQLite does when the disk is full."""
+    driver = connection.connection.driver_connection
+    return not isinstance(driver, sqlite3.Connection) or driver.in_transaction
+
+
 def create_tables(engine: Engine) -> None:
     """Create what is missing; what is there stays as it is."""
     metadata.create_all(engine)

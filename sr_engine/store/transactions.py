@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
+from sr_engine.store.database import in_transaction
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Transactions:
         self._clock = clock
         self._waiting: list[_Submitted[Any]] = []
         self._running: asyncio.Task[None] | None = None
+        self._was_heavy = False
 
     async def run(self, work: Work[T], *, heavy: bool = False) -> T:
         """Return what `work` returned, once it is committed; raises what it raised, or what the commit did."""
@@ -78,11 +80,11 @@ class Transactions:
                     one.done.set_result(result)
 
     def _next_group(self) -> list[_Submitted[Any]]:
-        """A heavy one goes alone, when its turn comes; light ones that wait go together."""
-        if self._waiting[0].heavy:
-            group = self._waiting[:1]
-        else:
-            group = [one for one in self._waiting[:GROUP_LIMIT] if not one.heavy]
+        """A heavy one goes alone, when its turn comes; light ones that wait go together, after each heavy one."""
+        light = [one for one in self._waiting if not one.heavy][:GROUP_LIMIT]
+        first = self._waiting[0]
+        self._was_heavy = first.heavy and not (self._was_heavy and light)
+        group = [first] if self._was_heavy else light
         chosen = set(map(id, group))
         self._waiting = [one for one in self._waiting if id(one) not in chosen]
         return group
@@ -105,7 +107,7 @@ class Transactions:
     async def close(self) -> None:
         """Wait for what is under way."""
         while self._running is not None and not self._running.done():
-            await self._running
+            await asyncio.shield(self._running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +120,7 @@ def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
         with unit_of_work.connection.begin_nested():
             return work(unit_of_work)
     except Exception as error:
+        if not in_transaction(unit_of_work.connection):
+            # The database has taken back all of it: what the others did is gone too.
+            raise
         return _Failed(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sr_engine.operations.outbox import NotParked, resend
-from sr_engine.store import audit, outbox, summaries
+from sr_engine.store import audit, outbox, summaries, tables
 from sr_engine.store.outbox import PARKED, PENDING, Outgoing
 from tests.world import NOW, World
 
@@ -14,7 +14,7 @@ def put(world: World, message_id: str, state: str) -> None:
     message = Outgoing(message_id, "alert", "user:A", "hub_listed", b"<x/>")
     world.run(lambda uow: outbox.put(uow.connection, [message], NOW))
     if state == PARKED:
-        world.run(lambda uow: outbox.settle(uow.connection, [outbox.Attempted(1, PARKED, 30, NOW, None, "HTTP 500")]))
+        world.run(lambda uow: uow.connection.execute(tables.outbox.update().values(state=PARKED, tries=30)))
 
 
 def test_a_parked_message_is_queued_again_and_that_is_recorded(world: World) -> None:

@@ -319,7 +319,7 @@ ANSWERS = st.dictionaries(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=300, deadline=None)
 @given(
     attempts=ATTEMPTS,
     answers=ANSWERS,

@@ -1,0 +1,161 @@
+"""Looking into an instance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sr_engine.messages.model import Phase, ScheduleCommsHubFirmware
+from sr_engine.store import summaries
+from sr_engine.store.outbox import PARKED, PENDING
+from sr_engine.store.tables import outbox
+from tests.cli.conftest import Run
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit
+
+HUB = TestHub(1, gas=B.name)
+WAITS = "waits for approval of firmware 9002: supplier-b has not answered, while supplier-a has approved."
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """A world in which one Supplier has scheduled a hub and another has not answered."""
+    world.add_hubs([HUB])
+    world.open_release()
+    world.send(A, ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, (HUB.chf,)), "11.5")
+    return world
+
+
+def test_status_shows_releases_regions_answers_lists_and_messages(run: Run, busy: World) -> None:
+    done = run("status", "--dir", busy.directory)
+
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert done.exit_code == 0
+    assert lines[0].startswith("trial, ")
+    assert "Firmware 9002 for 106C 433100AC: Open" in lines
+    assert "Central open 1 0 AwaitingApproval 1" in lines
+    assert "North open 0 0 none" in lines
+    assert "Answers of Suppliers, by hub: Approved 1" in lines
+    assert "Upgrade lists: none" in lines
+    assert "alert release_opened Pending 2" in lines
+
+
+def test_status_as_json_says_the_same(run: Run, busy: World) -> None:
+    found = json.loads(run("status", "--json", "--dir", busy.directory).stdout)
+
+    (release,) = found["releases"]
+    assert (found["environment"], found["lists"]) == ("trial", {})
+    assert release["version"] == "9002"
+    assert release["answers"] == {"Approved": 1}
+    assert release["regions"]["Central"] == {
+        "general_open": True,
+        "hubs": 1,
+        "on_version": 0,
+        "attempts": {"AwaitingApproval": 1},
+    }
+    assert {"kind": "alert", "event": "release_opened", "state": "Pending", "number": 2} in found["messages"]
+
+
+def test_looking_changes_nothing(run: Run, busy: World) -> None:
+    before = busy.snapshot()
+
+    for command in (("status",), ("why", HUB.chf), ("audit",), ("outbox", "list"), ("release", "list")):
+        assert run(*command, "--dir", busy.directory).exit_code == 0
+
+    assert busy.snapshot() == before
+
+
+@pytest.mark.parametrize("device_id", [HUB.chf, HUB.chf.replace("-", "").lower()])
+def test_why_answers_in_one_sentence_however_the_id_is_written(run: Run, busy: World, device_id: str) -> None:
+    done = run("why", device_id, "--dir", busy.directory)
+
+    assert (done.exit_code, done.stdout) == (
+        0,
+        f"Hub {HUB.chf} {WAITS}\n",
+    )
+
+
+def test_why_takes_a_device_id_only(run: Run, shared_instance: Path) -> None:
+    done = run("why", "hub-1", "--dir", shared_instance)
+
+    assert done.exit_code == 2
+    assert "'hub-1' is not an EUI-64, such as" in done.stderr
+
+
+def test_the_audit_trail_is_shown_newest_first(run: Run, busy: World) -> None:
+    done = run("audit", "--limit", 2, "--dir", busy.directory)
+
+    rows = [line for line in done.stdout.splitlines() if "2026-11-23 09:00:00Z" in line]
+    assert len(rows) == 2
+    assert run("audit", "--dir", busy.directory).stdout.count("release opened") == 1
+
+
+def test_an_empty_audit_trail_is_said_to_be_empty(run: Run, shared_instance: Path) -> None:
+    assert run("audit", "--dir", shared_instance).stdout == "Audit trail: none\n"
+
+
+class TestOutbox:
+    def park(self, world: World) -> str:
+        with world.instance.reading_engine.connect() as connection:
+            message_id = summaries.messages(connection, PENDING, 1)[0].message_id
+        parked = outbox.update().where(outbox.c.message_id == message_id)
+        parked = parked.values(state=PARKED, tries=30, last_error="HTTP 500 [bold]")
+        world.run(lambda uow: uow.connection.execute(parked))
+        return message_id
+
+    def test_parked_messages_are_listed_and_sent_again(self, run: Run, busy: World) -> None:
+        message_id = self.park(busy)
+
+        listed = run("outbox", "list", "--dir", busy.directory)
+        sent = run("outbox", "resend", message_id, "--dir", busy.directory)
+
+        assert message_id in listed.stdout
+        assert "HTTP 500 [bold]" in listed.stdout
+        assert (sent.exit_code, sent.stdout) == (0, f"message {message_id} is queued again\n")
+        assert run("outbox", "list", "--dir", busy.directory).stdout == "Messages: Parked: none\n"
+        assert message_id in run("outbox", "list", "--state", "pending", "--dir", busy.directory).stdout
+
+    def test_only_parked_messages_are_sent_again(self, run: Run, busy: World) -> None:
+        done = run("outbox", "resend", "m1", "--dir", busy.directory)
+
+        assert (done.exit_code, done.stderr) == (2, "sr-engine: there is no message m1 in the outbox\n")
+
+
+class TestBrokenInstances:
+    def test_every_mistake_in_the_settings_is_named_on_its_own_line(self, run: Run, world: World) -> None:
+        edit(world.directory / "sr-engine.toml", "users_file", "user_file")
+        edit(world.directory / "sr-engine.toml", "port = 8080", 'port = "high"')
+
+        done = run("status", "--dir", world.directory)
+
+        assert done.exit_code == 2
+        assert done.stderr.splitlines() == [
+            "sr-engine: sr-engine.toml: user_file: is not a known key; is users_file meant?",
+            "sr-engine: sr-engine.toml: listen.port: must be a whole number from 1 to 65535, not 'high'",
+            "sr-engine: sr-engine.toml: users_file: is missing; it must be a path, relative to the folder of this file",
+        ]
+
+    def test_a_missing_database_is_said_to_be_missing_and_not_made_anew(self, run: Run, world: World) -> None:
+        world.close()
+        for path in world.directory.glob("sr-engine.db*"):
+            path.unlink()
+
+        done = run("status", "--dir", world.directory)
+
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"sr-engine: there is no database {world.directory / 'sr-engine.db'}: ")
+        assert list(world.directory.glob("sr-engine.db*")) == []
+
+    def test_a_database_of_something_else_is_refused(self, run: Run, world: World) -> None:
+        world.close()
+        for path in world.directory.glob("sr-engine.db*"):
+            path.unlink()
+        (world.directory / "sr-engine.db").write_bytes(b"")
+        lacking = run("status", "--dir", world.directory)
+        (world.directory / "sr-engine.db").write_bytes(b"no database" * 1000)
+        garbage = run("status", "--dir", world.directory)
+
+        assert (lacking.exit_code, garbage.exit_code) == (2, 2)
+        assert "the database lacks the table(s)" in lacking.stderr
+        assert garbage.stderr == "sr-engine: the database cannot be used: file is not a database\n"

@@ -1,0 +1,65 @@
+"""What stops a processor from starting."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.world import World, edit
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """`serve` sets logging up for its process, which here is everybody's."""
+    root, ours = logging.getLogger(), logging.getLogger("sr_engine")
+    before = (root.handlers[:], root.level, ours.level)
+    yield
+    root.handlers[:], level, our_level = before
+    root.setLevel(level)
+    ours.setLevel(our_level)
+
+
+def refused(run: Run, world: World, *options: str) -> tuple[int, str]:
+    done = run("serve", "--dir", world.directory, *options)
+    assert done.stdout == ""
+    return done.exit_code, done.stderr
+
+
+def test_missing_keys_are_exit_code_3(run: Run, world: World) -> None:
+    (world.directory / "pki" / "broker" / "certificate.pem").unlink()
+
+    code, said = refused(run, world)
+
+    assert (code, said.count("\n")) == (3, 1)
+    assert "pki/broker/certificate.pem" in said
+
+
+def test_wrong_configuration_is_named_by_file_and_key(run: Run, world: World) -> None:
+    edit(world.directory / "config" / "policy.toml", "requests_in_flight = 64", "requests_in_flight = 0")
+
+    code, said = refused(run, world)
+
+    assert (code, said) == (
+        2,
+        "sr-engine: policy.toml: overload.requests_in_flight: must be a whole number of at least 1, not 0\n",
+    )
+
+
+def test_a_missing_database_is_named(run: Run, world: World) -> None:
+    world.close()
+    (world.directory / "sr-engine.db").unlink()
+
+    code, said = refused(run, world)
+
+    assert code == 2
+    assert said.startswith(f"sr-engine: there is no database {world.directory / 'sr-engine.db'}")
+
+
+def test_an_address_that_is_not_ours_is_named(run: Run, world: World) -> None:
+    code, said = refused(run, world, "--host", "192.0.2.1", "--port", "0")
+
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith("sr-engine: cannot listen on 192.0.2.1, port 0: ")
