@@ -28,6 +28,7 @@ from sr_engine.regions.triggers import RegionTriggers, Ticker
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.transactions import Transactions
+from sr_engine.watching import Watched, Watcher
 
 SETTINGS_FILE = "sr-engine.toml"
 
@@ -43,6 +44,7 @@ class Instance:
     engine: Engine
     reading_engine: Engine
     transactions: Transactions
+    trust: Trust
     verifier: Verifier
     signer: Signer
     duis_schema: Schema
@@ -91,6 +93,7 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
         draw_id=draw_id,
     )
     schemas = data_directory("xsd")
+    trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
     return Instance(
         settings=settings,
         configuration=loaded,
@@ -99,7 +102,8 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
         engine=engine,
         reading_engine=open_engine(settings.database_url, read_only=True),
         transactions=Transactions(engine, clock),
-        verifier=Verifier(Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)),
+        trust=trust,
+        verifier=Verifier(trust),
         signer=signer,
         duis_schema=Schema(schemas / "duis.xsd", roots={"Request"}),
         csp_schema=Schema(schemas / "csp.xsd", roots={"UpgradeListAcknowledgement", "UpgradeReport"}),
@@ -162,13 +166,16 @@ def application(instance: Instance) -> Starlette:
         after_work=dispatcher.wake,
     )
 
+    trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         ticker = Ticker(region_triggers(instance, dispatcher), policy.triggers.tick)
         sending = asyncio.create_task(dispatcher.run())
         ticker.start()
         try:
-            yield
+            async with Watcher([trusted]).running():
+                yield
         finally:
             ticker.stop()
             sending.cancel()

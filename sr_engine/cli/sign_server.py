@@ -146,7 +146,7 @@ def _serve(options: Options, host: str, port: int, workers: int) -> None:
             if workers == 1:
                 run(options, listening[0], ready)
             else:
-                Workers(options, listening, log_to_stderr).run(ready)
+                Workers(options, listening).run(ready)
     except (SchemaUnusable, CountersUnusable, TokensUnusable, WorkerFailed) as error:
         raise Failure(str(error)) from None
     except SystemExit:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,9 +17,7 @@ from lxml import etree
 from xmlschema.validators import XMLSchemaChildrenValidationError, XMLSchemaDecodeError, XsdType, facets
 
 from sr_engine.messages.elements import local_name
-
-MAX_REASON = 300
-"""Characters of a reason; a list of 50,000 ids is never repeated to its sender."""
+from sr_engine.messages.reasons import Explanation, bounded
 
 _MAX_VALUE = 60
 _MAX_CHOICES = 12
@@ -43,15 +40,6 @@ _BUILT_IN = {
     "unsignedInt": "a whole number of 0 or more",
     "decimal": "a decimal number",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What is wrong, where: `path` as /sr:Request/sr:Body/..., `line` counted from 1."""
-
-    reason: str
-    line: int | None
-    path: str | None
 
 
 class Explainer:
@@ -77,12 +65,6 @@ class Explainer:
             if self._schema is None:
                 self._schema = xmlschema.XMLSchema10(str(self._path), allow="local")
             return self._schema
-
-
-def bounded(text: str) -> str:
-    """Return a reason on one line and of bearable length."""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_REASON else line[: MAX_REASON - 1] + "…"
 
 
 def _first_error(schema: xmlschema.XMLSchema10, root: etree._Element) -> xmlschema.XMLSchemaValidationError | None:

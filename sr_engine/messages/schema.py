@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from signing import ParsedDocument
 from sr_engine.messages.elements import local_name
-from sr_engine.messages.explain import Explainer, Explanation, bounded
+from sr_engine.messages.reasons import Explanation, bounded
+
+if TYPE_CHECKING:
+    from sr_engine.messages.explain import Explainer
 
 MAX_ATTRIBUTES = 4
 """The most attributes an element may carry; published elements have one or two. libxml2 records each wrong one, so
 millions would cost gigabytes."""
+_FEW_EQUALS_SIGNS = 100
+"""In a document with no more of them no element can have attributes by the million, and the schema sees to the rest."""
 
 _CROWDED = f"//*[count(@*) > {MAX_ATTRIBUTES}]"
 
@@ -57,7 +63,8 @@ class Schema:
         """
         self._roots = frozenset(roots)
         self._validator = _load(path)
-        self._explainer = Explainer(path)
+        self._path = path
+        self._explainer: Explainer | None = None
         self._last_word = _load(path)
         self._last_word_lock = Lock()
 
@@ -75,10 +82,20 @@ class Schema:
             expected = " or ".join(sorted(self._roots))
             raise SchemaRefused(f"the document is a {name}; {expected} is expected here", line=root.sourceline)
 
+    def explainer(self) -> Explainer:
+        """What explains refusals; made when first needed, for it brings a second, slower validator with it."""
+        # Most commands never refuse anything, and the import takes a third of a second.
+        from sr_engine.messages.explain import Explainer  # noqa: PLC0415 - see above
+
+        with self._last_word_lock:
+            if self._explainer is None:
+                self._explainer = Explainer(self._path)
+            return self._explainer
+
     def _refusal(self, document: ParsedDocument) -> SchemaRefused:
         explanation = None
         if len(document.data) <= _MAX_BYTES_TO_EXPLAIN and document.data.count(b"<") <= _MAX_TAGS_TO_EXPLAIN:
-            explanation = self._explainer.explain(document.root)
+            explanation = self.explainer().explain(document.root)
         if explanation is None:
             explanation = self._lxml_explanation(document.root)
         return SchemaRefused(explanation.reason, line=explanation.line, path=explanation.path)
@@ -98,7 +115,7 @@ def _load(path: Path) -> etree.XMLSchema:
 
 
 def _refuse_crowded(document: ParsedDocument) -> None:
-    if document.data.count(b"=") <= MAX_ATTRIBUTES:
+    if document.data.count(b"=") <= _FEW_EQUALS_SIGNS:
         return
     for element in document.root.xpath(_CROWDED):
         raise SchemaRefused(f"{local_name(element)} has more than {MAX_ATTRIBUTES} attributes", line=element.sourceline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from signing import Signer
 from sr_engine.configuration import AlertEvent, Region
@@ -50,7 +50,9 @@ class ListCutter:
         if not scheduled:
             return 0
         if now >= period.start:
-            self._say(unit_of_work, region, f"lists for {_span(period)} not cut: the period had begun")
+            self._say(
+                unit_of_work, region, f"lists for {_span(period)} not cut: {_late(due_at, now)}, the period had begun"
+            )
             return 0
         eligible = self._recheck(unit_of_work, region, scheduled, due_at)
         nights_left = NightCounter(region, period.end)
@@ -70,11 +72,8 @@ class ListCutter:
         by_hub = {stored.hub_id: (stored, upgrade) for stored, upgrade in eligible}
         for draft in cut(plan.chosen, list_size=region.list_size):
             self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])
-        self._say(
-            unit_of_work,
-            region,
-            f"lists for {_span(period)} cut: {len(plan.chosen)} hubs listed, {len(plan.left_out)} left for later",
-        )
+        listed = f"{len(plan.chosen)} hubs listed, {len(plan.left_out)} left for later"
+        self._say(unit_of_work, region, f"lists for {_span(period)} cut {_late(due_at, now)}: {listed}")
         return len(plan.chosen)
 
     def _recheck(
@@ -99,7 +98,7 @@ class ListCutter:
                 before = len(changes.attempts)
                 settle(changes, upgrade, now=now, has_period=has_period)
                 unchanged = len(changes.attempts) == before
-                if unchanged and _may_be_listed(upgrade, release):
+                if unchanged and upgrade.hub.region == region.name and _may_be_listed(upgrade, release):
                     kept.append((stored, upgrade))
             upgrades.write(connection, changes, now)
             self.alerts.post(unit_of_work, changes.events, release)
@@ -169,6 +168,11 @@ def _may_be_listed(upgrade: HubUpgrade, release: Release) -> bool:
         and upgrade.hub.device_status in UPGRADABLE_STATUSES
         and firmware_applies(upgrade.hub, release)
     )
+
+
+def _late(due_at: datetime, now: datetime) -> str:
+    minutes = (now - due_at) // timedelta(minutes=1)
+    return f"{minutes} min late" if minutes else "in time"
 
 
 def _span(period: Period) -> str:

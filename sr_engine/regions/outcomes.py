@@ -9,10 +9,10 @@ from datetime import datetime
 
 from sr_engine.configuration import AlertEvent, Region
 from sr_engine.delivery.alerts import Alerts
-from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.agreement import UNKNOWN_REGION, AttemptChange
 from sr_engine.domain.changes import HubEvent, attempt_event
-from sr_engine.domain.states import AttemptState, may_follow
-from sr_engine.domain.upgrades import Attempt
+from sr_engine.domain.states import OPEN, AttemptState, may_follow
+from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades
 from sr_engine.store.lists import StoredAttempt
@@ -20,6 +20,8 @@ from sr_engine.store.transactions import UnitOfWork
 
 MISSED_AT_ONCE = 5_000
 """Hubs that one transaction marks as Missed, at most."""
+
+DONE_BEFORE = "an earlier attempt activated this firmware after all"
 
 _REPORTED = {
     ReportStatus.DELIVERED: AttemptState.DELIVERED,
@@ -62,8 +64,8 @@ class Outcomes:
                     stored.attempt, state=AttemptState.SCHEDULED, state_at=now, list_id=None, period=None, reason=reason
                 )
             changes.append(_change(stored, after))
-        lists.acknowledged(connection, message.list_id, now)
         self._write(unit_of_work, changes, release_id, actor=f"csp:{message.region}", key=message.message_id.key)
+        lists.acknowledged(connection, message.list_id, now)
         strangers = len(accepted) + len(reasons) - len(known)
         return f"{len(changes)} hubs acknowledged" + (f"; {strangers} not on the list" if strangers else "")
 
@@ -139,6 +141,26 @@ class Outcomes:
         upgrades.end_all_schedules(connection, ended, release_id)
         inventory.set_firmware(connection, activated, release.firmware.version)
         self.alerts.post(unit_of_work, self._news(unit_of_work, changes, release_id, now), release)
+        late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
+        self._cancel_next(unit_of_work, late, release, actor=actor, key=key)
+
+    def _cancel_next(
+        self, unit_of_work: UnitOfWork, hub_ids: Sequence[str], release: Release, *, actor: str, key: str | None
+    ) -> None:
+        """Cancel the next attempt at hubs whose last one came to a good end after all, unless it is with the CSP."""
+        changes, events = [], []
+        for upgrade in upgrades.load(unit_of_work.connection, hub_ids, release, unit_of_work.now).values():
+            attempt, hub = upgrade.attempt, upgrade.hub
+            if attempt is None or not may_follow(attempt.state, AttemptState.CANCELLED) or attempt.with_csp:
+                continue
+            after = replace(attempt, state=AttemptState.CANCELLED, state_at=unit_of_work.now, reason=DONE_BEFORE)
+            changes.append(AttemptChange(hub.hub_id, hub.region or UNKNOWN_REGION, attempt.state, after))
+            events += [
+                attempt_event(AlertEvent.HUB_CANCELLED, hub.hub_id, organisation, release.release_id, attempt.number)
+                for organisation in hub.responsible
+            ]
+        self._write(unit_of_work, changes, release.release_id, actor=actor, key=key)
+        self.alerts.post(unit_of_work, events, release)
 
     def _news(
         self, unit_of_work: UnitOfWork, changes: Sequence[AttemptChange], release_id: str, now: datetime

@@ -17,7 +17,7 @@ WORDS = {
     RefusalReason.NOT_APPLICABLE_FIRMWARE: "the firmware does not apply to its model, version or region",
     RefusalReason.OTHER_REQUEST_IN_PROGRESS: "another request for it is in progress",
     RefusalReason.HAN_INCOMPATIBLE: "a HAN device behind it may break and AcceptHANImpact is not true",
-    RefusalReason.WINDOW_NOT_AVAILABLE: "the window holds no complete nightly open period of its region that can still be listed",
+    RefusalReason.WINDOW_NOT_AVAILABLE: "no complete nightly open period of its region in the window can be listed",
     RefusalReason.NOT_AVAILABLE: "not available at present",
 }
 

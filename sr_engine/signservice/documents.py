@@ -1,0 +1,101 @@
+"""What the service reads and changes in the tree of a message before it is signed or handed back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lxml import etree
+
+from signing import DocumentRefused, ParsedDocument, parse, remove_signatures
+from signing.trees import take_out
+from sr_engine.messages.elements import DUIS, local_name
+from sr_engine.messages.identifiers import canonical_eui
+
+REQUEST = DUIS + "Request"
+RESPONSE = DUIS + "Response"
+
+_REQUEST_ID = DUIS + "RequestID"
+_EUI = "[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}"
+_ID = re.compile(rf"\s*((?P<originator>{_EUI}):{_EUI}:)[0-9]*\s*")
+_WHITE_SPACE = " \t\r\n"
+_SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"
+_NO_RESULT = {"ServiceReference", "ServiceReferenceVariant"}
+
+
+def parse_unsigned(message: bytes) -> ParsedDocument:
+    """Parse a message and take every ds:Signature out of its tree, whatever is in it; raises DocumentRefused."""
+    try:
+        document = parse(message)
+    except DocumentRefused:
+        # A placeholder may hold what a message must not, such as a comment: it is cut out before anything is judged.
+        return parse(remove_signatures(message))
+    for signature in list(document.root.iter(_SIGNATURE)):
+        parent = signature.getparent()
+        if parent is not None:
+            take_out(parent, signature)
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIdElement:
+    """The RequestID of a Request that need not be valid yet: its counter may be missing."""
+
+    element: etree._Element
+    originator: str
+    """Its first part as a canonical EUI."""
+    before_counter: str
+
+    @classmethod
+    def of(cls, root: etree._Element) -> RequestIdElement | None:
+        """None if there is no RequestID that begins with two EUIs."""
+        # In a message that is valid, as will be checked, the first element of this name is the one in the Header.
+        element = next(root.iter(_REQUEST_ID), None)
+        found = None if element is None else _ID.fullmatch(element.text or "")
+        if element is None or found is None:
+            return None
+        return cls(element, canonical_eui(found["originator"]), found[1])
+
+    def set_counter(self, counter: int) -> None:
+        """Put another counter in the place of the one it has."""
+        self.element.text = f"{self.before_counter}{counter}"
+
+
+def drop_white_space(root: etree._Element) -> None:
+    """Remove white space that stands between elements and nowhere else.
+
+    A known verifier drops it before it digests, and so refuses a correctly signed message that has some (section 3 of
+    the domain description). An element that holds text as well as elements stays as it is.
+    """
+    for parent in root.iter("*"):
+        children = list(parent)
+        if children and _is_white(parent.text) and all(_is_white(child.tail) for child in children):
+            parent.text = None
+            for child in children:
+                child.tail = None
+
+
+def is_signed(document: ParsedDocument) -> bool:
+    """Whether there is a ds:Signature anywhere, of whatever form."""
+    return next(document.root.iter(_SIGNATURE), None) is not None
+
+
+def is_bare_refusal(root: etree._Element) -> bool:
+    """Whether a schema-valid Response is an acknowledgement that refuses: an E code and no result of any kind."""
+    code = root.findtext(f"{DUIS}Header/{DUIS}ResponseCode") or ""
+    body = root.find(f"{DUIS}Body")
+    if body is None or len(body) != 1 or body[0].tag != f"{DUIS}ResponseMessage":
+        return False
+    return code.strip(_WHITE_SPACE).startswith("E") and {local_name(child) for child in body[0]} <= _NO_RESULT
+
+
+def as_digested(root: etree._Element) -> bytes:
+    """Return a verified tree in the form that was digested (inclusive Canonical XML), so that nothing else comes along.
+
+    It is UTF-8 without an XML declaration.
+    """
+    return etree.tostring(root, method="c14n", exclusive=False, with_comments=True)
+
+
+def _is_white(text: str | None) -> bool:
+    return not text or not text.strip(_WHITE_SPACE)

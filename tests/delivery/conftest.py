@@ -1,0 +1,176 @@
+"""Receivers that really listen, and a dispatcher over a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from sqlalchemy import Engine, select
+
+from sr_engine.clock import FixedClock
+from sr_engine.configuration import Delivery
+from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.outbox import Outgoing, put
+from sr_engine.store.tables import outbox
+from sr_engine.store.transactions import Transactions
+from tests.world import NOW
+
+WAIT = 20
+"""Seconds after which a test gives up."""
+
+POLICY = Delivery(
+    connect_timeout=timedelta(seconds=5),
+    total_timeout=timedelta(seconds=10),
+    concurrency_per_destination=4,
+    back_off=(timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2)),
+    max_tries=5,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One POST as it came."""
+
+    message_id: str
+    body: bytes
+    content_type: str
+
+
+@dataclass
+class Receiver:
+    """Somebody's receiving adapter; `answer` chooses a status for each POST, and may wait first."""
+
+    url: str = ""
+    received: list[Received] = field(default_factory=list)
+    status: int = 204
+    statuses: dict[str, int] = field(default_factory=dict)
+    """By message id, where it differs from `status`."""
+    gate: asyncio.Event | None = None
+    """If set, every answer waits for it."""
+    at_once: int = 0
+    most_at_once: int = 0
+
+    @property
+    def ids(self) -> list[str]:
+        return [one.message_id for one in self.received]
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            message_id = request.headers["DUIS-Message-ID"]
+            self.received.append(Received(message_id, await request.read(), request.content_type))
+            if self.gate is not None:
+                await self.gate.wait()
+            return web.Response(status=self.statuses.get(message_id, self.status))
+        finally:
+            self.at_once -= 1
+
+
+@asynccontextmanager
+async def listening(receiver: Receiver, port: int = 0) -> AsyncIterator[Receiver]:
+    """Let a receiver listen on the loopback address until the end of the block."""
+    app = web.Application()
+    app.router.add_post("/in", receiver.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        host, bound = runner.addresses[0][:2]
+        receiver.url = f"http://{host}:{bound}/in"
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let others work until something is so."""
+    async with asyncio.timeout(WAIT):
+        # The condition is in the database or in another task; there is no event to wait for.
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.002)
+
+
+def message(message_id: str, hub_id: str | None = None, destination: str = "user:A") -> Outgoing:
+    return Outgoing(message_id, "alert", destination, "hub_listed", f"<m>{message_id}</m>".encode(), hub_id)
+
+
+@dataclass
+class Post:
+    """An outbox on a clock that stands still, and what dispatches it."""
+
+    engine: Engine
+    clock: FixedClock
+    policy: Delivery = POLICY
+    urls: dict[str, str] = field(default_factory=dict)
+    transactions: Transactions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transactions = Transactions(self.engine, self.clock)
+
+    def put(self, *messages: Outgoing) -> None:
+        self.transactions.run_now(lambda uow: put(uow.connection, messages, uow.now))
+
+    def states(self) -> dict[str, str]:
+        """State by message id."""
+        with self.engine.connect() as connection:
+            return dict(connection.execute(select(outbox.c.message_id, outbox.c.state)).all())
+
+    def tries(self) -> dict[str, int]:
+        with self.engine.connect() as connection:
+            return dict(connection.execute(select(outbox.c.message_id, outbox.c.tries)).all())
+
+    def last_errors(self) -> dict[str, str | None]:
+        with self.engine.connect() as connection:
+            return dict(connection.execute(select(outbox.c.message_id, outbox.c.last_error)).all())
+
+    def all_in(self, states: Sequence[str]) -> Callable[[], bool]:
+        return lambda: set(self.states().values()) <= set(states)
+
+    def tried(self, message_id: str, times: int) -> Callable[[], bool]:
+        """That many tries at a message are recorded."""
+        return lambda: self.tries()[message_id] == times
+
+    @asynccontextmanager
+    async def dispatching(self) -> AsyncIterator[Dispatcher]:
+        """Dispatch until the end of the block."""
+        dispatcher = Dispatcher(
+            engine=self.engine,
+            transactions=self.transactions,
+            clock=self.clock,
+            policy=self.policy,
+            resolve=self.urls.get,
+            poll_seconds=0.01,
+        )
+        task = asyncio.create_task(dispatcher.run())
+        try:
+            yield dispatcher
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self.transactions.close()
+
+    def change_policy(self, **values: object) -> None:
+        self.policy = replace(self.policy, **values)  # type: ignore[arg-type]  # the names are Delivery's own
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    engine = open_engine(f"sqlite:///{tmp_path}/post.db")
+    create_tables(engine)
+    yield Post(engine, FixedClock(NOW))
+    engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)

@@ -1,0 +1,126 @@
+"""From events to alerts: one for each hub, event and Supplier, signed before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from signing import parse
+from sr_engine.configuration import AlertEvent
+from sr_engine.domain.changes import HubEvent
+from sr_engine.domain.upgrades import Release
+from sr_engine.messages.decode import decode_response
+from sr_engine.messages.model import AlertBody, CommsHubAlert, CommsHubFirmwareActivation, FirmwareUpgradeRequested
+from sr_engine.store import releases
+from sr_engine.store.tables import outbox
+from tests.world import FIRMWARE, A, B, TestHub, World, edit, make_world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    def few_ids(directory: Path) -> None:
+        edit(directory / "config" / "policy.toml", "alert_max_devices = 4_000", "alert_max_devices = 3")
+
+    world = make_world(tmp_path / "instance", prepare=few_ids)
+    yield world
+    world.close()
+
+
+def release_of(world: World) -> Release:
+    with world.instance.reading_engine.connect() as connection:
+        release = releases.by_firmware(connection, FIRMWARE)
+    assert release is not None
+    return release
+
+
+def sent(world: World) -> list[tuple[str, str | None, str | None, AlertBody | None]]:
+    """Destination, hub, DCCAlertCode and body of each alert, each verified, in order."""
+    with world.instance.reading_engine.connect() as connection:
+        found = connection.execute(
+            select(outbox.c.destination, outbox.c.hub_id, outbox.c.body).order_by(outbox.c.outbox_id)
+        ).all()
+    alerts = []
+    for destination, hub_id, body in found:
+        verified = world.instance.verifier.verify(parse(body), roles={"89"}, at=world.clock.now())
+        decoded = decode_response(verified)
+        assert (decoded.code, decoded.request_id, decoded.response_id) == ("I0", None, None)
+        alerts.append((destination, hub_id, decoded.alert_code, decoded.alert))
+    return alerts
+
+
+def post(world: World, *events: HubEvent) -> int:
+    return world.run(lambda uow: world.instance.alerts.post(uow, events, release_of(world)))
+
+
+def event(name: AlertEvent, hub: TestHub, organisation: str = A.name, occurrence: str = "once") -> HubEvent:
+    return HubEvent(name, hub.chf, organisation, "release", occurrence)
+
+
+def test_opening_a_release_names_each_suppliers_own_hubs_in_alerts_of_limited_length(world: World) -> None:
+    mine = [TestHub(n) for n in range(1, 6)]
+    theirs = TestHub(6, electricity=B.name, gas=B.name)
+    world.add_hubs([*mine, theirs])
+
+    world.open_release()
+
+    bodies = [(destination, hub_id, body) for destination, hub_id, _, body in sent(world)]
+    assert bodies == [
+        (f"user:{A.eui}", None, FirmwareUpgradeRequested("CHF", "9002", tuple(hub.chf for hub in mine[:3]))),
+        (f"user:{A.eui}", None, FirmwareUpgradeRequested("CHF", "9002", tuple(hub.chf for hub in mine[3:]))),
+        (f"user:{B.eui}", theirs.chf, FirmwareUpgradeRequested("CHF", "9002", (theirs.chf,))),
+    ]
+
+
+def test_an_event_about_a_hub_is_an_alert_of_its_own_under_that_hub(world: World) -> None:
+    world.open_release()
+    hub = TestHub(1)
+
+    assert post(world, event(AlertEvent.HUB_LISTED, hub), event(AlertEvent.HUB_ACTIVATED, hub)) == 2
+
+    assert sent(world) == [
+        (f"user:{A.eui}", hub.chf, "N62", CommsHubAlert(hub.chf, "A502", world.clock.now())),
+        (f"user:{A.eui}", hub.chf, "N64", CommsHubFirmwareActivation(hub.chf, "9002")),
+    ]
+
+
+def test_the_same_event_is_told_once_and_another_occurrence_again(world: World) -> None:
+    world.open_release()
+    listed = event(AlertEvent.HUB_LISTED, TestHub(1))
+
+    assert post(world, listed, listed) == 1
+    assert post(world, listed) == 0
+    assert post(world, event(AlertEvent.HUB_LISTED, TestHub(1), occurrence="again")) == 1
+    assert post(world, event(AlertEvent.HUB_LISTED, TestHub(1), B.name)) == 1
+
+
+def test_an_organisation_without_user_is_passed_over(world: World) -> None:
+    world.open_release()
+
+    assert post(world, event(AlertEvent.HUB_LISTED, TestHub(1), "somebody-else")) == 0
+    assert sent(world) == []
+
+
+def test_an_alert_is_written_in_the_version_its_receiver_understands(tmp_path: Path) -> None:
+    def older(directory: Path) -> None:
+        users = directory / "users.toml"
+        text = users.read_text(encoding="utf-8")
+        users.write_text(text.replace("duis_version = 5.4", "duis_version = 5.1", 1), encoding="utf-8")
+
+    world = make_world(tmp_path / "older", prepare=older)
+    world.open_release()
+    post(world, event(AlertEvent.HUB_LISTED, TestHub(1)), event(AlertEvent.HUB_LISTED, TestHub(1), B.name))
+
+    with world.instance.reading_engine.connect() as connection:
+        bodies = connection.scalars(select(outbox.c.body).order_by(outbox.c.outbox_id)).all()
+    assert [parse(body).root.get("schemaVersion") for body in bodies] == ["5.1", "5.4"]
+    world.close()
+
+
+def test_an_event_whose_body_nobody_builds_is_refused_by_name(world: World) -> None:
+    world.open_release()
+
+    with pytest.raises(ValueError, match="event quarantined_request: no alert of body QuarantinedRequest"):
+        post(world, event(AlertEvent.QUARANTINED_REQUEST, TestHub(1)))

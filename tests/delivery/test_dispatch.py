@@ -1,0 +1,431 @@
+"""Delivery: at least once, in order per hub, with back-off, each destination for itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sr_engine.clock import FixedClock
+from sr_engine.delivery.dispatch import SENT_TOGETHER, settle
+from sr_engine.store import outbox
+from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
+from tests.delivery.conftest import POLICY, Post, Receiver, listening, message, until
+from tests.world import NOW
+
+SECOND = timedelta(seconds=1)
+Story = Callable[[], Coroutine[Any, Any, None]]
+
+
+def run(story: Story) -> None:
+    asyncio.run(story())
+
+
+# --- taken -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_posted_as_it_was_stored_and_counts_as_delivered(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1", "hub-1"))
+            await until(post.all_in([DELIVERED]))
+            (one,) = receiver.received
+            assert (one.message_id, one.body, one.content_type) == ("m1", b"<m>m1</m>", "application/xml")
+
+    run(story)
+    assert post.tries() == {"m1": 1}
+
+
+def test_what_is_put_while_the_dispatcher_runs_is_sent_when_it_is_woken(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching() as dispatcher:
+            post.urls["user:A"] = receiver.url
+            for name in ("m1", "m2", "m3"):
+                post.put(message(name))
+                dispatcher.wake()
+                await until(post.all_in([DELIVERED]))
+            assert receiver.ids == ["m1", "m2", "m3"]
+
+    run(story)
+
+
+def test_more_messages_than_are_sent_together_all_arrive_once(post: Post) -> None:
+    number = 3 * SENT_TOGETHER + 5
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(*(message(f"m{n}", f"hub-{n}") for n in range(number)))
+            await until(post.all_in([DELIVERED]))
+            assert sorted(receiver.ids) == sorted(f"m{n}" for n in range(number))
+            assert receiver.most_at_once <= POLICY.concurrency_per_destination
+
+    run(story)
+
+
+def test_messages_about_different_hubs_go_side_by_side(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver(gate=asyncio.Event())
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(*(message(f"m{n}", f"hub-{n}") for n in range(10)))
+            await until(lambda: receiver.at_once == POLICY.concurrency_per_destination)
+            assert receiver.gate is not None
+            receiver.gate.set()
+            await until(post.all_in([DELIVERED]))
+            assert receiver.most_at_once == POLICY.concurrency_per_destination
+
+    run(story)
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+
+def test_messages_of_a_hub_arrive_in_the_order_in_which_they_were_queued(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(*(message(f"{hub}{n}", f"hub-{hub}") for n in range(5) for hub in "xyz"))
+            await until(post.all_in([DELIVERED]))
+            for hub in "xyz":
+                assert [one for one in receiver.ids if one[0] == hub] == [f"{hub}{n}" for n in range(5)]
+
+    run(story)
+
+
+def test_a_message_without_hub_goes_after_all_before_it_and_before_all_after_it(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(
+                *(message(f"a{n}", f"hub-{n}") for n in range(6)),
+                message("all-1"),
+                message("all-2"),
+                *(message(f"b{n}", f"hub-{n}") for n in range(6)),
+            )
+            await until(post.all_in([DELIVERED]))
+            kinds = [one.rstrip("012345") if one[0] in "ab" and one[1].isdigit() else one for one in receiver.ids]
+            assert kinds == ["a"] * 6 + ["all-1", "all-2"] + ["b"] * 6
+
+    run(story)
+
+
+def test_a_refused_message_holds_later_ones_of_its_hub_and_no_others(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver(statuses={"x1": 400})
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("x1", "hub-x"), message("x2", "hub-x"), message("y1", "hub-y"), message("y2", "hub-y"))
+            await until(post.tried("x1", 1))
+            await until(post.tried("y2", 1))
+            assert post.states() == {"x1": PENDING, "x2": PENDING, "y1": DELIVERED, "y2": DELIVERED}
+            receiver.statuses.clear()
+            post.clock.advance(5 * SECOND)
+            await until(post.all_in([DELIVERED]))
+            assert receiver.ids[-2:] == ["x1", "x2"]
+
+    run(story)
+
+
+def test_a_message_without_hub_waits_for_one_that_was_refused_before_it(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver(statuses={"x1": 500})
+        async with listening(receiver), post.dispatching() as dispatcher:
+            post.urls["user:A"] = receiver.url
+            post.put(message("x1", "hub-x"), message("all"), message("y1", "hub-y"))
+            await until(post.tried("x1", 1))
+            dispatcher.wake()
+            receiver.statuses.clear()
+            post.clock.advance(5 * SECOND)
+            await until(post.all_in([DELIVERED]))
+            assert receiver.ids == ["x1", "x1", "all", "y1"]
+
+    run(story)
+
+
+def test_many_messages_that_are_not_yet_due_hide_no_later_one(post: Post) -> None:
+    number = 2 * SENT_TOGETHER
+
+    async def story() -> None:
+        receiver = Receiver(statuses={f"x{n}": 400 for n in range(number)})
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(*(message(f"x{n}", f"hub-{n}") for n in range(number)))
+            await until(lambda: sum(post.tries().values()) == number)
+            post.put(message("y", "hub-y"))
+            await until(post.tried("y", 1))
+            assert len(receiver.ids) == number + 1
+
+    run(story)
+
+
+# --- tried again -----------------------------------------------------------------------------------------------------
+
+
+def test_each_try_carries_the_same_bytes_and_the_same_id(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver(status=503)
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1", "hub-1"))
+            for times, wait in ((1, 5), (2, 30), (3, 120)):
+                await until(post.tried("m1", times))
+                post.clock.advance(wait * SECOND)
+            await until(post.tried("m1", 4))
+            receiver.status = 204
+            post.clock.advance(timedelta(minutes=2))
+            await until(post.all_in([DELIVERED]))
+            assert len(receiver.received) == 5
+            assert len(set(receiver.received)) == 1
+
+    run(story)
+
+
+def test_a_message_is_not_tried_again_before_its_time(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver(statuses={"m1": 500})
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1", "hub-1"))
+            await until(post.tried("m1", 1))
+            post.clock.advance(5 * SECOND - timedelta(microseconds=1))
+            post.put(message("m2", "hub-2"))
+            await until(post.tried("m2", 1))
+            assert receiver.ids == ["m1", "m2"]
+
+    run(story)
+
+
+def test_after_its_last_try_a_message_is_parked_and_lets_the_next_of_its_hub_pass(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver(statuses={"m1": 400})
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1", "hub-1"), message("m2", "hub-1"))
+            for times in range(1, POLICY.max_tries + 1):
+                await until(post.tried("m1", times))
+                post.clock.advance(timedelta(minutes=2))
+            await until(post.tried("m2", 1))
+            assert post.states() == {"m1": PARKED, "m2": DELIVERED}
+            assert receiver.ids == ["m1"] * 5 + ["m2"]
+
+    run(story)
+    assert post.last_errors()["m1"] == "HTTP 400"
+
+
+def test_a_parked_message_is_sent_again_when_somebody_says_so(post: Post) -> None:
+    post.change_policy(max_tries=1)
+
+    async def story() -> None:
+        receiver = Receiver(status=400)
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1", "hub-1"))
+            await until(post.all_in([PARKED]))
+            receiver.status = 204
+            await post.transactions.run(lambda uow: outbox.send_again(uow.connection, "m1", uow.now))
+            await until(post.all_in([DELIVERED]))
+            assert len(set(receiver.received)) == 1
+            assert len(receiver.received) == 2
+
+    run(story)
+
+
+def test_a_message_nobody_knows_cannot_be_sent_again(post: Post) -> None:
+    assert not post.transactions.run_now(lambda uow: outbox.send_again(uow.connection, "m1", uow.now))
+
+
+def test_a_message_sent_again_keeps_the_time_of_its_first_delivery(post: Post) -> None:
+    from sqlalchemy import select
+
+    from sr_engine.store.tables import outbox as table
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1", "hub-1"))
+            await until(post.all_in([DELIVERED]))
+            post.clock.advance(timedelta(days=1))
+            await post.transactions.run(lambda uow: outbox.send_again(uow.connection, "m1", uow.now))
+            await until(lambda: len(receiver.received) == 2)
+            await until(post.all_in([DELIVERED]))
+
+    run(story)
+    with post.engine.connect() as connection:
+        assert connection.scalar(select(table.c.delivered_at)) == NOW
+
+
+@pytest.mark.parametrize("status", [200, 204, 299])
+def test_any_2xx_means_taken(post: Post, status: int) -> None:
+    async def story() -> None:
+        async with listening(Receiver(status=status)) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1"))
+            await until(post.all_in([DELIVERED]))
+
+    run(story)
+
+
+@pytest.mark.parametrize("status", [300, 301, 307, 400, 404, 500, 503])
+def test_anything_else_means_not_taken_and_a_redirection_is_not_followed(post: Post, status: int) -> None:
+    async def story() -> None:
+        async with listening(Receiver(status=status)) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1"))
+            await until(post.tried("m1", 1))
+            assert receiver.ids == ["m1"]
+
+    run(story)
+    assert post.last_errors() == {"m1": f"HTTP {status}"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/in", "http://[broken", "nonsense", "http://exa mple/in"])
+def test_an_address_that_cannot_be_reached_or_read_is_a_failed_try_like_any_other(post: Post, url: str) -> None:
+    async def story() -> None:
+        post.urls["user:A"] = url
+        async with post.dispatching():
+            post.put(message("m1", "hub-1"))
+            await until(post.tried("m1", 1))
+
+    run(story)
+    assert post.states() == {"m1": PENDING}
+    assert post.last_errors()["m1"]
+
+
+def test_a_destination_without_address_is_a_failed_try_that_says_so(post: Post) -> None:
+    async def story() -> None:
+        async with post.dispatching():
+            post.put(message("m1"))
+            await until(post.tried("m1", 1))
+
+    run(story)
+    assert post.last_errors() == {"m1": "no address is configured for this destination"}
+
+
+def test_a_receiver_that_does_not_answer_is_given_up_after_the_time_limit(post: Post) -> None:
+    post.change_policy(total_timeout=timedelta(milliseconds=50), connect_timeout=timedelta(milliseconds=50))
+
+    async def story() -> None:
+        receiver = Receiver(gate=asyncio.Event())
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1"))
+            await until(post.tried("m1", 1))
+            assert receiver.gate is not None
+            receiver.gate.set()
+
+    run(story)
+    assert post.last_errors() == {"m1": "no answer in time"}
+
+
+# --- destinations ----------------------------------------------------------------------------------------------------
+
+
+def test_dead_and_silent_receivers_do_not_hold_up_the_others(post: Post) -> None:
+    async def story() -> None:
+        silent, well = Receiver(gate=asyncio.Event()), Receiver()
+        async with listening(silent), listening(well), post.dispatching():
+            post.urls |= {"user:dead": "http://127.0.0.1:1/in", "user:silent": silent.url, "user:well": well.url}
+            for name in ("dead", "silent", "well"):
+                post.put(*(message(f"{name}{n}", f"hub-{n}", f"user:{name}") for n in range(20)))
+            await until(lambda: len(well.received) == 20)
+            await until(lambda: [post.states()[f"well{n}"] for n in range(20)] == [DELIVERED] * 20)
+            assert [post.states()[f"silent{n}"] for n in range(20)] == [PENDING] * 20
+            assert silent.gate is not None
+            silent.gate.set()
+            await until(lambda: len(silent.received) == 20)
+
+    run(story)
+
+
+def test_two_destinations_on_one_host_do_not_share_a_limit(post: Post) -> None:
+    async def story() -> None:
+        slow = Receiver(gate=asyncio.Event())
+        async with listening(slow), post.dispatching():
+            post.urls |= {"csp:Central": slow.url, "csp:South": slow.url}
+            for name in ("Central", "South"):
+                post.put(*(message(f"{name}{n}", f"hub-{n}", f"csp:{name}") for n in range(10)))
+            await until(lambda: slow.at_once == 2 * POLICY.concurrency_per_destination)
+            assert slow.gate is not None
+            slow.gate.set()
+            await until(post.all_in([DELIVERED]))
+
+    run(story)
+
+
+def test_a_receiver_that_comes_back_gets_everything_in_order(post: Post) -> None:
+    async def story() -> None:
+        receiver = Receiver()
+        async with listening(receiver):
+            address = receiver.url
+        port = int(address.split(":")[2].split("/")[0])
+        post.urls["user:A"] = address
+        async with post.dispatching():
+            post.put(*(message(f"m{n}", "hub-1") for n in range(3)))
+            await until(post.tried("m0", 1))
+            async with listening(receiver, port):
+                post.clock.advance(5 * SECOND)
+                await until(post.all_in([DELIVERED]))
+        assert receiver.ids == ["m0", "m1", "m2"]
+
+    run(story)
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def queued(tries: int) -> Queued:
+    return Queued(1, "m1", "user:A", None, b"", tries, NOW)
+
+
+@pytest.mark.parametrize(("tries", "wait"), [(0, 5), (1, 30), (2, 120), (3, 120)])
+def test_waits_grow_and_the_last_one_repeats(tries: int, wait: int) -> None:
+    attempted = settle(queued(tries), "HTTP 500", NOW, POLICY)
+
+    assert (attempted.state, attempted.tries, attempted.next_try_at) == (PENDING, tries + 1, NOW + wait * SECOND)
+
+
+def test_the_last_try_parks_and_a_taken_one_is_delivered() -> None:
+    assert settle(queued(4), "HTTP 500", NOW, POLICY).state == PARKED
+    assert settle(queued(4), None, NOW, POLICY).state == DELIVERED
+
+
+Row = tuple[int | None, bool]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.tuples(st.none() | st.integers(0, 3), st.booleans()), max_size=12))
+def test_what_may_be_sent_is_the_oldest_of_each_hub_up_to_the_first_without_hub(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row]
+) -> None:
+    engine = open_engine("sqlite://")
+    create_tables(engine)
+    post = Post(engine, FixedClock(NOW))
+    messages = [message(f"m{n}", None if hub is None else f"hub-{hub}") for n, (hub, _) in enumerate(rows)]
+    for one, (_, due) in zip(messages, rows, strict=True):
+        post.clock.set(NOW if due else NOW + SECOND)
+        post.put(one)
+
+    expected = []
+    held: set[int] = set()
+    for number, (hub, due) in enumerate(rows):
+        if hub is None:
+            if number == 0 and due:
+                expected.append("m0")
+            break
+        if hub not in held and due:
+            expected.append(f"m{number}")
+        held.add(hub)
+    with engine.connect() as connection:
+        found = outbox.sendable(connection, "user:A", NOW, 100)
+        assert outbox.destinations(connection, NOW) == (["user:A"] if any(due for _, due in rows) else [])
+
+    assert [one.message_id for one in found] == expected
+    engine.dispose()

@@ -1,0 +1,93 @@
+"""A dispatcher that is killed in the middle: nothing is lost, and what comes twice comes as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sr_engine.store.outbox import DELIVERED
+from tests.delivery.conftest import WAIT, Post, Receiver, listening, message, until
+from tests.world import NOW
+
+CHILD = """
+import asyncio, sys
+from datetime import datetime, timedelta
+from sr_engine.clock import FixedClock
+from sr_engine.configuration import Delivery
+from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.store.database import open_engine
+from sr_engine.store.transactions import Transactions
+
+database, url, now = sys.argv[1:]
+clock = FixedClock(datetime.fromisoformat(now))
+policy = Delivery(timedelta(seconds=5), timedelta(seconds=10), 4, (timedelta(seconds=1),), 5)
+dispatcher = Dispatcher(
+    engine=open_engine(database, read_only=True),
+    transactions=Transactions(open_engine(database), clock),
+    clock=clock,
+    policy=policy,
+    resolve=lambda destination: url,
+    poll_seconds=0.01,
+)
+asyncio.run(dispatcher.run())
+"""
+
+
+@asynccontextmanager
+async def dispatching_elsewhere(post: Post, url: str) -> AsyncIterator[None]:
+    """Dispatch in a process of its own, which is killed at the end of the block."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, str(post.engine.url), url, NOW.isoformat()
+    )
+    try:
+        yield
+    finally:
+        child.send_signal(signal.SIGKILL)
+        async with asyncio.timeout(WAIT):
+            assert await child.wait() == -signal.SIGKILL
+
+
+def test_a_dispatcher_killed_again_and_again_delivers_everything_in_order(post: Post) -> None:
+    messages = [message(f"{hub}-{n}", f"hub-{hub}") for n in range(15) for hub in range(20)]
+
+    async def story() -> Receiver:
+        receiver = Receiver()
+        async with listening(receiver):
+            post.put(*messages)
+            for target in (1, 60, 150):
+                async with dispatching_elsewhere(post, receiver.url):
+                    await until(lambda: len(receiver.received) >= target)  # noqa: B023 - used at once
+            async with dispatching_elsewhere(post, receiver.url):
+                await until(post.all_in([DELIVERED]))
+        return receiver
+
+    receiver = asyncio.run(story())
+
+    first_seen = list(dict.fromkeys(receiver.ids))
+    assert sorted(first_seen) == sorted(one.message_id for one in messages)
+    assert {one.message_id: one.body for one in receiver.received} == {one.message_id: one.body for one in messages}
+    assert len(set(receiver.received)) == len(messages)
+    by_hub: dict[str, list[int]] = defaultdict(list)
+    for one in first_seen:
+        hub, _, number = one.partition("-")
+        by_hub[hub].append(int(number))
+    assert all(numbers == list(range(15)) for numbers in by_hub.values())
+
+
+def test_what_was_taken_and_recorded_before_a_kill_is_not_sent_again(post: Post) -> None:
+    async def story() -> Receiver:
+        receiver = Receiver()
+        async with listening(receiver):
+            post.put(message("before", "hub-1"))
+            async with dispatching_elsewhere(post, receiver.url):
+                await until(post.all_in([DELIVERED]))
+            post.put(message("after", "hub-1"))
+            async with dispatching_elsewhere(post, receiver.url):
+                await until(post.all_in([DELIVERED]))
+        return receiver
+
+    assert asyncio.run(story()).ids == ["before", "after"]

@@ -1,0 +1,85 @@
+"""Long lists of rows: written like short ones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, bindparam, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from sr_engine.store.bulk import execute_many
+from sr_engine.store.sets import is_one_of
+from sr_engine.store.tables import counters, outbox, trigger_runs
+from tests.world import NOW
+
+LENGTHS = [0, 1, 49, 50, 1000]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_rows_of_every_type_come_back_as_they_were(engine: Engine, length: int) -> None:
+    rows = [
+        {
+            "message_id": f"m{n}",
+            "kind": "alert",
+            "destination": "user:A",
+            "hub_id": None if n % 2 else f"hub-{n}",
+            "event": "e",
+            "body": f"<m>{n}</m>".encode(),
+            "created_at": NOW,
+            "state": "Pending",
+            "tries": n,
+            "next_try_at": NOW + timedelta(seconds=n % 3),
+        }
+        for n in range(length)
+    ]
+    with engine.begin() as connection:
+        execute_many(connection, outbox.insert(), rows)
+        found = connection.execute(
+            select(*(outbox.c[name] for name in rows[0])).order_by(outbox.c.outbox_id) if rows else select(outbox)
+        )
+        assert [dict(row) for row in found.mappings()] == rows
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_an_update_uses_the_values_of_each_row_and_those_that_all_share(engine: Engine, length: int) -> None:
+    with engine.begin() as connection:
+        execute_many(
+            connection,
+            trigger_runs.insert(),
+            [{"region": f"r{n}", "trigger": "t", "due_at": NOW, "done_at": NOW} for n in range(length)],
+        )
+        execute_many(
+            connection,
+            trigger_runs.update()
+            .where(trigger_runs.c.region == bindparam("key"))
+            .values(trigger="changed", done_at=bindparam("at")),
+            [{"key": f"r{n}", "at": NOW + timedelta(seconds=n)} for n in range(length)],
+        )
+        found = connection.execute(select(trigger_runs)).all()
+    assert {(row.region, row.trigger, row.done_at) for row in found} == {
+        (f"r{n}", "changed", NOW + timedelta(seconds=n)) for n in range(length)
+    }
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_rows_that_are_there_are_replaced_if_the_statement_says_so(engine: Engine, length: int) -> None:
+    statement = insert(counters)
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
+    with engine.begin() as connection:
+        for value in (1, 2):
+            execute_many(connection, statement, [{"name": f"n{n}", "value": value} for n in range(length)])
+        assert connection.scalar(select(func.count()).select_from(counters)) == length
+        assert set(connection.scalars(select(counters.c.value))) == ({2} if length else set())
+
+
+def test_any_number_of_values_may_be_asked_for_at_once(engine: Engine) -> None:
+    with engine.begin() as connection:
+        execute_many(connection, counters.insert(), [{"name": f"n{n}", "value": n} for n in range(10)])
+        for values, expected in (
+            ([], []),
+            (["n3", "n4", "other", "n3"], [3, 4]),
+            ([f"n{n}" for n in range(50_000)], list(range(10))),
+        ):
+            found = connection.scalars(select(counters.c.value).where(is_one_of(counters.c.name, values)))
+            assert sorted(found) == expected

@@ -1,0 +1,144 @@
+"""The database: what was committed is there after a kill, and times are in UTC."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import StatementError
+
+from sr_engine.store.database import DatabaseError, check_tables, create_tables, in_transaction, open_engine
+from sr_engine.store.tables import UtcDateTime, counters, outbox, trigger_runs
+from tests.world import NOW
+
+CHILD = """
+import asyncio, sys
+from sr_engine.clock import SystemClock
+from sr_engine.store.database import open_engine
+from sr_engine.store.tables import counters
+from sr_engine.store.transactions import Transactions
+
+transactions = Transactions(open_engine(sys.argv[1]), SystemClock())
+
+def write(number):
+    def work(unit_of_work):
+        unit_of_work.connection.execute(counters.insert().values(name=f"n{number}", value=number))
+        return number
+    return work
+
+async def main():
+    number = 0
+    while True:
+        for done in await asyncio.gather(*(transactions.run(write(number + n)) for n in range(5))):
+            print(done, flush=True)
+        number += 5
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("answers", [1, 7, 60])
+def test_what_was_answered_is_found_after_the_process_was_killed(tmp_path: Path, answers: int) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = open_engine(url)
+    create_tables(engine)
+    engine.dispose()
+    with subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        answered = [int(child.stdout.readline()) for _ in range(answers)]
+        os.kill(child.pid, signal.SIGKILL)
+        answered += [int(line) for line in child.stdout if line.endswith("\n")]
+    assert child.returncode == -signal.SIGKILL
+
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = set(connection.scalars(select(counters.c.value)))
+        assert connection.scalar(text("PRAGMA integrity_check")) == "ok"
+    engine.dispose()
+    assert set(answered) <= found
+    # A transaction is there whole or not at all.
+    assert len(found) % 5 == 0
+
+
+def test_commits_wait_for_the_disk(engine: Engine) -> None:
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_reader_is_not_held_up_by_a_writer_and_sees_what_was_committed(engine: Engine) -> None:
+    reading = open_engine(str(engine.url), read_only=True)
+    with engine.begin() as writing:
+        writing.execute(insert(counters).values(name="n", value=1))
+        with reading.connect() as connection:
+            assert connection.scalar(select(counters.c.value)) is None
+    with reading.connect() as connection:
+        assert connection.scalar(select(counters.c.value)) == 1
+    reading.dispose()
+
+
+def test_other_databases_are_refused_by_name() -> None:
+    with pytest.raises(DatabaseError, match="only sqlite URLs are supported, not 'postgresql'"):
+        open_engine("postgresql://somewhere/db")
+
+
+def test_tables_that_are_missing_are_named(engine: Engine) -> None:
+    check_tables(engine)
+    with engine.begin() as connection:
+        outbox.drop(connection)
+    with pytest.raises(DatabaseError, match="outbox"):
+        check_tables(engine)
+    create_tables(engine)
+    check_tables(engine)
+
+
+def test_it_is_known_whether_the_database_has_ended_a_transaction(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(select(counters))
+        assert in_transaction(connection)
+        connection.exec_driver_sql("ROLLBACK")
+        assert not in_transaction(connection)
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_time_without_zone_is_refused(engine: Engine) -> None:
+    naive = datetime(2026, 11, 23, 9)  # noqa: DTZ001 - naive on purpose
+    with engine.connect() as connection, pytest.raises(StatementError, match="a time without zone cannot be stored"):
+        connection.execute(insert(trigger_runs).values(region="R", trigger="t", due_at=naive, done_at=NOW))
+
+
+@given(
+    moment=st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1)),  # noqa: DTZ001 - the zone is drawn apart
+    offset=st.integers(-14 * 60, 14 * 60),
+)
+def test_a_time_comes_back_as_the_same_instant_in_utc(moment: datetime, offset: int) -> None:
+    aware = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    engine = open_engine("sqlite://")
+    with engine.connect() as connection:
+        kind = UtcDateTime()
+        stored = kind.process_bind_param(aware, connection.dialect)
+        back = kind.process_result_value(stored, connection.dialect)
+    engine.dispose()
+    assert (back, None if back is None else back.tzinfo) == (aware, UTC)
+
+
+def test_stored_times_sort_as_instants(engine: Engine) -> None:
+    paris = timezone(timedelta(hours=1))
+    moments = [NOW, (NOW + timedelta(minutes=30)).astimezone(paris), NOW + timedelta(hours=1, microseconds=1)]
+    with engine.begin() as connection:
+        for number, moment in enumerate(reversed(moments)):
+            connection.execute(insert(trigger_runs).values(region=str(number), trigger="t", due_at=moment, done_at=NOW))
+        found = connection.scalars(select(trigger_runs.c.due_at).order_by(trigger_runs.c.due_at)).all()
+    assert found == moments
