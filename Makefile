@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FUZZ_VENV ?= .venv-fuzz
+FUZZ_STAMP := $(FUZZ_VENV)/.installed
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench lock clean
+.PHONY: help demo test test-all check format bench fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,9 +42,19 @@ format: $(STAMP) ## mend lint and formatting where that is mechanical
 bench: $(STAMP) ## measure; prints a table and writes bench-report.json
 	$(BIN)/python -m tests.bench
 
+$(FUZZ_STAMP): requirements-fuzz.lock
+	$(PYTHON) -m venv $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+fuzz: $(FUZZ_STAMP) ## look for what signing lets through, SECONDS long (60)
+	$(FUZZ_VENV)/bin/python -m tests.fuzz $(SECONDS)
+
 lock: $(STAMP) ## resolve the pinned versions anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra fuzz --upgrade \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements-fuzz.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) build dist *.egg-info bench-report.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

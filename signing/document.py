@@ -42,8 +42,6 @@ _CONSTRUCTS = (
     (b"<!--", "a comment"),
     (b"<![CDATA[", "a CDATA section"),
     (b"<!DOCTYPE", "a DOCTYPE"),
-    (b"<?xml-stylesheet", "a processing instruction"),
-    (b"<?xml", "an XML declaration that is not at the very beginning"),
     (b"<?", "a processing instruction"),
 )
 
@@ -83,6 +81,9 @@ def utf8_text(data: bytes) -> bytes:
     if data.startswith(_OTHER_BOMS):
         raise DocumentRefused("the document is in UTF-16 or UTF-32; send it in UTF-8", line=1)
     text = data.removeprefix(_BOM)
+    if text.startswith(_BOM):
+        # The parser would drop this one as well, though what comes after the first is a character of the document.
+        raise DocumentRefused("the document begins with two byte order marks", line=1)
     if not text.isascii():
         try:
             text.decode("utf-8")
@@ -112,8 +113,8 @@ def _refuse_declaration(text: bytes) -> None:
         raise DocumentRefused("the document is declared US-ASCII and holds other characters", line=1)
 
 
-def _begins_with_declaration(text: bytes) -> bool:
-    return text.startswith(b"<?xml") and text[5:6] in {b" ", b"\t", b"\r", b"\n"}
+def _begins_with_declaration(text: bytes, start: int = 0) -> bool:
+    return text.startswith(b"<?xml", start) and text[start + 5 : start + 6] in {b" ", b"\t", b"\r", b"\n"}
 
 
 def _refuse_constructs(text: bytes) -> None:
@@ -131,7 +132,10 @@ def _refuse_constructs(text: bytes) -> None:
     if not positions:
         return
     position = min(positions)
-    name = next((name for opening, name in _CONSTRUCTS if text.startswith(opening, position)), "'<!'")
+    if _begins_with_declaration(text, position):
+        name = "an XML declaration that is not at the very beginning"
+    else:
+        name = next((name for opening, name in _CONSTRUCTS if text.startswith(opening, position)), "'<!'")
     raise DocumentRefused(
         f"the document holds {name}; only elements, attributes and text are accepted", line=line_at(text, position)
     )
@@ -214,9 +218,13 @@ def line_of(element: etree._Element) -> int | None:
     return element.sourceline
 
 
-def path_of(element: etree._Element) -> str:
-    """Return the element's place as a path that people can follow."""
-    return element.getroottree().getpath(element)
+def path_of(element: etree._Element) -> str | None:
+    """Return the element's place as a path that people can follow, None if a name in it is too long for one."""
+    try:
+        return element.getroottree().getpath(element)
+    except UnicodeDecodeError:
+        # libxml2 cuts names at 500 bytes, and does so in the middle of a character.
+        return None
 
 
 def _first_words(error: BaseException) -> str:

@@ -199,9 +199,13 @@ def _attributes_refused(element: etree._Element, form: _Form) -> str:
 
 def _base64(signature: etree._Element, name: str, texts: Mapping[str, str], length: int) -> bytes:
     try:
-        value = binascii.a2b_base64(texts[name].encode("ascii").translate(None, _WHITE_BYTES), strict_mode=True)
+        text = texts[name].encode("ascii").translate(None, _WHITE_BYTES)
+        value = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise _refused(_named(signature, name), f"ds:{name} is not base64") from None
+    # The decoder passes over unused bits that are set and padding that is too much: other texts for the same bytes.
+    if binascii.b2a_base64(value, newline=False) != text:
+        raise _refused(_named(signature, name), f"ds:{name} is not base64 in its canonical form")
     if len(value) != length:
         raise _refused(_named(signature, name), f"ds:{name} holds {len(value)} bytes; {length} were expected")
     return value

@@ -44,7 +44,7 @@ class Watched:
         except Exception as error:
             self._complain(str(error))
             return False
-        if self._seen is not None:
+        if self._seen is not None or self._complaint is not None:
             log.info("read again: %s", self._name)
         self._seen = found
         self._complaint = None

@@ -27,7 +27,7 @@ T = TypeVar("T")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BROKER = "90-B3-D5-1F-30-00-00-02"
 A, B = SAMPLE_SUPPLIERS
-FIRMWARE = Firmware("106C", "433100AC", "9002")
+FIRMWARE = Firmware("2B7E", "C1A20001", "9002")
 OLD_VERSION = "9001"
 WINDOW = Period(NOW + timedelta(days=5), NOW + timedelta(days=20))
 
@@ -50,7 +50,7 @@ class TestHub:
     region: str = "Central"
     status: str = "Commissioned"
     version: str = OLD_VERSION
-    model: str = "433100AC"
+    model: str = "C1A20001"
     han: tuple[str, str] | None = None
 
     @property
@@ -75,7 +75,7 @@ class TestHub:
         base = empty | {
             "hub_id": self.chf,
             "device_status": self.status,
-            "manufacturer": "106C",
+            "manufacturer": "2B7E",
             "model": self.model,
             "csp_region": self.region,
             "uprn": 100_000_000 + self.number,

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -174,6 +175,15 @@ def _tls(certificate: Path | None, key: Path | None, client_authorities: Path | 
     for path in (certificate, key, client_authorities):
         if path is not None and not path.is_file():
             raise Failure(f"there is no file {path}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, password="")
+        if client_authorities is not None:
+            context.load_verify_locations(client_authorities)
+    except (ssl.SSLError, OSError):
+        raise Failure(
+            "--tls-cert, --tls-key (not encrypted) and --tls-client-ca must be PEM files that match"
+        ) from None
     return Tls(certificate, key, client_authorities)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import aiohttp
@@ -20,7 +21,9 @@ from sr_engine.store.transactions import Transactions
 log = logging.getLogger(__name__)
 
 SENT_TOGETHER = 64
-"""Messages of one destination whose tries are recorded together, at most: so many are sent twice after a crash."""
+"""Messages of one destination whose tries are recorded together, at most."""
+RECORDED_BEHIND = 16
+"""Such groups that may wait to be recorded while the next is sent."""
 
 Resolve = Callable[[str], str | None]
 """The URL of a destination as configured now, None if it has none any more."""
@@ -67,10 +70,10 @@ class Dispatcher:
                         self._start_senders(session)
                     except SQLAlchemyError:
                         log.exception("the outbox cannot be read; it is tried again")
-                    try:
-                        await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
-                    except TimeoutError:
-                        continue
+                    # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the wake-up.
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._poll_seconds):
+                            await self._wake.wait()
             finally:
                 for task in self._senders.values():
                     task.cancel()
@@ -85,19 +88,40 @@ class Dispatcher:
                 self._senders[destination] = asyncio.create_task(self._send_all(session, destination))
 
     async def _send_all(self, session: aiohttp.ClientSession, destination: str) -> None:
-        """Send to one destination until nothing of it is due."""
+        """Send to one destination until nothing of it is due.
+
+        What was sent is recorded while the next is sent, for a long transaction may have the database; until then it
+        stays in hand and is not sent again.
+        """
+        in_hand: set[int] = set()
+        recording: set[asyncio.Task[None]] = set()
         try:
-            while chosen := self._choose(destination):
-                await self._record(await self._send_some(session, chosen))
+            while True:
+                chosen = self._choose(destination, in_hand)
+                if chosen:
+                    results = await self._send_some(session, chosen)
+                    in_hand.update(result.outbox_id for result in results)
+                    recording.add(asyncio.create_task(self._record(results, in_hand)))
+                elif not recording:
+                    return
+                if not chosen or len(recording) >= RECORDED_BEHIND:
+                    done, recording = await asyncio.wait(recording, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
         except Exception:
             log.exception("delivery to %s failed; it is tried again", destination)
+        finally:
+            # Also when delivery is told to stop: what was taken is recorded, so that it is not sent again.
+            await asyncio.gather(*recording, return_exceptions=True)
 
-    async def _record(self, results: Sequence[Attempted]) -> None:
+    async def _record(self, results: Sequence[Attempted], in_hand: set[int]) -> None:
         await self._transactions.run(lambda unit_of_work: outbox.settle(unit_of_work.connection, results))
+        in_hand.difference_update(result.outbox_id for result in results)
 
-    def _choose(self, destination: str) -> list[Queued]:
+    def _choose(self, destination: str, in_hand: Collection[int]) -> list[Queued]:
         with self._engine.connect() as connection:
-            return outbox.sendable(connection, destination, self._clock.now(), SENT_TOGETHER)
+            found = outbox.sendable(connection, destination, self._clock.now(), SENT_TOGETHER + len(in_hand))
+        return [message for message in found if message.outbox_id not in in_hand]
 
     async def _send_some(self, session: aiohttp.ClientSession, chosen: Sequence[Queued]) -> list[Attempted]:
         """Send messages about different hubs side by side."""

@@ -17,7 +17,7 @@ SPLIT_EVERY = 3
 """Every third home has different Suppliers for electricity and gas."""
 REGIONS = ("Central", "North", "South")
 _SHARES = (4, 3, 3)
-FIRMWARE = Firmware("106C", "433100AC", "9002")
+FIRMWARE = Firmware("2B7E", "C1A20001", "9002")
 OLD_VERSION = "9001"
 _AT_ONCE = 5_000
 _CHF, _GPF, _ESME, _GSME = 0xC0, 0xD0, 0xE0, 0xF0

@@ -12,6 +12,7 @@ from datetime import datetime
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt, HubUpgrade, Schedule
 from sr_engine.messages.model import Approval, Period, Phase
+from sr_engine.regions.calendar import intersection
 
 HasPeriod = Callable[[str, Period], bool]
 """Does this window hold a nightly open period of that region that can still be listed?"""
@@ -108,9 +109,10 @@ def in_force(upgrade: HubUpgrade, now: datetime) -> list[Schedule]:
 
 
 def _common(schedules: list[Schedule]) -> Period | None:
-    start = max(schedule.window.start for schedule in schedules)
-    end = min(schedule.window.end for schedule in schedules)
-    return Period(start, end) if start < end else None
+    common: Period | None = schedules[0].window
+    for schedule in schedules[1:]:
+        common = None if common is None else intersection(common, schedule.window)
+    return common
 
 
 def _same(one: Attempt, other: Attempt) -> bool:

@@ -83,17 +83,18 @@ def cut_time(hours: OpeningHours, period: Period) -> datetime:
     return period.start - hours.lead_time
 
 
-def due_cuts(hours: OpeningHours, after: datetime, until: datetime) -> Iterator[tuple[datetime, Period]]:
-    """Yield each cut time later than `after` and not later than `until`, with its period, ascending.
+def due_cuts(hours: OpeningHours, after: datetime, now: datetime) -> Iterator[tuple[datetime, Period]]:
+    """Yield cut time and period of those that start later than `after` and whose lists are due at `now`, ascending.
 
-    Consecutive calls that hand `until` on as the next `after` give every cut exactly once. After a long stop periods
-    that are under way or over are among them: what is late is for the caller to say.
+    Consecutive calls that hand the start of the last period on as the next `after` give every period exactly once,
+    also when the lead time changes in between. After a long stop periods that are under way or over are among them:
+    what is late is for the caller to say.
     """
-    first = (after + hours.lead_time).astimezone(hours.time_zone).date()
-    last = (until + hours.lead_time).astimezone(hours.time_zone).date()
+    first = after.astimezone(hours.time_zone).date()
+    last = (now + hours.lead_time).astimezone(hours.time_zone).date()
     for period in _nights(hours, first, last):
         at = cut_time(hours, period)
-        if after < at <= until:
+        if period.start > after and at <= now:
             yield at, period
 
 

@@ -39,13 +39,13 @@ class ListCutter:
     def run(self, unit_of_work: UnitOfWork, region: Region, due_at: datetime, period: Period) -> int:
         """Cut, sign and queue the lists due at `due_at` for `period`; return how many hubs were listed.
 
-        A second run for the same time does nothing. Approvals and authority are checked again as of now (section 5,
+        A second run for the same period does nothing. Approvals and authority are checked again as of now (section 5,
         Change of Supplier). A period that has begun is too late to list for: nothing is cut and the audit says so.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
-        if lists.has_run(connection, region.name, CUT, due_at):
+        if lists.has_run(connection, region.name, CUT, period.start):
             return 0
-        lists.record_run(connection, region.name, CUT, due_at, now)
+        lists.record_run(connection, region.name, CUT, period.start, now)
         scheduled = lists.scheduled_for(connection, region.name, period)
         if not scheduled:
             return 0
@@ -67,8 +67,7 @@ class ListCutter:
             )
             for stored, _ in eligible
         ]
-        capacity = region.hubs_per_night - lists.places_taken(connection, region.name, period)
-        plan = plan_period(candidates, period=period, capacity=capacity)
+        plan = plan_period(candidates, period=period, capacity=region.hubs_per_night)
         by_hub = {stored.hub_id: (stored, upgrade) for stored, upgrade in eligible}
         for draft in cut(plan.chosen, list_size=region.list_size):
             self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])

@@ -43,9 +43,9 @@ class RegionTriggers:
     def _due(self, unit_of_work: UnitOfWork) -> list[tuple[datetime, Period]]:
         last = lists.last_run(unit_of_work.connection, self.region.name, CUT)
         if last is None:
-            # The first look of a new instance: nothing can have been agreed before it.
-            lists.record_run(unit_of_work.connection, self.region.name, CUT, unit_of_work.now, unit_of_work.now)
-            return []
+            # The first look of a new instance: nothing can have been agreed for a night that has begun.
+            last = unit_of_work.now
+            lists.record_run(unit_of_work.connection, self.region.name, CUT, last, last)
         return list(due_cuts(self.region, last, unit_of_work.now))
 
     async def _cut(self, due_at: datetime, period: Period) -> None:

@@ -39,28 +39,32 @@ class NewList:
 
 
 def last_run(connection: Connection, region: str, trigger: str) -> datetime | None:
-    """When the newest run of a region's trigger was due."""
+    """What the newest run of a region's trigger was for: the start of a period."""
     newest: datetime | None = connection.scalar(
-        select(func.max(trigger_runs.c.due_at)).where(
+        select(func.max(trigger_runs.c.period_start)).where(
             trigger_runs.c.region == region, trigger_runs.c.trigger == trigger
         )
     )
     return newest
 
 
-def has_run(connection: Connection, region: str, trigger: str, due_at: datetime) -> bool:
-    """True if this trigger, due at this time, has been done."""
+def has_run(connection: Connection, region: str, trigger: str, period_start: datetime) -> bool:
+    """True if this trigger has been done for the period that starts then."""
     found = connection.scalar(
         select(trigger_runs.c.done_at).where(
-            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger, trigger_runs.c.due_at == due_at
+            trigger_runs.c.region == region,
+            trigger_runs.c.trigger == trigger,
+            trigger_runs.c.period_start == period_start,
         )
     )
     return found is not None
 
 
-def record_run(connection: Connection, region: str, trigger: str, due_at: datetime, now: datetime) -> None:
+def record_run(connection: Connection, region: str, trigger: str, period_start: datetime, now: datetime) -> None:
     """Note that a trigger was done; raises IntegrityError if it was before."""
-    connection.execute(trigger_runs.insert().values(region=region, trigger=trigger, due_at=due_at, done_at=now))
+    connection.execute(
+        trigger_runs.insert().values(region=region, trigger=trigger, period_start=period_start, done_at=now)
+    )
 
 
 def scheduled_for(connection: Connection, region: str, period: Period) -> list[StoredAttempt]:
@@ -79,15 +83,6 @@ def scheduled_for(connection: Connection, region: str, period: Period) -> list[S
         )
         .order_by(attempts.c.hub_id),
     )
-
-
-def places_taken(connection: Connection, region: str, period: Period) -> int:
-    """How many hubs of a region are listed for a period already."""
-    of_period = select(upgrade_lists.c.list_id).where(
-        upgrade_lists.c.region == region, upgrade_lists.c.period_start == period.start
-    )
-    statement = select(func.count()).select_from(attempts).where(attempts.c.list_id.in_(of_period))
-    return connection.scalar(statement) or 0
 
 
 def add_list(connection: Connection, new: NewList, now: datetime) -> None:

@@ -337,7 +337,8 @@ trigger_runs = Table(
     metadata,
     Column("region", String(16), primary_key=True),
     Column("trigger", String(16), primary_key=True),
-    Column("due_at", UtcDateTime, primary_key=True),
+    # The start of the open period it was for; for the first look of an instance, its time.
+    Column("period_start", UtcDateTime, primary_key=True),
     Column("done_at", UtcDateTime, nullable=False),
 )
 

@@ -74,9 +74,9 @@ def test_an_operator_and_a_supplier_bring_a_hub_to_its_schedule(serving: Serving
     directory = serving.directory
     (tmp_path / "devices.csv").write_text(
         "device_id,device_type,hub_id,device_status,manufacturer,model,firmware_version,csp_region,import_mpxn\n"
-        f"{HUB.chf},CHF,,Commissioned,106C,433100AC,9001,Central,\n"
-        f"{HUB.gpf},GPF,{HUB.chf},Commissioned,106C,433100AC,9001,Central,\n"
-        f"00005eefe0000001,ESME,{HUB.chf},Commissioned,106C,METER,,Central,{HUB.mpan}\n"
+        f"{HUB.chf},CHF,,Commissioned,2B7E,C1A20001,9001,Central,\n"
+        f"{HUB.gpf},GPF,{HUB.chf},Commissioned,2B7E,C1A20001,9001,Central,\n"
+        f"00005eefe0000001,ESME,{HUB.chf},Commissioned,2B7E,METER,,Central,{HUB.mpan}\n"
     )
     (tmp_path / "registrations.csv").write_text(
         f"mpxn,role,organisation,effective_from\n{HUB.mpan},IS,supplier-a,2026-01-01\n"
@@ -87,10 +87,10 @@ def test_an_operator_and_a_supplier_bring_a_hub_to_its_schedule(serving: Serving
         assert (imported.returncode, imported.stderr) == (0, b"")
 
     opened = sr_engine(
-        *("release", "open", "--manufacturer", "106C", "--model", "433100AC", "--version", "9002"),
+        *("release", "open", "--manufacturer", "2B7E", "--model", "C1A20001", "--version", "9002"),
         *("--image-hash", "AB" * 32, "--region", "Central", "--from-version", "9001", "--dir", directory),
     )
-    assert opened.stdout == b"opened firmware 9002 for 106C 433100AC: it concerns 1 hubs\n"
+    assert opened.stdout == b"opened firmware 9002 for 2B7E C1A20001: it concerns 1 hubs\n"
 
     signed = sr_engine("sign", "-", "--as", A.name, "--dir", directory, stdin=request())
     assert (signed.returncode, signed.stderr) == (0, b"")

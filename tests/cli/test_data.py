@@ -13,10 +13,10 @@ from tests.world import NOW, World, eui
 
 CHF = eui(0xC0, 1)
 DEVICES = f"""device_id,device_type,hub_id,manufacturer,model,csp_region,import_mpxn
-{CHF.replace("-", "").lower()},CHF,,106C,=cmd,Central,
-{eui(0xD0, 1)},GPF,{CHF},106C,=cmd,Central,
-{eui(0xE0, 1)},ESME,{CHF},106C,METER,Central,1000000000001
-{eui(0xE0, 2)},ESME,{eui(0xC0, 2)},106C,METER,Central,1000000000002
+{CHF.replace("-", "").lower()},CHF,,2B7E,=cmd,Central,
+{eui(0xD0, 1)},GPF,{CHF},2B7E,=cmd,Central,
+{eui(0xE0, 1)},ESME,{CHF},2B7E,METER,Central,1000000000001
+{eui(0xE0, 2)},ESME,{eui(0xC0, 2)},2B7E,METER,Central,1000000000002
 """
 REGISTRATIONS = "mpxn,role,organisation,effective_from\n1000000000001,IS,supplier-a,2026-01-01\n"
 
@@ -52,7 +52,7 @@ def test_devices_and_registrations_make_a_hub_with_its_supplier(
 
 
 def test_nothing_is_imported_if_one_row_is_bad(run: Run, world: World, devices: Path, registrations: Path) -> None:
-    devices.write_text(DEVICES + f"{eui(0xC0, 9)},CHF,,106C,M,Somewhere,\n")
+    devices.write_text(DEVICES + f"{eui(0xC0, 9)},CHF,,2B7E,M,Somewhere,\n")
     registrations.write_text(REGISTRATIONS + "1000000000002,IS,supplier-c,2026-01-01\n")
     before = world.snapshot()
 

@@ -33,7 +33,7 @@ def test_status_shows_releases_regions_answers_lists_and_messages(run: Run, busy
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert done.exit_code == 0
     assert lines[0].startswith("trial, ")
-    assert "Firmware 9002 for 106C 433100AC: Open" in lines
+    assert "Firmware 9002 for 2B7E C1A20001: Open" in lines
     assert "Central open 1 0 AwaitingApproval 1" in lines
     assert "North open 0 0 none" in lines
     assert "Answers of Suppliers, by hub: Approved 1" in lines

@@ -13,7 +13,7 @@ from sr_engine.store.database import open_engine
 from tests.cli.conftest import Run
 from tests.world import FIRMWARE, TestHub, World
 
-NAMED = ("--manufacturer", "106C", "--model", "433100AC", "--version", "9002")
+NAMED = ("--manufacturer", "2B7E", "--model", "C1A20001", "--version", "9002")
 HASH = ("--image-hash", "ab" * 32)
 WHERE = ("--region", "Central", "--region", "4G North", "--from-version", "9001", "--from-version", "9000")
 
@@ -26,7 +26,7 @@ def test_a_release_is_opened_and_its_suppliers_are_told(run: Run, world: World) 
         *("--dir", world.directory),
     )
 
-    assert (done.exit_code, done.stdout) == (0, "opened firmware 9002 for 106C 433100AC: it concerns 2 hubs\n")
+    assert (done.exit_code, done.stdout) == (0, "opened firmware 9002 for 2B7E C1A20001: it concerns 2 hubs\n")
     with world.instance.reading_engine.connect() as connection:
         release = releases.by_firmware(connection, FIRMWARE)
         assert outbox.counts(connection) == {("alert", "release_opened", "Pending"): 1}
@@ -83,11 +83,11 @@ def test_without_the_signing_key_nothing_is_opened(run: Run, world: World) -> No
 def test_releases_are_listed_newest_first(run: Run, world: World) -> None:
     world.open_release(han_models=[("1234", "[DISPLAY]")])
     world.clock.advance(world.instance.configuration.policy.triggers.tick)
-    world.open_release(Firmware("106C", "433100AC", "9003"), general_open=False)
+    world.open_release(Firmware("2B7E", "C1A20001", "9003"), general_open=False)
 
     lines = [line.split() for line in run("release", "list", "--dir", world.directory).stdout.splitlines()]
 
-    assert ["106C", "433100AC", "9003", "Open", "9001", "Central,", "North,", "South", "none"] in lines
+    assert ["2B7E", "C1A20001", "9003", "Open", "9001", "Central,", "North,", "South", "none"] in lines
     assert lines[-2][-1] == "1234:[DISPLAY]"
 
 

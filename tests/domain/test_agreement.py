@@ -15,7 +15,7 @@ from sr_engine.messages.model import Approval, Period, Phase
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(days=1)
-HUB = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "106C", "433100AC", "9001", "a", "b")
+HUB = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "2B7E", "C1A20001", "9001", "a", "b")
 
 
 def days(first: float, last: float) -> Period:

@@ -16,10 +16,10 @@ from sr_engine.messages.model import Firmware, Period, RefusalReason
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 HORIZON = NOW + timedelta(days=180)
 IHD = ("0F0F", "IHD9000")
-HUB = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "106C", "433100AC", "9001", "a", "b")
+HUB = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "2B7E", "C1A20001", "9001", "a", "b")
 RELEASE = Release(
     release_id="r",
-    firmware=Firmware("106C", "433100AC", "9002"),
+    firmware=Firmware("2B7E", "C1A20001", "9002"),
     image_hash="AB" * 32,
     status="Open",
     cpl_status="Active",

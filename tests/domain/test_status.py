@@ -13,7 +13,7 @@ from sr_engine.messages.model import Approval, Period, UpgradeStatus
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 WINDOW = Period(NOW, NOW + timedelta(days=9))
-SPLIT = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "106C", "433100AC", "9001", "a", "b")
+SPLIT = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "2B7E", "C1A20001", "9001", "a", "b")
 
 
 def shown(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from signing import parse
 from sr_engine.bootstrap import application
 from sr_engine.messages.decode import DecodedResponse, decode_response
-from signing import parse
 from tests.world import World, edit
 
 XML_HEADERS: Mapping[str, str] = {"Content-Type": "application/xml"}
@@ -59,9 +59,7 @@ class Served:
 
     def decoded(self, answer: HttpAnswer) -> DecodedResponse:
         """Verify that the processor signed the answer, and decode it."""
-        verified = self.world.instance.verifier.verify(
-            parse(answer.body), roles={"89"}, at=self.world.clock.now()
-        )
+        verified = self.world.instance.verifier.verify(parse(answer.body), roles={"89"}, at=self.world.clock.now())
         return decode_response(verified)
 
 

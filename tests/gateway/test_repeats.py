@@ -54,7 +54,7 @@ def test_the_same_request_gets_the_stored_answer_byte_for_byte(served: Served, n
     signed_anew = world.signed(A, body, variant, request_id=request_id)
     anew = served.post(signed_anew)
 
-    assert served.decoded(first).code == name.split()[0]
+    assert served.decoded(first).code == name.split(maxsplit=1)[0]
     assert signed_anew != data
     assert again.body == anew.body == first.body
     assert again.detail == anew.detail == first.detail
@@ -102,9 +102,7 @@ def test_one_request_id_serves_once_for_each_command_variant(served: Served) -> 
     request_id = world.request_id(A, HUB.chf)
 
     def send(body: str, command_variant: int, service: str) -> str:
-        data = world.signed(
-            A, UnofferedBody(body), "1.6", request_id=request_id, command_variant=command_variant
-        )
+        data = world.signed(A, UnofferedBody(body), "1.6", request_id=request_id, command_variant=command_variant)
         return served.post(data, service).detail
 
     assert "not offered" in send("UpdatePaymentMode", 4, "serviceT")

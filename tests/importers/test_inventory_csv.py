@@ -55,7 +55,7 @@ def test_closed_lists_hold_what_the_schema_holds(name: str, xsd_type: str, schem
 
 def test_ids_are_stored_canonical_and_a_chf_stands_behind_itself(write: Write) -> None:
     rows = read_devices(
-        write(f"{HEADER}\n00005eefc0000001,CHF,,106C,M\n00:00:5e:ef:d0:00:00:01,GPF,00005EEFC0000001,106C,M\n")
+        write(f"{HEADER}\n00005eefc0000001,CHF,,2B7E,M\n00:00:5e:ef:d0:00:00:01,GPF,00005EEFC0000001,2B7E,M\n")
     )
 
     assert [(row["device_id"], row["hub_id"]) for row in rows] == [(CHF, CHF), (GPF, CHF)]
@@ -64,14 +64,14 @@ def test_ids_are_stored_canonical_and_a_chf_stands_behind_itself(write: Write) -
 def test_every_field_is_read_as_what_it_is(write: Write) -> None:
     header = ",".join(column.name for column in COLUMNS)
     cells = (
-        f"{GPF},ESME,{CHF},Commissioned,106C,=M+1,SMETS2 V4.2,9001,Active,Expired,2025-12-28,1234567890123,"
+        f"{GPF},ESME,{CHF},Commissioned,2B7E,=M+1,SMETS2 V4.2,9001,Active,Expired,2025-12-28,1234567890123,"
         "2234567890123,3234567890123,ADE,000123,AB1 2CD,7 Side Street,4G North,4.1,Dual,S,Cellular"
     )
 
     (row,) = read_devices(write(f"{header}\n{cells}\n"))
 
     assert list(row.values()) == [
-        *(GPF, "ESME", CHF, "Commissioned", "106C", "=M+1", "SMETS2 V4.2", "9001", "Active", "Expired"),
+        *(GPF, "ESME", CHF, "Commissioned", "2B7E", "=M+1", "SMETS2 V4.2", "9001", "Active", "Expired"),
         *(date(2025, 12, 28), "1234567890123", "2234567890123", "3234567890123", "ADE", 123, "AB1 2CD"),
         *("7 Side Street", "4G North", "4.1", "Dual", "S", "Cellular"),
     ]
@@ -95,11 +95,11 @@ def test_every_field_is_read_as_what_it_is(write: Write) -> None:
     ],
 )
 def test_a_value_that_cannot_be_is_named(write: Write, column: str, value: str, says: str) -> None:
-    assert refused(write, f"{CHF},CHF,,106C,M,{value}", header=f"{HEADER},{column}") == [f"line 2, {column}: {says}"]
+    assert refused(write, f"{CHF},CHF,,2B7E,M,{value}", header=f"{HEADER},{column}") == [f"line 2, {column}: {says}"]
 
 
 def test_a_hub_is_its_own_and_a_gpf_names_it(write: Write) -> None:
-    assert refused(write, f"{CHF},CHF,{GPF},106C,M", f"{GPF},GPF,,106C,M", "X,HUB,,106C,M") == [
+    assert refused(write, f"{CHF},CHF,{GPF},2B7E,M", f"{GPF},GPF,,2B7E,M", "X,HUB,,2B7E,M") == [
         "line 2, hub_id: of a CHF must be its own device_id, or empty",
         "line 3, hub_id: is empty; a GPF must name the CHF it shares its hub with",
         "line 4, device_id: must be an EUI-64, not 'X'",
@@ -108,7 +108,7 @@ def test_a_hub_is_its_own_and_a_gpf_names_it(write: Write) -> None:
 
 
 def test_the_same_device_written_in_two_ways_is_still_the_same(write: Write) -> None:
-    assert refused(write, f"{CHF},CHF,,106C,M", f"{CHF.replace('-', '').lower()},CHF,,106C,M") == [
+    assert refused(write, f"{CHF},CHF,,2B7E,M", f"{CHF.replace('-', '').lower()},CHF,,2B7E,M") == [
         "line 3, device_id: the same device_id stands in line 2 already"
     ]
 
@@ -119,7 +119,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_rows_are_what_the_inventory_takes(write: Write, world: World) -> None:
-    rows = read_devices(write(f"{HEADER}\n{CHF},CHF,,106C,M\n"))
+    rows = read_devices(write(f"{HEADER}\n{CHF},CHF,,2B7E,M\n"))
 
     world.run(lambda uow: inventory.put_devices(uow.connection, rows))
 

@@ -21,8 +21,8 @@ HEADER = (
     "<sr:ServiceReferenceVariant>11.5</sr:ServiceReferenceVariant>"
 )
 SCHEDULE = (
-    "<sr:ScheduleCommsHubFirmware><sr:DeviceManufacturer>106C</sr:DeviceManufacturer>"
-    "<sr:DeviceModel>433100AC</sr:DeviceModel><sr:FirmwareVersion>9002</sr:FirmwareVersion>"
+    "<sr:ScheduleCommsHubFirmware><sr:DeviceManufacturer>2B7E</sr:DeviceManufacturer>"
+    "<sr:DeviceModel>C1A20001</sr:DeviceModel><sr:FirmwareVersion>9002</sr:FirmwareVersion>"
     "<sr:UpgradeWindow><sr:StartDateTime>2026-12-01T00:00:00Z</sr:StartDateTime>"
     "<sr:EndDateTime>2026-12-20T06:00:00Z</sr:EndDateTime></sr:UpgradeWindow><sr:Phase>Pilot</sr:Phase>"
     f"<sr:DeviceIDList>{HUB}</sr:DeviceIDList></sr:ScheduleCommsHubFirmware>"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from signing import DocumentRefused, parse
-from sr_engine.messages.explain import MAX_REASON
+from sr_engine.messages.reasons import MAX_REASON
 from sr_engine.messages.schema import Schema, SchemaRefused, SchemaUnusable
 from sr_engine.resources import data_directory
 from tests.messages.conftest import refusal
@@ -179,7 +179,7 @@ MISTAKES = {
         f"{BODY_PATH}/sr:ReplacesScheduleID",
     ),
     "text too long": (
-        _body(">106C<", f">{'1' * 31}<"),
+        _body(">2B7E<", f">{'1' * 31}<"),
         "DeviceManufacturer holds 31 characters, at most 30 are allowed",
         3,
         f"{BODY_PATH}/sr:DeviceManufacturer",

@@ -20,10 +20,10 @@ CHF, GPF = "00-00-5E-EF-C0-00-00-01", "00-00-5E-EF-D0-00-00-01"
 WINDOW = Period(NOW + timedelta(days=5), NOW + timedelta(days=20))
 OTHER_WINDOW = Period(NOW + timedelta(days=30), NOW + timedelta(days=40))
 NIGHT = Period(datetime(2026, 11, 29, 22, 0, tzinfo=UTC), datetime(2026, 11, 30, 6, 0, tzinfo=UTC))
-HUB = Hub(CHF, "Commissioned", "Central", "106C", "433100AC", "9001", "supplier-a", "supplier-b", GPF)
+HUB = Hub(CHF, "Commissioned", "Central", "2B7E", "C1A20001", "9001", "supplier-a", "supplier-b", GPF)
 RELEASE = Release(
     release_id="1",
-    firmware=Firmware("106C", "433100AC", "9002"),
+    firmware=Firmware("2B7E", "C1A20001", "9002"),
     image_hash="AB" * 32,
     status="Open",
     cpl_status="Active",
@@ -281,7 +281,7 @@ def test_a_gpf_whose_chf_was_never_imported_is_named_as_such() -> None:
 
 
 def test_a_model_without_an_open_release_has_nothing_to_wait_for() -> None:
-    says = f"Hub {CHF}: no firmware release is open for its model, 106C 433100AC."
+    says = f"Hub {CHF}: no firmware release is open for its model, 2B7E C1A20001."
     closed = (replace(RELEASE, status="Closed"), HubUpgrade(HUB))
 
     assert why(Inquiry(CHF, "CHF", HUB, [], NOW)) == says
@@ -289,7 +289,7 @@ def test_a_model_without_an_open_release_has_nothing_to_wait_for() -> None:
 
 
 def test_the_release_under_way_is_spoken_of_before_a_newer_one() -> None:
-    newer = replace(RELEASE, release_id="2", firmware=Firmware("106C", "433100AC", "9003"))
+    newer = replace(RELEASE, release_id="2", firmware=Firmware("2B7E", "C1A20001", "9003"))
     under_way = HubUpgrade(HUB, BOTH, attempt(S.DELIVERED, period=NIGHT))
 
     answer = why(Inquiry(CHF, "CHF", HUB, [(newer, HubUpgrade(HUB)), (RELEASE, under_way)], NOW))
@@ -299,7 +299,7 @@ def test_the_release_under_way_is_spoken_of_before_a_newer_one() -> None:
 
 def test_a_newer_release_that_cannot_be_installed_yet_is_passed_over() -> None:
     newer = replace(
-        RELEASE, release_id="2", firmware=Firmware("106C", "433100AC", "9003"), reachable_from=frozenset({"9002"})
+        RELEASE, release_id="2", firmware=Firmware("2B7E", "C1A20001", "9003"), reachable_from=frozenset({"9002"})
     )
 
     answer = why(Inquiry(CHF, "CHF", HUB, [(newer, HubUpgrade(HUB)), (RELEASE, HubUpgrade(HUB))], NOW))

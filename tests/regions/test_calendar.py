@@ -329,11 +329,16 @@ def test_every_cut_falls_due_once_however_the_time_is_divided(
 ) -> None:
     opening, span = case
     times = sorted({span.start, span.end, *(min(span.start + look, span.end) for look in looks)})
-    found = [cut for after, until in pairwise(times) for cut in due_cuts(opening, after, until)]
-    assert found == list(due_cuts(opening, span.start, span.end))
+    found: list[tuple[datetime, Period]] = []
+    after = span.start
+    for now in times:
+        found += due_cuts(opening, after, now)
+        after = max(after, *(p.start for _, p in found)) if found else after
     wide = Period(span.start - 2 * DAY, span.end + opening.lead_time + 3 * DAY)
     assert found == [
-        (cut_time(opening, p), p) for p in open_periods(opening, wide) if span.start < cut_time(opening, p) <= span.end
+        (cut_time(opening, p), p)
+        for p in open_periods(opening, wide)
+        if span.start < p.start and cut_time(opening, p) <= span.end
     ]
 
 
@@ -341,8 +346,20 @@ def test_a_cut_is_due_at_its_time_and_not_again_from_then_on() -> None:
     opening = replace(hours("00:30-05:30"), lead_time=timedelta(hours=12))
     night = period("2026-01-10 00:30", "2026-01-10 05:30")
     at = utc("2026-01-09 12:30")
-    assert list(due_cuts(opening, at - MINUTE, at)) == [(at, night)]
-    assert list(due_cuts(opening, at, at + MINUTE)) == []
+    begun = utc("2026-01-09 12:00")
+    assert list(due_cuts(opening, begun, at - MINUTE)) == []
+    assert list(due_cuts(opening, begun, at)) == [(at, night)]
+    assert list(due_cuts(opening, night.start, at + MINUTE)) == []
+
+
+def test_a_longer_lead_time_leaves_no_night_out() -> None:
+    opening = replace(hours("00:30-05:30"), lead_time=timedelta(hours=12))
+    night = period("2026-01-10 00:30", "2026-01-10 05:30")
+    at = utc("2026-01-09 12:30")
+    assert [found for _, found in due_cuts(opening, at, at)] == [night]
+    longer = replace(opening, lead_time=timedelta(hours=60))
+    starts = [found.start for _, found in due_cuts(longer, night.start, at + MINUTE)]
+    assert starts == [utc("2026-01-11 00:30"), utc("2026-01-12 00:30")]
 
 
 @settings(max_examples=100)

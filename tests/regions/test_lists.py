@@ -143,26 +143,6 @@ def test_a_window_that_does_not_hold_the_whole_night_is_not_listed_for_it(centra
     assert [central.cut(0), central.cut(1)] == [0, 1]
 
 
-def test_a_place_that_a_csp_gives_back_before_the_cut_is_there_for_others(central: Nights) -> None:
-    two = hubs(2)
-    central.world.add_hubs(two)
-    central.change(hubs_per_night=1)
-    central.schedule(two[:1])
-    central.cut()
-    central.acknowledge(central.list_ids()[0], refused={"no link": two[:1]})
-    central.schedule(two[1:], window=replace(WINDOW, start=WINDOW.start))
-
-    # The same night under another due time, as after a change of the lead time.
-    due = central.due() + HOUR
-    central.world.clock.set(due)
-    again = central.world.run(lambda uow: central.cutter.run(uow, central.region, due, central.period()))
-
-    assert again == 1
-
-
-# --- gate and pilot --------------------------------------------------------------------------------------------------
-
-
 def test_only_pilot_hubs_are_listed_until_the_gate_opens(world: World) -> None:
     world.open_release(general_open=False)
     central = Nights(world, world.instance.configuration.regions["Central"])

@@ -16,7 +16,6 @@ from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import ReportStatus
 from sr_engine.regions.triggers import RegionTriggers
-from sr_engine.store.lists import last_run
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
 
@@ -43,16 +42,24 @@ def times_listed(nights: Nights) -> Counter[str]:
     return Counter(hub_id for one in nights.lists() for entry in one.entries for hub_id in entry.device_ids)
 
 
-def test_the_first_look_of_a_new_instance_cuts_nothing_of_the_past(central: Nights) -> None:
+def test_the_first_look_of_a_new_instance_cuts_nothing_for_a_night_that_has_begun(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    central.schedule([hub])
+
+    look(central, central.period().start + MINUTE)
+
+    assert all(entry.period.start > central.period().start for one in central.lists() for entry in one.entries)
+
+
+def test_the_first_look_of_a_new_instance_cuts_what_fell_due_since_it_was_agreed(central: Nights) -> None:
     (hub,) = hubs(1)
     central.world.add_hubs([hub])
     central.schedule([hub])
 
     look(central, central.due() + MINUTE)
 
-    assert central.lists() == []
-    with central.world.instance.reading_engine.connect() as connection:
-        assert last_run(connection, "Central", "cut") == central.due() + MINUTE
+    assert [entry.period for one in central.lists() for entry in one.entries] == [central.period()]
 
 
 def test_a_list_is_cut_at_the_first_look_at_or_after_its_time(central: Nights) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from signing import parse
+from sr_engine.bootstrap import draw_id
 from sr_engine.configuration import AlertEvent
 from sr_engine.instance import SupplierSeed
 from sr_engine.messages.decode import DecodedResponse, decode_response
@@ -27,8 +28,10 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     ScheduleRead,
 )
+from sr_engine.regions.calendar import cut_time, open_periods
+from sr_engine.regions.lists import ListCutter
 from sr_engine.store.tables import outbox
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
+from tests.world import BROKER, FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
 SPLIT = TestHub(1, electricity=A.name, gas=B.name)
 """A home with two Suppliers."""
@@ -105,7 +108,7 @@ class Suppliers:
             for name, definition in self.world.instance.configuration.alerts.items()
             if definition.hub_alert_code is not None
         }
-        found = []
+        found: list[tuple[str, str]] = []
         for body in self.alert_bodies(supplier):
             alert = self.decoded_alert(body).alert
             if isinstance(alert, CommsHubAlert):
@@ -129,6 +132,16 @@ class Suppliers:
 
     def pass_days(self, number: float) -> None:
         self.world.clock.advance(timedelta(days=number))
+
+    def cut_lists(self, window: Period = WINDOW, region: str = "Central") -> int:
+        """Let the region's first night in a window come up: its lists are cut. Returns how many hubs were listed."""
+        instance = self.world.instance
+        hours = instance.configuration.regions[region]
+        night = next(open_periods(hours, window))
+        due = cut_time(hours, night)
+        self.world.clock.set(due)
+        cutter = ListCutter(instance.signer, instance.alerts, BROKER, draw_id)
+        return self.world.run(lambda unit_of_work: cutter.run(unit_of_work, hours, due, night))
 
 
 def schedule_id(answer: DecodedResponse) -> int:

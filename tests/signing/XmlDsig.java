@@ -1,6 +1,7 @@
 // Signs and verifies with the XML signatures of the JDK, as an independent reading of the standard.
 //
 //   verify CERTIFICATE DOCUMENT...          one line a document: valid, or invalid and why
+//   judge CERTIFICATE DOCUMENT...           the same for any number of pairs, whatever the documents are
 //   sign KEY ISSUER SERIAL DOCUMENT SIGNED  KEY is PKCS#8 in DER
 
 import java.io.FileInputStream;
@@ -41,12 +42,29 @@ public class XmlDsig {
             sign(arguments);
             return;
         }
-        PublicKey key;
-        try (FileInputStream in = new FileInputStream(arguments[1])) {
-            key = CertificateFactory.getInstance("X.509").generateCertificate(in).getPublicKey();
+        if (arguments[0].equals("judge")) {
+            for (int i = 1; i < arguments.length; i += 2) {
+                System.out.println(judgeAnything(arguments[i], arguments[i + 1]));
+            }
+            return;
         }
+        PublicKey key = keyOf(arguments[1]);
         for (int i = 2; i < arguments.length; i++) {
             System.out.println(judge(key, read(arguments[i])));
+        }
+    }
+
+    private static PublicKey keyOf(String path) throws Exception {
+        try (FileInputStream in = new FileInputStream(path)) {
+            return CertificateFactory.getInstance("X.509").generateCertificate(in).getPublicKey();
+        }
+    }
+
+    private static String judgeAnything(String certificate, String path) {
+        try {
+            return judge(keyOf(certificate), read(path));
+        } catch (Exception error) {
+            return "refused " + error.getClass().getSimpleName();
         }
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,3 +51,22 @@ def fresh_pki(tmp_path: Path) -> Callable[..., Pki]:
         return make_pki(tmp_path / "pki", participants, now=NOW)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def jdk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    """Run the Java program beside this file; skips where there is no JDK."""
+    compiler, machine = shutil.which("javac"), shutil.which("java")
+    if compiler is None or machine is None:
+        pytest.skip("no JDK (javac and java) is installed here")
+    classes = tmp_path_factory.mktemp("classes")
+    source = Path(__file__).with_name("XmlDsig.java")
+    subprocess.run([compiler, "-d", str(classes), str(source)], check=True, capture_output=True, timeout=60)
+
+    def run(*arguments: object) -> list[str]:
+        command = [machine, "-XX:TieredStopAtLevel=1", "-cp", str(classes), "XmlDsig", *map(str, arguments)]
+        # What a document makes the JDK say goes to standard error and is of no interest.
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        return done.stdout.splitlines()
+
+    return run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,24 +92,6 @@ def test_signxml_accepts_our_signature_and_cannot_express_the_profile_itself(wor
     # It always lists a canonicalisation as a second Transform, which DUIS does not.
     with pytest.raises(ProfileRefused, match="ds:Transform is not accepted in ds:Transforms"):
         world.verify(theirs)
-
-
-@pytest.fixture(scope="module")
-def jdk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
-    """Run the Java program beside this file; skips where there is no JDK."""
-    compiler, machine = shutil.which("javac"), shutil.which("java")
-    if compiler is None or machine is None:
-        pytest.skip("no JDK (javac and java) is installed here")
-    classes = tmp_path_factory.mktemp("classes")
-    source = Path(__file__).with_name("XmlDsig.java")
-    subprocess.run([compiler, "-d", str(classes), str(source)], check=True, capture_output=True, timeout=60)
-
-    def run(*arguments: object) -> list[str]:
-        command = [machine, "-XX:TieredStopAtLevel=1", "-cp", str(classes), "XmlDsig", *map(str, arguments)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-        return done.stdout.splitlines()
-
-    return run
 
 
 def test_the_jdk_accepts_our_signatures_and_sees_what_was_tampered_with(

@@ -47,7 +47,7 @@ def test_an_update_uses_the_values_of_each_row_and_those_that_all_share(engine: 
         execute_many(
             connection,
             trigger_runs.insert(),
-            [{"region": f"r{n}", "trigger": "t", "due_at": NOW, "done_at": NOW} for n in range(length)],
+            [{"region": f"r{n}", "trigger": "t", "period_start": NOW, "done_at": NOW} for n in range(length)],
         )
         execute_many(
             connection,

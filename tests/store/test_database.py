@@ -116,7 +116,7 @@ def test_it_is_known_whether_the_database_has_ended_a_transaction(engine: Engine
 def test_a_time_without_zone_is_refused(engine: Engine) -> None:
     naive = datetime(2026, 11, 23, 9)  # noqa: DTZ001 - naive on purpose
     with engine.connect() as connection, pytest.raises(StatementError, match="a time without zone cannot be stored"):
-        connection.execute(insert(trigger_runs).values(region="R", trigger="t", due_at=naive, done_at=NOW))
+        connection.execute(insert(trigger_runs).values(region="R", trigger="t", period_start=naive, done_at=NOW))
 
 
 @given(
@@ -139,6 +139,8 @@ def test_stored_times_sort_as_instants(engine: Engine) -> None:
     moments = [NOW, (NOW + timedelta(minutes=30)).astimezone(paris), NOW + timedelta(hours=1, microseconds=1)]
     with engine.begin() as connection:
         for number, moment in enumerate(reversed(moments)):
-            connection.execute(insert(trigger_runs).values(region=str(number), trigger="t", due_at=moment, done_at=NOW))
-        found = connection.scalars(select(trigger_runs.c.due_at).order_by(trigger_runs.c.due_at)).all()
+            connection.execute(
+                insert(trigger_runs).values(region=str(number), trigger="t", period_start=moment, done_at=NOW)
+            )
+        found = connection.scalars(select(trigger_runs.c.period_start).order_by(trigger_runs.c.period_start)).all()
     assert found == moments
