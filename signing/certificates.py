@@ -80,6 +80,10 @@ class Certificate:
     def __str__(self) -> str:
         return f"certificate {self.serial} of {self.eui}"
 
+    def is_valid(self, at: datetime) -> bool:
+        """Whether `at` lies in its validity, both ends included."""
+        return self.not_before <= at <= self.not_after
+
     @property
     def pem(self) -> bytes:
         """The certificate in PEM."""

@@ -29,17 +29,17 @@ DIGEST_BYTES = 32
 VALUE_BYTES = 64
 XML_WHITE_SPACE = " \t\r\n"
 
-_WHITE_BYTES = XML_WHITE_SPACE.encode()
-_SERIAL = re.compile(r"[0-9]{1,60}")  # 160 bits are 49 digits (RFC 5280 section 4.1.2.2)
+WHITE_BYTES = XML_WHITE_SPACE.encode()
+SERIAL = re.compile(r"[0-9]{1,60}")  # 160 bits are 49 digits (RFC 5280 section 4.1.2.2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """One element of the form: its attributes and either its children or, where `holds_text`, its text."""
 
     name: str
     attributes: Mapping[str, str] = field(default_factory=dict)
-    children: tuple[_Form, ...] = ()
+    children: tuple[Form, ...] = ()
     holds_text: bool = False
 
     @property
@@ -47,62 +47,37 @@ class _Form:
         return f"{{{DS}}}{self.name}"
 
 
-_SIGNED_INFO = _Form(
+_SIGNED_INFO = Form(
     "SignedInfo",
     children=(
-        _Form("CanonicalizationMethod", {"Algorithm": EXCLUSIVE_C14N}),
-        _Form("SignatureMethod", {"Algorithm": ECDSA_SHA256}),
-        _Form(
+        Form("CanonicalizationMethod", {"Algorithm": EXCLUSIVE_C14N}),
+        Form("SignatureMethod", {"Algorithm": ECDSA_SHA256}),
+        Form(
             "Reference",
             {"URI": ""},
             children=(
-                _Form("Transforms", children=(_Form("Transform", {"Algorithm": ENVELOPED}),)),
-                _Form("DigestMethod", {"Algorithm": SHA256}),
-                _Form("DigestValue", holds_text=True),
+                Form("Transforms", children=(Form("Transform", {"Algorithm": ENVELOPED}),)),
+                Form("DigestMethod", {"Algorithm": SHA256}),
+                Form("DigestValue", holds_text=True),
             ),
         ),
     ),
 )
-_KEY_INFO = _Form(
+_KEY_INFO = Form(
     "KeyInfo",
     children=(
-        _Form(
+        Form(
             "X509Data",
             children=(
-                _Form(
+                Form(
                     "X509IssuerSerial",
-                    children=(_Form("X509IssuerName", holds_text=True), _Form("X509SerialNumber", holds_text=True)),
+                    children=(Form("X509IssuerName", holds_text=True), Form("X509SerialNumber", holds_text=True)),
                 ),
             ),
         ),
     ),
 )
-_SIGNATURE = _Form("Signature", children=(_SIGNED_INFO, _Form("SignatureValue", holds_text=True), _KEY_INFO))
-
-
-_WHITE = r"[ \t\n]*"
-
-
-def _pattern(form: _Form) -> str:
-    """Return a pattern for the form's canonical text, as it is written below an element that declares `ds`."""
-    attributes = "".join(f' {name}="{re.escape(value)}"' for name, value in form.attributes.items())
-    inside = _WHITE.join(("", *(_pattern(child) for child in form.children), ""))
-    if form.holds_text:
-        inside = f"(?P<{form.name}>[^<&]*(?:&#xD;[^<&]*)*)"
-    return f"<ds:{form.name}{attributes}>{inside}</ds:{form.name}>"
-
-
-_DECLARED = f' xmlns:ds="{DS}"'
-_CANONICAL = re.compile(
-    _pattern(_SIGNATURE)
-    .replace("<ds:Signature>", f"<ds:Signature{re.escape(_DECLARED)}>")
-    .replace("<ds:SignedInfo>", "(?P<SignedInfo><ds:SignedInfo>")
-    .replace("</ds:SignedInfo>", "</ds:SignedInfo>)")
-)
-"""The form as one pattern over its exclusive C14N, which shows all that is in an element, for the usual prefix.
-
-It is quicker than going through the elements and never more lenient: what it does not match is gone through.
-"""
+SIGNATURE_FORM = Form("Signature", children=(_SIGNED_INFO, Form("SignatureValue", holds_text=True), _KEY_INFO))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +101,11 @@ def read_signature(root: etree._Element, name: Callable[[str], DistinguishedName
     `name` reads an issuer name and raises ValueError for text that is none.
     """
     element = _only_signature(root)
-    canonical = exclusive(element).decode()
-    found = _CANONICAL.fullmatch(canonical)
-    if found is not None:
-        texts = {form: text.replace("&#xD;", "\r") for form, text in found.groupdict().items()}
-        signed_info = found["SignedInfo"].replace("<ds:SignedInfo>", f"<ds:SignedInfo{_DECLARED}>", 1).encode()
-    else:
-        # Another prefix, an escaped character, or something that is off the form: this says what and where.
-        texts = {}
-        _match(element, _SIGNATURE, texts)
-        signed_info = exclusive(element[0])
+    texts: dict[str, str] = {}
+    _match(element, SIGNATURE_FORM, texts)
     return SignatureForm(
         element=element,
-        signed_info=signed_info,
+        signed_info=exclusive(element[0]),
         digest=_base64(element, "DigestValue", texts, DIGEST_BYTES),
         value=_base64(element, "SignatureValue", texts, VALUE_BYTES),
         issuer=_issuer(element, texts["X509IssuerName"], name),
@@ -162,7 +129,7 @@ def _only_signature(root: etree._Element) -> etree._Element:
     return signature
 
 
-def _match(element: etree._Element, form: _Form, texts: dict[str, str]) -> None:
+def _match(element: etree._Element, form: Form, texts: dict[str, str]) -> None:
     """Compare an element with the form; collects the texts by the names of their elements."""
     if element.tag != form.tag:
         raise _refused(element, f"ds:{form.name} was expected here and {_shown(element)} was found")
@@ -187,7 +154,7 @@ def _match(element: etree._Element, form: _Form, texts: dict[str, str]) -> None:
         raise _refused(extra, f"{_shown(extra)} is not accepted in ds:{form.name}")
 
 
-def _attributes_refused(element: etree._Element, form: _Form) -> str:
+def _attributes_refused(element: etree._Element, form: Form) -> str:
     for name, value in element.attrib.items():
         if name not in form.attributes:
             return f"the attribute {name} is not accepted on ds:{form.name}"
@@ -199,7 +166,7 @@ def _attributes_refused(element: etree._Element, form: _Form) -> str:
 
 def _base64(signature: etree._Element, name: str, texts: Mapping[str, str], length: int) -> bytes:
     try:
-        text = texts[name].encode("ascii").translate(None, _WHITE_BYTES)
+        text = texts[name].encode("ascii").translate(None, WHITE_BYTES)
         value = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise _refused(_named(signature, name), f"ds:{name} is not base64") from None
@@ -219,7 +186,7 @@ def _issuer(signature: etree._Element, text: str, name: Callable[[str], Distingu
 
 
 def _serial(signature: etree._Element, text: str) -> int:
-    if _SERIAL.fullmatch(text.strip(XML_WHITE_SPACE)) is None:
+    if SERIAL.fullmatch(text.strip(XML_WHITE_SPACE)) is None:
         reason = "ds:X509SerialNumber is not a decimal number of at most 60 digits"
         raise _refused(_named(signature, "X509SerialNumber"), reason)
     return int(text)

@@ -9,26 +9,15 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from .canonical import inclusive
+from .compact import signed_info_of, write_signature
 from .document import DEFAULT_MAX_BYTES, line_of, parse, path_of, read_tree, utf8_text
 from .errors import DocumentRefused, ProfileRefused
 from .keys import SigningKey
-from .profile import DS, ECDSA_SHA256, ENVELOPED, EXCLUSIVE_C14N, SHA256, SIGNATURE
+from .profile import DS, SIGNATURE
 from .trees import take_out
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
-_NAMESPACE = f' xmlns:ds="{DS}"'.encode()
-_SIGNED_INFO = (
-    b"<ds:SignedInfo%s>"
-    + (
-        f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE_C14N}"></ds:CanonicalizationMethod>'
-        f'<ds:SignatureMethod Algorithm="{ECDSA_SHA256}"></ds:SignatureMethod>'
-        '<ds:Reference URI=""><ds:Transforms>'
-        f'<ds:Transform Algorithm="{ENVELOPED}"></ds:Transform>'
-        f'</ds:Transforms><ds:DigestMethod Algorithm="{SHA256}"></ds:DigestMethod>'
-    ).encode()
-    + b"<ds:DigestValue>%s</ds:DigestValue></ds:Reference></ds:SignedInfo>"
-)
-"""SignedInfo with a place for the namespace and the digest. With the namespace it is its own exclusive C14N."""
+_DS = DS.encode()
 
 
 class Signer:
@@ -36,11 +25,8 @@ class Signer:
 
     def __init__(self, key: SigningKey) -> None:
         self._key = key
-        self._key_info = (
-            f"<ds:KeyInfo><ds:X509Data><ds:X509IssuerSerial><ds:X509IssuerName>{escape(key.issuer_name)}"
-            f"</ds:X509IssuerName><ds:X509SerialNumber>{key.serial}</ds:X509SerialNumber>"
-            "</ds:X509IssuerSerial></ds:X509Data></ds:KeyInfo>"
-        ).encode()
+        self._issuer = escape(key.issuer_name).encode()
+        self._serial = str(key.serial).encode()
 
     def sign(self, root: etree._Element) -> bytes:
         """Return the document below `root` with a ds:Signature as its last child, in UTF-8; `root` stays as it is.
@@ -49,33 +35,18 @@ class Signer:
         writing and digesting are one pass. Raises ProfileRefused if it holds a ds:Signature already, DocumentRefused
         if it holds a comment or processing instruction or has no canonical form.
         """
-        signed = next(root.iter(SIGNATURE), None)
-        if signed is not None:
-            raise ProfileRefused(
-                "the document is signed already; remove that ds:Signature first",
-                line=line_of(signed),
-                path=path_of(signed),
-            )
         document = inclusive(root)
+        if _DS in document:
+            _refuse_signed(root)
         # Canonical XML escapes every '<' that is not markup, and knows no DOCTYPE or CDATA section.
         if b"<!" in document or b"<?" in document:
             raise DocumentRefused("the document holds a comment or processing instruction; the profile knows none")
         digest = b64encode(hashlib.sha256(document).digest())
-        value = b64encode(self._key.sign(_SIGNED_INFO % (_NAMESPACE, digest)))
+        value = b64encode(self._key.sign(signed_info_of(digest)))
+        signature = write_signature(digest=digest, value=value, issuer=self._issuer, serial=self._serial)
         # Canonical XML never abbreviates an empty element, so the root's end tag is always there.
         end = document.rindex(b"</")
-        return b"".join(
-            (
-                _DECLARATION,
-                document[:end],
-                b"<ds:Signature%s>" % _NAMESPACE,
-                _SIGNED_INFO % (b"", digest),
-                b"<ds:SignatureValue>%s</ds:SignatureValue>" % value,
-                self._key_info,
-                b"</ds:Signature>",
-                document[end:],
-            )
-        )
+        return b"".join((_DECLARATION, document[:end], signature, document[end:]))
 
     def sign_bytes(self, data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
         """Return an XML document signed anew: an existing ds:Signature is removed, white space is kept.
@@ -83,6 +54,14 @@ class Signer:
         Raises DocumentRefused as `parse` does, once the ds:Signature has been removed.
         """
         return self.sign(parse(remove_signatures(data, max_bytes=max_bytes), max_bytes=max_bytes).root)
+
+
+def _refuse_signed(root: etree._Element) -> None:
+    signed = next(root.iter(SIGNATURE), None)
+    if signed is not None:
+        raise ProfileRefused(
+            "the document is signed already; remove that ds:Signature first", line=line_of(signed), path=path_of(signed)
+        )
 
 
 def remove_signatures(data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:

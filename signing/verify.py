@@ -16,6 +16,7 @@ from lxml import etree
 
 from .canonical import inclusive
 from .certificates import Certificate
+from .compact import may_be_compact, read_compact
 from .document import ParsedDocument
 from .errors import NotAuthenticated
 from .names import DistinguishedName
@@ -65,11 +66,27 @@ class Verifier:
         success the tree of `document` has lost its Signature and belongs to the result; on refusal it is as it was.
         """
         root = document.root
+        if may_be_compact(document.data):
+            canonical = inclusive(root)
+            compact = read_compact(canonical, self._name)
+            if compact is not None:
+                signer = self._trust.accept(compact.serial, compact.issuer, roles=roles, at=at)
+                hashed = hashlib.sha256(memoryview(canonical)[: compact.start])
+                hashed.update(memoryview(canonical)[compact.end :])
+                digest = _require_digest(hashed.digest(), compact.digest)
+                _verify_value(signer, compact.value, compact.signed_info)
+                take_out(root, root[-1])
+                return VerifiedDocument(root, signer, digest, document.data, _SEAL)
+        return self._verify_by_element(document, roles=roles, at=at)
+
+    def _verify_by_element(self, document: ParsedDocument, *, roles: Collection[str], at: datetime) -> VerifiedDocument:
+        """The same for a Signature that is written in another way: with white space, or with another prefix."""
+        root = document.root
         signature = read_signature(root, self._name)
         signer = self._trust.accept(signature.serial, signature.issuer, roles=roles, at=at)
         before = take_out(root, signature.element)
         try:
-            digest = _verify_digest(root, signature.digest)
+            digest = _require_digest(hashlib.sha256(inclusive(root)).digest(), signature.digest)
             _verify_value(signer, signature.value, signature.signed_info)
         except BaseException:
             put_back(root, signature.element, before)
@@ -77,8 +94,7 @@ class Verifier:
         return VerifiedDocument(root, signer, digest, document.data, _SEAL)
 
 
-def _verify_digest(root: etree._Element, signed: bytes) -> bytes:
-    digest = hashlib.sha256(inclusive(root)).digest()
+def _require_digest(digest: bytes, signed: bytes) -> bytes:
     if digest != signed:
         raise NotAuthenticated("the document was changed after it was signed: its digest is not the signed one")
     return digest

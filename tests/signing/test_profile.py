@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from signing import DistinguishedName, NotAuthenticated, ProfileRefused, Signer, SigningError, parse
-from signing.canonical import exclusive
-from signing.profile import _SIGNATURE, DS, SIGNATURE, _match, read_signature
+from signing.canonical import exclusive, inclusive
+from signing.compact import read_compact
+from signing.profile import DS, SIGNATURE, read_signature
+from signing.trees import take_out
 
 from .conftest import World
 
@@ -210,25 +212,39 @@ _SNIPPETS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
-@given(snippet=_SNIPPETS, place=st.integers(0, 10**6))
-def test_the_quick_look_at_the_form_is_never_more_lenient_than_the_elements(
-    world: World, snippet: str, place: int
+@settings(max_examples=400)
+@given(snippet=_SNIPPETS, place=st.integers(0, 10**6), in_signature=st.booleans())
+def test_the_quick_look_at_a_signature_is_never_more_lenient_than_the_elements(
+    world: World, snippet: str, place: int, in_signature: bool
 ) -> None:
     signed = world.sign(BODY).decode()
-    start, end = signed.index("<ds:Signature"), signed.index("</ds:Signature>")
-    position = start + place % (end - start)
+    start, end = signed.index("<ds:Signature"), signed.index("</ds:Signature>") + len("</ds:Signature>")
+    position = start + place % (end - start + 1) if in_signature else place % len(signed)
     try:
         root = parse((signed[:position] + snippet + signed[position:]).encode()).root
-        form = read_signature(root, DistinguishedName.parse)
+        canonical = inclusive(root)
     except SigningError:
         return
+    quick = read_compact(canonical, DistinguishedName.parse)
+    if quick is None:
+        return
 
-    texts: dict[str, str] = {}
-    _match(form.element, _SIGNATURE, texts)
-    assert form.serial == int(texts["X509SerialNumber"])
-    assert form.issuer == DistinguishedName.parse(texts["X509IssuerName"])
-    assert form.signed_info == exclusive(form.element[0])
+    form = read_signature(root, DistinguishedName.parse)
+    assert (quick.digest, quick.value, quick.issuer, quick.serial) == (
+        form.digest,
+        form.value,
+        form.issuer,
+        form.serial,
+    )
+    assert quick.signed_info == form.signed_info == exclusive(form.element[0])
+    take_out(root, form.element)
+    assert canonical[: quick.start] + canonical[quick.end :] == inclusive(root)
+
+
+def test_what_a_signer_writes_is_recognised_at_a_glance(world: World) -> None:
+    canonical = inclusive(parse(world.sign(BODY)).root)
+
+    assert read_compact(canonical, DistinguishedName.parse) is not None
 
 
 _PREFIXES = st.sampled_from(["ds:", "", "dsig:", "_.-é:"])

@@ -1,0 +1,108 @@
+"""The ds:Signature as signers write it: compact, with the prefix ds declared on itself.
+
+Such a Signature is recognised in the canonical form of the document it stands in, without going through the tree: one
+canonicalisation then yields what was digested and what was signed. Whatever looks different in any way is left to
+`profile`, which goes through it element by element and says what is wrong and where.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .names import DistinguishedName
+from .profile import DIGEST_BYTES, DS, SERIAL, SIGNATURE_FORM, VALUE_BYTES, WHITE_BYTES, Form
+
+_NAMESPACE = f' xmlns:ds="{DS}"'
+_DECLARED = f'"{DS}"'.encode()
+_LINE_END = b"&#xD;"
+
+
+def _written(form: Form, text: str) -> str:
+    """The canonical text of an element of the form, with `text` wherever it holds text."""
+    attributes = "".join(f' {name}="{value}"' for name, value in form.attributes.items())
+    inside = text if form.holds_text else "".join(_written(child, text) for child in form.children)
+    return f"<ds:{form.name}{attributes}>{inside}</ds:{form.name}>"
+
+
+_WHOLE = _written(SIGNATURE_FORM, "\0").replace("<ds:Signature>", f"<ds:Signature{_NAMESPACE}>", 1).encode()
+_TO_DIGEST, _TO_VALUE, _TO_ISSUER, _TO_SERIAL, _TO_END = _WHOLE.split(b"\0")
+_SIGNED_INFO = _written(SIGNATURE_FORM.children[0], "\0").encode()
+_INFO_TO_DIGEST, _INFO_TO_END = _SIGNED_INFO.split(b"\0")
+_ALONE_TO_DIGEST = _INFO_TO_DIGEST.replace(b"<ds:SignedInfo>", f"<ds:SignedInfo{_NAMESPACE}>".encode(), 1)
+_BEGINS = b"<ds:SignedInfo><ds:CanonicalizationMethod "
+
+
+@dataclass(frozen=True, slots=True)
+class CompactSignature:
+    """What a Signature says that stands at `start` to `end` of a canonical document; nothing of it is verified.
+
+    `signed_info` is the exclusive C14N of ds:SignedInfo.
+    """
+
+    start: int
+    end: int
+    signed_info: bytes
+    digest: bytes
+    value: bytes
+    issuer: DistinguishedName
+    serial: int
+
+
+def signed_info_of(digest: bytes) -> bytes:
+    """The exclusive C14N of the ds:SignedInfo that holds this digest, in base64."""
+    return _ALONE_TO_DIGEST + digest + _INFO_TO_END
+
+
+def write_signature(*, digest: bytes, value: bytes, issuer: bytes, serial: bytes) -> bytes:
+    """The Signature with these texts: digest and value in base64, the issuer's name escaped as XML needs it."""
+    return b"".join((_TO_DIGEST, digest, _TO_VALUE, value, _TO_ISSUER, issuer, _TO_SERIAL, serial, _TO_END))
+
+
+def may_be_compact(data: bytes) -> bool:
+    """Whether it is worth looking for a compact Signature in the canonical form of a document."""
+    return _BEGINS in data
+
+
+def read_compact(document: bytes, name: Callable[[str], DistinguishedName]) -> CompactSignature | None:
+    """Find the one compact Signature of a document in inclusive C14N, as last child of the root; None if unsure.
+
+    Sound, because in canonical XML every '<' is markup, every element stands written out, and a namespace can be used
+    only where it is declared: if the namespace of ds:Signature is declared once, on this Signature, there is no other
+    element of it outside, and inside there is what is compared here, byte by byte.
+    """
+    if document.count(_DECLARED) != 1:
+        return None
+    start = document.rfind(_TO_DIGEST)
+    if start < 0:
+        return None
+    texts = []
+    at = start + len(_TO_DIGEST)
+    for until in (_TO_VALUE, _TO_ISSUER, _TO_SERIAL, _TO_END):
+        end = document.find(b"<", at)
+        if not document.startswith(until, end):
+            return None
+        texts.append(document[at:end])
+        at = end + len(until)
+    rest = document[at:]
+    if rest.count(b"<") != 1 or not rest.lstrip(WHITE_BYTES).startswith(b"</"):
+        return None
+    digest_text, value_text, issuer, serial = texts
+    if b"&" in issuer or SERIAL.fullmatch(serial.decode("ascii", "replace")) is None:
+        return None
+    try:
+        digest, value = _decoded(digest_text, DIGEST_BYTES), _decoded(value_text, VALUE_BYTES)
+        signed_info = signed_info_of(digest_text)
+        return CompactSignature(start, at, signed_info, digest, value, name(issuer.decode()), int(serial))
+    except ValueError:
+        return None
+
+
+def _decoded(text: bytes, length: int) -> bytes:
+    """Bytes of canonical base64 with white space in it; raises ValueError for anything else."""
+    bare = text.replace(_LINE_END, b"").translate(None, WHITE_BYTES)
+    decoded = binascii.a2b_base64(bare, strict_mode=True)
+    if len(decoded) != length or binascii.b2a_base64(decoded, newline=False) != bare:
+        raise ValueError("not canonical base64 of this length")
+    return decoded
