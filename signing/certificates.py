@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -54,6 +55,16 @@ class Certificate:
     def from_bytes(cls, data: bytes) -> Certificate:
         """Read a certificate in PEM or DER, whichever it is; raises KeyUnavailable as above."""
         return cls._of(_from_either(data))
+
+    @classmethod
+    def from_file(cls, path: Path) -> Certificate:
+        """Read a file with a certificate in PEM or DER; raises KeyUnavailable naming it."""
+        try:
+            return cls.from_bytes(path.read_bytes())
+        except OSError as error:
+            raise KeyUnavailable(f"{path} cannot be read: {error.strerror}") from None
+        except KeyUnavailable as error:
+            raise KeyUnavailable(f"{path}: {error}") from None
 
     @classmethod
     def _of(cls, certificate: x509.Certificate) -> Certificate:

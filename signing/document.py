@@ -159,7 +159,9 @@ def read_tree(text: bytes, *, strip_cdata: bool = True) -> etree._Element:
         return etree.fromstring(text, parser)
     except etree.XMLSyntaxError as error:
         # Line 0 is what libxml2 gives where it knows none.
-        raise DocumentRefused(f"not well-formed XML: {_first_words(error)}", line=error.lineno or None) from None
+        # The error's text would add a file name, which there is none of.
+        reason = (error.msg or "it cannot be read").splitlines()[0][:200]
+        raise DocumentRefused(f"not well-formed XML: {reason}", line=error.lineno or None) from None
     except (etree.LxmlError, ValueError, AssertionError, MemoryError) as error:
         # libxml2 can fail inside instead of answering; what it cannot read is refused like the rest.
         raise DocumentRefused(f"the XML parser could not read the document: {_first_words(error)}") from None

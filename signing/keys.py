@@ -69,10 +69,7 @@ class SoftwareKey:
         else:
             private_key = _from_pkcs8(key_path, data, password)
         if certificate_path is not None:
-            try:
-                enclosed = Certificate.from_bytes(_read(certificate_path))
-            except KeyUnavailable as error:
-                raise KeyUnavailable(f"{certificate_path}: {error}") from None
+            enclosed = Certificate.from_file(certificate_path)
         if enclosed is None:
             raise KeyUnavailable(f"no certificate for the key in {key_path}: name its file")
         return cls(private_key, enclosed)

@@ -9,9 +9,12 @@ from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRe
 from sr_engine.configuration import ConfigurationError
 from sr_engine.importers.csv_table import CsvRefused
 from sr_engine.instance import InstanceExistsError
-from sr_engine.messages.schema import SchemaRefused
+from sr_engine.messages.schema import SchemaRefused, SchemaUnusable
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused
+from sr_engine.signservice.counters import CountersUnusable
+from sr_engine.signservice.permissions import TokensUnusable
+from sr_engine.signservice.workers import WorkerFailed
 from sr_engine.store.database import DatabaseError
 
 ANSWERED_WITH_ERROR = 1
@@ -29,7 +32,16 @@ Exit codes:
 """
 
 _CONTENT_REFUSED = (DocumentRefused, ProfileRefused, NotAuthenticated, SchemaRefused)
-_IN_WORDS_ALREADY = (DatabaseError, InstanceExistsError, ReleaseRefused, NotParked)
+_IN_WORDS_ALREADY = (
+    DatabaseError,
+    InstanceExistsError,
+    ReleaseRefused,
+    NotParked,
+    SchemaUnusable,
+    CountersUnusable,
+    TokensUnusable,
+    WorkerFailed,
+)
 
 
 class Failure(click.ClickException):

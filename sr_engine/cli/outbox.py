@@ -33,7 +33,7 @@ def list_(state: str, limit: int, directory: Path) -> None:
     with opened(directory) as instance, instance.engine.connect() as connection:
         found = summaries.messages(connection, state, limit)
     show_table(
-        f"Messages: {state}",
+        f"{state} messages",
         ("Message", "Kind", "Event", "To", "Since", "Tries", "Last error"),
         (
             (one.message_id, one.kind, one.event, one.destination, one.created_at, one.tries, one.last_error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
 import socket
 import ssl
 import sys
@@ -16,22 +15,19 @@ import click
 from sr_engine import configuration
 from sr_engine.bootstrap import clock_of
 from sr_engine.cli.failures import Failure
-from sr_engine.cli.messages import PASSWORD_VARIABLE
+from sr_engine.cli.messages import key_password
 from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.cli.serve import listen_on, log_to_stderr, url_host
 from sr_engine.clock import SystemClock
-from sr_engine.messages.schema import SchemaUnusable
 from sr_engine.resources import data_directory
-from sr_engine.signservice.counters import CountersUnusable
-from sr_engine.signservice.permissions import TokensUnusable
+from sr_engine.signservice.counters import FILE_NAME
 from sr_engine.signservice.server import Options, Tls, parts_of, run
 from sr_engine.signservice.service import AcceptedRoles
-from sr_engine.signservice.workers import WorkerFailed, Workers
+from sr_engine.signservice.workers import Workers
 
 log = logging.getLogger(__name__)
 
 _OURS = "ours"
-_COUNTERS = "sign-counters"
 _BACKLOG = 2048
 
 _path = click.Path(path_type=Path)
@@ -44,7 +40,7 @@ _path = click.Path(path_type=Path)
 @click.option(
     "--counters",
     type=_path,
-    help=f"File of counters, on a local disk; otherwise {_COUNTERS} in the instance or --keys.",
+    help=f"File of counters, on a local disk; otherwise {FILE_NAME} in the instance or --keys.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -105,15 +101,14 @@ def sign_server(
         settings = settings_of(directory)
         policy = configuration.load(settings.config_directory).policy
         keys, trust, clock = directory / "pki", settings.trust_directory, clock_of(settings)
-        counters = counters or directory / _COUNTERS
+        counters = counters or directory / FILE_NAME
     else:
         policy = configuration.load(data_directory("config")).policy
         clock = SystemClock()
-    password = os.environ.get(PASSWORD_VARIABLE)
     options = Options(
         keys=keys,
         trust=trust,
-        counters=counters or keys / _COUNTERS,
+        counters=counters or keys / FILE_NAME,
         schema=data_directory("xsd") / "duis.xsd" if schema == _OURS else Path(schema),
         roles=AcceptedRoles(policy.certificate_roles.requests, frozenset(roles) or policy.certificate_roles.responses),
         crl_grace=policy.trust.crl_grace,
@@ -121,7 +116,7 @@ def sign_server(
         accept_unsigned=accept_unsigned,
         tokens=token_file,
         tls=tls,
-        key_password=None if password is None else password.encode(),
+        key_password=key_password(),
     )
     log_to_stderr()
     if token_file is not None and tls is None and not _is_loopback(host):
@@ -148,8 +143,6 @@ def _serve(options: Options, host: str, port: int, workers: int) -> None:
                 run(options, listening[0], ready)
             else:
                 Workers(options, listening).run(ready)
-    except (SchemaUnusable, CountersUnusable, TokensUnusable, WorkerFailed) as error:
-        raise Failure(str(error)) from None
     except SystemExit:
         raise Failure("the service could not start; the lines above say why") from None
 

@@ -60,6 +60,8 @@ class Overload:
 
     requests_in_flight: int
     retry_after: timedelta
+    body: timedelta
+    """How long a body may take to arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ POLICY = Table(
             Overload,
             Key("requests_in_flight", values.whole_number(1)),
             Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
+            Key("body_seconds", values.seconds(1, 600), field="body"),
         ),
     ),
     Key(

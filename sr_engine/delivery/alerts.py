@@ -22,7 +22,7 @@ from sr_engine.messages.model import (
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
 )
-from sr_engine.store import counters, outbox, upgrades
+from sr_engine.store import counters, inventory, outbox, upgrades
 from sr_engine.store.transactions import UnitOfWork
 
 SUPPLIER_ROLES = frozenset({UserRole.IS, UserRole.GS})
@@ -78,12 +78,31 @@ class Alerts:
         for event in events:
             by_organisation[event.organisation].append(event)
         for organisation, own in by_organisation.items():
-            user = self._users.receiving_user(organisation, SUPPLIER_ROLES)
-            if user is None:
-                # Registered, but no User of this product: there is nowhere to send an alert.
-                continue
-            for body, told in self._bodies(unit_of_work, definition, own, release):
-                yield _Alert(user, definition, body, told)
+            for user, of_user in self._receivers(unit_of_work, organisation, own):
+                for body, told in self._bodies(unit_of_work, definition, of_user, release):
+                    yield _Alert(user, definition, body, told)
+
+    def _receivers(
+        self, unit_of_work: UnitOfWork, organisation: str, events: Sequence[HubEvent]
+    ) -> Iterable[tuple[User, Sequence[HubEvent]]]:
+        """The User whose role applies to each hub, IS first; one organisation's hubs may have several."""
+        first = self._users.receiving_user(organisation, SUPPLIER_ROLES)
+        if first is None:
+            # Registered, but no User of this product: there is nowhere to send an alert.
+            return
+        for_gas = self._users.receiving_user(organisation, {UserRole.GS}) or first
+        if for_gas is first:
+            yield first, events
+            return
+        hub_ids = {event.hub_id for event in events}
+        hubs = inventory.hubs(unit_of_work.connection, hub_ids, unit_of_work.now, with_han=False)
+        gas_only = {
+            hub_id for hub_id, hub in hubs.items() if hub.gas == organisation and hub.electricity != organisation
+        }
+        for user, is_gas_only in ((first, False), (for_gas, True)):
+            of_user = [event for event in events if (event.hub_id in gas_only) is is_gas_only]
+            if of_user:
+                yield user, of_user
 
     def _bodies(
         self, unit_of_work: UnitOfWork, definition: AlertDefinition, events: Sequence[HubEvent], release: Release
@@ -138,7 +157,7 @@ class Alerts:
             messages.append(
                 outbox.Outgoing(
                     message_id,
-                    "alert",
+                    outbox.ALERT,
                     f"user:{alert.user.eui}",
                     alert.definition.event,
                     self._signer.sign(root),

@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
-from sr_engine.store import outbox
+from sr_engine.store import audit, outbox
 from sr_engine.store.outbox import Attempted, Queued
-from sr_engine.store.transactions import Transactions
+from sr_engine.store.transactions import Transactions, UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Dispatcher:
                 while True:
                     self._wake.clear()
                     try:
-                        self._start_senders(session)
+                        await self._start_senders(session)
                     except SQLAlchemyError:
                         log.exception("the outbox cannot be read; it is tried again")
                     # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the wake-up.
@@ -79,13 +79,16 @@ class Dispatcher:
                     task.cancel()
                 await asyncio.gather(*self._senders.values(), return_exceptions=True)
 
-    def _start_senders(self, session: aiohttp.ClientSession) -> None:
-        with self._engine.connect() as connection:
-            due = outbox.destinations(connection, self._clock.now())
-        for destination in due:
+    async def _start_senders(self, session: aiohttp.ClientSession) -> None:
+        # Looking through a long queue takes its time, and requests are answered in this event loop.
+        for destination in await asyncio.to_thread(self._due):
             task = self._senders.get(destination)
             if task is None or task.done():
                 self._senders[destination] = asyncio.create_task(self._send_all(session, destination))
+
+    def _due(self) -> list[str]:
+        with self._engine.connect() as connection:
+            return outbox.destinations(connection, self._clock.now())
 
     async def _send_all(self, session: aiohttp.ClientSession, destination: str) -> None:
         """Send to one destination until nothing of it is due.
@@ -97,7 +100,7 @@ class Dispatcher:
         recording: set[asyncio.Task[None]] = set()
         try:
             while True:
-                chosen = self._choose(destination, in_hand)
+                chosen = await asyncio.to_thread(self._choose, destination, frozenset(in_hand))
                 if chosen:
                     results = await self._send_some(session, chosen)
                     in_hand.update(result.outbox_id for result in results)
@@ -115,7 +118,7 @@ class Dispatcher:
             await asyncio.gather(*recording, return_exceptions=True)
 
     async def _record(self, results: Sequence[Attempted], in_hand: set[int]) -> None:
-        await self._transactions.run(lambda unit_of_work: outbox.settle(unit_of_work.connection, results))
+        await self._transactions.run(lambda unit_of_work: _write(unit_of_work, results))
         in_hand.difference_update(result.outbox_id for result in results)
 
     def _choose(self, destination: str, in_hand: Collection[int]) -> list[Queued]:
@@ -146,6 +149,25 @@ class Dispatcher:
         return settle(message, error, self._clock.now(), self._policy)
 
 
+def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted]) -> None:
+    """Record what came of tries; that a message was given up stands in the audit trail."""
+    outbox.settle(unit_of_work.connection, results)
+    audit.record(
+        unit_of_work.connection,
+        [
+            audit.Entry(
+                unit_of_work.now,
+                "processor",
+                "parked",
+                f"message {result.message_id} parked after {result.tries} tries: {result.last_error}",
+                result.message_id,
+            )
+            for result in results
+            if result.state == outbox.PARKED
+        ],
+    )
+
+
 async def post(session: aiohttp.ClientSession, url: str, body: bytes, message_id: str) -> str | None:
     """POST one message; None if it was taken, otherwise what went wrong."""
     headers = {"Content-Type": "application/xml", "DUIS-Message-ID": message_id}
@@ -164,9 +186,9 @@ def settle(message: Queued, error: str | None, now: datetime, policy: Delivery) 
     """What a try makes of a message: delivered, tried again later, or parked after the last try."""
     tries = message.tries + 1
     if error is None:
-        return Attempted(message.outbox_id, outbox.DELIVERED, tries, now, now, None)
+        return Attempted(message.outbox_id, message.message_id, outbox.DELIVERED, tries, now, now, None)
     if tries >= policy.max_tries:
         log.warning("message %s parked after %d tries: %s", message.message_id, tries, error)
-        return Attempted(message.outbox_id, outbox.PARKED, tries, now, None, error)
+        return Attempted(message.outbox_id, message.message_id, outbox.PARKED, tries, now, None, error)
     wait = policy.back_off[min(tries, len(policy.back_off)) - 1]
-    return Attempted(message.outbox_id, outbox.PENDING, tries, now + wait, None, error)
+    return Attempted(message.outbox_id, message.message_id, outbox.PENDING, tries, now + wait, None, error)

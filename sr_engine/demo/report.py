@@ -81,7 +81,7 @@ def tell(instance: Instance, console: Console, stats: Stats, csp_stats: Stats) -
         for state in _EXPLAINED:
             hub = connection.scalar(select(attempts.c.hub_id).where(attempts.c.state == state).limit(1))
             if hub is not None:
-                console.print(f"  {hub}: {explain(connection, hub, now, regions)}")
+                console.print(f"  {explain(connection, hub, now, regions)}")
 
 
 def problems(instance: Instance, cast: Cast, stats: Stats, csp_stats: Stats) -> list[str]:

@@ -63,6 +63,9 @@ def _wanted(upgrade: HubUpgrade, current: Attempt | None, now: datetime, has_per
     schedules = in_force(upgrade, now)
     if not schedules:
         return None if current is None else _in_state(current, AttemptState.CANCELLED, NO_SCHEDULE, now)
+    if current is None and upgrade.other_release_open:
+        # A hub has one upgrade under way at a time, and that of the other release came first.
+        return None
     common = _common(schedules)
     waiting = any(upgrade.approval_of(one, now) is not Approval.APPROVED for one in upgrade.hub.responsible)
     region = upgrade.hub.region
@@ -84,7 +87,8 @@ def _wanted(upgrade: HubUpgrade, current: Attempt | None, now: datetime, has_per
         window=window,
         pilot=pilot,
         organisation=schedules[0].organisation,
-        state_at=now,
+        # Since when it is in this state: that the other side has set another window is not to be read from it.
+        state_at=current.state_at if current is not None and current.state is state else now,
         attempt_id=current.attempt_id if current else None,
         reason=reason,
     )

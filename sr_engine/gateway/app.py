@@ -54,6 +54,7 @@ class Gateway:
         self._after_work = after_work
         self._in_flight = 0
         self._max_bytes = processor.configuration.policy.limits.max_body_bytes
+        self._body_seconds = processor.configuration.policy.overload.body.total_seconds()
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         """The ASGI application."""
@@ -111,11 +112,17 @@ class Gateway:
             return too_large
         chunks, size = [], 0
         try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > self._max_bytes:
-                    return too_large
-                chunks.append(chunk)
+            async with asyncio.timeout(self._body_seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > self._max_bytes:
+                        return too_large
+                    chunks.append(chunk)
+        except TimeoutError:
+            return problem(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the whole body did not come within {self._body_seconds:.0f} s; nothing of it was taken",
+            )
         except ClientDisconnect:
             # Nobody reads this answer; what matters is that half a request is none.
             return problem(HTTPStatus.BAD_REQUEST, "the connection was closed before the whole body had come")
@@ -137,7 +144,8 @@ class Gateway:
                 )
             case Admitted():
                 answer = await self._transactions.run(
-                    lambda unit_of_work: self._processor.execute(unit_of_work, admitted), heavy=heavy
+                    lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
+                    heavy=heavy or admitted.replaces,
                 )
                 self._after_work()
         log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
@@ -178,7 +186,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     headers = dict((isinstance(error, HTTPException) and error.headers) or {})
     words = {
         HTTPStatus.METHOD_NOT_ALLOWED: f"this address takes {headers.get('Allow', 'other methods')} only",
-        HTTPStatus.NOT_FOUND: "no such address here: the DUIS services are /api/v1/serviceD, /serviceS and /serviceT",
+        HTTPStatus.NOT_FOUND: "no such address here: there are /api/v1/serviceD, /serviceS, /serviceT and /csp",
     }
     response = _response(problem(status, words.get(status, status.phrase)))
     response.headers.update(headers)

@@ -72,14 +72,15 @@ class CspDesk:
         if before is not None:
             if before.digest == admitted.document.digest:
                 return Answer(HTTPStatus.NO_CONTENT, b"", before.detail)
-            return problem(HTTPStatus.CONFLICT, "this MessageID was used before for a message with other content")
+            detail = "this MessageID was used before for a message with other content"
+            return _refused(unit_of_work, message, HTTPStatus.CONFLICT, detail)
         try:
             if isinstance(message, UpgradeReport):
                 detail = self.outcomes.report(unit_of_work, message)
             else:
                 detail = self.outcomes.acknowledge(unit_of_work, message)
         except UnknownList as unknown:
-            return problem(HTTPStatus.NOT_FOUND, str(unknown))
+            return _refused(unit_of_work, message, HTTPStatus.NOT_FOUND, str(unknown))
         name = type(message).__name__
         exchanges.add(
             connection,
@@ -99,3 +100,12 @@ class CspDesk:
         )
         audit.record(connection, [audit.Entry(now, f"csp:{message.region}", name, detail, key)])
         return Answer(HTTPStatus.NO_CONTENT, b"", detail)
+
+
+def _refused(
+    unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement | UpgradeReport, status: HTTPStatus, detail: str
+) -> Answer:
+    """Turn a message of an authenticated CSP down, and note it in the audit trail."""
+    actor, key = f"csp:{message.region}", message.message_id.key
+    audit.record(unit_of_work.connection, [audit.Entry(unit_of_work.now, actor, "refused", detail, key)])
+    return problem(status, detail)

@@ -22,7 +22,7 @@ millions would cost gigabytes."""
 _FEW_EQUALS_SIGNS = 100
 """In a document with no more of them no element can have attributes by the million, and the schema sees to the rest."""
 
-_CROWDED = f"//*[count(@*) > {MAX_ATTRIBUTES}]"
+_CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
 
 _MAX_TAGS_TO_EXPLAIN = 20_000
 _MAX_BYTES_TO_EXPLAIN = 2 * 1024 * 1024
@@ -117,7 +117,7 @@ def _load(path: Path) -> etree.XMLSchema:
 def _refuse_crowded(document: ParsedDocument) -> None:
     if document.data.count(b"=") <= _FEW_EQUALS_SIGNS:
         return
-    for element in document.root.xpath(_CROWDED):
+    for element in _CROWDED(document.root):
         raise SchemaRefused(f"{local_name(element)} has more than {MAX_ATTRIBUTES} attributes", line=element.sourceline)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,20 +13,22 @@ from sr_engine.messages.model import Header, ServiceRequest
 from sr_engine.requests.outcome import Sender
 
 
-@dataclass(frozen=True)
 class Refusal(Exception):
     """A business refusal: answered HTTP 200 with `code`, and `detail` in words a person can act on."""
 
-    code: str
-    detail: str
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
 
 
-@dataclass(frozen=True)
 class NotTaken(Exception):
     """A document that the schema allows and this processor, as configured, does not take: HTTP 400."""
 
-    reason: str
-    path: str
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
 
 
 def check_schema_version(echo: Echo, catalogue: Catalogue, versions: SchemaVersions) -> None:

@@ -61,6 +61,12 @@ class Admitted:
     entry: ServiceReferenceVariant
     sender: Sender
 
+    @property
+    def replaces(self) -> bool:
+        """It names a schedule to be replaced, and so concerns more hubs than it lists."""
+        body = self.request.body
+        return isinstance(body, ScheduleCommsHubFirmware) and body.replaces_schedule_id is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Turned:

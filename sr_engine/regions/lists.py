@@ -129,7 +129,7 @@ class ListCutter:
             entries=(ListEntry(period, draft.hub_ids),),
         )
         body = self.signer.sign(build_csp_message(message))
-        outgoing = outbox.Outgoing(message_id, "upgrade_list", f"csp:{region.name}", "upgrade_list", body)
+        outgoing = outbox.Outgoing(message_id, outbox.UPGRADE_LIST, f"csp:{region.name}", "upgrade_list", body)
         outbox.put(connection, [outgoing], now)
         lists.add_list(
             connection,

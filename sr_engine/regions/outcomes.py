@@ -85,7 +85,9 @@ class Outcomes:
             current = changes[hub_id].attempt if hub_id in changes else stored.attempt
             state = _REPORTED[entry.status]
             if may_follow(current.state, state):
-                after = replace(current, state=state, state_at=entry.at, reason=entry.reason)
+                # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
+                at = min(entry.at, unit_of_work.now)
+                after = replace(current, state=state, state_at=at, reason=entry.reason)
                 changes[hub_id] = _change(stored, after)
         self._end(
             unit_of_work, list(changes.values()), release_id, actor=f"csp:{message.region}", key=message.message_id.key
@@ -136,10 +138,16 @@ class Outcomes:
         connection, now = unit_of_work.connection, unit_of_work.now
         release = releases.by_id(connection, release_id)
         ended = [change.hub_id for change in changes if not change.attempt.is_open]
-        activated = [change.hub_id for change in changes if change.attempt.state is AttemptState.ACTIVATED]
+        activated = {
+            change.hub_id: change.attempt.state_at
+            for change in changes
+            if change.attempt.state is AttemptState.ACTIVATED
+        }
         self._write(unit_of_work, changes, release_id, actor=actor, key=key)
         upgrades.end_all_schedules(connection, ended, release_id)
-        inventory.set_firmware(connection, activated, release.firmware.version)
+        # A report that comes late may be of firmware that has been followed by another since.
+        followed = upgrades.activated_later(connection, activated)
+        inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
         self.alerts.post(unit_of_work, self._news(unit_of_work, changes, release_id, now), release)
         late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
         self._cancel_next(unit_of_work, late, release, actor=actor, key=key)

@@ -9,6 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
+
+FILE_NAME = "sign-counters"
+"""What the file of counters is called in an instance, or beside the keys."""
 
 MARGIN = 1_000
 """How far ahead of the counter given out the one on disk is: a second, or a thousand signatures."""
@@ -17,6 +21,26 @@ _HEADER = b"sr-engine counters 1".ljust(32, b"\0")
 _RECORD = struct.Struct(">8sQQ8x")
 _VALUES = struct.Struct(">QQ")
 _VALUES_AT = 8
+
+
+class CounterSource(Protocol):
+    """Whatever gives counters out, each originator's strictly increasing."""
+
+    def draw(self, eui: str, now: int) -> int:
+        """Return the originator's next counter at `now`, in milliseconds since 1970; raises OSError."""
+        ...
+
+
+class RunCounters:
+    """Counters of one run of one thread, of which nothing is kept when it ends."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def draw(self, eui: str, now: int) -> int:
+        """Return the originator's next counter at `now`, in milliseconds since 1970."""
+        value = self._last[eui] = max(now, self._last.get(eui, 0) + 1)
+        return value
 
 
 class CountersUnusable(Exception):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from lxml import etree
 
@@ -11,6 +13,8 @@ from signing import DocumentRefused, ParsedDocument, parse, remove_signatures
 from signing.trees import take_out
 from sr_engine.messages.elements import DUIS, local_name
 from sr_engine.messages.identifiers import canonical_eui
+from sr_engine.messages.schema import SchemaRefused
+from sr_engine.signservice.counters import CounterSource
 
 REQUEST = DUIS + "Request"
 RESPONSE = DUIS + "Response"
@@ -56,8 +60,18 @@ class RequestIdElement:
             return None
         return cls(element, canonical_eui(found["originator"]), found[1])
 
-    def set_counter(self, counter: int) -> None:
-        """Put another counter in the place of the one it has."""
+    @classmethod
+    def required(cls, document: ParsedDocument, check: Callable[[ParsedDocument], None]) -> RequestIdElement:
+        """As `of`, but raises SchemaRefused if there is none: with what `check`, against a schema, has to say."""
+        found = cls.of(document.root)
+        if found is None:
+            check(document)
+            raise SchemaRefused("the document has no RequestID of the form originator:target:counter", line=1)
+        return found
+
+    def renew_counter(self, counters: CounterSource, now: datetime) -> None:
+        """Put a new counter in the place of the one it has; raises OSError if it cannot be kept."""
+        counter = counters.draw(self.originator, int(now.timestamp() * 1000))
         self.element.text = f"{self.before_counter}{counter}"
 
 
@@ -82,11 +96,15 @@ def is_signed(document: ParsedDocument) -> bool:
 
 def is_bare_refusal(root: etree._Element) -> bool:
     """Whether a schema-valid Response is an acknowledgement that refuses: an E code and no result of any kind."""
-    code = root.findtext(f"{DUIS}Header/{DUIS}ResponseCode") or ""
     body = root.find(f"{DUIS}Body")
     if body is None or len(body) != 1 or body[0].tag != f"{DUIS}ResponseMessage":
         return False
-    return code.strip(_WHITE_SPACE).startswith("E") and {local_name(child) for child in body[0]} <= _NO_RESULT
+    return response_code(root).startswith("E") and {local_name(child) for child in body[0]} <= _NO_RESULT
+
+
+def response_code(root: etree._Element) -> str:
+    """The code of a schema-valid Response, whoever wrote it."""
+    return (root.findtext(f"{DUIS}Header/{DUIS}ResponseCode") or "").strip(_WHITE_SPACE)
 
 
 def as_digested(root: etree._Element) -> bytes:

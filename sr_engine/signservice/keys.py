@@ -41,7 +41,7 @@ class KeyRing:
         own: dict[str, list[_Own]] = {}
         for path in sorted(self._directory.rglob(_CERTIFICATE)):
             key_path = path.with_name(_KEY)
-            if key_path.is_file() and self._certificate(path).role in self._roles:
+            if key_path.is_file() and Certificate.from_file(path).role in self._roles:
                 key = SoftwareKey.load(key_path, path, self._password)
                 own.setdefault(key.eui, []).append(_Own(key.certificate, Signer(key)))
         if not own:
@@ -64,19 +64,10 @@ class KeyRing:
         if own is None:
             raise KeyUnavailable(f"there is no key here to sign for {eui}, the originator in RequestID")
         for one in own:
-            if one.certificate.not_before <= at <= one.certificate.not_after:
+            if one.certificate.is_valid(at):
                 return one.signer
         newest = own[0].certificate
         raise KeyUnavailable(
             f"no certificate of {eui}, the originator in RequestID, is valid now: the newest of {len(own)} runs from "
             f"{newest.not_before:%Y-%m-%dT%H:%M:%SZ} to {newest.not_after:%Y-%m-%dT%H:%M:%SZ}"
         )
-
-    @staticmethod
-    def _certificate(path: Path) -> Certificate:
-        try:
-            return Certificate.from_bytes(path.read_bytes())
-        except OSError as error:
-            raise KeyUnavailable(f"{path} cannot be read: {error.strerror}") from None
-        except KeyUnavailable as error:
-            raise KeyUnavailable(f"{path}: {error}") from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
-from signing import NotAuthenticated, ParsedDocument, ProfileRefused, Verifier, parse
+from signing import NotAuthenticated, ParsedDocument, ProfileRefused, VerifiedDocument, Verifier, parse
 from sr_engine.clock import Clock
 from sr_engine.messages.elements import local_name
 from sr_engine.messages.schema import Schema, SchemaRefused
-from sr_engine.signservice.counters import Counters
+from sr_engine.signservice.counters import CounterSource
 from sr_engine.signservice.documents import (
     REQUEST,
     RESPONSE,
@@ -32,6 +33,45 @@ class AcceptedRoles:
     responses: Collection[str]
 
 
+@dataclass(frozen=True, slots=True)
+class MessageJudge:
+    """Decides whether a Request or Response passes as what its sender wrote."""
+
+    verifier: Verifier
+    roles: AcceptedRoles
+    accept_unsigned: bool = False
+    """Whether every unsigned Response passes that is valid, not only bare refusals."""
+
+    def verified(self, document: ParsedDocument, at: datetime) -> VerifiedDocument | None:
+        """Return a schema-valid message as it was verified, None if it is unsigned and may be.
+
+        A Request must be signed by its originator. Raises SchemaRefused, ProfileRefused or NotAuthenticated.
+        """
+        if document.root.tag == RESPONSE:
+            if not is_signed(document):
+                self._require_bare_refusal(document)
+                return None
+            return self.verifier.verify(document, roles=self.roles.responses, at=at)
+        if document.root.tag != REQUEST:
+            raise SchemaRefused(
+                f"the document is a {local_name(document.root)}; a Request or a Response is expected here", line=1
+            )
+        verified = self.verifier.verify(document, roles=self.roles.requests, at=at)
+        request_id = RequestIdElement.of(verified.root)
+        if request_id is None or request_id.originator != verified.signer.eui:
+            raise NotAuthenticated(
+                f"the Request is signed by {verified.signer.eui}, which is not the originator in its RequestID"
+            )
+        return verified
+
+    def _require_bare_refusal(self, document: ParsedDocument) -> None:
+        if not self.accept_unsigned and not is_bare_refusal(document.root):
+            raise ProfileRefused(
+                "the Response is not signed; without a ds:Signature only an acknowledgement passes whose ResponseCode "
+                "begins with E and which holds no result"
+            )
+
+
 class SignService:
     """Signs Requests with the keys of a folder and verifies messages; safe to use from several threads."""
 
@@ -41,19 +81,17 @@ class SignService:
         schema: Schema,
         verifier: Verifier,
         keys: KeyRing,
-        counters: Counters,
+        counters: CounterSource,
         clock: Clock,
         roles: AcceptedRoles,
         accept_unsigned: bool = False,
     ) -> None:
-        """`accept_unsigned` lets every unsigned Response pass that is valid, not only bare refusals."""
+        """`accept_unsigned` is as in MessageJudge."""
         self._schema = schema
-        self._verifier = verifier
         self._keys = keys
         self._counters = counters
         self._clock = clock
-        self._roles = roles
-        self._accept_unsigned = accept_unsigned
+        self._judge = MessageJudge(verifier, roles, accept_unsigned)
 
     def sign(self, message: bytes, permission: Permission, *, preserve_counter: bool = False) -> bytes:
         """Return a Request signed by its originator, without white space between elements and with a new counter.
@@ -66,15 +104,12 @@ class SignService:
         if root.tag != REQUEST:
             raise SchemaRefused(f"the document is a {local_name(root)}; only a Request is signed here", line=1)
         drop_white_space(root)
-        request_id = RequestIdElement.of(root)
-        if request_id is None:
-            self._schema.check(document)
-            raise SchemaRefused("the document has no RequestID of the form originator:target:counter", line=1)
+        request_id = RequestIdElement.required(document, self._schema.check)
         permission.require(request_id.originator)
         now = self._clock.now()
         signer = self._keys.signer_of(request_id.originator, now)
         if not preserve_counter:
-            request_id.set_counter(self._counters.draw(request_id.originator, int(now.timestamp() * 1000)))
+            request_id.renew_counter(self._counters, now)
         self._schema.check(document)
         return signer.sign(root)
 
@@ -86,27 +121,5 @@ class SignService:
         """
         document = parse(message)
         self._schema.check(document)
-        if document.root.tag == RESPONSE:
-            if not is_signed(document):
-                return self._unsigned(document)
-            verified = self._verifier.verify(document, roles=self._roles.responses, at=self._clock.now())
-        elif document.root.tag == REQUEST:
-            verified = self._verifier.verify(document, roles=self._roles.requests, at=self._clock.now())
-            request_id = RequestIdElement.of(verified.root)
-            if request_id is None or request_id.originator != verified.signer.eui:
-                raise NotAuthenticated(
-                    f"the Request is signed by {verified.signer.eui}, which is not the originator in its RequestID"
-                )
-        else:
-            raise SchemaRefused(
-                f"the document is a {local_name(document.root)}; a Request or a Response is expected here", line=1
-            )
-        return as_digested(verified.root)
-
-    def _unsigned(self, document: ParsedDocument) -> bytes:
-        if self._accept_unsigned or is_bare_refusal(document.root):
-            return document.data
-        raise ProfileRefused(
-            "the Response is not signed; without a ds:Signature only an acknowledgement passes whose ResponseCode "
-            "begins with E and which holds no result"
-        )
+        verified = self._judge.verified(document, self._clock.now())
+        return document.data if verified is None else as_digested(verified.root)

@@ -26,6 +26,9 @@ PENDING = "Pending"
 DELIVERED = "Delivered"
 PARKED = "Parked"
 
+ALERT = "alert"
+UPGRADE_LIST = "upgrade_list"
+
 
 def _pending(table: FromClause) -> ColumnElement[bool]:
     """Written out, not bound: SQLite then sees that its indexes of what is waiting serve."""
@@ -37,9 +40,10 @@ _PENDING = _pending(outbox)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be sent: `destination` is `user:<EUI>` or `csp:<region>`.
+    """A message to be sent: `kind` is ALERT or UPGRADE_LIST, `destination` is `user:<EUI>` or `csp:<region>`.
 
-    Messages about one hub are delivered in order; one without `hub_id` is delivered before all later ones.
+    Messages about one hub are delivered in order; an alert without `hub_id` is delivered before all later ones. Upgrade
+    lists are independent of one another, for no hub stands on two that are under way.
     """
 
     message_id: str
@@ -68,6 +72,7 @@ class Attempted:
     """What came of one try: `state` Delivered, Parked, or Pending with the time of the next."""
 
     outbox_id: int
+    message_id: str
     state: str
     tries: int
     next_try_at: datetime
@@ -108,17 +113,22 @@ def destinations(connection: Connection, now: datetime) -> list[str]:
 def sendable(connection: Connection, destination: str, now: datetime, limit: int) -> list[Queued]:
     """Messages for one destination that are due and may be sent side by side, longest due first.
 
-    Of each hub that is the oldest message waiting. One without a hub is sent alone, once it is the oldest of all, and
-    until it has been nothing later is.
+    Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
+    and until it has been nothing later is. A list waits for no other: one that a CSP does not take must not cost the
+    others their nights.
     """
     waiting = outbox.alias("waiting")
     same_queue = and_(_pending(waiting), waiting.c.destination == destination)
-    barrier = connection.scalar(select(func.min(waiting.c.outbox_id)).where(same_queue, waiting.c.hub_id.is_(None)))
+    barrier = connection.scalar(
+        select(func.min(waiting.c.outbox_id)).where(
+            same_queue, waiting.c.hub_id.is_(None), waiting.c.kind != UPGRADE_LIST
+        )
+    )
     oldest_of_hub = ~exists().where(
         same_queue, waiting.c.hub_id == outbox.c.hub_id, waiting.c.outbox_id < outbox.c.outbox_id
     )
     oldest_of_all = ~exists().where(same_queue, waiting.c.outbox_id < outbox.c.outbox_id)
-    may_go = outbox.c.hub_id.is_not(None) & oldest_of_hub
+    may_go = (outbox.c.kind == UPGRADE_LIST) | (outbox.c.hub_id.is_not(None) & oldest_of_hub)
     if barrier is not None:
         before = (outbox.c.outbox_id < barrier) & may_go
         may_go = before | ((outbox.c.outbox_id == barrier) & oldest_of_all)

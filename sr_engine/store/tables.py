@@ -272,7 +272,7 @@ outbox = Table(
     Column("kind", String(16), nullable=False),
     # `user:<EUI>` or `csp:<region>`; where that is comes from configuration at the time of sending.
     Column("destination", String(64), nullable=False),
-    # Messages about one hub are delivered in order; one without a hub is delivered before all later ones.
+    # Messages about one hub are delivered in order; an alert without a hub is delivered before all later ones.
     Column("hub_id", EUI),
     Column("event", String(40), nullable=False),
     Column("body", LargeBinary, nullable=False),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, select
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, exists, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from sr_engine.domain.agreement import AttemptChange
@@ -199,15 +199,28 @@ def request_ids(connection: Connection, hub_ids: Collection[str], release_id: st
     return {(hub_id, organisation): request_id for hub_id, organisation, request_id in found}
 
 
+def activated_later(connection: Connection, activated: Mapping[str, datetime]) -> set[str]:
+    """Those of some hubs on which any firmware was activated after the time given for each."""
+    newest = connection.execute(
+        select(attempts.c.hub_id, func.max(attempts.c.state_at))
+        .where(attempts.c.state == AttemptState.ACTIVATED.value, is_one_of(attempts.c.hub_id, activated))
+        .group_by(attempts.c.hub_id)
+    )
+    return {hub_id for hub_id, at in newest if at > activated[hub_id]}
+
+
 def end_all_schedules(connection: Connection, hub_ids: Collection[str], release_id: str) -> None:
     """Mark every schedule of a release as in force no more for hubs whose attempt has ended."""
-    of_release = select(schedules.c.schedule_id).where(schedules.c.release_id == release_id)
+    # Not an IN: SQLite would try every hub with every schedule of the release.
+    of_release = exists().where(
+        schedules.c.schedule_id == schedule_hubs.c.schedule_id, schedules.c.release_id == release_id
+    )
     connection.execute(
         schedule_hubs.update()
         .where(
             schedule_hubs.c.in_force,
             is_one_of(schedule_hubs.c.hub_id, hub_ids),
-            schedule_hubs.c.schedule_id.in_(of_release),
+            of_release,
         )
         .values(in_force=False)
     )

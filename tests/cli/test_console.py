@@ -92,7 +92,7 @@ def test_an_operator_and_a_supplier_bring_a_hub_to_its_schedule(serving: Serving
     )
     assert opened.stdout == b"opened firmware 9002 for 2B7E C1A20001: it concerns 1 hubs\n"
 
-    signed = sr_engine("sign", "-", "--as", A.name, "--dir", directory, stdin=request())
+    signed = sr_engine("sign", "-", "--preserve-counter", "--as", A.name, "--dir", directory, stdin=request())
     assert (signed.returncode, signed.stderr) == (0, b"")
     answer = sr_engine("submit", "-", "--url", serving.url, stdin=signed.stdout)
     assert (answer.returncode, answer.stderr) == (0, b"HTTP 200, I0: 1 hub(s) accepted\n")

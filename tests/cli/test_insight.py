@@ -113,7 +113,7 @@ class TestOutbox:
         assert message_id in listed.stdout
         assert "HTTP 500 [bold]" in listed.stdout
         assert (sent.exit_code, sent.stdout) == (0, f"message {message_id} is queued again\n")
-        assert run("outbox", "list", "--dir", busy.directory).stdout == "Messages: Parked: none\n"
+        assert run("outbox", "list", "--dir", busy.directory).stdout == "Parked messages: none\n"
         assert message_id in run("outbox", "list", "--state", "pending", "--dir", busy.directory).stdout
 
     def test_only_parked_messages_are_sent_again(self, run: Run, busy: World) -> None:

@@ -9,6 +9,10 @@ import pytest
 
 from sr_engine.cli import insight
 from sr_engine.cli.failures import failure_of
+from sr_engine.messages.schema import SchemaUnusable
+from sr_engine.signservice.counters import CountersUnusable
+from sr_engine.signservice.permissions import TokensUnusable
+from sr_engine.signservice.workers import WorkerFailed
 from tests.cli.conftest import Run
 
 
@@ -58,3 +62,10 @@ def test_a_defect_is_shown_whole_on_request(run: Run, shared_instance: Path) -> 
 
 def test_an_error_of_the_system_without_a_file_is_said_as_it_is() -> None:
     assert failure_of(OSError(28, "No space left on device")).message == "No space left on device"
+
+
+@pytest.mark.parametrize("kind", [SchemaUnusable, CountersUnusable, TokensUnusable, WorkerFailed])
+def test_what_cannot_be_used_is_said_in_its_own_words(kind: type[Exception]) -> None:
+    failure = failure_of(kind("duis.xsd is not a usable XML Schema"))
+
+    assert (failure.message, failure.exit_code) == ("duis.xsd is not a usable XML Schema", 2)

@@ -18,6 +18,8 @@ from sr_engine.store import releases
 from sr_engine.store.tables import outbox
 from tests.world import FIRMWARE, A, B, TestHub, World, edit, make_world
 
+GAS_EUI = "00-00-5E-EF-10-00-00-A9"
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -124,3 +126,31 @@ def test_an_event_whose_body_nobody_builds_is_refused_by_name(world: World) -> N
 
     with pytest.raises(ValueError, match="event quarantined_request: no alert of body QuarantinedRequest"):
         post(world, event(AlertEvent.QUARANTINED_REQUEST, TestHub(1)))
+
+
+def test_an_alert_goes_to_the_user_whose_role_applies_to_the_hub_electricity_first(tmp_path: Path) -> None:
+    def two_users(directory: Path) -> None:
+        edit(
+            directory / "users.toml",
+            f'eui = "{A.eui}"\nroles = ["IS", "GS"]\n',
+            f'eui = "{A.eui}"\nroles = ["IS"]\n',
+        )
+        edit(
+            directory / "users.toml",
+            '[[organisation]]\nid = "supplier-b"',
+            f'[[organisation.user]]\neui = "{GAS_EUI}"\nroles = ["GS"]\nreceiving_url = "http://127.0.0.1:8093/gas"\n'
+            'duis_version = 5.4\nstatus = "Active"\n\n[[organisation]]\nid = "supplier-b"',
+        )
+
+    world = make_world(tmp_path / "two", prepare=two_users)
+    both, power, gas = TestHub(1), TestHub(2, gas=B.name), TestHub(3, electricity=B.name)
+    world.add_hubs([both, power, gas])
+
+    world.open_release()
+
+    assert [(destination, body) for destination, _, _, body in sent(world)] == [
+        (f"user:{A.eui}", FirmwareUpgradeRequested("CHF", "9002", (both.chf, power.chf))),
+        (f"user:{GAS_EUI}", FirmwareUpgradeRequested("CHF", "9002", (gas.chf,))),
+        (f"user:{B.eui}", FirmwareUpgradeRequested("CHF", "9002", (power.chf, gas.chf))),
+    ]
+    world.close()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sr_engine.clock import FixedClock
 from sr_engine.delivery.dispatch import SENT_TOGETHER, settle
-from sr_engine.store import outbox
+from sr_engine.store import audit, outbox
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
 from tests.delivery.conftest import POLICY, Post, Receiver, listening, message, until
@@ -218,6 +218,10 @@ def test_after_its_last_try_a_message_is_parked_and_lets_the_next_of_its_hub_pas
 
     run(story)
     assert post.last_errors()["m1"] == "HTTP 400"
+    with post.engine.connect() as connection:
+        (entry,) = audit.newest(connection, 10)
+    assert (entry.action, entry.message_key) == ("parked", "m1")
+    assert entry.detail == "message m1 parked after 5 tries: HTTP 400"
 
 
 def test_a_parked_message_is_sent_again_when_somebody_says_so(post: Post) -> None:
@@ -429,3 +433,21 @@ def test_what_may_be_sent_is_the_oldest_of_each_hub_up_to_the_first_without_hub(
 
     assert [one.message_id for one in found] == expected
     engine.dispose()
+
+
+def test_a_list_that_the_csp_does_not_take_holds_up_no_other_list(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver(statuses={"list-1": 400})) as receiver, post.dispatching():
+            post.urls["csp:Central"] = receiver.url
+            post.put(
+                *(
+                    outbox.Outgoing(name, outbox.UPGRADE_LIST, "csp:Central", "upgrade_list", b"<m/>")
+                    for name in ("list-1", "list-2", "list-3")
+                )
+            )
+            await until(post.tried("list-1", 1))
+            await until(lambda: {"list-2", "list-3"} <= set(receiver.ids))
+            await until(lambda: post.states()["list-3"] == DELIVERED)
+
+    run(story)
+    assert post.states() == {"list-1": PENDING, "list-2": DELIVERED, "list-3": DELIVERED}

@@ -207,3 +207,11 @@ def test_settling_twice_changes_nothing_more() -> None:
         if change is not None:
             stored = replace(change.attempt, attempt_id=7)
             assert settled(HubUpgrade(HUB, answers, stored)) is None
+
+
+def test_no_attempt_is_opened_while_the_upgrade_to_another_release_is_under_way() -> None:
+    """A schedule that comes back into force with a registration: a hub has one open upgrade at a time."""
+    upgrade = HubUpgrade(HUB, {"a": ANSWERS["schedule"], "b": ANSWERS["approval"]})  # type: ignore[dict-item]  # both are there
+
+    assert settled(upgrade) is not None
+    assert settled(replace(upgrade, other_release_open=True)) is None

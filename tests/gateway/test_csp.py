@@ -222,6 +222,17 @@ def test_a_list_nobody_sent_is_not_found_and_the_message_id_stays_free(csp: Csp)
     assert csp.post(csp.sign(csp.report())).status == 204
 
 
+def test_what_a_csp_was_refused_by_the_records_stands_in_the_audit_trail(csp: Csp) -> None:
+    csp.post(csp.sign(csp.report(list_id="nobody-sent-this")))
+    csp.post(csp.sign(csp.report(ReportStatus.DELIVERED)))
+    csp.post(csp.sign(csp.report(ReportStatus.ACTIVATED)))
+
+    assert csp.nights.said("refused") == [
+        "upgrade list nobody-sent-this was not sent to region Central",
+        "this MessageID was used before for a message with other content",
+    ]
+
+
 def test_a_list_of_another_region_of_the_same_csp_is_not_found(csp: Csp) -> None:
     refused(csp, csp.sign(csp.report(region="South")), 404, csp.list_id, "South")
 

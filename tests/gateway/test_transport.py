@@ -139,3 +139,22 @@ def test_a_list_is_no_longer_than_the_operator_allows_each_hub_counted_once(tmp_
         assert "DeviceIDList holds 3 different ids, at most 2 are taken" in too_long.detail
         assert served.decoded(twice).code == "I99"
     world.close()
+
+
+def test_a_body_that_does_not_come_gives_its_place_up(tmp_path: Path) -> None:
+    def impatient(directory: Path) -> None:
+        limit_in_flight(1)(directory)
+        edit(directory / "config" / "policy.toml", "body_seconds = 20", "body_seconds = 1")
+
+    world = make_world(tmp_path, prepare=impatient)
+    world.add_hubs([HUB])
+    with serving(world) as served:
+        first, second = (world.signed(A, INVENTORY, "8.2") for _ in range(2))
+        with half_sent(served, first) as connection:
+            connection.sendall(first[:100])
+            answer = connection.recv(65536)
+
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"did not come within 1 s" in answer
+            assert served.post(second).status == 200
+    world.close()

@@ -142,3 +142,15 @@ def test_every_answer_is_compact_signed_and_valid_by_the_schema(world: World, va
     assert b">\n<" not in answer.body
     Schema(data_directory("xsd") / "duis.xsd").check(parse(answer.body))
     assert world.decoded(answer).code == "I0"
+
+
+@pytest.mark.parametrize(("replaced", "heavy"), [(None, False), (7, True)])
+def test_a_request_that_replaces_a_schedule_says_that_it_concerns_more_hubs_than_it_lists(
+    world: World, replaced: int | None, heavy: bool
+) -> None:
+    data = world.signed(A, replace(SCHEDULE, replaces_schedule_id=replaced), "11.5")
+
+    admitted = world.processor.admit("serviceD", data, world.clock.now())
+
+    assert isinstance(admitted, Admitted)
+    assert admitted.replaces is heavy

@@ -12,16 +12,20 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from signing import parse
+from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.states import AttemptState
+from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.decode import decode_response
 from sr_engine.messages.model import (
     Decision,
+    Firmware,
     FirmwareDistributionFailure,
     Period,
     ReportEntry,
     ReportStatus,
 )
 from sr_engine.regions.outcomes import DONE_BEFORE, UnknownList
+from sr_engine.store import inventory, upgrades
 from sr_engine.store.tables import decisions, outbox, schedule_hubs, upgrade_lists
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import OLD_VERSION, WINDOW, A, B, TestHub, World, make_world
@@ -200,6 +204,7 @@ def test_the_time_and_reason_are_those_of_the_csp(central: Nights) -> None:
     (hub,) = hubs(1)
     list_id = list_of(central, [hub])
     at = central.period().start + HOUR
+    central.world.clock.set(at + HOUR)
 
     central.report(list_id, ReportEntry(hub.chf, FAILED, at, "no power"))
 
@@ -585,3 +590,32 @@ def test_a_window_may_end_in_the_middle_of_nothing_scheduled(central: Nights) ->
 
     assert central.time_out(window.end) == 1
     assert central.states([early, late]) == ["Missed", "Scheduled"]
+
+
+def test_a_late_report_of_an_older_firmware_does_not_take_back_a_newer_one(central: Nights) -> None:
+    """The older one was activated, said late; the hub has had the newer one since."""
+    (hub,) = hubs(1)
+    list_id = list_of(central, [hub])
+    older = central.saw(hub, ACTIVATED)
+    central.time_out(WINDOW.end + central.region.completion_sla)
+    newer = Firmware("2B7E", "C1A20001", "9003")
+    release_id = central.world.open_release(newer)
+    after = Attempt(1, AttemptState.ACTIVATED, WINDOW, False, A.name, central.world.clock.now())
+    change = AttemptChange(hub.chf, "Central", None, after)
+    central.world.run(lambda uow: upgrades.write_attempts(uow.connection, [change], release_id))
+    central.world.run(lambda uow: inventory.set_firmware(uow.connection, [hub.chf], newer.version))
+
+    assert central.report(list_id, older) == "1 hubs brought forward"
+
+    assert [one.state for one in central.attempts(hub)] == [AttemptState.ACTIVATED, AttemptState.ACTIVATED]
+    assert (central.version(hub.chf), central.version(hub.gpf)) == (newer.version, newer.version)
+
+
+def test_what_is_reported_of_the_future_has_happened_now(central: Nights) -> None:
+    (hub,) = hubs(1)
+    list_id = list_of(central, [hub])
+    now = central.world.clock.now()
+
+    central.report(list_id, ReportEntry(hub.chf, ACTIVATED, now + 1000 * HOUR, None))
+
+    assert (central.attempt(hub).state, central.attempt(hub).state_at) == (AttemptState.ACTIVATED, now)

@@ -160,3 +160,16 @@ def _answers_to(suppliers: Suppliers, supplier: SupplierSeed) -> list[bytes]:
     with suppliers.world.instance.reading_engine.connect() as connection:
         kept = connection.execute(exchanges.select().where(exchanges.c.sender_eui == supplier.eui)).all()
     return [row.answer for row in kept]
+
+
+@ORDERS
+def test_that_the_other_side_has_set_another_window_cannot_be_seen_before_it_is_agreed(
+    suppliers: Suppliers, first: SupplierSeed, second: SupplierSeed
+) -> None:
+    old = schedule_id(suppliers.schedule(first, window=days(5, 20)))
+    before = suppliers.view(second)
+    suppliers.pass_days(1)
+
+    suppliers.schedule(first, window=days(6, 12), replaces=old)
+
+    assert suppliers.view(second) == before

@@ -1,0 +1,50 @@
+"""How SQLite finds rows where there are millions: by an index that leads to them, not past all there ever were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from sr_engine.store import lists, upgrades
+from sr_engine.store.database import create_tables, open_engine
+from tests.world import NOW
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(f"sqlite:///{tmp_path}/plans.db")
+    create_tables(engine)
+    yield engine
+    engine.dispose()
+
+
+def plan_of(engine: Engine, work: Callable[[Connection], object]) -> str:
+    """The plan of the last statement that `work` executes."""
+    executed: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        executed.append((statement, parameters))
+
+    with engine.begin() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        work(connection)
+        statement, parameters = executed[-1]
+        found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return "; ".join(row.detail for row in found)
+
+
+def test_overdue_attempts_are_found_by_state_and_end_of_window(engine: Engine) -> None:
+    plan = plan_of(engine, lambda one: lists.overdue(one, "Central", now=NOW, listed_before=NOW, limit=10))
+
+    assert "ix_attempts_region_state_window_end (region=? AND state=? AND window_end<?)" in plan
+
+
+def test_schedules_that_end_are_found_by_hub(engine: Engine) -> None:
+    plan = plan_of(engine, lambda one: upgrades.end_all_schedules(one, ["hub"], "release"))
+
+    assert "ix_schedule_hubs_hub_id (hub_id=?)" in plan
+    assert "SCAN schedules" not in plan
