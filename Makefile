@@ -15,15 +15,16 @@ help: ## what can be made
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sr_engine needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@echo "Setting up $(VENV): once, a minute or so."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## run the main job on the embedded default and show it working
+demo: $(STAMP) ## run the main job end to end on a small synthetic country
 	$(BIN)/sr-engine demo
 
-test: $(STAMP) ## all tests but the slow ones
+test: $(STAMP) ## all tests but the slow ones; ARGS="..." goes to pytest
 	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 test-all: $(STAMP) ## all tests, the slow ones too

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
+from binascii import b2a_base64
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -41,8 +41,8 @@ class Signer:
         # Canonical XML escapes every '<' that is not markup, and knows no DOCTYPE or CDATA section.
         if b"<!" in document or b"<?" in document:
             raise DocumentRefused("the document holds a comment or processing instruction; the profile knows none")
-        digest = b64encode(hashlib.sha256(document).digest())
-        value = b64encode(self._key.sign(signed_info_of(digest)))
+        digest = b2a_base64(hashlib.sha256(document).digest(), newline=False)
+        value = b2a_base64(self._key.sign(signed_info_of(digest)), newline=False)
         signature = write_signature(digest=digest, value=value, issuer=self._issuer, serial=self._serial)
         # Canonical XML never abbreviates an empty element, so the root's end tag is always there.
         end = document.rindex(b"</")

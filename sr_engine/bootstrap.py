@@ -105,8 +105,10 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
         trust=trust,
         verifier=Verifier(trust),
         signer=signer,
-        duis_schema=Schema(schemas / "duis.xsd", roots={"Request"}),
-        csp_schema=Schema(schemas / "csp.xsd", roots={"UpgradeListAcknowledgement", "UpgradeReport"}),
+        duis_schema=Schema(schemas / "duis.xsd", roots={"Request"}, signature_apart=True),
+        csp_schema=Schema(
+            schemas / "csp.xsd", roots={"UpgradeListAcknowledgement", "UpgradeReport"}, signature_apart=True
+        ),
         alerts=alerts,
     )
 

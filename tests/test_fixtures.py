@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -35,6 +36,18 @@ def test_the_script_writes_exactly_the_files_that_are_checked_in(script: ModuleT
     assert {name: (FIXTURES / name).read_bytes() for name in written} == written
     assert {path.name for path in (FIXTURES / "requests").iterdir()} == {
         name.removeprefix("requests/") for name in written if name.startswith("requests/")
+    }
+
+
+def test_the_script_moves_the_windows_to_another_day(script: ModuleType) -> None:
+    written = script.contents(script.NOW + timedelta(days=100))
+
+    checked_in = script.contents()
+    assert b"<sr:StartDateTime>2027-03-08T09:00:00Z" in written["requests/schedule.xml"]
+    assert {name for name in written if written[name] != checked_in[name]} == {
+        "requests/schedule.xml",
+        "requests/schedule-again.xml",
+        "requests/schedule-window-past.xml",
     }
 
 

@@ -33,6 +33,7 @@ _CSV = click.argument("csv", metavar="CSV", type=click.Path(path_type=Path))
 
 @inventory.command(
     name="import",
+    short_help="Import devices from a CSV file.",
     help=f"""Import devices from a CSV file: new ones are added, known ones replaced as a whole.
 
 {_RULES}
@@ -58,6 +59,7 @@ def import_inventory(csv: Path, directory: Path) -> None:
 
 @registration.command(
     name="import",
+    short_help="Import registrations from a CSV file.",
     help=f"""Import registrations from a CSV file: who is registered for a meter point, in which role, from when on.
 
 {_RULES}

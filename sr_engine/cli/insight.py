@@ -16,7 +16,7 @@ from sr_engine.operations.why import explain
 from sr_engine.store import audit as trail
 
 
-@click.command()
+@click.command(short_help="Where everything stands, in counts.")
 @instance_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def status(directory: Path, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def status(directory: Path, as_json: bool) -> None:
     _show(found)
 
 
-@click.command()
+@click.command(short_help="Why a hub has not been upgraded yet.")
 @click.argument("device_id", metavar="DEVICE_ID")
 @instance_option
 def why(device_id: str, directory: Path) -> None:

@@ -18,7 +18,7 @@ _SAMPLE_PARTICIPANTS = (
 )
 
 
-@click.command()
+@click.command(short_help="Make a new instance in the folder DIR.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535), help="Port to listen on.")
@@ -46,7 +46,7 @@ Next:
     )
 
 
-@click.command()
+@click.command(short_help="Make synthetic keys and certificates, for tests.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--participant",

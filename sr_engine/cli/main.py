@@ -32,7 +32,7 @@ def commands(traceback: bool) -> None:
     pass
 
 
-@click.command()
+@click.command(short_help="Run the main job on a small country, end to end.")
 def demo() -> None:
     """Run the main job on a small synthetic country and show it working."""
     # Nobody else needs what the demonstration loads.

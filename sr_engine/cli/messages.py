@@ -62,7 +62,7 @@ class Schemas:
         self._loaded[name].check(document)
 
 
-@click.command()
+@click.command(short_help="Sign XML documents in DUIS's signature profile.")
 @_FILES
 @click.option("--key", "key_path", type=_path, help="Private key: PKCS#8, or PKCS#12 (.p12, .pfx).")
 @click.option("--cert", "certificate_path", type=_path, help="Its certificate.")
@@ -136,7 +136,7 @@ def sign(
             (out / Path(file).name if out.is_dir() else out).write_bytes(data)
 
 
-@click.command()
+@click.command(short_help="Check documents as the processor would.")
 @_FILES
 @click.option("--trust", "trust_directory", type=_path, help="Folder of trusted certificates.")
 @click.option(
@@ -183,7 +183,7 @@ def verify(
     _for_each(files, verify_one, then=click.echo)
 
 
-@click.command()
+@click.command(short_help="Check documents against the schema only.")
 @_FILES
 def validate(files: tuple[str, ...]) -> None:
     """Check documents (`-` is stdin) against the schema only; prints file:line: reason for each that is refused.
@@ -279,6 +279,11 @@ def _moment(text: str) -> datetime:
 def _key(key_path: Path | None, certificate_path: Path | None, name: str | None, directory: Path) -> SoftwareKey:
     if name is not None:
         folder = directory / "pki" / name
+        if not folder.is_dir():
+            raise KeyUnavailable(
+                f"there are no keys of {name!r} in {folder.parent}: name a folder in the pki/ of an instance, and the "
+                "instance with --dir or SR_ENGINE_DIR"
+            )
         key_path, certificate_path = folder / "key.pem", folder / "certificate.pem"
     if key_path is None:
         raise KeyUnavailable("no key is named: use --key with --cert, or --as with the name of a folder in pki/")

@@ -18,7 +18,7 @@ def outbox() -> None:
     """Responses, alerts and upgrade lists on their way out."""
 
 
-@outbox.command("list")
+@outbox.command("list", short_help="List messages; the parked ones unless --state says otherwise.")
 @click.option(
     "--state",
     type=click.Choice([PENDING, DELIVERED, PARKED], case_sensitive=False),
@@ -29,7 +29,7 @@ def outbox() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many messages.")
 @instance_option
 def list_(state: str, limit: int, directory: Path) -> None:
-    """List messages, oldest first; otherwise those that were given up (parked)."""
+    """List messages, oldest first: the parked ones, which were given up, unless --state says otherwise."""
     with opened(directory) as instance, instance.engine.connect() as connection:
         found = summaries.messages(connection, state, limit)
     show_table(
@@ -42,7 +42,7 @@ def list_(state: str, limit: int, directory: Path) -> None:
     )
 
 
-@outbox.command()
+@outbox.command(short_help="Send a parked message again, unchanged.")
 @click.argument("message_id", metavar="MESSAGE_ID")
 @instance_option
 def resend(message_id: str, directory: Path) -> None:

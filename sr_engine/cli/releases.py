@@ -24,7 +24,7 @@ def release() -> None:
     """Firmware releases."""
 
 
-@release.command("open")
+@release.command("open", short_help="Open a release for scheduling and approval.")
 @_MANUFACTURER
 @_MODEL
 @_VERSION
@@ -104,7 +104,7 @@ def list_(directory: Path) -> None:
     )
 
 
-@release.command("gate")
+@release.command("gate", short_help="Open a region's gate to the General phase.")
 @_MANUFACTURER
 @_MODEL
 @_VERSION

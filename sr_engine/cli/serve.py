@@ -21,7 +21,7 @@ _STOP_WITHIN_SECONDS = 30
 _BACKLOG = 2048
 
 
-@click.command()
+@click.command(short_help="Run the processor until it is told to stop.")
 @instance_option
 @click.option("--host", help="Address to listen on, instead of the one in the settings.")
 @click.option(

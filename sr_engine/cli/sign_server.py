@@ -33,7 +33,7 @@ _BACKLOG = 2048
 _path = click.Path(path_type=Path)
 
 
-@click.command("sign-server")
+@click.command("sign-server", short_help="Sign and verify messages over HTTP.")
 @instance_option
 @click.option("--keys", type=_path, help="Folder of keys: folders in it with a key.pem and a certificate.pem.")
 @click.option("--trust", type=_path, help="Folder of trusted certificates; with --keys, instead of an instance.")

@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 60
 _OK = 200
 
 
-@click.command()
+@click.command(short_help="Post a signed Service Request, print the answer.")
 @click.argument("file", metavar="FILE")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Address of the processor.")
 @click.option("--service", default="serviceD", show_default=True, help="serviceD, serviceS or serviceT.")

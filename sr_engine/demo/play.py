@@ -28,7 +28,8 @@ _ENDED = frozenset({"Activated", "Failed", "Missed", "AwaitingApproval"})
 
 def run(console: Console | None = None) -> int:
     """Play the demonstration; returns 0 if everything came out as it should, 1 otherwise."""
-    console = console or Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)
+    terminal = sys.stdout.isatty()
+    console = console or Console(width=None if terminal else 120, soft_wrap=not terminal)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sr-engine-demo-") as folder:
         cast = set_up(Path(folder) / "instance")

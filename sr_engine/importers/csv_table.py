@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import textwrap
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,7 @@ PROGRESS_EVERY = 50_000
 _EUI = re.compile(r"[0-9A-Fa-f]{2}(?:[-: ]?[0-9A-Fa-f]{2}){7}")
 _NOT_HEXADECIMAL = re.compile(r"[^0-9A-Fa-f]")
 _SHOWN = 40
+_HELP_WIDTH = 76
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,14 @@ class _Reader:
         if not any(names):
             self._report(1, None, "the first line must name the columns")
             return None
-        known = ", ".join(self._columns)
+        known = f"; known columns: {', '.join(self._columns)}"
         before = len(self.problems)
         for number, name in enumerate(names, 1):
             if name not in self._columns:
                 said = f"unknown column {_shown(name)}" if name else f"column {number} has no name"
                 hint = "; separate columns by commas" if ";" in name or "\t" in name else ""
-                self._report(1, None, f"{said}{hint}; known columns: {known}")
+                self._report(1, None, f"{said}{hint}{known}")
+                known = ""  # told once
             elif name in names[: number - 1]:
                 self._report(1, name, "the column stands twice")
         for column in self._columns.values():
@@ -159,8 +162,16 @@ class _Reader:
 
 
 def described(columns: Iterable[Column]) -> str:
-    """One line of help per column."""
-    return "\n".join(f"  {column.name:24}{column.wants}{'' if column.required else ', or empty'}" for column in columns)
+    """Help on each column, in lines that fit a terminal of 80 columns."""
+    return "\n".join(
+        textwrap.fill(
+            f"{column.name:24}{column.wants}{'' if column.required else ', or empty'}",
+            _HELP_WIDTH,
+            initial_indent="  ",
+            subsequent_indent=" " * 26,
+        )
+        for column in columns
+    )
 
 
 def eui(text: str) -> str:

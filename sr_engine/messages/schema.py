@@ -22,6 +22,9 @@ millions would cost gigabytes."""
 _FEW_EQUALS_SIGNS = 100
 """In a document with no more of them no element can have attributes by the million, and the schema sees to the rest."""
 
+_XS = "http://www.w3.org/2001/XMLSchema"
+_SIGNATURE_REFERENCE = f".//{{{_XS}}}element[@ref='ds:Signature']"
+
 _CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
 
 _MAX_TAGS_TO_EXPLAIN = 20_000
@@ -56,13 +59,14 @@ class Schema:
     so that log is never read here: what is wrong is found by validating a refused document again.
     """
 
-    def __init__(self, path: Path, *, roots: Collection[str] = ()) -> None:
+    def __init__(self, path: Path, *, roots: Collection[str] = (), signature_apart: bool = False) -> None:
         """Load the schema; `roots` names the document elements accepted here, all the schema knows if empty.
 
-        Raises SchemaUnusable.
+        With `signature_apart` what is inside a ds:Signature is not looked at: for documents whose signature is checked
+        next, element by element, so that this is not done twice. Raises SchemaUnusable.
         """
         self._roots = frozenset(roots)
-        self._validator = _load(path)
+        self._validator = _load(path, signature_apart=signature_apart)
         self._path = path
         self._explainer: Explainer | None = None
         self._last_word = _load(path)
@@ -107,11 +111,24 @@ class Schema:
             return Explanation(bounded(_without_namespaces(error.message)), error.line or None, None)
 
 
-def _load(path: Path) -> etree.XMLSchema:
+def _load(path: Path, *, signature_apart: bool = False) -> etree.XMLSchema:
     try:
-        return etree.XMLSchema(file=str(path))
-    except etree.XMLSchemaParseError as error:
+        schema = etree.parse(path)
+        if signature_apart:
+            for reference in schema.findall(_SIGNATURE_REFERENCE):
+                parent = reference.getparent()
+                if parent is not None:
+                    parent.replace(reference, _any_signature(reference.get("minOccurs", "1")))
+        return etree.XMLSchema(schema)
+    except (OSError, etree.XMLSyntaxError, etree.XMLSchemaParseError) as error:
         raise SchemaUnusable(f"{path} is not a usable XML Schema: {bounded(str(error))}") from None
+
+
+def _any_signature(min_occurs: str) -> etree._Element:
+    """Instead of a reference to ds:Signature: one element of its namespace, whatever is in it."""
+    return etree.Element(
+        f"{{{_XS}}}any", namespace="http://www.w3.org/2000/09/xmldsig#", processContents="skip", minOccurs=min_occurs
+    )
 
 
 def _refuse_crowded(document: ParsedDocument) -> None:

@@ -44,7 +44,7 @@ class Judgement:
             for reason in RefusalReason
             if reason in self.refused
         )
-        accepted = f"{len(self.accepted)} hub(s) accepted"
+        accepted = f"{len(self.accepted):,} hub(s) accepted"
         return f"{accepted}; refused {reasons}" if reasons else accepted
 
 

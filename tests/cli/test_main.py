@@ -21,11 +21,12 @@ def test_the_help_names_every_command_and_exit_code(run: Run) -> None:
 
     for name in (
         *("init", "serve", "demo", "inventory", "registration", "release", "status", "why", "audit", "outbox", "sign"),
-        *("verify", "validate", "submit", "pki"),
+        *("verify", "validate", "submit", "pki", "sign-server"),
     ):
         assert f"\n  {name} " in said
     for code in (0, 1, 2, 3, 10):
         assert f"\n    {code} " in said
+    assert "..." not in said.replace("[ARGS]...", "")
 
 
 def test_it_tells_its_version(run: Run) -> None:
