@@ -77,13 +77,6 @@ class Catalogue:
         """Return the entry of a ServiceReferenceVariant, None if there is no such one."""
         return self.service_request.get(variant)
 
-    def by_body_element(self, element: str) -> ServiceReferenceVariant | None:
-        """Return the entry whose requests carry `element`; None for an unknown one and for a Signed Pre-Command."""
-        for entry in self.service_request.values():
-            if entry.body_element == element:
-                return entry
-        return None
-
     def body_element(self, entry: ServiceReferenceVariant, command_variant: int) -> str:
         """Return the element that Body must hold in such a request with that Command Variant."""
         pre_command = self.signed_pre_command

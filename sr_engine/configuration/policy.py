@@ -50,8 +50,6 @@ class Horizon:
 
     upgrade_window: timedelta
     """The end of an upgrade window."""
-    execution_date_time: timedelta
-    """ExecutionDateTime (FACTS RQ17)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,6 @@ POLICY = Table(
         Table(
             Horizon,
             Key("upgrade_window_days", values.days(1, 3650), field="upgrade_window"),
-            Key("execution_date_time_days", values.days(1, 3650), field="execution_date_time"),
         ),
     ),
     Key(
