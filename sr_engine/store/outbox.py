@@ -160,7 +160,10 @@ def settle(connection: Connection, results: Sequence[Attempted]) -> None:
                 tries=bindparam("new_tries"),
                 next_try_at=bindparam("new_next_try_at"),
                 # Of a message that is sent again, when it was delivered first.
-                delivered_at=func.coalesce(outbox.c.delivered_at, bindparam("new_delivered_at")),
+                # A function gives its parameter no type of itself.
+                delivered_at=func.coalesce(
+                    outbox.c.delivered_at, bindparam("new_delivered_at", type_=outbox.c.delivered_at.type)
+                ),
                 last_error=bindparam("new_last_error"),
             ),
             [

@@ -113,8 +113,10 @@ def test_a_gate_of_no_release_is_refused(run: Run, shared_instance: Path) -> Non
 
 def test_what_the_database_says_is_one_line(run: Run, world: World) -> None:
     world.close()
-    with open_engine(world.instance.settings.database_url).begin() as connection:
+    engine = open_engine(world.instance.settings.database_url)
+    with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE release_paths RENAME COLUMN from_version TO other")
+    engine.dispose()
     done = run("release", "open", *NAMED, *HASH, *WHERE, "--dir", world.directory)
 
     assert done.exit_code == 2
