@@ -9,7 +9,7 @@ from datetime import datetime
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.agreement import AttemptChange, HasPeriod, reconcile
 from sr_engine.domain.states import AttemptState
-from sr_engine.domain.upgrades import Answer, HubUpgrade, Schedule
+from sr_engine.domain.upgrades import Answer, HubUpgrade, Release, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,17 @@ class HubEvent:
 class Changes:
     """All that one decision changes about one release; empty if it changes nothing."""
 
-    release_id: str
+    release: Release
     new_schedule: NewSchedule | None = None
     answers: list[AnswerChange] = field(default_factory=list)
     ended_schedules: list[tuple[int, str]] = field(default_factory=list)
     """Schedule id and hub id where a schedule is in force no more."""
     attempts: list[AttemptChange] = field(default_factory=list)
     events: list[HubEvent] = field(default_factory=list)
+
+    @property
+    def release_id(self) -> str:
+        return self.release.release_id
 
 
 def answer_all(

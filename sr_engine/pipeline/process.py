@@ -43,7 +43,6 @@ from sr_engine.regions.periods import PeriodFinder
 from sr_engine.requests import approve_firmware, read_inventory, read_schedule, schedule_firmware
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, upgrades
-from sr_engine.store import releases as stored_releases
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.transactions import UnitOfWork
 
@@ -217,8 +216,7 @@ class Processor:
         entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
         if changes is not None:
             upgrades.write(unit_of_work.connection, changes, unit_of_work.now)
-            release = stored_releases.by_id(unit_of_work.connection, changes.release_id)
-            self.alerts.post(unit_of_work, changes.events, release)
+            self.alerts.post(unit_of_work, changes.events, changes.release)
             entries += audit.answers(
                 changes.answers, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
             )

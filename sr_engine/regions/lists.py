@@ -89,7 +89,7 @@ class ListCutter:
         for release_id, of_release in by_release.items():
             release = releases.by_id(connection, release_id)
             known = upgrades.load(connection, [stored.hub_id for stored in of_release], release, now)
-            changes = Changes(release_id)
+            changes = Changes(release)
             for stored in of_release:
                 upgrade = known.get(stored.hub_id)
                 if upgrade is None:

@@ -12,6 +12,8 @@ from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange
 from sr_engine.store.tables import audit
 
+_INSERT = audit.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -46,7 +48,7 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
         for entry in entries
     ]
     if rows:
-        connection.execute(audit.insert(), rows)
+        connection.execute(_INSERT, rows)
 
 
 def transitions(

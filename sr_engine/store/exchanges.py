@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from sr_engine.store.tables import exchanges
+
+_FIND = select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchanges.c.answer).where(
+    exchanges.c.interface == bindparam("interface"),
+    exchanges.c.message_key == bindparam("message_key"),
+    exchanges.c.command_variant == bindparam("command_variant"),
+)
+_INSERT = exchanges.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,7 @@ class Answered:
 def find(connection: Connection, interface: str, message_key: str, command_variant: int) -> Answered | None:
     """The answer already given under this key, if any."""
     row = connection.execute(
-        select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchanges.c.answer).where(
-            exchanges.c.interface == interface,
-            exchanges.c.message_key == message_key,
-            exchanges.c.command_variant == command_variant,
-        )
+        _FIND, {"interface": interface, "message_key": message_key, "command_variant": command_variant}
     ).one_or_none()
     return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
 
@@ -52,7 +55,7 @@ def find(connection: Connection, interface: str, message_key: str, command_varia
 def add(connection: Connection, exchange: Exchange) -> None:
     """Keep an exchange; raises IntegrityError if one is kept under the same key."""
     connection.execute(
-        exchanges.insert(),
+        _INSERT,
         {
             "interface": exchange.interface,
             "message_key": exchange.message_key,

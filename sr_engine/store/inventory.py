@@ -6,92 +6,47 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, and_, case, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, bindparam, case, or_, select
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.sets import is_one_of
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import devices, registrations
 
 HAN_DEVICE_TYPES = ("PPMID", "IHD", "CAD", "HCALCS")
 _GONE = ("Decommissioned", "Withdrawn")
+# Not an IN, the text of which SQLAlchemy would write anew for each execution.
+_IS_CHF_OR_GPF = or_(devices.c.device_type == "CHF", devices.c.device_type == "GPF")
 
 
-def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert devices, or replace those that are there; each row has every column of the table."""
+def _upsert_of_devices() -> Insert:
     statement = insert(devices)
     columns = {column.name: statement.excluded[column.name] for column in devices.columns if not column.primary_key}
-    execute_many(connection, statement.on_conflict_do_update(index_elements=["device_id"], set_=columns), rows)
+    return statement.on_conflict_do_update(index_elements=["device_id"], set_=columns)
 
 
-def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert registrations (mpxn, role, effective_from, organisation), or replace the organisation of those there."""
+def _upsert_of_registrations() -> Insert:
     statement = insert(registrations)
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=["mpxn", "role", "effective_from"], set_={"organisation": statement.excluded.organisation}
     )
-    execute_many(connection, statement, rows)
 
 
-def device_type(connection: Connection, device_id: str) -> str | None:
-    """DeviceType of a device, None if it is unknown."""
-    return connection.scalar(select(devices.c.device_type).where(devices.c.device_id == device_id))
-
-
-def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
-    """CHF id by CHF or GPF id; ids of other devices and unknown ones are left out."""
-    found = connection.execute(
-        select(devices.c.device_id, devices.c.hub_id).where(
-            is_one_of(devices.c.device_id, device_ids), devices.c.device_type.in_(("CHF", "GPF"))
-        )
-    )
-    return {device_id: hub_id for device_id, hub_id in found.all() if hub_id is not None}
-
-
-def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
-    """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query)."""
-    wanted = list(hub_ids)
-    han = _han_models(connection, wanted) if with_han else {}
-    none: frozenset[tuple[str, str]] = frozenset()
-    gpf = devices.alias("gpf")
-    found = connection.execute(
-        select(
-            devices.c.device_id,
-            devices.c.device_status,
-            devices.c.csp_region,
-            devices.c.manufacturer,
-            devices.c.model,
-            devices.c.firmware_version,
-            _responsible("ESME", "IS", at),
-            _responsible("GSME", "GS", at),
-            select(gpf.c.device_id)
-            .where(gpf.c.hub_id == devices.c.device_id, gpf.c.device_type == "GPF")
-            .limit(1)
-            .scalar_subquery(),
-        ).where(is_one_of(devices.c.device_id, wanted), devices.c.device_type == "CHF")
-    ).all()
-    return {
-        hub_id: Hub(
-            hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)
-        )
-        for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
-    }
-
-
-def _responsible(meter_type: str, role: str, at: datetime) -> ScalarSelect[str | None]:
-    """The organisation registered in `role` for the meter of a hub at `at`: the latest registration in effect says."""
+def _responsible(meter_type: str, role: str) -> ScalarSelect[str | None]:
+    """The organisation registered in `role` for the meter of a hub `at` a time: the latest registration then says."""
     meter = devices.alias(meter_type.lower())
+    present = [meter.c.device_status != gone for gone in _GONE]
     return (
         select(registrations.c.organisation)
         .join(meter, registrations.c.mpxn == meter.c.import_mpxn)
         .where(
             meter.c.hub_id == devices.c.device_id,
             meter.c.device_type == meter_type,
-            or_(meter.c.device_status.is_(None), meter.c.device_status.not_in(_GONE)),
+            or_(meter.c.device_status.is_(None), and_(*present)),
             registrations.c.role == role,
-            registrations.c.effective_from <= at,
+            registrations.c.effective_from <= bindparam("at"),
         )
         .order_by(registrations.c.effective_from.desc())
         .limit(1)
@@ -100,13 +55,103 @@ def _responsible(meter_type: str, role: str, at: datetime) -> ScalarSelect[str |
     )
 
 
-def _han_models(connection: Connection, hub_ids: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
-    models: dict[str, set[tuple[str, str]]] = {}
-    for hub_id, manufacturer, model in connection.execute(
-        select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
-            is_one_of(devices.c.hub_id, hub_ids), devices.c.device_type.in_(HAN_DEVICE_TYPES)
+def _hubs() -> Select[Any]:
+    gpf = devices.alias("gpf")
+    return select(
+        devices.c.device_id,
+        devices.c.device_status,
+        devices.c.csp_region,
+        devices.c.manufacturer,
+        devices.c.model,
+        devices.c.firmware_version,
+        _responsible("ESME", "IS"),
+        _responsible("GSME", "GS"),
+        select(gpf.c.device_id)
+        .where(gpf.c.hub_id == devices.c.device_id, gpf.c.device_type == "GPF")
+        .limit(1)
+        .scalar_subquery(),
+    ).where(is_one_of(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
+
+
+def _listing(condition: ColumnElement[bool]) -> Select[Any]:
+    """Devices that match, the hub's own two first."""
+    order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), else_=2)
+    return select(devices).where(condition).order_by(order, devices.c.device_id).limit(bindparam("at_most"))
+
+
+def _with_their_hubs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return or_(condition, devices.c.hub_id.in_(select(devices.c.hub_id).where(condition)))
+
+
+_PUT_DEVICES = _upsert_of_devices()
+_PUT_REGISTRATIONS = _upsert_of_registrations()
+_DEVICE_TYPE = select(devices.c.device_type).where(devices.c.device_id == bindparam("device_id"))
+_HUB_IDS_OF = select(devices.c.device_id, devices.c.hub_id).where(
+    is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF
+)
+_HUBS = _hubs()
+_HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
+    is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
+)
+_SET_FIRMWARE = (
+    devices.update()
+    .where(is_one_of(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)
+    .values(firmware_version=bindparam("version"))
+)
+_BY_DEVICE = _listing(_with_their_hubs(devices.c.device_id == bindparam("device_id")))
+_BY_MPXN = _listing(
+    _with_their_hubs(
+        or_(
+            devices.c.import_mpxn == bindparam("mpxn"),
+            devices.c.secondary_import_mpan == bindparam("mpxn"),
+            devices.c.export_mpan == bindparam("mpxn"),
         )
-    ):
+    )
+)
+_BY_UPRN = _listing(devices.c.uprn == bindparam("uprn"))
+_BY_ADDRESS = _listing(
+    and_(devices.c.postcode == bindparam("postcode"), devices.c.address_identifier == bindparam("address_identifier"))
+)
+
+
+def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert devices, or replace those that are there; each row has every column of the table."""
+    execute_many(connection, _PUT_DEVICES, rows)
+
+
+def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert registrations (mpxn, role, effective_from, organisation), or replace the organisation of those there."""
+    execute_many(connection, _PUT_REGISTRATIONS, rows)
+
+
+def device_type(connection: Connection, device_id: str) -> str | None:
+    """DeviceType of a device, None if it is unknown."""
+    return connection.scalar(_DEVICE_TYPE, {"device_id": device_id})
+
+
+def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
+    """CHF id by CHF or GPF id; ids of other devices and unknown ones are left out."""
+    found = connection.execute(_HUB_IDS_OF, {"device_ids": members(device_ids)})
+    return {device_id: hub_id for device_id, hub_id in found.all() if hub_id is not None}
+
+
+def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
+    """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query)."""
+    wanted = members(hub_ids)
+    han = _han_models(connection, wanted) if with_han else {}
+    none: frozenset[tuple[str, str]] = frozenset()
+    found = connection.execute(_HUBS, {"hub_ids": wanted, "at": at}).all()
+    return {
+        hub_id: Hub(
+            hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)
+        )
+        for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
+    }
+
+
+def _han_models(connection: Connection, hub_ids: str) -> dict[str, frozenset[tuple[str, str]]]:
+    models: dict[str, set[tuple[str, str]]] = {}
+    for hub_id, manufacturer, model in connection.execute(_HAN_MODELS, {"hub_ids": hub_ids}):
         models.setdefault(hub_id, set()).add((manufacturer, model))
     return {hub_id: frozenset(found) for hub_id, found in models.items()}
 
@@ -132,11 +177,7 @@ def hub_ids_of_model(
 
 def set_firmware(connection: Connection, hub_ids: Collection[str], version: str) -> None:
     """Record a version as active on hubs: on the CHF and on the GPF (FACTS DM13)."""
-    connection.execute(
-        devices.update()
-        .where(is_one_of(devices.c.hub_id, hub_ids), devices.c.device_type.in_(("CHF", "GPF")))
-        .values(firmware_version=version)
-    )
+    connection.execute(_SET_FIRMWARE, {"hub_ids": members(hub_ids), "version": version})
 
 
 def find(connection: Connection, query: ReadInventory, limit: int) -> list[Device]:
@@ -144,28 +185,20 @@ def find(connection: Connection, query: ReadInventory, limit: int) -> list[Devic
 
     At most `limit`, the hub's own two first.
     """
-    order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), else_=2)
+    sought: dict[str, object]
     if query.device_id is not None:
-        named = select(devices.c.hub_id).where(devices.c.device_id == query.device_id.upper())
-        condition = or_(devices.c.device_id == query.device_id.upper(), devices.c.hub_id.in_(named))
+        statement, sought = _BY_DEVICE, {"device_id": query.device_id.upper()}
     elif query.mpxn is not None:
-        at_meter = or_(
-            devices.c.import_mpxn == query.mpxn,
-            devices.c.secondary_import_mpan == query.mpxn,
-            devices.c.export_mpan == query.mpxn,
-        )
-        condition = or_(at_meter, devices.c.hub_id.in_(select(devices.c.hub_id).where(at_meter)))
+        statement, sought = _BY_MPXN, {"mpxn": query.mpxn}
     elif query.uprn is not None:
-        condition = devices.c.uprn == query.uprn
+        statement, sought = _BY_UPRN, {"uprn": query.uprn}
     elif query.property_filter is not None:
-        condition = and_(
-            devices.c.postcode == query.property_filter.postcode,
-            devices.c.address_identifier == query.property_filter.address_identifier,
-        )
+        address = query.property_filter
+        statement = _BY_ADDRESS
+        sought = {"postcode": address.postcode, "address_identifier": address.address_identifier}
     else:
         raise ValueError("an inventory query names a device, an MPxN, a UPRN or an address")
-    statement = select(devices).where(condition).order_by(order, devices.c.device_id).limit(limit)
-    return [_device(row) for row in connection.execute(statement)]
+    return [_device(row) for row in connection.execute(statement, {**sought, "at_most": limit})]
 
 
 def _device(row: Row[Any]) -> Device:

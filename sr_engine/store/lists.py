@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
 from sr_engine.store.outbox import DELIVERED
-from sr_engine.store.sets import is_one_of
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, outbox, release_regions, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
+
+_ON_LIST = select(attempts).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +156,8 @@ def chased(connection: Connection, list_id: str, now: datetime) -> None:
 
 def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
     """By hub, the attempts that stand on a list."""
-    found = _stored(
-        connection,
-        select(attempts).where(attempts.c.list_id == list_id, is_one_of(attempts.c.hub_id, hub_ids)),
-    )
-    return {one.hub_id: one for one in found}
+    found = connection.execute(_ON_LIST, {"list_id": list_id, "hub_ids": members(hub_ids)})
+    return {row.hub_id: _stored_of(row) for row in found}
 
 
 def overdue(
@@ -182,9 +181,11 @@ def overdue(
 
 
 def _stored(connection: Connection, statement: Select[Any]) -> list[StoredAttempt]:
-    return [
-        StoredAttempt(row.hub_id, row.release_id, row.region, attempt_of(row)) for row in connection.execute(statement)
-    ]
+    return [_stored_of(row) for row in connection.execute(statement)]
+
+
+def _stored_of(row: Row[Any]) -> StoredAttempt:
+    return StoredAttempt(row.hub_id, row.release_id, row.region, attempt_of(row))
 
 
 def list_summary(connection: Connection) -> Sequence[tuple[str, int, int, int]]:

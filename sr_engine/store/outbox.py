@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Select,
     and_,
     bindparam,
     exists,
@@ -19,7 +21,7 @@ from sqlalchemy import (
 )
 
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.sets import is_one_of
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import alerted_hubs, outbox
 
 PENDING = "Pending"
@@ -36,6 +38,68 @@ def _pending(table: FromClause) -> ColumnElement[bool]:
 
 
 _PENDING = _pending(outbox)
+
+
+def _sendable(*, barrier: bool) -> Select[Any]:
+    """What `sendable` promises, with or without an alert that all that is later waits for."""
+    same_queue = and_(_pending(_WAITING), _WAITING.c.destination == bindparam("destination"))
+    oldest_of_hub = ~exists().where(
+        same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
+    )
+    oldest_of_all = ~exists().where(same_queue, _WAITING.c.outbox_id < outbox.c.outbox_id)
+    may_go = (outbox.c.kind == UPGRADE_LIST) | (outbox.c.hub_id.is_not(None) & oldest_of_hub)
+    if barrier:
+        before = (outbox.c.outbox_id < bindparam("barrier")) & may_go
+        may_go = before | ((outbox.c.outbox_id == bindparam("barrier")) & oldest_of_all)
+    return (
+        select(
+            outbox.c.outbox_id,
+            outbox.c.message_id,
+            outbox.c.destination,
+            outbox.c.hub_id,
+            outbox.c.body,
+            outbox.c.tries,
+            outbox.c.next_try_at,
+        )
+        .where(
+            _PENDING, outbox.c.destination == bindparam("destination"), outbox.c.next_try_at <= bindparam("now"), may_go
+        )
+        .order_by(outbox.c.next_try_at, outbox.c.outbox_id)
+        .limit(bindparam("at_most"))
+    )
+
+
+_WAITING = outbox.alias("waiting")
+_INSERT = outbox.insert()
+_DESTINATIONS = select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= bindparam("now")).distinct()
+_BARRIER = select(func.min(_WAITING.c.outbox_id)).where(
+    _pending(_WAITING),
+    _WAITING.c.destination == bindparam("destination"),
+    _WAITING.c.hub_id.is_(None),
+    _WAITING.c.kind != UPGRADE_LIST,
+)
+_SENDABLE = _sendable(barrier=False)
+_SENDABLE_UP_TO_BARRIER = _sendable(barrier=True)
+_SETTLE = (
+    outbox.update()
+    .where(outbox.c.outbox_id == bindparam("key"))
+    .values(
+        state=bindparam("new_state"),
+        tries=bindparam("new_tries"),
+        next_try_at=bindparam("new_next_try_at"),
+        # Of a message that is sent again, when it was delivered first.
+        delivered_at=func.coalesce(
+            outbox.c.delivered_at,
+            # A function gives its parameter no type of itself.
+            bindparam("new_delivered_at", type_=outbox.c.delivered_at.type),
+        ),
+        last_error=bindparam("new_last_error"),
+    )
+)
+_ALREADY_ALERTED = select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
+    alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
+)
+_INSERT_ALERTED = alerted_hubs.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +148,7 @@ def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> 
     """Queue messages, in this order."""
     execute_many(
         connection,
-        outbox.insert(),
+        _INSERT,
         [
             {
                 "message_id": message.message_id,
@@ -105,9 +169,7 @@ def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> 
 
 def destinations(connection: Connection, now: datetime) -> list[str]:
     """Who has a message waiting that is due."""
-    return list(
-        connection.scalars(select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= now).distinct())
-    )
+    return list(connection.scalars(_DESTINATIONS, {"now": now}))
 
 
 def sendable(connection: Connection, destination: str, now: datetime, limit: int) -> list[Queued]:
@@ -117,35 +179,12 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
     and until it has been nothing later is. A list waits for no other: one that a CSP does not take must not cost the
     others their nights.
     """
-    waiting = outbox.alias("waiting")
-    same_queue = and_(_pending(waiting), waiting.c.destination == destination)
-    barrier = connection.scalar(
-        select(func.min(waiting.c.outbox_id)).where(
-            same_queue, waiting.c.hub_id.is_(None), waiting.c.kind != UPGRADE_LIST
-        )
-    )
-    oldest_of_hub = ~exists().where(
-        same_queue, waiting.c.hub_id == outbox.c.hub_id, waiting.c.outbox_id < outbox.c.outbox_id
-    )
-    oldest_of_all = ~exists().where(same_queue, waiting.c.outbox_id < outbox.c.outbox_id)
-    may_go = (outbox.c.kind == UPGRADE_LIST) | (outbox.c.hub_id.is_not(None) & oldest_of_hub)
-    if barrier is not None:
-        before = (outbox.c.outbox_id < barrier) & may_go
-        may_go = before | ((outbox.c.outbox_id == barrier) & oldest_of_all)
-    found = connection.execute(
-        select(
-            outbox.c.outbox_id,
-            outbox.c.message_id,
-            outbox.c.destination,
-            outbox.c.hub_id,
-            outbox.c.body,
-            outbox.c.tries,
-            outbox.c.next_try_at,
-        )
-        .where(_PENDING, outbox.c.destination == destination, outbox.c.next_try_at <= now, may_go)
-        .order_by(outbox.c.next_try_at, outbox.c.outbox_id)
-        .limit(limit)
-    )
+    sought = {"destination": destination, "now": now, "at_most": limit}
+    barrier = connection.scalar(_BARRIER, {"destination": destination})
+    if barrier is None:
+        found = connection.execute(_SENDABLE, sought)
+    else:
+        found = connection.execute(_SENDABLE_UP_TO_BARRIER, {**sought, "barrier": barrier})
     return [Queued(*row) for row in found]
 
 
@@ -153,19 +192,7 @@ def settle(connection: Connection, results: Sequence[Attempted]) -> None:
     """Record what came of tries."""
     if results:
         connection.execute(
-            outbox.update()
-            .where(outbox.c.outbox_id == bindparam("key"))
-            .values(
-                state=bindparam("new_state"),
-                tries=bindparam("new_tries"),
-                next_try_at=bindparam("new_next_try_at"),
-                # Of a message that is sent again, when it was delivered first.
-                # A function gives its parameter no type of itself.
-                delivered_at=func.coalesce(
-                    outbox.c.delivered_at, bindparam("new_delivered_at", type_=outbox.c.delivered_at.type)
-                ),
-                last_error=bindparam("new_last_error"),
-            ),
+            _SETTLE,
             [
                 {
                     "key": result.outbox_id,
@@ -200,11 +227,7 @@ def counts(connection: Connection) -> dict[tuple[str, str, str], int]:
 
 def already_alerted(connection: Connection, event: str, hub_ids: Collection[str]) -> set[tuple[str, str, str]]:
     """Hub, organisation and occurrence of alerts of this event that exist for these hubs."""
-    found = connection.execute(
-        select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
-            alerted_hubs.c.event == event, is_one_of(alerted_hubs.c.hub_id, hub_ids)
-        )
-    )
+    found = connection.execute(_ALREADY_ALERTED, {"event": event, "hub_ids": members(hub_ids)})
     return {(hub_id, organisation, occurrence) for hub_id, organisation, occurrence in found}
 
 
@@ -212,4 +235,4 @@ def record_alerted(connection: Connection, rows: Iterable[tuple[str, str, str, s
     """Record hub, event, organisation, occurrence and message id of new alerts."""
     names = ("hub_id", "event", "organisation", "occurrence", "message_id")
     values = [dict(zip(names, row, strict=True)) for row in rows]
-    execute_many(connection, alerted_hubs.insert(), values)
+    execute_many(connection, _INSERT_ALERTED, values)

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Select, select
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, ScalarSelect, Select, Table, bindparam, func, select
 
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
+
+
+def _parts(table: Table, *columns: str) -> ScalarSelect[str]:
+    """The rows of a release in another table, as one JSON array of arrays: a release is read by one statement."""
+    row = func.json_array(*(table.c[name] for name in columns))
+    return select(func.json_group_array(row)).where(table.c.release_id == releases.c.release_id).scalar_subquery()
+
+
+_RELEASES = select(
+    releases,
+    _parts(release_regions, "region", "general_open").label("regions"),
+    _parts(release_paths, "from_version").label("paths"),
+    _parts(release_han_models, "manufacturer", "model").label("han_models"),
+)
+_BY_ID = _RELEASES.where(releases.c.release_id == bindparam("release_id"))
+_OF_MODEL = _RELEASES.where(
+    releases.c.manufacturer == bindparam("manufacturer"), releases.c.model == bindparam("model")
+)
+_BY_FIRMWARE = _OF_MODEL.where(releases.c.version == bindparam("version"))
+_OF_MODEL_NEWEST_FIRST = _OF_MODEL.order_by(releases.c.opened_at.desc(), releases.c.release_id)
+_NEWEST_FIRST = _RELEASES.order_by(releases.c.opened_at.desc())
 
 
 def add(connection: Connection, release: Release, *, opened_at: object) -> None:
@@ -44,38 +69,27 @@ def add(connection: Connection, release: Release, *, opened_at: object) -> None:
 
 def by_firmware(connection: Connection, firmware: Firmware) -> Release | None:
     """The release of exactly this manufacturer, model and version."""
-    return _one(
-        connection,
-        select(releases).where(
-            releases.c.manufacturer == firmware.manufacturer,
-            releases.c.model == firmware.model,
-            releases.c.version == firmware.version,
-        ),
-    )
+    sought = {"manufacturer": firmware.manufacturer, "model": firmware.model, "version": firmware.version}
+    found = _read(connection, _BY_FIRMWARE, sought)
+    return found[0] if found else None
 
 
 def by_id(connection: Connection, release_id: str) -> Release:
     """The release with this id; raises LookupError if there is none."""
-    found = _one(connection, select(releases).where(releases.c.release_id == release_id))
-    if found is None:
+    found = _read(connection, _BY_ID, {"release_id": release_id})
+    if not found:
         raise LookupError(f"no release {release_id}")
-    return found
+    return found[0]
 
 
 def of_model(connection: Connection, manufacturer: str, model: str) -> list[Release]:
     """All releases for a hub model, newest first."""
-    ids = connection.scalars(
-        select(releases.c.release_id)
-        .where(releases.c.manufacturer == manufacturer, releases.c.model == model)
-        .order_by(releases.c.opened_at.desc(), releases.c.release_id)
-    ).all()
-    return [by_id(connection, release_id) for release_id in ids]
+    return _read(connection, _OF_MODEL_NEWEST_FIRST, {"manufacturer": manufacturer, "model": model})
 
 
 def all_releases(connection: Connection) -> list[Release]:
     """All releases, newest first."""
-    ids = connection.scalars(select(releases.c.release_id).order_by(releases.c.opened_at.desc())).all()
-    return [by_id(connection, release_id) for release_id in ids]
+    return _read(connection, _NEWEST_FIRST, {})
 
 
 def open_gate(connection: Connection, release_id: str, region: str) -> bool:
@@ -92,34 +106,21 @@ def open_gate(connection: Connection, release_id: str, region: str) -> bool:
     return result.rowcount == 1
 
 
-def _one(connection: Connection, statement: Select[tuple[object, ...]]) -> Release | None:
-    row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
-        return None
-    release_id = row["release_id"]
-    regions = connection.execute(
-        select(release_regions.c.region, release_regions.c.general_open).where(
-            release_regions.c.release_id == release_id
-        )
-    ).all()
+def _read(connection: Connection, statement: Select[Any], sought: Mapping[str, str]) -> list[Release]:
+    return [_release_of(row) for row in connection.execute(statement, sought)]
+
+
+def _release_of(row: Row[Any]) -> Release:
+    regions = json.loads(row.regions)
     return Release(
-        release_id=release_id,
-        firmware=Firmware(row["manufacturer"], row["model"], row["version"]),
-        image_hash=row["image_hash"],
-        status=row["status"],
-        cpl_status=row["cpl_status"],
-        management=row["management"],
+        release_id=row.release_id,
+        firmware=Firmware(row.manufacturer, row.model, row.version),
+        image_hash=row.image_hash,
+        status=row.status,
+        cpl_status=row.cpl_status,
+        management=row.management,
         regions=frozenset(region for region, _ in regions),
         general_open=frozenset(region for region, is_open in regions if is_open),
-        reachable_from=frozenset(
-            connection.scalars(select(release_paths.c.from_version).where(release_paths.c.release_id == release_id))
-        ),
-        han_models=frozenset(
-            (manufacturer, model)
-            for manufacturer, model in connection.execute(
-                select(release_han_models.c.manufacturer, release_han_models.c.model).where(
-                    release_han_models.c.release_id == release_id
-                )
-            )
-        ),
+        reachable_from=frozenset(version for (version,) in json.loads(row.paths)),
+        han_models=frozenset((manufacturer, model) for manufacturer, model in json.loads(row.han_models)),
     )

@@ -1,4 +1,7 @@
-"""Large sets of identifiers in a statement: one bound value, however many there are."""
+"""Large sets of identifiers in a statement: one bound value, however many there are.
+
+A statement is built once, with `is_one_of` and the name of a parameter; each execution binds `members(values)` to it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,15 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Text, bindparam, func, select
 
 
-def is_one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
-    """`column IN values` for any number of text values; SQLite reads them from one JSON array."""
-    members = func.json_each(json.dumps(list(values))).table_valued("value")
-    return column.in_(select(members.c.value))
+def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """`column IN` the text values bound to the parameter `name`, any number; SQLite reads them from one JSON array."""
+    listed = func.json_each(bindparam(name, type_=Text)).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+def members(values: Iterable[str]) -> str:
+    """What to bind to the parameter of `is_one_of`."""
+    return json.dumps(list(values))

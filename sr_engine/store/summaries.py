@@ -9,8 +9,12 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, case, func, select
 
 from sr_engine.messages.model import Approval
-from sr_engine.store.sets import is_one_of
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, devices, outbox
+
+_KNOWN_HUBS = select(devices.c.device_id).where(
+    is_one_of(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,7 @@ class Message:
 
 def known_hubs(connection: Connection, hub_ids: Iterable[str]) -> set[str]:
     """Those of some ids that are CHFs of the inventory."""
-    statement = select(devices.c.device_id).where(
-        is_one_of(devices.c.device_id, hub_ids), devices.c.device_type == "CHF"
-    )
-    return set(connection.scalars(statement))
+    return set(connection.scalars(_KNOWN_HUBS, {"hub_ids": members(hub_ids)}))
 
 
 def hubs_of_model(connection: Connection, manufacturer: str, model: str) -> list[tuple[str | None, str | None, int]]:

@@ -94,6 +94,9 @@ class Transactions:
         try:
             with self._engine.begin() as connection:
                 unit_of_work = UnitOfWork(connection, self._clock.now())
+                if len(group) == 1:
+                    # What it takes back is the transaction itself.
+                    return [group[0].work(unit_of_work)]
                 results.extend(_attempt(one.work, unit_of_work) for one in group)
         except Exception as error:
             return [_Failed(error) for _ in group]

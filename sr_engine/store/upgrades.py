@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, exists, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, Update, and_, bindparam, exists, func, or_, select
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange, Changes
@@ -17,8 +17,107 @@ from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Sche
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
 from sr_engine.store import inventory
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.sets import is_one_of
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
+
+_ANSWER_FIELDS = ("approval", "defer_until", "schedule_id", "request_id", "decided_at")
+_ATTEMPT_FIELDS = (
+    "number",
+    "state",
+    "is_open",
+    "organisation",
+    "window_start",
+    "window_end",
+    "pilot",
+    "list_id",
+    "period_start",
+    "period_end",
+    "state_at",
+    "reason",
+)
+
+
+def _upsert_of_answers() -> Insert:
+    statement = insert(decisions)
+    return statement.on_conflict_do_update(
+        index_elements=["hub_id", "release_id", "organisation"],
+        set_={name: statement.excluded[name] for name in _ANSWER_FIELDS},
+    )
+
+
+def _end_all_schedules() -> Update:
+    # Not an IN: SQLite would try every hub with every schedule of the release.
+    of_release = exists().where(
+        schedules.c.schedule_id == schedule_hubs.c.schedule_id, schedules.c.release_id == bindparam("key_release")
+    )
+    return (
+        schedule_hubs.update()
+        .where(schedule_hubs.c.in_force, is_one_of(schedule_hubs.c.hub_id, "hub_ids"), of_release)
+        .values(in_force=False)
+    )
+
+
+# Attempts at the release, and those open at another, each hub's in order.
+_ATTEMPTS = (
+    select(attempts)
+    .where(
+        or_(attempts.c.release_id == bindparam("release_id"), attempts.c.is_open),
+        is_one_of(attempts.c.hub_id, "hub_ids"),
+    )
+    .order_by(attempts.c.number)
+)
+_ANSWERS = (
+    select(
+        decisions.c.hub_id,
+        decisions.c.organisation,
+        decisions.c.approval,
+        decisions.c.request_id,
+        decisions.c.defer_until,
+        schedule_hubs.c.schedule_id,
+    )
+    .outerjoin(
+        schedule_hubs,
+        and_(
+            schedule_hubs.c.schedule_id == decisions.c.schedule_id,
+            schedule_hubs.c.hub_id == decisions.c.hub_id,
+            schedule_hubs.c.in_force,
+        ),
+    )
+    .where(decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids"))
+)
+_REQUEST_IDS = select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
+    decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids")
+)
+_ACTIVATED = (
+    select(attempts.c.hub_id, func.max(attempts.c.state_at))
+    .where(attempts.c.state == AttemptState.ACTIVATED.value, is_one_of(attempts.c.hub_id, "hub_ids"))
+    .group_by(attempts.c.hub_id)
+)
+_SCHEDULES = select(schedules).where(schedules.c.schedule_id.in_(bindparam("schedule_ids", expanding=True)))
+_SCHEDULE = (
+    select(schedules, releases.c.manufacturer, releases.c.model, releases.c.version)
+    .join(releases)
+    .where(schedules.c.schedule_id == bindparam("schedule_id"))
+)
+_SCHEDULE_ID = select(schedules.c.schedule_id).where(schedules.c.schedule_id == bindparam("schedule_id"))
+_INSERT_SCHEDULE = schedules.insert()
+_INSERT_SCHEDULE_HUBS = schedule_hubs.insert()
+_INSERT_ATTEMPTS = attempts.insert()
+_UPDATE_ATTEMPTS = (
+    attempts.update()
+    .where(attempts.c.attempt_id == bindparam("key"))
+    .values({name: bindparam(name) for name in _ATTEMPT_FIELDS})
+)
+_PUT_ANSWERS = _upsert_of_answers()
+_END_SCHEDULES = (
+    schedule_hubs.update()
+    .where(
+        schedule_hubs.c.schedule_id == bindparam("key_schedule"),
+        schedule_hubs.c.hub_id == bindparam("key_hub"),
+    )
+    .values(in_force=False)
+)
+_END_ALL_SCHEDULES = _end_all_schedules()
 
 
 def load(connection: Connection, hub_ids: Collection[str], release: Release, now: datetime) -> dict[str, HubUpgrade]:
@@ -27,28 +126,25 @@ def load(connection: Connection, hub_ids: Collection[str], release: Release, now
     if not wanted:
         return {}
     hubs = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
-    newest = _newest_attempts(connection, wanted, release.release_id)
-    answers = _answers(connection, wanted, release.release_id)
-    others = set(
-        connection.scalars(
-            select(attempts.c.hub_id).where(
-                attempts.c.is_open, attempts.c.release_id != release.release_id, is_one_of(attempts.c.hub_id, wanted)
-            )
-        )
-    )
+    of_hubs = {"hub_ids": members(wanted), "release_id": release.release_id}
+    newest, others = _attempts(connection, of_hubs)
+    answers = _answers(connection, of_hubs)
     return {
         hub_id: HubUpgrade(hub, answers.get(hub_id, {}), newest.get(hub_id), hub_id in others)
         for hub_id, hub in hubs.items()
     }
 
 
-def _newest_attempts(connection: Connection, hub_ids: Sequence[str], release_id: str) -> dict[str, Attempt]:
-    found = connection.execute(
-        select(attempts)
-        .where(attempts.c.release_id == release_id, is_one_of(attempts.c.hub_id, hub_ids))
-        .order_by(attempts.c.number)
-    )
-    return {row.hub_id: attempt_of(row) for row in found}
+def _attempts(connection: Connection, of_hubs: Mapping[str, str]) -> tuple[dict[str, Attempt], set[str]]:
+    """By hub, the newest attempt at the release; and the hubs with an attempt open at another."""
+    newest: dict[str, Attempt] = {}
+    others: set[str] = set()
+    for row in connection.execute(_ATTEMPTS, of_hubs):
+        if row.release_id == of_hubs["release_id"]:
+            newest[row.hub_id] = attempt_of(row)
+        else:
+            others.add(row.hub_id)
+    return newest, others
 
 
 def attempt_of(row: Row[Any]) -> Attempt:
@@ -67,24 +163,8 @@ def attempt_of(row: Row[Any]) -> Attempt:
     )
 
 
-def _answers(connection: Connection, hub_ids: Sequence[str], release_id: str) -> dict[str, dict[str, Answer]]:
-    in_force = and_(
-        schedule_hubs.c.schedule_id == decisions.c.schedule_id,
-        schedule_hubs.c.hub_id == decisions.c.hub_id,
-        schedule_hubs.c.in_force,
-    )
-    found = connection.execute(
-        select(
-            decisions.c.hub_id,
-            decisions.c.organisation,
-            decisions.c.approval,
-            decisions.c.request_id,
-            decisions.c.defer_until,
-            schedule_hubs.c.schedule_id,
-        )
-        .outerjoin(schedule_hubs, in_force)
-        .where(decisions.c.release_id == release_id, is_one_of(decisions.c.hub_id, hub_ids))
-    ).all()
+def _answers(connection: Connection, of_hubs: Mapping[str, str]) -> dict[str, dict[str, Answer]]:
+    found = connection.execute(_ANSWERS, of_hubs).all()
     schedule_by_id = _schedules(connection, {row.schedule_id for row in found if row.schedule_id is not None})
     answers: dict[str, dict[str, Answer]] = defaultdict(dict)
     for hub_id, organisation, approval, request_id, defer_until, schedule_id in found:
@@ -96,7 +176,7 @@ def _answers(connection: Connection, hub_ids: Sequence[str], release_id: str) ->
 def _schedules(connection: Connection, schedule_ids: Collection[int]) -> dict[int, Schedule]:
     if not schedule_ids:
         return {}
-    found = connection.execute(select(schedules).where(schedules.c.schedule_id.in_(sorted(schedule_ids))))
+    found = connection.execute(_SCHEDULES, {"schedule_ids": sorted(schedule_ids)})
     return {row.schedule_id: _schedule_of(row) for row in found}
 
 
@@ -107,11 +187,7 @@ def _schedule_of(row: Row[Any]) -> Schedule:
 
 def find_schedule(connection: Connection, schedule_id: int) -> tuple[str, Schedule, ScheduleDetails] | None:
     """Release id, schedule and details of a schedule."""
-    row = connection.execute(
-        select(schedules, releases.c.manufacturer, releases.c.model, releases.c.version)
-        .join(releases)
-        .where(schedules.c.schedule_id == schedule_id)
-    ).one_or_none()
+    row = connection.execute(_SCHEDULE, {"schedule_id": schedule_id}).one_or_none()
     if row is None:
         return None
     schedule = _schedule_of(row)
@@ -127,8 +203,7 @@ def find_schedule(connection: Connection, schedule_id: int) -> tuple[str, Schedu
 
 def schedule_exists(connection: Connection, schedule_id: int) -> bool:
     """True if the number is taken."""
-    taken = connection.scalar(select(schedules.c.schedule_id).where(schedules.c.schedule_id == schedule_id))
-    return taken is not None
+    return connection.scalar(_SCHEDULE_ID, {"schedule_id": schedule_id}) is not None
 
 
 def hubs_of_schedule(
@@ -153,21 +228,22 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
     new = changes.new_schedule
     if new is not None:
         connection.execute(
-            schedules.insert().values(
-                schedule_id=new.schedule.schedule_id,
-                organisation=new.schedule.organisation,
-                release_id=new.release_id,
-                request_id=new.schedule.request_id,
-                window_start=new.schedule.window.start,
-                window_end=new.schedule.window.end,
-                phase=new.schedule.phase.value,
-                accept_han_impact=new.accept_han_impact,
-                created_at=now,
-            )
+            _INSERT_SCHEDULE,
+            {
+                "schedule_id": new.schedule.schedule_id,
+                "organisation": new.schedule.organisation,
+                "release_id": new.release_id,
+                "request_id": new.schedule.request_id,
+                "window_start": new.schedule.window.start,
+                "window_end": new.schedule.window.end,
+                "phase": new.schedule.phase.value,
+                "accept_han_impact": new.accept_han_impact,
+                "created_at": now,
+            },
         )
         execute_many(
             connection,
-            schedule_hubs.insert(),
+            _INSERT_SCHEDULE_HUBS,
             [{"schedule_id": new.schedule.schedule_id, "hub_id": hub_id, "in_force": True} for hub_id in new.hub_ids],
         )
     end_schedules(connection, changes.ended_schedules)
@@ -179,62 +255,32 @@ def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> N
     """Mark schedules as in force no more for hubs; pairs of schedule id and hub id."""
     execute_many(
         connection,
-        schedule_hubs.update()
-        .where(
-            schedule_hubs.c.schedule_id == bindparam("key_schedule"),
-            schedule_hubs.c.hub_id == bindparam("key_hub"),
-        )
-        .values(in_force=False),
+        _END_SCHEDULES,
         [{"key_schedule": schedule_id, "key_hub": hub_id} for schedule_id, hub_id in ended],
     )
 
 
 def request_ids(connection: Connection, hub_ids: Collection[str], release_id: str) -> dict[tuple[str, str], str]:
     """By hub and organisation, the RequestID of that Supplier's latest request for this hub and release."""
-    found = connection.execute(
-        select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
-            decisions.c.release_id == release_id, is_one_of(decisions.c.hub_id, hub_ids)
-        )
-    )
+    found = connection.execute(_REQUEST_IDS, {"hub_ids": members(hub_ids), "release_id": release_id})
     return {(hub_id, organisation): request_id for hub_id, organisation, request_id in found}
 
 
 def activated_later(connection: Connection, activated: Mapping[str, datetime]) -> set[str]:
     """Those of some hubs on which any firmware was activated after the time given for each."""
-    newest = connection.execute(
-        select(attempts.c.hub_id, func.max(attempts.c.state_at))
-        .where(attempts.c.state == AttemptState.ACTIVATED.value, is_one_of(attempts.c.hub_id, activated))
-        .group_by(attempts.c.hub_id)
-    )
+    newest = connection.execute(_ACTIVATED, {"hub_ids": members(activated)})
     return {hub_id for hub_id, at in newest if at > activated[hub_id]}
 
 
 def end_all_schedules(connection: Connection, hub_ids: Collection[str], release_id: str) -> None:
     """Mark every schedule of a release as in force no more for hubs whose attempt has ended."""
-    # Not an IN: SQLite would try every hub with every schedule of the release.
-    of_release = exists().where(
-        schedules.c.schedule_id == schedule_hubs.c.schedule_id, schedules.c.release_id == release_id
-    )
-    connection.execute(
-        schedule_hubs.update()
-        .where(
-            schedule_hubs.c.in_force,
-            is_one_of(schedule_hubs.c.hub_id, hub_ids),
-            of_release,
-        )
-        .values(in_force=False)
-    )
+    connection.execute(_END_ALL_SCHEDULES, {"hub_ids": members(hub_ids), "key_release": release_id})
 
 
 def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
-    statement = insert(decisions)
-    written = ("approval", "defer_until", "schedule_id", "request_id", "decided_at")
     execute_many(
         connection,
-        statement.on_conflict_do_update(
-            index_elements=["hub_id", "release_id", "organisation"],
-            set_={name: statement.excluded[name] for name in written},
-        ),
+        _PUT_ANSWERS,
         [
             {
                 "hub_id": change.hub_id,
@@ -260,11 +306,8 @@ def write_attempts(connection: Connection, changes: Sequence[AttemptChange], rel
             new.append({**values, "hub_id": change.hub_id, "release_id": release_id, "region": change.region})
         else:
             changed.append({**values, "key": change.attempt.attempt_id})
-    execute_many(connection, attempts.insert(), new)
-    if changed:
-        columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in _attempt_values(changes[0].attempt)}
-        statement = attempts.update().where(attempts.c.attempt_id == bindparam("key")).values(columns)
-        execute_many(connection, statement, changed)
+    execute_many(connection, _INSERT_ATTEMPTS, new)
+    execute_many(connection, _UPDATE_ATTEMPTS, changed)
 
 
 def _attempt_values(attempt: Attempt) -> dict[str, object]:

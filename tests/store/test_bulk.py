@@ -9,7 +9,7 @@ from sqlalchemy import Engine, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.sets import is_one_of
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import counters, outbox, trigger_runs
 from tests.world import NOW
 
@@ -76,10 +76,11 @@ def test_rows_that_are_there_are_replaced_if_the_statement_says_so(engine: Engin
 def test_any_number_of_values_may_be_asked_for_at_once(engine: Engine) -> None:
     with engine.begin() as connection:
         execute_many(connection, counters.insert(), [{"name": f"n{n}", "value": n} for n in range(10)])
+        statement = select(counters.c.value).where(is_one_of(counters.c.name, "names"))
         for values, expected in (
             ([], []),
             (["n3", "n4", "other", "n3"], [3, 4]),
             ([f"n{n}" for n in range(50_000)], list(range(10))),
         ):
-            found = connection.scalars(select(counters.c.value).where(is_one_of(counters.c.name, values)))
+            found = connection.scalars(statement, {"names": members(values)})
             assert sorted(found) == expected
