@@ -122,7 +122,7 @@ def sign(
 
         def sign_one(file: str) -> bytes:
             document = parse_unsigned(_read(file))
-            drop_white_space(document.root)
+            drop_white_space(document)
             if document.root.tag == REQUEST and not preserve_counter:
                 RequestIdElement.required(document, schemas.check).renew_counter(source, clock.now())
             schemas.check(document)

@@ -24,6 +24,9 @@ _EUI = "[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}"
 _ID = re.compile(rf"\s*((?P<originator>{_EUI}):{_EUI}:)[0-9]*\s*")
 _WHITE_SPACE = " \t\r\n"
 _SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"
+_NAMESPACE = b"http://www.w3.org/2000/09/xmldsig#"
+_REFERENCE = b"&#"
+_BETWEEN_TAGS = re.compile(rb">[ \t\r\n]+<")
 _NO_RESULT = {"ServiceReference", "ServiceReferenceVariant"}
 
 
@@ -34,10 +37,12 @@ def parse_unsigned(message: bytes) -> ParsedDocument:
     except DocumentRefused:
         # A placeholder may hold what a message must not, such as a comment: it is cut out before anything is judged.
         return parse(remove_signatures(message))
-    for signature in list(document.root.iter(_SIGNATURE)):
-        parent = signature.getparent()
-        if parent is not None:
-            take_out(parent, signature)
+    # Without its namespace there is no Signature to look for.
+    if _NAMESPACE in message or _REFERENCE in message:
+        for signature in list(document.root.iter(_SIGNATURE)):
+            parent = signature.getparent()
+            if parent is not None:
+                take_out(parent, signature)
     return document
 
 
@@ -75,13 +80,16 @@ class RequestIdElement:
         self.element.text = f"{self.before_counter}{counter}"
 
 
-def drop_white_space(root: etree._Element) -> None:
+def drop_white_space(document: ParsedDocument) -> None:
     """Remove white space that stands between elements and nowhere else.
 
     A known verifier drops it before it digests, and so refuses a correctly signed message that has some (section 3 of
     the domain description). An element that holds text as well as elements stays as it is.
     """
-    for parent in root.iter("*"):
+    # White space between elements stands there as it is, or is written as a reference to a character.
+    if _BETWEEN_TAGS.search(document.data) is None and _REFERENCE not in document.data:
+        return
+    for parent in document.root.iter("*"):
         children = list(parent)
         if children and _is_white(parent.text) and all(_is_white(child.tail) for child in children):
             parent.text = None

@@ -81,7 +81,7 @@ def parts_of(options: Options) -> Iterator[Parts]:
         watched.append(Watched("the tokens", options.tokens, tokens.reload))
     elif options.tls is not None and options.tls.client_authorities is not None:
         access = ClientCertificates()
-    schema = Schema(options.schema)
+    schema = Schema(options.schema, signature_apart=True)
     counters = Counters(options.counters)
     try:
         service = SignService(

@@ -103,7 +103,7 @@ class SignService:
         root = document.root
         if root.tag != REQUEST:
             raise SchemaRefused(f"the document is a {local_name(root)}; only a Request is signed here", line=1)
-        drop_white_space(root)
+        drop_white_space(document)
         request_id = RequestIdElement.required(document, self._schema.check)
         permission.require(request_id.originator)
         now = self._clock.now()
