@@ -13,7 +13,7 @@ from .keys import SigningKey, SoftwareKey
 from .names import DistinguishedName
 from .pki import Participant, Pki, make_pki
 from .revocation import RevocationList
-from .sign import Signer, remove_signatures
+from .sign import Signer, remove_signatures, take_out_signatures
 from .trust import DEFAULT_CRL_GRACE, Trust
 from .verify import VerifiedDocument, Verifier
 
@@ -41,4 +41,5 @@ __all__ = [
     "make_pki",
     "parse",
     "remove_signatures",
+    "take_out_signatures",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
+from itertools import islice
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -18,6 +19,9 @@ from .trees import take_out
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 _DS = DS.encode()
+
+MOST_SIGNATURES = 16
+"""That are removed from one document; it needs no more than one."""
 
 
 class Signer:
@@ -64,6 +68,18 @@ def _refuse_signed(root: etree._Element) -> None:
         )
 
 
+def take_out_signatures(root: etree._Element) -> None:
+    """Take every ds:Signature below the root out of its tree; raises DocumentRefused if there are very many."""
+    signatures = list(islice(root.iter(SIGNATURE), MOST_SIGNATURES + 1))
+    if len(signatures) > MOST_SIGNATURES:
+        # Each removal copies the text before it.
+        raise DocumentRefused(f"the document holds more than {MOST_SIGNATURES} ds:Signature elements")
+    for signature in signatures:
+        parent = signature.getparent()
+        if parent is not None:
+            take_out(parent, signature)
+
+
 def remove_signatures(data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
     """Return the document without any ds:Signature, whatever is in it, and otherwise as it was but for its writing.
 
@@ -79,8 +95,5 @@ def remove_signatures(data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> byt
     root = read_tree(text, strip_cdata=False)
     if root.tag == SIGNATURE:
         raise DocumentRefused("the document is a ds:Signature and nothing else")
-    for signature in list(root.iter(SIGNATURE)):
-        parent = signature.getparent()
-        if parent is not None:
-            take_out(parent, signature)
+    take_out_signatures(root)
     return etree.tostring(root.getroottree(), encoding="UTF-8", xml_declaration=True)

@@ -23,6 +23,8 @@ _FEW_EQUALS_SIGNS = 100
 """In a document with no more of them no element can have attributes by the million, and the schema sees to the rest."""
 
 _XS = "http://www.w3.org/2001/XMLSchema"
+_DS = "{http://www.w3.org/2000/09/xmldsig#}"
+_SIGNATURE = f"{_DS}Signature"
 _SIGNATURE_REFERENCE = f".//{{{_XS}}}element[@ref='ds:Signature']"
 
 _CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
@@ -66,6 +68,7 @@ class Schema:
         next, element by element, so that this is not done twice. Raises SchemaUnusable.
         """
         self._roots = frozenset(roots)
+        self._signature_apart = signature_apart
         self._validator = _load(path, signature_apart=signature_apart)
         self._path = path
         self._explainer: Explainer | None = None
@@ -82,6 +85,8 @@ class Schema:
             raise SchemaRefused("the document cannot be checked against the schema", line=1) from None
         if not valid:
             raise self._refusal(document)
+        if self._signature_apart:
+            _refuse_other_than_signature(root)
         if self._roots and (name := local_name(root)) not in self._roots:
             expected = " or ".join(sorted(self._roots))
             raise SchemaRefused(f"the document is a {name}; {expected} is expected here", line=root.sourceline)
@@ -129,6 +134,13 @@ def _any_signature(min_occurs: str) -> etree._Element:
     return etree.Element(
         f"{{{_XS}}}any", namespace="http://www.w3.org/2000/09/xmldsig#", processContents="skip", minOccurs=min_occurs
     )
+
+
+def _refuse_other_than_signature(root: etree._Element) -> None:
+    """Of the namespace of ds:Signature nothing else may stand in its place, the last child of the root."""
+    last = root[-1] if len(root) else None
+    if last is not None and last.tag != _SIGNATURE and str(last.tag).startswith(_DS):
+        raise SchemaRefused(f"{local_name(last)} is not expected; ds:Signature is", line=last.sourceline)
 
 
 def _refuse_crowded(document: ParsedDocument) -> None:

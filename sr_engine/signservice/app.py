@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused
 from sr_engine.messages.schema import SchemaRefused
-from sr_engine.signservice.permissions import Access, Caller, NotPermitted, Permission
+from sr_engine.signservice.permissions import Access, Caller, NotPermitted, Permission, Tokens
 from sr_engine.signservice.service import SignService
 
 log = logging.getLogger(__name__)
@@ -130,8 +130,9 @@ class SignApplication:
             return _error(
                 401, "you are not let in: send a token that is known here", headers=((b"www-authenticate", b"Bearer"),)
             )
-        if origin is not None and authorization is None:
-            # Any page in a browser on this machine can reach the loopback address; it cannot leave this header out.
+        if origin is not None and not isinstance(self._access, Tokens):
+            # Any page in a browser on this machine can reach the loopback address, and may add what headers it likes;
+            # what it cannot do is leave this one out, or know a token.
             return _error(403, "web pages are not served here: the request has an Origin")
         return permission
 

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from lxml import etree
 
-from signing import DocumentRefused, ParsedDocument, parse, remove_signatures
-from signing.trees import take_out
+from signing import DocumentRefused, ParsedDocument, parse, remove_signatures, take_out_signatures
 from sr_engine.messages.elements import DUIS, local_name
 from sr_engine.messages.identifiers import canonical_eui
 from sr_engine.messages.schema import SchemaRefused
@@ -39,10 +38,7 @@ def parse_unsigned(message: bytes) -> ParsedDocument:
         return parse(remove_signatures(message))
     # Without its namespace there is no Signature to look for.
     if _NAMESPACE in message or _REFERENCE in message:
-        for signature in list(document.root.iter(_SIGNATURE)):
-            parent = signature.getparent()
-            if parent is not None:
-                take_out(parent, signature)
+        take_out_signatures(document.root)
     return document
 
 

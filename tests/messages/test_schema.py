@@ -337,3 +337,18 @@ def test_schema_file_names_hold_no_space() -> None:
     names = [path.name for path in data_directory("xsd").iterdir()]
     assert names
     assert not any(" " in name for name in names)
+
+
+def test_with_the_signature_apart_nothing_else_of_its_namespace_may_stand_in_its_place() -> None:
+    schema = Schema(data_directory("xsd") / "duis.xsd", signature_apart=True)
+    response = (
+        '<sr:Response xmlns:sr="http://www.dccinterface.co.uk/ServiceUserGateway" schemaVersion="5.4"><sr:Header>'
+        "<sr:ResponseCode>E100</sr:ResponseCode><sr:ResponseDateTime>2026-11-22T10:15:00Z</sr:ResponseDateTime>"
+        "</sr:Header><sr:Body><sr:ResponseMessage><sr:ServiceReference>8.2</sr:ServiceReference>"
+        "<sr:ServiceReferenceVariant>8.2</sr:ServiceReferenceVariant></sr:ResponseMessage></sr:Body>%s</sr:Response>"
+    )
+    other = '<ds:Object xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><x xmlns="urn:x">I0</x></ds:Object>'
+
+    schema.check(parse((response % "").encode()))
+    with pytest.raises(SchemaRefused, match="Object is not expected; ds:Signature is"):
+        schema.check(parse((response % other).encode()))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from signing import DocumentRefused, parse
+from signing import DocumentRefused, parse, remove_signatures
 from signing.document import MAX_ATTRIBUTES, MAX_TAGS
 
 
@@ -149,3 +149,10 @@ def test_threads_parse_at_the_same_time_and_each_gets_its_own_answer() -> None:
         thread.join()
 
     assert wrong == []
+
+
+def test_very_many_signatures_are_not_removed_one_by_one() -> None:
+    many = b'<r xmlns:d="http://www.w3.org/2000/09/xmldsig#">' + b"<d:Signature/>text" * 17 + b"</r>"
+
+    with pytest.raises(DocumentRefused, match="more than 16 ds:Signature"):
+        remove_signatures(many)

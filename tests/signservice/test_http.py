@@ -117,7 +117,9 @@ def test_a_body_that_does_not_tell_its_size_is_cut_off_as_well(api: Api) -> None
 
 def test_a_web_page_is_not_served(api: Api) -> None:
     page = api.with_headers(Origin="http://127.0.0.1:8100")
+    pretending = api.with_headers(Origin="http://127.0.0.1:8100", Authorization="Bearer anything")
 
+    assert pretending.sign(request()).refusal == (403, "2")
     assert page.sign(request()).refusal == (403, "2")
     assert page.verify(response()).refusal == (403, "2")
 
