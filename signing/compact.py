@@ -8,6 +8,7 @@ canonicalisation then yields what was digested and what was signed. Whatever loo
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,25 @@ _SIGNED_INFO = _written(SIGNATURE_FORM.children[0], "\0").encode()
 _INFO_TO_DIGEST, _INFO_TO_END = _SIGNED_INFO.split(b"\0")
 _ALONE_TO_DIGEST = _INFO_TO_DIGEST.replace(b"<ds:SignedInfo>", f"<ds:SignedInfo{_NAMESPACE}>".encode(), 1)
 _BEGINS = b"<ds:SignedInfo><ds:CanonicalizationMethod "
+_TEXT = b"([^<]*)"
+_COMPACT = re.compile(
+    b"(?P<whole>"
+    + re.escape(_TO_DIGEST)
+    + _TEXT
+    + re.escape(_TO_VALUE)
+    + _TEXT
+    + re.escape(_TO_ISSUER)
+    + b"([^<&]*)"
+    + re.escape(_TO_SERIAL)
+    + b"("
+    + SERIAL.pattern.encode()
+    + b")"
+    + re.escape(_TO_END)
+    + b")["
+    + WHITE_BYTES
+    + b"]*</[^<]*"
+)
+"""The Signature from its first byte to the end of the document, with the texts it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +94,14 @@ def read_compact(document: bytes, name: Callable[[str], DistinguishedName]) -> C
     """
     if document.count(_DECLARED) != 1:
         return None
-    start = document.rfind(_TO_DIGEST)
-    if start < 0:
+    found = _COMPACT.fullmatch(document, max(document.rfind(_TO_DIGEST), 0))
+    if found is None:
         return None
-    texts = []
-    at = start + len(_TO_DIGEST)
-    for until in (_TO_VALUE, _TO_ISSUER, _TO_SERIAL, _TO_END):
-        end = document.find(b"<", at)
-        if not document.startswith(until, end):
-            return None
-        texts.append(document[at:end])
-        at = end + len(until)
-    rest = document[at:]
-    if rest.count(b"<") != 1 or not rest.lstrip(WHITE_BYTES).startswith(b"</"):
-        return None
-    digest_text, value_text, issuer, serial = texts
-    if b"&" in issuer or SERIAL.fullmatch(serial.decode("ascii", "replace")) is None:
-        return None
+    _, digest_text, value_text, issuer, serial = found.groups()
     try:
         digest, value = _decoded(digest_text, DIGEST_BYTES), _decoded(value_text, VALUE_BYTES)
         signed_info = signed_info_of(digest_text)
-        return CompactSignature(start, at, signed_info, digest, value, name(issuer.decode()), int(serial))
+        return CompactSignature(*found.span("whole"), signed_info, digest, value, name(issuer.decode()), int(serial))
     except ValueError:
         return None
 

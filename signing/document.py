@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -131,7 +132,10 @@ def _refuse_constructs(text: bytes) -> None:
     (in text and attribute values it must be escaped), so the first of them in a document is found by its opening
     bytes; and a raw '<!' or '<?' that opens none of them makes a document ill-formed, so nothing legal is refused.
     """
-    start = text.find(b"?>") + 2 if _begins_with_declaration(text) else 0
+    if text.startswith(_USUAL_DECLARATION):
+        start = len(_USUAL_DECLARATION)
+    else:
+        start = text.find(b"?>") + 2 if _begins_with_declaration(text) else 0
     if text.find(b"!", start) < 0 and text.find(b"?", start) < 0:
         return  # by far the most documents, and looking for a rare byte is faster than for a frequent one
     positions = [at for at in (text.find(b"<!", start), text.find(b"<?", start)) if at >= 0]
@@ -147,13 +151,8 @@ def _refuse_constructs(text: bytes) -> None:
     )
 
 
-def read_tree(text: bytes, *, strip_cdata: bool = True) -> etree._Element:
-    """Return the tree of UTF-8 text, looking nothing up elsewhere; raises DocumentRefused if it is not well-formed.
-
-    Each call makes its own parser, which costs a microsecond: a shared one keeps its error log and its lock between
-    threads.
-    """
-    parser = etree.XMLParser(
+def _parser(*, strip_cdata: bool = True) -> etree.XMLParser:
+    return etree.XMLParser(
         huge_tree=True,
         resolve_entities=False,
         no_network=True,
@@ -161,6 +160,25 @@ def read_tree(text: bytes, *, strip_cdata: bool = True) -> etree._Element:
         strip_cdata=strip_cdata,
         encoding="utf-8",
     )
+
+
+class _SmallDocuments(threading.local):
+    """The parser of small documents, one a thread, for making one costs as much as parsing half a kilobyte.
+
+    A parser holds a lock while it parses, and the errors of its last document until the next, so threads share none
+    and large documents, which can have errors by the million, are each read by a parser of their own.
+    """
+
+    def __init__(self) -> None:
+        self.parser = _parser()
+
+
+_small_documents = _SmallDocuments()
+
+
+def read_tree(text: bytes, *, strip_cdata: bool = True) -> etree._Element:
+    """Return the tree of UTF-8 text, looking nothing up elsewhere; raises DocumentRefused if it is not well-formed."""
+    parser = _small_documents.parser if strip_cdata and len(text) <= SMALL else _parser(strip_cdata=strip_cdata)
     try:
         return etree.fromstring(text, parser)
     except etree.XMLSyntaxError as error:

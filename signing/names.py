@@ -102,7 +102,7 @@ def _value(text: str, start: int, end: int) -> tuple[str, int]:
     if quoted is not None:
         return _prepared(_unescaped(quoted[1])), quoted.end()
     plain = _PLAIN.match(text, start, end)
-    if plain is None:  # pragma: no cover - the pattern matches the empty text too
+    if plain is None:  # cannot be: the pattern matches the empty text too
         raise ValueError(f"not an X.509 name: {text!r}")
     return _prepared(_unescaped(plain[0])), plain.end()
 

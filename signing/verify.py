@@ -72,7 +72,7 @@ class Verifier:
             if compact is not None:
                 signer = self._trust.accept(compact.serial, compact.issuer, roles=roles, at=at)
                 hashed = hashlib.sha256(memoryview(canonical)[: compact.start])
-                hashed.update(memoryview(canonical)[compact.end :])
+                hashed.update(canonical[compact.end :])
                 digest = _require_digest(hashed.digest(), compact.digest)
                 _verify_value(signer, compact.value, compact.signed_info)
                 take_out(root, root[-1])
