@@ -180,15 +180,24 @@ def read_tree(text: bytes, *, strip_cdata: bool = True) -> etree._Element:
     """Return the tree of UTF-8 text, looking nothing up elsewhere; raises DocumentRefused if it is not well-formed."""
     parser = _small_documents.parser if strip_cdata and len(text) <= SMALL else _parser(strip_cdata=strip_cdata)
     try:
-        return etree.fromstring(text, parser)
+        root = etree.fromstring(text, parser)
     except etree.XMLSyntaxError as error:
-        # Line 0 is what libxml2 gives where it knows none.
         # The error's text would add a file name, which there is none of.
-        reason = (error.msg or "it cannot be read").splitlines()[0][:200]
-        raise DocumentRefused(f"not well-formed XML: {reason}", line=error.lineno or None) from None
+        raise _ill_formed(error.msg, error.lineno) from None
     except (etree.LxmlError, ValueError, AssertionError, MemoryError) as error:
         # libxml2 can fail inside instead of answering; what it cannot read is refused like the rest.
         raise DocumentRefused(f"the XML parser could not read the document: {_first_words(error)}") from None
+    for found in parser.error_log:
+        # lxml goes by the last thing said of a document: a mere warning after it hides an undeclared prefix.
+        if found.level >= etree.ErrorLevels.ERROR:
+            raise _ill_formed(found.message, found.line)
+    return root
+
+
+def _ill_formed(message: str | None, line: int | None) -> DocumentRefused:
+    reason = (message or "it cannot be read").splitlines()[0][:200]
+    # Line 0 is what libxml2 gives where it knows none.
+    return DocumentRefused(f"not well-formed XML: {reason}", line=line or None)
 
 
 def _refuse_costly_namespaces(text: bytes) -> None:
