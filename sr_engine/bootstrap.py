@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from signing import Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
 from sr_engine.clock import Clock, ScaledClock, SystemClock
-from sr_engine.configuration import Configuration, ConfigurationError, Settings, UserDirectory
+from sr_engine.configuration import Configuration, ConfigurationError, Policy, Settings, UserDirectory
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.gateway.app import Gateway
@@ -27,6 +27,7 @@ from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.triggers import RegionTriggers, Ticker
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
+from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import Transactions
 from sr_engine.watching import Watched, Watcher
 
@@ -135,12 +136,34 @@ def destination_url(instance: Instance, destination: str) -> str | None:
     return None if user is None else user.receiving_url
 
 
+def quiet_days_of(policy: Policy) -> QuietDays:
+    """The quiet days around a change of Supplier."""
+    return QuietDays(policy.change_of_supplier.quiet_before, policy.change_of_supplier.quiet_after)
+
+
+def list_cutter(instance: Instance) -> ListCutter:
+    """What cuts the upgrade lists of an instance."""
+    configuration = instance.configuration
+    policy = configuration.policy
+    return ListCutter(
+        instance.signer,
+        instance.alerts,
+        policy.access_control_broker_eui,
+        draw_id,
+        configuration.lifecycle,
+        quiet_days_of(policy),
+    )
+
+
+def outcomes_of(instance: Instance) -> Outcomes:
+    """What takes in the outcomes of the upgrade lists of an instance."""
+    return Outcomes(instance.alerts, instance.configuration.lifecycle)
+
+
 def region_triggers(instance: Instance, dispatcher: Dispatcher) -> list[RegionTriggers]:
     """The triggers of every region."""
-    outcomes = Outcomes(instance.alerts)
-    cutter = ListCutter(
-        instance.signer, instance.alerts, instance.configuration.policy.access_control_broker_eui, draw_id
-    )
+    outcomes = outcomes_of(instance)
+    cutter = list_cutter(instance)
     return [
         RegionTriggers(region, instance.transactions, cutter, outcomes, dispatcher.wake)
         for region in instance.configuration.regions.values()
@@ -157,7 +180,7 @@ def application(instance: Instance) -> Starlette:
         policy=policy.delivery,
         resolve=lambda destination: destination_url(instance, destination),
     )
-    outcomes = Outcomes(instance.alerts)
+    outcomes = outcomes_of(instance)
     gateway = Gateway(
         processor=processor_of(instance),
         csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 from sqlalchemy import select
 
-from sr_engine.bootstrap import draw_id
+from sr_engine.bootstrap import list_cutter, outcomes_of
 from sr_engine.messages.decode import DecodedResponse
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
@@ -24,8 +24,6 @@ from sr_engine.messages.model import (
     UpgradeReport,
 )
 from sr_engine.regions.calendar import cut_time, open_periods
-from sr_engine.regions.lists import ListCutter
-from sr_engine.regions.outcomes import Outcomes
 from sr_engine.store.tables import outbox, upgrade_lists
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, make_world
 
@@ -33,6 +31,7 @@ pytestmark = pytest.mark.reference
 EVENTS = {
     "release_opened",
     "other_supplier_answer_changed",
+    "hub_scheduled",
     "hub_listed",
     "hub_activated",
     "hub_failed",
@@ -65,11 +64,11 @@ def _played(directory: Path) -> World:
     region = world.instance.configuration.regions["Central"]
     period = next(open_periods(region, WINDOW))
     world.clock.set(cut_time(region, period))
-    cutter = ListCutter(world.instance.signer, world.instance.alerts, BROKER, draw_id)
+    cutter = list_cutter(world.instance)
     world.run(lambda uow: cutter.run(uow, region, world.clock.now(), period))
     with world.instance.reading_engine.connect() as connection:
         list_id = connection.scalars(select(upgrade_lists.c.list_id)).one()
-    outcomes = Outcomes(world.instance.alerts)
+    outcomes = outcomes_of(world.instance)
     report = UpgradeReport(
         RequestId.make(region.csp_eui, BROKER, 1),
         period.start,

@@ -3,13 +3,17 @@
 from sr_engine.configuration.alerts import AlertDefinition, AlertEvent, AlertSource
 from sr_engine.configuration.catalogue import Catalogue, CatalogueSource, FutureDating, ServiceReferenceVariant
 from sr_engine.configuration.duis import AlertBodyElement, UserRole
+from sr_engine.configuration.lifecycle import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.configuration.loading import Configuration, load
 from sr_engine.configuration.policy import (
     CertificateRoles,
+    ChangeOfSupplier,
+    Compulsion,
     Delivery,
     Horizon,
     Limits,
     Overload,
+    Phases,
     Policy,
     SchemaVersions,
     Triggers,
@@ -26,19 +30,25 @@ __all__ = [
     "AlertDefinition",
     "AlertEvent",
     "AlertSource",
+    "AttemptEvent",
+    "AttemptState",
     "Catalogue",
     "CatalogueSource",
     "CertificateRoles",
+    "ChangeOfSupplier",
     "ClockSettings",
+    "Compulsion",
     "Configuration",
     "ConfigurationError",
     "Delivery",
     "FutureDating",
     "Horizon",
+    "Lifecycle",
     "Limits",
     "Listen",
     "Organisation",
     "Overload",
+    "Phases",
     "Policy",
     "Region",
     "ResponseCode",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sr_engine.configuration.alerts import ALERTS, AlertDefinition, AlertEvent
 from sr_engine.configuration.catalogue import CATALOGUE, Catalogue
+from sr_engine.configuration.lifecycle import LIFECYCLE, Lifecycle
 from sr_engine.configuration.policy import POLICY, Policy
 from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
@@ -25,11 +26,12 @@ class Configuration:
     response_codes: Mapping[str, ResponseCode]
     alerts: Mapping[AlertEvent, AlertDefinition]
     """Complete: every AlertEvent is in it."""
+    lifecycle: Lifecycle
     policy: Policy
 
 
 def load(directory: Path) -> Configuration:
-    """Read the five configuration files of a folder.
+    """Read the six configuration files of a folder.
 
     Raises ConfigurationError naming every problem in all of them.
     """
@@ -38,10 +40,19 @@ def load(directory: Path) -> Configuration:
     catalogue = read_file(directory / "service_requests.toml", CATALOGUE, problems)
     codes = read_file(directory / "response_codes.toml", RESPONSE_CODES, problems)
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
+    lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
     if codes is not None and catalogue is not None:
         _check_codes(codes.response_code, catalogue, Place("response_codes.toml", problems).inside("response_code"))
-    if problems or regions is None or catalogue is None or codes is None or alerts is None or policy is None:
+    if (
+        problems
+        or regions is None
+        or catalogue is None
+        or codes is None
+        or alerts is None
+        or lifecycle is None
+        or policy is None
+    ):
         raise ConfigurationError(tuple(problems))
     return Configuration(
         regions=regions.region,
@@ -49,6 +60,7 @@ def load(directory: Path) -> Configuration:
         catalogue=catalogue,
         response_codes=codes.response_code,
         alerts=alerts.alert,
+        lifecycle=lifecycle,
         policy=policy,
     )
 

@@ -91,6 +91,40 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
+class Phases:
+    """How a release goes from the pilot to everybody, unless the operator says otherwise when opening it."""
+
+    soak: timedelta
+    """From the last outcome of the pilot to the opening of the gate."""
+    failure_percent: int
+    """The release halts in a region where more of those with an outcome, in hundredths, have failed."""
+    minimum_sample: int
+    """Outcomes before the share of failures is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compulsion:
+    """When upgrades happen without being asked for."""
+
+    notice: timedelta
+    """From the announcement of a change of obligation or management to its effect, at least."""
+    lead: timedelta
+    """How long before ComplyBy the remaining hubs are planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOfSupplier:
+    """What a known change of Supplier keeps from happening."""
+
+    quiet_before: timedelta
+    """No period overlaps this time before the effective date."""
+    quiet_after: timedelta
+    """Nor this time after it."""
+    exclusion_kept: timedelta
+    """How long the losing Supplier's exclusion stays in force."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All of it."""
 
@@ -104,6 +138,9 @@ class Policy:
     delivery: Delivery
     trust: Trust
     triggers: Triggers
+    phases: Phases
+    compulsion: Compulsion
+    change_of_supplier: ChangeOfSupplier
 
 
 def _check_delivery(delivery: Delivery, place: Place) -> None:
@@ -178,5 +215,31 @@ POLICY = Table(
     ),
     Key("trust", Table(Trust, Key("crl_grace_hours", values.hours(0, 720), field="crl_grace"))),
     Key("triggers", Table(Triggers, Key("tick_seconds", values.seconds(1, 3600), field="tick"))),
+    Key(
+        "phases",
+        Table(
+            Phases,
+            Key("soak_hours", values.hours(0, 8760), field="soak"),
+            Key("failure_percent", values.whole_number(0, 100)),
+            Key("minimum_sample", values.whole_number(1)),
+        ),
+    ),
+    Key(
+        "compulsion",
+        Table(
+            Compulsion,
+            Key("notice_days", values.days(0, 3650), field="notice"),
+            Key("lead_days", values.days(0, 3650), field="lead"),
+        ),
+    ),
+    Key(
+        "change_of_supplier",
+        Table(
+            ChangeOfSupplier,
+            Key("quiet_days_before", values.days(0, 90), field="quiet_before"),
+            Key("quiet_days_after", values.days(0, 90), field="quiet_after"),
+            Key("exclusion_kept_days", values.days(0, 3650), field="exclusion_kept"),
+        ),
+    ),
 )
 """What `policy.toml` holds."""

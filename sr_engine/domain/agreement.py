@@ -6,10 +6,10 @@ Whatever changes an answer, a schedule or a registration ends here: `reconcile` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sr_engine.domain.states import AttemptState
+from sr_engine.domain.states import AttemptEvent, AttemptState
 from sr_engine.domain.upgrades import Attempt, HubUpgrade, Schedule
 from sr_engine.messages.model import Approval, Period, Phase
 from sr_engine.regions.calendar import intersection
@@ -18,6 +18,8 @@ HasPeriod = Callable[[str, Period], bool]
 """Does this window hold a nightly open period of that region that can still be listed?"""
 
 UNKNOWN_REGION = "Unknown"
+NOBODY = ""
+"""Instead of an organisation, where a hub has no responsible Supplier."""
 NO_COMMON_NIGHT = "the windows of the two Suppliers have no night in common"
 TOO_LATE = "the agreed window holds no nightly open period that can still be listed"
 NO_SCHEDULE = "no schedule of a responsible Supplier is in force any more"
@@ -31,6 +33,7 @@ class AttemptChange:
 
     hub_id: str
     region: str
+    event: AttemptEvent
     before: AttemptState | None
     attempt: Attempt
     conflict: bool = False
@@ -38,46 +41,72 @@ class AttemptChange:
 
 
 def reconcile(
-    upgrade: HubUpgrade, now: datetime, has_period: HasPeriod, *, scheduled_anew: bool = False
+    upgrade: HubUpgrade,
+    now: datetime,
+    has_period: HasPeriod,
+    *,
+    scheduled_anew: bool = False,
+    supplier_left: bool = False,
+    compulsory: Period | None = None,
 ) -> AttemptChange | None:
     """Return how the newest attempt has to change, or None if it stands as it should.
 
     An attempt that is with the CSP is left alone. `scheduled_anew` says that a Supplier has just set a window: if that
-    leaves no night either, it is a conflict again, though the attempt stays as it was.
+    leaves no night either, it is a conflict again, though the attempt stays as it was. `supplier_left` says that a
+    change of Supplier is why; `compulsory` is the time in which the processor plans by itself.
     """
     current = upgrade.attempt if upgrade.attempt is not None and upgrade.attempt.is_open else None
     if current is not None and current.with_csp:
         return None
-    wanted = _wanted(upgrade, current, now, has_period)
+    wanted = _wanted(upgrade, current, now, has_period, compulsory)
     if wanted is None:
         return None
+    if wanted.state is AttemptState.CANCELLED and supplier_left:
+        wanted = replace(wanted, state=AttemptState.VOIDED)
     known = current is not None and current.reason == wanted.reason and not scheduled_anew
     conflict = wanted.reason in _CONFLICTS and not known
     if wanted == current and not conflict:
         return None
+    before = None if current is None else current.state
     region = upgrade.hub.region or UNKNOWN_REGION
-    return AttemptChange(upgrade.hub.hub_id, region, None if current is None else current.state, wanted, conflict)
+    return AttemptChange(upgrade.hub.hub_id, region, _event(before, wanted), before, wanted, conflict)
 
 
-def _wanted(upgrade: HubUpgrade, current: Attempt | None, now: datetime, has_period: HasPeriod) -> Attempt | None:
+def _event(before: AttemptState | None, wanted: Attempt) -> AttemptEvent:
+    match wanted.state:
+        case state if state is before:
+            return AttemptEvent.CHANGED
+        case AttemptState.VOIDED:
+            return AttemptEvent.SUPPLIER_CHANGED
+        case AttemptState.CANCELLED:
+            return AttemptEvent.TAKEN_BACK
+        case AttemptState.SCHEDULED:
+            return AttemptEvent.COMPELLED if wanted.compulsory else AttemptEvent.AGREED
+        case _:
+            return AttemptEvent.REQUESTED if before is None else AttemptEvent.DISAGREED
+
+
+def _wanted(
+    upgrade: HubUpgrade, current: Attempt | None, now: datetime, has_period: HasPeriod, compulsory: Period | None
+) -> Attempt | None:
     schedules = in_force(upgrade, now)
-    if not schedules:
-        return None if current is None else _in_state(current, AttemptState.CANCELLED, NO_SCHEDULE, now)
     if current is None and upgrade.other_release_open:
         # A hub has one upgrade under way at a time, and that of the other release came first.
         return None
-    common = _common(schedules)
-    waiting = any(upgrade.approval_of(one, now) is not Approval.APPROVED for one in upgrade.hub.responsible)
+    state, reason, common = AttemptState.AWAITING_APPROVAL, None, _common(schedules)
     region = upgrade.hub.region
-    if waiting:
-        state, reason = AttemptState.AWAITING_APPROVAL, NOT_APPROVED
+    if any(upgrade.approval_of(one, now) is not Approval.APPROVED for one in upgrade.hub.responsible):
+        reason = NOT_APPROVED
     elif common is None:
-        state, reason = AttemptState.AWAITING_APPROVAL, NO_COMMON_NIGHT
+        reason = NO_COMMON_NIGHT
     elif not _stands(current, common) and (region is None or not has_period(region, common)):
         reason = NO_COMMON_NIGHT if len(schedules) > 1 else TOO_LATE
-        state = AttemptState.AWAITING_APPROVAL
     else:
-        state, reason = AttemptState.SCHEDULED, None
+        state = AttemptState.SCHEDULED
+    if compulsory is not None and current is not None and (not schedules or state is not AttemptState.SCHEDULED):
+        return _compelled(upgrade, current, compulsory, now)
+    if not schedules:
+        return None if current is None else _in_state(current, AttemptState.CANCELLED, NO_SCHEDULE, now)
     window = schedules[0].window if common is None else common
     pilot = any(schedule.phase is Phase.PILOT for schedule in schedules)
     last = upgrade.attempt
@@ -97,6 +126,32 @@ def _wanted(upgrade: HubUpgrade, current: Attempt | None, now: datetime, has_per
     return wanted
 
 
+def compelled(upgrade: HubUpgrade, window: Period, now: datetime) -> AttemptChange | None:
+    """The first or next attempt at a hub that nobody has scheduled, planned by the processor; None if one is open."""
+    current = upgrade.attempt
+    if upgrade.other_release_open or (current is not None and current.is_open):
+        return None
+    wanted = _compelled(upgrade, None, window, now)
+    region = upgrade.hub.region or UNKNOWN_REGION
+    return AttemptChange(upgrade.hub.hub_id, region, AttemptEvent.COMPELLED, None, wanted)
+
+
+def _compelled(upgrade: HubUpgrade, current: Attempt | None, window: Period, now: datetime) -> Attempt:
+    last = upgrade.attempt
+    responsible = upgrade.hub.responsible
+    wanted = Attempt(
+        number=current.number if current else (1 if last is None else last.number + 1),
+        state=AttemptState.SCHEDULED,
+        window=window,
+        pilot=False,
+        organisation=responsible[0] if responsible else NOBODY,
+        state_at=current.state_at if current is not None and current.state is AttemptState.SCHEDULED else now,
+        attempt_id=current.attempt_id if current else None,
+        compulsory=True,
+    )
+    return current if current is not None and _same(current, wanted) else wanted
+
+
 def _stands(current: Attempt | None, window: Period) -> bool:
     """Already Scheduled for this very window: it stays so until it is listed or the window has passed."""
     return current is not None and current.state is AttemptState.SCHEDULED and current.window == window
@@ -113,7 +168,7 @@ def in_force(upgrade: HubUpgrade, now: datetime) -> list[Schedule]:
 
 
 def _common(schedules: list[Schedule]) -> Period | None:
-    common: Period | None = schedules[0].window
+    common = schedules[0].window if schedules else None
     for schedule in schedules[1:]:
         common = None if common is None else intersection(common, schedule.window)
     return common
@@ -127,18 +182,10 @@ def _same(one: Attempt, other: Attempt) -> bool:
         and one.window == other.window
         and one.pilot == other.pilot
         and one.organisation == other.organisation
+        and one.compulsory == other.compulsory
         and (keeps_reason or one.reason == other.reason)
     )
 
 
 def _in_state(attempt: Attempt, state: AttemptState, reason: str, now: datetime) -> Attempt:
-    return Attempt(
-        number=attempt.number,
-        state=state,
-        window=attempt.window,
-        pilot=attempt.pilot,
-        organisation=attempt.organisation,
-        state_at=now,
-        attempt_id=attempt.attempt_id,
-        reason=reason,
-    )
+    return replace(attempt, state=state, state_at=now, list_id=None, period=None, reason=reason)

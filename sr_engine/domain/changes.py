@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.agreement import AttemptChange, HasPeriod, reconcile
-from sr_engine.domain.states import AttemptState
+from sr_engine.domain.states import AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Answer, HubUpgrade, Release, Schedule
 
 
@@ -45,10 +45,13 @@ class Changes:
     """All that one decision changes about one release; empty if it changes nothing."""
 
     release: Release
+    lifecycle: Lifecycle
     new_schedule: NewSchedule | None = None
     answers: list[AnswerChange] = field(default_factory=list)
     ended_schedules: list[tuple[int, str]] = field(default_factory=list)
     """Schedule id and hub id where a schedule is in force no more."""
+    forgotten: list[tuple[str, str]] = field(default_factory=list)
+    """Hub id and organisation whose answer is void, since it is no longer responsible."""
     attempts: list[AttemptChange] = field(default_factory=list)
     events: list[HubEvent] = field(default_factory=list)
 
@@ -95,30 +98,63 @@ def tell_other_side(
 
 
 def settle(
-    changes: Changes, upgrade: HubUpgrade, *, now: datetime, has_period: HasPeriod, scheduled_by: str | None = None
+    changes: Changes,
+    upgrade: HubUpgrade,
+    *,
+    now: datetime,
+    has_period: HasPeriod,
+    scheduled_by: str | None = None,
+    supplier_left: bool = False,
 ) -> None:
     """Bring the attempt in line with the answers (`agreement.reconcile`) and tell those concerned.
 
-    `scheduled_by` names the request that has just scheduled the hub, if one has.
+    `scheduled_by` names the request that has just scheduled the hub, if one has; `supplier_left` says that a change of
+    Supplier is why.
     """
-    change = reconcile(upgrade, now, has_period, scheduled_anew=scheduled_by is not None)
+    change = reconcile(
+        upgrade,
+        now,
+        has_period,
+        scheduled_anew=scheduled_by is not None,
+        supplier_left=supplier_left,
+        compulsory=changes.release.compulsory_window(now),
+    )
     if change is None:
         return
-    changes.attempts.append(change)
-    event = None
+    add_change(changes, upgrade, change, now)
     if change.conflict:
-        event = AlertEvent.WINDOW_CONFLICT
-    elif change.attempt.state is AttemptState.CANCELLED:
-        event = AlertEvent.HUB_CANCELLED
-    if event is not None:
-        occurrence = f"{changes.release_id}/{change.attempt.number}"
-        if change.conflict:
-            # Two windows may be found to exclude each other more than once in the same attempt.
-            occurrence = scheduled_by or f"{occurrence}@{now.timestamp():.0f}"
+        # Two windows may be found to exclude each other more than once in the same attempt.
+        occurrence = scheduled_by or _at(changes, change, now)
         for organisation in upgrade.hub.responsible:
-            changes.events.append(HubEvent(event, change.hub_id, organisation, changes.release_id, occurrence))
+            event = HubEvent(AlertEvent.WINDOW_CONFLICT, change.hub_id, organisation, changes.release_id, occurrence)
+            changes.events.append(event)
 
 
-def attempt_event(event: AlertEvent, hub_id: str, organisation: str, release_id: str, number: int) -> HubEvent:
-    """An event that happens at most once in an attempt."""
-    return HubEvent(event, hub_id, organisation, release_id, f"{release_id}/{number}")
+def add_change(changes: Changes, upgrade: HubUpgrade, change: AttemptChange, now: datetime) -> None:
+    """Add a change of an attempt, and what the table of transitions says that its Suppliers are told.
+
+    Raises ValueError for one that the table does not allow.
+    """
+    if changes.lifecycle.after(change.event, change.before) is not change.attempt.state:
+        raise ValueError(f"{change.event} leads from {change.before} to no {change.attempt.state}")
+    changes.attempts.append(change)
+    alert = changes.lifecycle.alert(change.event)
+    if alert is not None:
+        occurrence = occurrence_of(changes, change, now)
+        changes.events += [
+            HubEvent(alert, change.hub_id, organisation, changes.release_id, occurrence)
+            for organisation in upgrade.hub.responsible
+        ]
+
+
+def occurrence_of(changes: Changes, change: AttemptChange, now: datetime) -> str:
+    """What makes the event of a change the same event: the attempt, and the time where it can happen in it again."""
+    if change.attempt.state is AttemptState.SCHEDULED:
+        return _at(changes, change, now)
+    if change.attempt.state is AttemptState.LISTED and change.attempt.list_id is not None:
+        return change.attempt.list_id
+    return f"{changes.release_id}/{change.attempt.number}"
+
+
+def _at(changes: Changes, change: AttemptChange, now: datetime) -> str:
+    return f"{changes.release_id}/{change.attempt.number}@{now.timestamp():.6f}"

@@ -39,11 +39,13 @@ def refusal(
     in_progress: Callable[[HubUpgrade], bool],
     accept_han_impact: bool,
     window_available: Callable[[str], bool] | None = None,
+    available: Callable[[HubUpgrade], bool] | None = None,
 ) -> RefusalReason | None:
     """Return the first reason that applies to one listed hub, or None if it is accepted.
 
     `upgrade` is None for an id that is no hub. `in_progress` says whether something under way is in the request's way;
-    `window_available`, given the hub's region, whether the window suits it (None: the request has no window).
+    `window_available`, given the hub's region, whether the window suits it (None: the request has no window);
+    `available`, asked last and once, whether the other side and shared limits leave room for it.
     """
     if upgrade is None:
         return RefusalReason.INVALID
@@ -60,6 +62,8 @@ def refusal(
         return RefusalReason.HAN_INCOMPATIBLE
     if window_available is not None and hub.region is not None and not window_available(hub.region):
         return RefusalReason.WINDOW_NOT_AVAILABLE
+    if available is not None and not available(upgrade):
+        return RefusalReason.NOT_AVAILABLE
     return None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.messages.model import Approval, Firmware, Period, Phase
+
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,16 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A Supplier keeps a hub out of pilots and voluntary waves, `until` a time or until it says otherwise."""
+
+    organisation: str
+    until: datetime | None
+    overridden: bool = False
+    """The operator has confirmed that a compulsory upgrade need not heed it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A firmware release that Suppliers may schedule."""
 
@@ -59,6 +71,20 @@ class Release:
     """Versions from which this one may be installed (FACTS HX7); versions are never compared otherwise."""
     han_models: frozenset[tuple[str, str]]
     """Manufacturer and model of HAN devices that this release may break."""
+    obligation: str = "Voluntary"
+    comply_by: datetime | None = None
+    compulsory_from: datetime | None = None
+    """From when the processor plans all remaining hubs by itself: ComplyBy minus the lead, or since the DCC manages."""
+    halted: frozenset[str] = frozenset()
+    """Regions in which nothing more of it is listed until it is resumed or withdrawn."""
+
+    def compulsory_window(self, now: datetime) -> Period | None:
+        """The time in which the processor plans by itself; None while Suppliers decide, or once it has passed."""
+        if self.status != "Open" or self.compulsory_from is None or self.comply_by is None:
+            return None
+        if not self.compulsory_from <= now < self.comply_by:
+            return None
+        return Period(self.compulsory_from, self.comply_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +106,8 @@ class Answer:
     request_id: str
     schedule: Schedule | None = None
     defer_until: datetime | None = None
+    accepts_han_impact: bool = False
+    """It was given knowing that HAN devices may break."""
 
     def at(self, now: datetime) -> Approval:
         """The approval as it stands at `now`: a deferral that has run out is Pending again."""
@@ -102,6 +130,8 @@ class Attempt:
     list_id: str | None = None
     period: Period | None = None
     reason: str | None = None
+    compulsory: bool = False
+    """Planned by the processor, whatever Suppliers have answered."""
 
     @property
     def is_open(self) -> bool:
@@ -121,10 +151,28 @@ class HubUpgrade:
     attempt: Attempt | None = None
     other_release_open: bool = False
     """Another release's upgrade of this hub is under way."""
+    exclusions: tuple[Exclusion, ...] = ()
+    """Those that run."""
+    quiet: tuple[Period, ...] = ()
+    """The quiet days around known changes of Supplier."""
 
     def answered(self, organisation: str, answer: Answer) -> HubUpgrade:
         """This upgrade with one Supplier's answer replaced."""
         return replace(self, answers={**self.answers, organisation: answer})
+
+    def blocked(self, now: datetime, *, compulsory: bool = False) -> tuple[Period, ...]:
+        """When nothing may be done to the hub, from `now` on; a compulsory upgrade heeds fewer exclusions."""
+        excluded = [
+            Period(now, one.until or FOR_EVER) for one in self.exclusions if not (compulsory and one.overridden)
+        ]
+        return (*excluded, *self.quiet)
+
+    def han_accepted(self, release: Release) -> bool:
+        """True if nothing behind the hub may break, or everybody responsible has accepted that it may."""
+        if not self.hub.han_models & release.han_models:
+            return True
+        answers = [self.answers.get(organisation) for organisation in self.hub.responsible]
+        return all(answer is not None and answer.accepts_han_impact for answer in answers)
 
     def approval_of(self, organisation: str, now: datetime) -> Approval:
         answer = self.answers.get(organisation)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from sr_engine.configuration import AlertEvent, Configuration
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.changes import HubEvent
+from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.store import audit, inventory, releases
@@ -29,6 +30,7 @@ def open_release(
     reachable_from: Collection[str],
     han_models: Collection[tuple[str, str]] = (),
     general_open: bool = True,
+    phase_plan: PhasePlan | None = None,
 ) -> tuple[Release, int]:
     """Open a release and send each responsible Supplier `FirmwareUpgradeRequested` naming its own hubs.
 
@@ -47,6 +49,16 @@ def open_release(
         raise ReleaseRefused("name the versions from which this one is reachable, itself not among them")
     if releases.by_firmware(unit_of_work.connection, firmware) is not None:
         raise ReleaseRefused(f"{firmware.manufacturer} {firmware.model} {firmware.version} was opened before")
+    if phase_plan is None:
+        defaults = configuration.policy.phases
+        phase_plan = PhasePlan(
+            pilot_limit=None,
+            pilot_closes=None,
+            soak=defaults.soak,
+            automatic_gate=False,
+            failure_percent=defaults.failure_percent,
+            minimum_sample=defaults.minimum_sample,
+        )
     release = Release(
         release_id=draw_id(),
         firmware=firmware,
@@ -60,7 +72,7 @@ def open_release(
         han_models=frozenset(han_models),
     )
     connection, now = unit_of_work.connection, unit_of_work.now
-    releases.add(connection, release, opened_at=now)
+    releases.add(connection, release, phase_plan, opened_at=now)
     hub_ids = list(
         inventory.hub_ids_of_model(
             connection, firmware.manufacturer, firmware.model, release.regions, release.reachable_from

@@ -44,6 +44,7 @@ from sr_engine.requests import approve_firmware, read_inventory, read_schedule, 
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, upgrades
 from sr_engine.store.facts import StoredFacts
+from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
 
 DUIS = "DUIS"
@@ -169,7 +170,9 @@ class Processor:
 
     def _decide(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
         header, body = admitted.request.header, admitted.request.body
-        facts = StoredFacts(unit_of_work.connection, unit_of_work.now)
+        quiet = self.configuration.policy.change_of_supplier
+        quiet_days = QuietDays(quiet.quiet_before, quiet.quiet_after)
+        facts = StoredFacts(unit_of_work.connection, unit_of_work.now, quiet_days)
         rules = self._rules(unit_of_work, header.request_id.key)
         sender = admitted.sender
         try:
@@ -194,10 +197,13 @@ class Processor:
 
     def _rules(self, unit_of_work: UnitOfWork, request_key: str) -> Rules:
         policy = self.configuration.policy
+        periods = PeriodFinder(self.configuration.regions, unit_of_work.now)
         return Rules(
             now=unit_of_work.now,
             horizon_end=unit_of_work.now + policy.horizon.upgrade_window,
-            has_period=PeriodFinder(self.configuration.regions, unit_of_work.now),
+            has_period=periods,
+            has_free_period=periods.free,
+            lifecycle=self.configuration.lifecycle,
             page_devices=policy.limits.page_devices,
             inventory_max_devices=policy.limits.inventory_max_devices,
             cause=hashlib.sha256(request_key.encode()).hexdigest()[:32],

@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from signing import Signer
-from sr_engine.configuration import AlertEvent, Region
+from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts, broker_message_id
 from sr_engine.domain.agreement import AttemptChange
-from sr_engine.domain.changes import Changes, HubEvent, settle
+from sr_engine.domain.changes import Changes, add_change, settle
 from sr_engine.domain.eligibility import UPGRADABLE_STATUSES, firmware_applies
-from sr_engine.domain.states import AttemptState
+from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import HubUpgrade, Release
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import ListEntry, Period, UpgradeList
-from sr_engine.regions.periods import NightCounter, PeriodFinder
+from sr_engine.regions.periods import NightCounter, PeriodFinder, overlaps
 from sr_engine.regions.planner import Candidate, ListDraft, cut, plan_period
 from sr_engine.store import audit, lists, outbox, releases, upgrades
 from sr_engine.store.lists import StoredAttempt
+from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
 
 CUT = "cut"
@@ -35,6 +36,8 @@ class ListCutter:
     alerts: Alerts
     access_control_broker: str
     draw_id: Callable[[], str]
+    lifecycle: Lifecycle
+    quiet_days: QuietDays
 
     def run(self, unit_of_work: UnitOfWork, region: Region, due_at: datetime, period: Period) -> int:
         """Cut, sign and queue the lists due at `due_at` for `period`; return how many hubs were listed.
@@ -54,7 +57,7 @@ class ListCutter:
                 unit_of_work, region, f"lists for {_span(period)} not cut: {_late(due_at, now)}, the period had begun"
             )
             return 0
-        eligible = self._recheck(unit_of_work, region, scheduled, due_at)
+        eligible = self._recheck(unit_of_work, region, scheduled, due_at, period)
         nights_left = NightCounter(region, period.end)
         candidates = [
             Candidate(
@@ -76,7 +79,12 @@ class ListCutter:
         return len(plan.chosen)
 
     def _recheck(
-        self, unit_of_work: UnitOfWork, region: Region, scheduled: Sequence[StoredAttempt], due_at: datetime
+        self,
+        unit_of_work: UnitOfWork,
+        region: Region,
+        scheduled: Sequence[StoredAttempt],
+        due_at: datetime,
+        period: Period,
     ) -> list[tuple[StoredAttempt, HubUpgrade]]:
         """Keep those that may still be listed; those no longer agreed go back to where their answers leave them."""
         connection, now = unit_of_work.connection, unit_of_work.now
@@ -88,8 +96,9 @@ class ListCutter:
         has_period = PeriodFinder({region.name: region}, due_at)
         for release_id, of_release in by_release.items():
             release = releases.by_id(connection, release_id)
-            known = upgrades.load(connection, [stored.hub_id for stored in of_release], release, now)
-            changes = Changes(release)
+            hub_ids = [stored.hub_id for stored in of_release]
+            known = upgrades.load(connection, hub_ids, release, now, quiet_days=self.quiet_days)
+            changes = Changes(release, self.lifecycle)
             for stored in of_release:
                 upgrade = known.get(stored.hub_id)
                 if upgrade is None:
@@ -97,7 +106,7 @@ class ListCutter:
                 before = len(changes.attempts)
                 settle(changes, upgrade, now=now, has_period=has_period)
                 unchanged = len(changes.attempts) == before
-                if unchanged and upgrade.hub.region == region.name and _may_be_listed(upgrade, release):
+                if unchanged and upgrade.hub.region == region.name and _may_be_listed(upgrade, release, period, now):
                     kept.append((stored, upgrade))
             upgrades.write(connection, changes, now)
             self.alerts.post(unit_of_work, changes.events, release)
@@ -136,36 +145,40 @@ class ListCutter:
             lists.NewList(list_id, region.name, draft.release_id, period, len(draft.hub_ids), message_id),
             now,
         )
-        changes, events = [], []
+        changes = Changes(release, self.lifecycle)
         for stored, upgrade in members:
             listed = replace(
                 stored.attempt, state=AttemptState.LISTED, list_id=list_id, period=period, state_at=now, reason=None
             )
-            changes.append(AttemptChange(stored.hub_id, region.name, stored.attempt.state, listed))
-            events += [
-                HubEvent(AlertEvent.HUB_LISTED, stored.hub_id, organisation, draft.release_id, list_id)
-                for organisation in upgrade.hub.responsible
-            ]
-        upgrades.write_attempts(connection, changes, draft.release_id)
-        self.alerts.post(unit_of_work, events, release)
-        audit.record(
-            connection,
-            audit.transitions(
-                changes, at=now, actor="processor", release_id=draft.release_id, message_key=message.message_id.key
-            ),
+            change = AttemptChange(stored.hub_id, region.name, AttemptEvent.LISTED, stored.attempt.state, listed)
+            add_change(changes, upgrade, change, now)
+        upgrades.write(connection, changes, now)
+        self.alerts.post(unit_of_work, changes.events, release)
+        transitions = audit.transitions(
+            changes.attempts,
+            at=now,
+            actor="processor",
+            release_id=draft.release_id,
+            message_key=message.message_id.key,
         )
+        audit.record(connection, transitions)
 
     def _say(self, unit_of_work: UnitOfWork, region: Region, detail: str) -> None:
         entry = audit.Entry(unit_of_work.now, "processor", CUT, f"{region.name}: {detail}")
         audit.record(unit_of_work.connection, [entry])
 
 
-def _may_be_listed(upgrade: HubUpgrade, release: Release) -> bool:
+def _may_be_listed(upgrade: HubUpgrade, release: Release, period: Period, now: datetime) -> bool:
+    """Everything but the agreement: what is not so keeps the hub off this list and changes nothing else."""
+    compulsory = upgrade.attempt is not None and upgrade.attempt.compulsory
     return (
-        release.status == "Open"
+        release.status != "Withdrawn"
         and release.cpl_status == "Active"
+        and upgrade.hub.region not in release.halted
         and upgrade.hub.device_status in UPGRADABLE_STATUSES
         and firmware_applies(upgrade.hub, release)
+        and not overlaps(period, upgrade.blocked(now, compulsory=compulsory))
+        and (compulsory or upgrade.han_accepted(release))
     )
 
 

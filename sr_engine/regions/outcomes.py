@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from sr_engine.configuration import AlertEvent, Region
+from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.agreement import UNKNOWN_REGION, AttemptChange
-from sr_engine.domain.changes import HubEvent, attempt_event
-from sr_engine.domain.states import OPEN, AttemptState, may_follow
+from sr_engine.domain.changes import Changes, add_change
+from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades
@@ -24,14 +23,9 @@ MISSED_AT_ONCE = 5_000
 DONE_BEFORE = "an earlier attempt activated this firmware after all"
 
 _REPORTED = {
-    ReportStatus.DELIVERED: AttemptState.DELIVERED,
-    ReportStatus.ACTIVATED: AttemptState.ACTIVATED,
-    ReportStatus.FAILED: AttemptState.FAILED,
-}
-_TOLD = {
-    AttemptState.ACTIVATED: AlertEvent.HUB_ACTIVATED,
-    AttemptState.FAILED: AlertEvent.HUB_FAILED,
-    AttemptState.MISSED: AlertEvent.HUB_MISSED,
+    ReportStatus.DELIVERED: AttemptEvent.DELIVERED,
+    ReportStatus.ACTIVATED: AttemptEvent.ACTIVATED,
+    ReportStatus.FAILED: AttemptEvent.FAILED,
 }
 
 
@@ -44,6 +38,7 @@ class Outcomes:
     """Takes in what CSPs say about listed hubs, and what they did not say in time."""
 
     alerts: Alerts
+    lifecycle: Lifecycle
 
     def acknowledge(self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement) -> str:
         """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
@@ -54,17 +49,16 @@ class Outcomes:
         known = lists.on_list(connection, message.list_id, accepted | reasons.keys())
         changes = []
         for hub_id, stored in known.items():
-            if stored.attempt.state is not AttemptState.LISTED:
+            event = AttemptEvent.ACCEPTED if hub_id in accepted else AttemptEvent.REFUSED
+            after = self.lifecycle.after(event, stored.attempt.state)
+            if after is None:
                 continue
-            if hub_id in accepted:
-                after = replace(stored.attempt, state=AttemptState.ACCEPTED, state_at=now)
-            else:
-                reason = f"refused by the CSP: {reasons[hub_id]}"
-                after = replace(
-                    stored.attempt, state=AttemptState.SCHEDULED, state_at=now, list_id=None, period=None, reason=reason
-                )
-            changes.append(_change(stored, after))
-        self._write(unit_of_work, changes, release_id, actor=f"csp:{message.region}", key=message.message_id.key)
+            moved = replace(stored.attempt, state=after, state_at=now)
+            if event is AttemptEvent.REFUSED:
+                moved = replace(moved, list_id=None, period=None, reason=f"refused by the CSP: {reasons[hub_id]}")
+            changes.append(_change(stored, event, moved))
+        release = releases.by_id(connection, release_id)
+        self._write(unit_of_work, changes, release, actor=f"csp:{message.region}", key=message.message_id.key)
         lists.acknowledged(connection, message.list_id, now)
         strangers = len(accepted) + len(reasons) - len(known)
         return f"{len(changes)} hubs acknowledged" + (f"; {strangers} not on the list" if strangers else "")
@@ -82,13 +76,15 @@ class Outcomes:
             if stored is None:
                 strangers += 1
                 continue
+            event = _REPORTED[entry.status]
             current = changes[hub_id].attempt if hub_id in changes else stored.attempt
-            state = _REPORTED[entry.status]
-            if may_follow(current.state, state):
+            after = self.lifecycle.after(event, current.state)
+            if after is not None:
                 # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
                 at = min(entry.at, unit_of_work.now)
-                after = replace(current, state=state, state_at=at, reason=entry.reason)
-                changes[hub_id] = _change(stored, after)
+                changes[hub_id] = _change(
+                    stored, event, replace(current, state=after, state_at=at, reason=entry.reason)
+                )
         self._end(
             unit_of_work, list(changes.values()), release_id, actor=f"csp:{message.region}", key=message.message_id.key
         )
@@ -105,9 +101,10 @@ class Outcomes:
         )
         by_release: dict[str, list[AttemptChange]] = defaultdict(list)
         for stored in found:
+            event = AttemptEvent.OVERDUE if stored.attempt.with_csp else AttemptEvent.WINDOW_ENDED
             reason = _why_missed(stored.attempt.state)
             after = replace(stored.attempt, state=AttemptState.MISSED, state_at=now, reason=reason)
-            by_release[stored.release_id].append(_change(stored, after))
+            by_release[stored.release_id].append(_change(stored, event, after))
         for release_id, changes in by_release.items():
             self._end(unit_of_work, changes, release_id, actor="processor", key=None)
         return len(found)
@@ -135,7 +132,7 @@ class Outcomes:
         """Write changes some of which end an attempt: schedules are done with, inventory and Suppliers are told."""
         if not changes:
             return
-        connection, now = unit_of_work.connection, unit_of_work.now
+        connection = unit_of_work.connection
         release = releases.by_id(connection, release_id)
         ended = [change.hub_id for change in changes if not change.attempt.is_open]
         activated = {
@@ -143,58 +140,52 @@ class Outcomes:
             for change in changes
             if change.attempt.state is AttemptState.ACTIVATED
         }
-        self._write(unit_of_work, changes, release_id, actor=actor, key=key)
+        self._write(unit_of_work, changes, release, actor=actor, key=key)
         upgrades.end_all_schedules(connection, ended, release_id)
         # A report that comes late may be of firmware that has been followed by another since.
         followed = upgrades.activated_later(connection, activated)
         inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
-        self.alerts.post(unit_of_work, self._news(unit_of_work, changes, release_id, now), release)
         late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
-        self._cancel_next(unit_of_work, late, release, actor=actor, key=key)
+        self._supersede(unit_of_work, late, release, actor=actor, key=key)
 
-    def _cancel_next(
+    def _supersede(
         self, unit_of_work: UnitOfWork, hub_ids: Sequence[str], release: Release, *, actor: str, key: str | None
     ) -> None:
         """Cancel the next attempt at hubs whose last one came to a good end after all, unless it is with the CSP."""
-        changes, events = [], []
+        changes = []
         for upgrade in upgrades.load(unit_of_work.connection, hub_ids, release, unit_of_work.now).values():
             attempt, hub = upgrade.attempt, upgrade.hub
-            if attempt is None or not may_follow(attempt.state, AttemptState.CANCELLED) or attempt.with_csp:
+            if attempt is None:
                 continue
-            after = replace(attempt, state=AttemptState.CANCELLED, state_at=unit_of_work.now, reason=DONE_BEFORE)
-            changes.append(AttemptChange(hub.hub_id, hub.region or UNKNOWN_REGION, attempt.state, after))
-            events += [
-                attempt_event(AlertEvent.HUB_CANCELLED, hub.hub_id, organisation, release.release_id, attempt.number)
-                for organisation in hub.responsible
-            ]
-        self._write(unit_of_work, changes, release.release_id, actor=actor, key=key)
-        self.alerts.post(unit_of_work, events, release)
-
-    def _news(
-        self, unit_of_work: UnitOfWork, changes: Sequence[AttemptChange], release_id: str, now: datetime
-    ) -> Iterable[HubEvent]:
-        ended = {change.hub_id: change for change in changes if change.attempt.state in _TOLD}
-        hubs = inventory.hubs(unit_of_work.connection, list(ended), now, with_han=False)
-        for hub_id, change in ended.items():
-            hub = hubs.get(hub_id)
-            for organisation in () if hub is None else hub.responsible:
-                event = _TOLD[change.attempt.state]
-                yield attempt_event(event, hub_id, organisation, release_id, change.attempt.number)
+            state = self.lifecycle.after(AttemptEvent.SUPERSEDED, attempt.state)
+            if state is not None:
+                after = replace(attempt, state=state, state_at=unit_of_work.now, reason=DONE_BEFORE)
+                region = hub.region or UNKNOWN_REGION
+                changes.append(AttemptChange(hub.hub_id, region, AttemptEvent.SUPERSEDED, attempt.state, after))
+        self._write(unit_of_work, changes, release, actor=actor, key=key)
+        upgrades.end_all_schedules(
+            unit_of_work.connection, [change.hub_id for change in changes], release.release_id, outcome=False
+        )
 
     def _write(
         self,
         unit_of_work: UnitOfWork,
         changes: Sequence[AttemptChange],
-        release_id: str,
+        release: Release,
         *,
         actor: str,
         key: str | None,
     ) -> None:
-        upgrades.write_attempts(unit_of_work.connection, changes, release_id)
-        audit.record(
-            unit_of_work.connection,
-            audit.transitions(changes, at=unit_of_work.now, actor=actor, release_id=release_id, message_key=key),
-        )
+        """Write changes of attempts, tell the Suppliers that are responsible now, and record it."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        written = Changes(release, self.lifecycle)
+        known = upgrades.load(connection, {change.hub_id for change in changes}, release, now)
+        for change in changes:
+            add_change(written, known[change.hub_id], change, now)
+        upgrades.write(connection, written, now)
+        self.alerts.post(unit_of_work, written.events, release)
+        transitions = audit.transitions(changes, at=now, actor=actor, release_id=release.release_id, message_key=key)
+        audit.record(connection, transitions)
 
 
 def _release_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:
@@ -204,8 +195,8 @@ def _release_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:
     return found[1]
 
 
-def _change(stored: StoredAttempt, after: Attempt) -> AttemptChange:
-    return AttemptChange(stored.hub_id, stored.region, stored.attempt.state, after)
+def _change(stored: StoredAttempt, event: AttemptEvent, after: Attempt) -> AttemptChange:
+    return AttemptChange(stored.hub_id, stored.region, event, stored.attempt.state, after)
 
 
 def _why_missed(state: AttemptState) -> str:

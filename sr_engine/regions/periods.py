@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sr_engine.configuration import Region
 from sr_engine.messages.model import Period
-from sr_engine.regions.calendar import has_period, open_periods
+from sr_engine.regions.calendar import has_period, intersection, open_periods, periods_available
 
 
 class PeriodFinder:
@@ -24,6 +24,18 @@ class PeriodFinder:
             hours = self._regions.get(region)
             found = self._known[region, window] = hours is not None and has_period(hours, window, self._now)
         return found
+
+    def free(self, region: str, window: Period, blocked: Sequence[Period]) -> bool:
+        """The same for a hub to which nothing may be done at some times: a night that touches none of them."""
+        hours = self._regions.get(region)
+        return hours is not None and any(
+            not overlaps(night, blocked) for night in periods_available(hours, window, self._now)
+        )
+
+
+def overlaps(period: Period, others: Sequence[Period]) -> bool:
+    """True if a period shares time with one of others."""
+    return any(intersection(period, other) is not None for other in others)
 
 
 class NightCounter:

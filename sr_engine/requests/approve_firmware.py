@@ -33,17 +33,18 @@ def decide(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, rules
     judgement = _judge(request, sender, facts, release)
     if not judgement.accepted:
         return none_accepted(judgement, FAMILY)
-    changes = Changes(release)
+    changes = Changes(release, rules.lifecycle)
     approval = _APPROVALS[request.decision]
     for upgrade in judgement.accepted:
         previous = upgrade.answers.get(sender.organisation)
         # Approving again keeps the Supplier's own schedule; anything else takes it back.
+        accepts = request.accept_han_impact or (previous is not None and previous.accepts_han_impact)
         kept = previous.schedule if approval is Approval.APPROVED and previous is not None else None
         answer_all(
             changes,
             [upgrade],
             organisation=sender.organisation,
-            answer=Answer(approval, sender.request_id, kept, request.defer_until),
+            answer=Answer(approval, sender.request_id, kept, request.defer_until, accepts),
             cause=rules.cause,
             now=rules.now,
             has_period=rules.has_period,

@@ -53,11 +53,13 @@ def judge(
     release: Release,
     device_ids: Sequence[str],
     refusal: Callable[[HubUpgrade | None], RefusalReason | None],
+    *,
+    with_overlays: bool = False,
 ) -> Judgement:
     """Judge each hub once, whether it was named by its CHF, its GPF, or both."""
     judgement = Judgement()
     canonical = [device_id.upper() for device_id in device_ids]
-    known = facts.hub_upgrades(canonical, release)
+    known = facts.hub_upgrades(canonical, release, with_overlays=with_overlays)
     judged: set[str] = set()
     for as_received, device_id in zip(device_ids, canonical, strict=True):
         upgrade = known.get(device_id)

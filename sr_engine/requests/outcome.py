@@ -9,8 +9,9 @@ from typing import Protocol
 
 from sr_engine.domain.agreement import HasPeriod
 from sr_engine.domain.changes import Changes
+from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
-from sr_engine.messages.model import Device, Firmware, ReadInventory, Result, ScheduleDetails
+from sr_engine.messages.model import Device, Firmware, Period, ReadInventory, Result, ScheduleDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,19 @@ class Facts(Protocol):
     def release(self, firmware: Firmware) -> Release | None:
         """The release of exactly this firmware."""
 
-    def hub_upgrades(self, device_ids: Sequence[str], release: Release) -> Mapping[str, HubUpgrade]:
-        """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out."""
+    def hub_upgrades(
+        self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False
+    ) -> Mapping[str, HubUpgrade]:
+        """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out.
+
+        Exclusions and quiet days are in them only if asked for.
+        """
+
+    def pilot_places(self, release: Release, organisation: str, *, leaving: int | None) -> Mapping[str, int]:
+        """How many pilot hubs this Supplier may still name, by region; regions without a limit are left out.
+
+        The schedule `leaving` does not count, for it is being replaced.
+        """
 
     def hub(self, device_id: str) -> Hub | None:
         """The hub with this CHF or GPF id, its HAN devices left out; None if there is none."""
@@ -67,6 +79,10 @@ class Facts(Protocol):
         """Devices that match, at most `limit`."""
 
 
+HasFreePeriod = Callable[[str, Period, Sequence[Period]], bool]
+"""Does this window hold a nightly open period of that region that can still be listed and touches none of these?"""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules and the moment a decision is made under."""
@@ -74,6 +90,8 @@ class Rules:
     now: datetime
     horizon_end: datetime
     has_period: HasPeriod
+    has_free_period: HasFreePeriod
+    lifecycle: Lifecycle
     page_devices: int
     inventory_max_devices: int
     cause: str

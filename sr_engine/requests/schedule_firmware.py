@@ -5,7 +5,7 @@ from __future__ import annotations
 from sr_engine.domain.changes import Changes, NewSchedule, answer_all
 from sr_engine.domain.eligibility import Applicant, already_with_csp, refusal, window_error
 from sr_engine.domain.upgrades import Answer, HubUpgrade, Schedule
-from sr_engine.messages.model import Approval, RefusalReason, ScheduleCommsHubFirmware
+from sr_engine.messages.model import Approval, Phase, RefusalReason, ScheduleCommsHubFirmware
 from sr_engine.requests.lists import judge, none_accepted, release_refusal
 from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
 
@@ -44,6 +44,20 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
         )
         return upgrade.other_release_open or already_with_csp(upgrade) or own_other
 
+    places: dict[str, int] = {}
+    if request.phase is Phase.PILOT:
+        places.update(facts.pilot_places(release, sender.organisation, leaving=request.replaces_schedule_id))
+
+    def available(upgrade: HubUpgrade) -> bool:
+        region = upgrade.hub.region or ""
+        blocked = upgrade.blocked(rules.now)
+        if blocked and not rules.has_free_period(region, request.window, blocked):
+            return False
+        if region not in places:
+            return True
+        places[region] -= 1
+        return places[region] >= 0
+
     def judge_hub(upgrade: HubUpgrade | None) -> RefusalReason | None:
         return refusal(
             upgrade,
@@ -52,14 +66,15 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
             in_progress=in_progress,
             accept_han_impact=request.accept_han_impact,
             window_available=lambda region: rules.has_period(region, request.window),
+            available=available,
         )
 
-    judgement = judge(facts, release, request.device_ids, judge_hub)
+    judgement = judge(facts, release, request.device_ids, judge_hub, with_overlays=True)
     if not judgement.accepted:
         return none_accepted(judgement, FAMILY)
 
     schedule = Schedule(rules.draw_schedule_id(), sender.organisation, request.window, request.phase, sender.request_id)
-    changes = Changes(release)
+    changes = Changes(release, rules.lifecycle)
     changes.new_schedule = NewSchedule(
         schedule,
         release.release_id,
@@ -70,7 +85,7 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
         changes,
         judgement.accepted,
         organisation=sender.organisation,
-        answer=Answer(Approval.APPROVED, sender.request_id, schedule),
+        answer=Answer(Approval.APPROVED, sender.request_id, schedule, accepts_han_impact=request.accept_han_impact),
         cause=rules.cause,
         now=rules.now,
         has_period=rules.has_period,

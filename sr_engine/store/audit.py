@@ -14,6 +14,9 @@ from sr_engine.store.tables import audit
 
 _INSERT = audit.insert()
 
+CHAIN = 1
+"""The one writer's chain: SQLite has one writer at a time, whichever process it is in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -34,6 +37,7 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
     """Append records."""
     rows = [
         {
+            "chain_id": CHAIN,
             "at": entry.at,
             "actor": entry.actor,
             "action": entry.action,
@@ -54,15 +58,15 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
 def transitions(
     changes: Iterable[AttemptChange], *, at: datetime, actor: str, release_id: str, message_key: str | None
 ) -> list[Entry]:
-    """One record per transition and reason, with the hubs that made it."""
-    groups: dict[tuple[str | None, str, str | None], list[str]] = {}
+    """One record per event, transition and reason, with the hubs that made it."""
+    groups: dict[tuple[str, str | None, str, str | None], list[str]] = {}
     for change in changes:
         before = None if change.before is None else change.before.value
-        key = (before, change.attempt.state.value, change.attempt.reason)
+        key = (change.event.value, before, change.attempt.state.value, change.attempt.reason)
         groups.setdefault(key, []).append(change.hub_id)
     return [
-        Entry(at, actor, "attempt", reason or "", message_key, release_id, before, after, tuple(hub_ids))
-        for (before, after, reason), hub_ids in groups.items()
+        Entry(at, actor, f"attempt {event}", reason or "", message_key, release_id, before, after, tuple(hub_ids))
+        for (event, before, after, reason), hub_ids in groups.items()
     ]
 
 

@@ -9,23 +9,31 @@ from sqlalchemy import Connection
 
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
-from sr_engine.store import inventory, releases, upgrades
+from sr_engine.store import inventory, phases, releases, upgrades
+from sr_engine.store.overlays import QuietDays
 
 
 class StoredFacts:
     """The facts of `requests.outcome.Facts`, read through one connection as of `now`."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: datetime, quiet_days: QuietDays) -> None:
         self._connection = connection
         self._now = now
+        self._quiet_days = quiet_days
 
     def release(self, firmware: Firmware) -> Release | None:
         return releases.by_firmware(self._connection, firmware)
 
-    def hub_upgrades(self, device_ids: Sequence[str], release: Release) -> Mapping[str, HubUpgrade]:
+    def hub_upgrades(
+        self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False
+    ) -> Mapping[str, HubUpgrade]:
         hub_ids = inventory.hub_ids_of(self._connection, device_ids)
-        known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now)
+        quiet_days = self._quiet_days if with_overlays else None
+        known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now, quiet_days=quiet_days)
         return {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
+
+    def pilot_places(self, release: Release, organisation: str, *, leaving: int | None) -> Mapping[str, int]:
+        return phases.pilot_places(self._connection, release.release_id, organisation, leaving=leaving)
 
     def hub(self, device_id: str) -> Hub | None:
         hub_id = inventory.hub_ids_of(self._connection, [device_id]).get(device_id)
@@ -35,7 +43,7 @@ class StoredFacts:
 
     def upgrades_of_hub(self, hub: Hub) -> Sequence[tuple[Release, HubUpgrade]]:
         return [
-            (release, upgrades.load(self._connection, [hub.hub_id], release, self._now)[hub.hub_id])
+            (release, self._in_order([hub.hub_id], release)[0])
             for release in releases.of_model(self._connection, hub.manufacturer, hub.model)
         ]
 
@@ -59,7 +67,7 @@ class StoredFacts:
         return self._in_order(upgrades.hubs_of_schedule(self._connection, schedule_id, only_in_force=True), release)
 
     def _in_order(self, hub_ids: Sequence[str], release: Release) -> Sequence[HubUpgrade]:
-        known = upgrades.load(self._connection, hub_ids, release, self._now)
+        known = upgrades.load(self._connection, hub_ids, release, self._now, quiet_days=self._quiet_days)
         return [known[hub_id] for hub_id in hub_ids if hub_id in known]
 
     def inventory(self, query: ReadInventory, limit: int) -> Sequence[Device]:

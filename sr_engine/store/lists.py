@@ -70,7 +70,7 @@ def record_run(connection: Connection, region: str, trigger: str, period_start: 
 
 
 def scheduled_for(connection: Connection, region: str, period: Period) -> list[StoredAttempt]:
-    """Attempts whose agreed window holds `period` and whose phase is open in the region, by hub."""
+    """Attempts whose agreed window holds `period`, by hub: those of a phase open in the region, and compulsory ones."""
     gate = and_(release_regions.c.release_id == attempts.c.release_id, release_regions.c.region == region)
     return _stored(
         connection,
@@ -81,7 +81,7 @@ def scheduled_for(connection: Connection, region: str, period: Period) -> list[S
             attempts.c.state == AttemptState.SCHEDULED.value,
             attempts.c.window_start <= period.start,
             attempts.c.window_end >= period.end,
-            or_(attempts.c.pilot, release_regions.c.general_open),
+            or_(attempts.c.pilot, attempts.c.compulsory, release_regions.c.general_open),
         )
         .order_by(attempts.c.hub_id),
     )

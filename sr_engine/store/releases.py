@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, ScalarSelect, Select, Table, bindparam, func, select
 
+from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
@@ -21,7 +23,7 @@ def _parts(table: Table, *columns: str) -> ScalarSelect[str]:
 
 _RELEASES = select(
     releases,
-    _parts(release_regions, "region", "general_open").label("regions"),
+    _parts(release_regions, "region", "general_open", "halted_at").label("regions"),
     _parts(release_paths, "from_version").label("paths"),
     _parts(release_han_models, "manufacturer", "model").label("han_models"),
 )
@@ -34,8 +36,8 @@ _OF_MODEL_NEWEST_FIRST = _OF_MODEL.order_by(releases.c.opened_at.desc(), release
 _NEWEST_FIRST = _RELEASES.order_by(releases.c.opened_at.desc())
 
 
-def add(connection: Connection, release: Release, *, opened_at: object) -> None:
-    """Insert a release with its regions, paths and affected HAN models."""
+def add(connection: Connection, release: Release, phase_plan: PhasePlan, *, opened_at: datetime) -> None:
+    """Insert a release with its regions, all of which have the same plan, its paths and affected HAN models."""
     connection.execute(
         releases.insert().values(
             release_id=release.release_id,
@@ -46,6 +48,9 @@ def add(connection: Connection, release: Release, *, opened_at: object) -> None:
             status=release.status,
             cpl_status=release.cpl_status,
             management=release.management,
+            obligation=release.obligation,
+            comply_by=release.comply_by,
+            compulsory_from=release.compulsory_from,
             opened_at=opened_at,
         )
     )
@@ -53,7 +58,17 @@ def add(connection: Connection, release: Release, *, opened_at: object) -> None:
     connection.execute(
         release_regions.insert(),
         [
-            {**key, "region": region, "general_open": region in release.general_open}
+            {
+                **key,
+                "region": region,
+                "general_open": region in release.general_open,
+                "pilot_limit": phase_plan.pilot_limit,
+                "pilot_closes": phase_plan.pilot_closes,
+                "soak_seconds": round(phase_plan.soak.total_seconds()),
+                "automatic_gate": phase_plan.automatic_gate,
+                "failure_percent": phase_plan.failure_percent,
+                "minimum_sample": phase_plan.minimum_sample,
+            }
             for region in sorted(release.regions)
         ],
     )
@@ -119,8 +134,12 @@ def _release_of(row: Row[Any]) -> Release:
         status=row.status,
         cpl_status=row.cpl_status,
         management=row.management,
-        regions=frozenset(region for region, _ in regions),
-        general_open=frozenset(region for region, is_open in regions if is_open),
+        regions=frozenset(region for region, _, _ in regions),
+        general_open=frozenset(region for region, is_open, _ in regions if is_open),
         reachable_from=frozenset(version for (version,) in json.loads(row.paths)),
         han_models=frozenset((manufacturer, model) for manufacturer, model in json.loads(row.han_models)),
+        obligation=row.obligation,
+        comply_by=row.comply_by,
+        compulsory_from=row.compulsory_from,
+        halted=frozenset(region for region, _, halted_at in regions if halted_at is not None),
     )

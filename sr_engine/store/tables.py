@@ -125,7 +125,12 @@ releases = Table(
     Column("image_hash", String(64), nullable=False),
     Column("status", String(16), nullable=False),
     Column("cpl_status", String(16), nullable=False),
+    # The terms in force; terms announced and not in force yet are in release_terms.
     Column("management", String(20), nullable=False),
+    Column("obligation", String(12), nullable=False),
+    Column("comply_by", UtcDateTime),
+    # From when the processor plans the remaining hubs by itself.
+    Column("compulsory_from", UtcDateTime),
     Column("opened_at", UtcDateTime, nullable=False),
     UniqueConstraint("manufacturer", "model", "version"),
 )
@@ -137,6 +142,45 @@ release_regions = Table(
     Column("region", String(16), primary_key=True),
     # Until this gate opens only pilot hubs are listed.
     Column("general_open", Boolean, nullable=False),
+    # The most pilot hubs; none: no limit.
+    Column("pilot_limit", Integer),
+    Column("pilot_closes", UtcDateTime),
+    Column("soak_seconds", Integer, nullable=False),
+    # Whether the gate opens by itself after the soak.
+    Column("automatic_gate", Boolean, nullable=False),
+    Column("failure_percent", Integer, nullable=False),
+    Column("minimum_sample", Integer, nullable=False),
+    # While it is halted, since when and why; outcomes before the last resumption are not judged again.
+    Column("halted_at", UtcDateTime),
+    Column("halt_reason", Text),
+    Column("resumed_at", UtcDateTime),
+)
+
+# Each Supplier's share of a region's pilot limit, fixed at opening.
+pilot_shares = Table(
+    "pilot_shares",
+    metadata,
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("region", String(16), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("hubs", Integer, nullable=False),
+)
+
+# Changes of obligation or management, announced after consultation; each is applied once it takes effect.
+release_terms = Table(
+    "release_terms",
+    metadata,
+    _row_number("terms_id"),
+    Column("release_id", ForeignKey("releases.release_id"), nullable=False),
+    Column("management", String(20), nullable=False),
+    Column("obligation", String(12), nullable=False),
+    Column("comply_by", UtcDateTime),
+    Column("consultation_reference", Text, nullable=False),
+    Column("consultation_date", Date, nullable=False),
+    Column("announced_at", UtcDateTime, nullable=False),
+    Column("effective_at", UtcDateTime, nullable=False),
+    Column("applied_at", UtcDateTime),
+    Index("ix_release_terms_release_id", "release_id"),
 )
 
 release_paths = Table(
@@ -194,6 +238,8 @@ schedule_hubs = Table(
     Column("hub_id", EUI, primary_key=True),
     # False once it was replaced, taken back or done with.
     Column("in_force", Boolean, nullable=False),
+    # True once the attempt that rested on it has had its outcome.
+    Column("done", Boolean, nullable=False),
     Index("ix_schedule_hubs_hub_id", "hub_id"),
     **BY_KEY,
 )
@@ -208,6 +254,7 @@ decisions = Table(
     Column("defer_until", UtcDateTime),
     # The schedule by which it was approved; absent where it was approved by 11.6 alone.
     Column("schedule_id", ForeignKey("schedules.schedule_id")),
+    Column("accept_han_impact", Boolean, nullable=False),
     Column("request_id", String(70), nullable=False),
     Column("decided_at", UtcDateTime, nullable=False),
     **BY_KEY,
@@ -228,6 +275,8 @@ attempts = Table(
     Column("window_start", UtcDateTime, nullable=False),
     Column("window_end", UtcDateTime, nullable=False),
     Column("pilot", Boolean, nullable=False),
+    # Planned by the processor, whatever Suppliers have answered.
+    Column("compulsory", Boolean, nullable=False),
     Column("list_id", String(32)),
     Column("period_start", UtcDateTime),
     Column("period_end", UtcDateTime),
@@ -245,6 +294,64 @@ attempts = Table(
         sqlite_where=text("list_id IS NOT NULL"),
         postgresql_where=text("list_id IS NOT NULL"),
     ),
+)
+
+# Hubs that a Supplier keeps out of pilots and voluntary waves.
+exclusions = Table(
+    "exclusions",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    # None: until the Supplier includes the hub again.
+    Column("until", UtcDateTime),
+    Column("set_at", UtcDateTime, nullable=False),
+    # The operator has confirmed that a compulsory upgrade need not heed it.
+    Column("overridden_at", UtcDateTime),
+    **BY_KEY,
+)
+
+# What a Supplier that left a hub still sees of it: its view freezes, or does so with the outcome of what was listed.
+departures = Table(
+    "departures",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    # The effective date of the change of Supplier.
+    Column("at", UtcDateTime, nullable=False),
+    Column("own_approval", String(16), nullable=False),
+    Column("other_approval", String(16), nullable=False),
+    Column("schedule_id", BigInteger),
+    # The attempt it saw last, and what of it; no status: that of the attempt, which was with the CSP.
+    Column("attempt_id", BigInteger),
+    Column("attempt_shown", Integer),
+    Column("status", String(20)),
+    Column("window_start", UtcDateTime),
+    Column("window_end", UtcDateTime),
+    **BY_KEY,
+)
+
+# Where a Supplier's history of a hub begins: it sees no attempt up to this number.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("release_id", ForeignKey("releases.release_id"), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("attempts_before", Integer, nullable=False),
+    **BY_KEY,
+)
+
+# Meter points whose change of Supplier has been carried out, up to a registration's effective date.
+settled_registrations = Table(
+    "settled_registrations",
+    metadata,
+    Column("mpxn", String(13), primary_key=True),
+    Column("role", String(3), primary_key=True),
+    Column("organisation", ORGANISATION),
+    Column("effective_from", UtcDateTime, nullable=False),
+    **BY_KEY,
 )
 
 upgrade_lists = Table(
@@ -314,10 +421,44 @@ alerted_hubs = Table(
     **BY_KEY,
 )
 
+# Writers of the audit trail, each of which links its own transactions.
+audit_chains = Table(
+    "audit_chains",
+    metadata,
+    Column("chain_id", Integer, primary_key=True, autoincrement=False),
+    Column("writer", String(64), nullable=False, unique=True),
+    Column("registered_at", UtcDateTime, nullable=False),
+)
+
+# One link per committed transaction: the hash of its records and of the link before it.
+audit_links = Table(
+    "audit_links",
+    metadata,
+    Column("chain_id", ForeignKey("audit_chains.chain_id"), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("last_audit_id", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    **BY_KEY,
+)
+
+# Where verification starts once older records have been pruned; signed by the processor.
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("chain_id", ForeignKey("audit_chains.chain_id"), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("last_audit_id", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("pruned_at", UtcDateTime, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    **BY_KEY,
+)
+
 audit = Table(
     "audit",
     metadata,
     _row_number("audit_id"),
+    Column("chain_id", Integer, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     # `user:<EUI>`, `csp:<region>`, `operator`, or `processor`.
     Column("actor", String(64), nullable=False),

@@ -15,12 +15,13 @@ from sr_engine.domain.changes import AnswerChange, Changes
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
-from sr_engine.store import inventory
+from sr_engine.store import inventory, overlays
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.overlays import QuietDays
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
 
-_ANSWER_FIELDS = ("approval", "defer_until", "schedule_id", "request_id", "decided_at")
+_ANSWER_FIELDS = ("approval", "defer_until", "schedule_id", "accept_han_impact", "request_id", "decided_at")
 _ATTEMPT_FIELDS = (
     "number",
     "state",
@@ -29,6 +30,7 @@ _ATTEMPT_FIELDS = (
     "window_start",
     "window_end",
     "pilot",
+    "compulsory",
     "list_id",
     "period_start",
     "period_end",
@@ -53,7 +55,7 @@ def _end_all_schedules() -> Update:
     return (
         schedule_hubs.update()
         .where(schedule_hubs.c.in_force, is_one_of(schedule_hubs.c.hub_id, "hub_ids"), of_release)
-        .values(in_force=False)
+        .values(in_force=False, done=bindparam("outcome"))
     )
 
 
@@ -74,6 +76,7 @@ _ANSWERS = (
         decisions.c.request_id,
         decisions.c.defer_until,
         schedule_hubs.c.schedule_id,
+        decisions.c.accept_han_impact,
     )
     .outerjoin(
         schedule_hubs,
@@ -118,10 +121,25 @@ _END_SCHEDULES = (
     .values(in_force=False)
 )
 _END_ALL_SCHEDULES = _end_all_schedules()
+_FORGET = decisions.delete().where(
+    decisions.c.hub_id == bindparam("key_hub"),
+    decisions.c.organisation == bindparam("key_organisation"),
+    decisions.c.release_id == bindparam("key_release"),
+)
 
 
-def load(connection: Connection, hub_ids: Collection[str], release: Release, now: datetime) -> dict[str, HubUpgrade]:
-    """By CHF id, everything the rules need to know of these hubs and this release."""
+def load(
+    connection: Connection,
+    hub_ids: Collection[str],
+    release: Release,
+    now: datetime,
+    *,
+    quiet_days: QuietDays | None = None,
+) -> dict[str, HubUpgrade]:
+    """By CHF id, everything the rules need to know of these hubs and this release.
+
+    Exclusions and quiet days, which cost two more queries, only where `quiet_days` says how long the latter are.
+    """
     wanted = list(hub_ids)
     if not wanted:
         return {}
@@ -129,8 +147,16 @@ def load(connection: Connection, hub_ids: Collection[str], release: Release, now
     of_hubs = {"hub_ids": members(wanted), "release_id": release.release_id}
     newest, others = _attempts(connection, of_hubs)
     answers = _answers(connection, of_hubs)
+    blocks = {} if quiet_days is None else overlays.of(connection, wanted, now, quiet_days)
     return {
-        hub_id: HubUpgrade(hub, answers.get(hub_id, {}), newest.get(hub_id), hub_id in others)
+        hub_id: HubUpgrade(
+            hub,
+            answers.get(hub_id, {}),
+            newest.get(hub_id),
+            hub_id in others,
+            blocks.get(hub_id, overlays.NOTHING).exclusions,
+            blocks.get(hub_id, overlays.NOTHING).quiet,
+        )
         for hub_id, hub in hubs.items()
     }
 
@@ -160,6 +186,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
         list_id=row.list_id,
         period=None if row.period_start is None else Period(row.period_start, row.period_end),
         reason=row.reason,
+        compulsory=row.compulsory,
     )
 
 
@@ -167,9 +194,9 @@ def _answers(connection: Connection, of_hubs: Mapping[str, str]) -> dict[str, di
     found = connection.execute(_ANSWERS, of_hubs).all()
     schedule_by_id = _schedules(connection, {row.schedule_id for row in found if row.schedule_id is not None})
     answers: dict[str, dict[str, Answer]] = defaultdict(dict)
-    for hub_id, organisation, approval, request_id, defer_until, schedule_id in found:
+    for hub_id, organisation, approval, request_id, defer_until, schedule_id, accepts in found:
         schedule = None if schedule_id is None else schedule_by_id[schedule_id]
-        answers[hub_id][organisation] = Answer(Approval(approval), request_id, schedule, defer_until)
+        answers[hub_id][organisation] = Answer(Approval(approval), request_id, schedule, defer_until, accepts)
     return answers
 
 
@@ -244,9 +271,13 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
         execute_many(
             connection,
             _INSERT_SCHEDULE_HUBS,
-            [{"schedule_id": new.schedule.schedule_id, "hub_id": hub_id, "in_force": True} for hub_id in new.hub_ids],
+            [
+                {"schedule_id": new.schedule.schedule_id, "hub_id": hub_id, "in_force": True, "done": False}
+                for hub_id in new.hub_ids
+            ],
         )
     end_schedules(connection, changes.ended_schedules)
+    forget(connection, changes.forgotten, changes.release_id)
     _write_answers(connection, changes.answers, changes.release_id, now)
     write_attempts(connection, changes.attempts, changes.release_id)
 
@@ -272,9 +303,27 @@ def activated_later(connection: Connection, activated: Mapping[str, datetime]) -
     return {hub_id for hub_id, at in newest if at > activated[hub_id]}
 
 
-def end_all_schedules(connection: Connection, hub_ids: Collection[str], release_id: str) -> None:
-    """Mark every schedule of a release as in force no more for hubs whose attempt has ended."""
-    connection.execute(_END_ALL_SCHEDULES, {"hub_ids": members(hub_ids), "key_release": release_id})
+def end_all_schedules(
+    connection: Connection, hub_ids: Collection[str], release_id: str, *, outcome: bool = True
+) -> None:
+    """Mark every schedule of a release as in force no more for hubs whose attempt has ended.
+
+    With `outcome` it ended by what the CSP did or did not do, and the schedule counts as used.
+    """
+    sought = {"hub_ids": members(hub_ids), "key_release": release_id, "outcome": outcome}
+    connection.execute(_END_ALL_SCHEDULES, sought)
+
+
+def forget(connection: Connection, forgotten: Iterable[tuple[str, str]], release_id: str) -> None:
+    """Delete the answers of organisations that are no longer responsible; pairs of hub id and organisation."""
+    execute_many(
+        connection,
+        _FORGET,
+        [
+            {"key_hub": hub_id, "key_organisation": organisation, "key_release": release_id}
+            for hub_id, organisation in forgotten
+        ],
+    )
 
 
 def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
@@ -290,6 +339,7 @@ def _write_answers(connection: Connection, answers: Sequence[AnswerChange], rele
                 "defer_until": change.answer.defer_until,
                 "schedule_id": None if change.answer.schedule is None else change.answer.schedule.schedule_id,
                 "request_id": change.answer.request_id,
+                "accept_han_impact": change.answer.accepts_han_impact,
                 "decided_at": now,
             }
             for change in answers
@@ -319,6 +369,7 @@ def _attempt_values(attempt: Attempt) -> dict[str, object]:
         "window_start": attempt.window.start,
         "window_end": attempt.window.end,
         "pilot": attempt.pilot,
+        "compulsory": attempt.compulsory,
         "list_id": attempt.list_id,
         "period_start": None if attempt.period is None else attempt.period.start,
         "period_end": None if attempt.period is None else attempt.period.end,

@@ -72,6 +72,7 @@ def test_a_folder_without_configuration_names_every_file(tmp_path: Path) -> None
         REQUESTS,
         CODES,
         ALERTS,
+        "lifecycle.toml",
         POLICY,
     ]
 

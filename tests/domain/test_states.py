@@ -1,4 +1,4 @@
-"""Which state may follow which."""
+"""Which state may follow which: the table of transitions the product ships."""
 
 from __future__ import annotations
 
@@ -6,39 +6,60 @@ from itertools import product
 
 import pytest
 
-from sr_engine.domain.states import NEXT, OPEN, WITH_CSP, AttemptState, may_follow
+from sr_engine import configuration
+from sr_engine.domain.states import OPEN, WITH_CSP, AttemptEvent, AttemptState, Lifecycle
+from sr_engine.resources import data_directory
 
 ENDED = frozenset(AttemptState) - OPEN
 
 
-def test_every_state_says_what_may_follow() -> None:
-    assert set(NEXT) == set(AttemptState)
+@pytest.fixture(scope="module")
+def lifecycle() -> Lifecycle:
+    return configuration.load(data_directory("config")).lifecycle
 
 
-def test_what_has_ended_can_only_be_raised_to_activated() -> None:
-    for before, after in product(ENDED, AttemptState):
-        if may_follow(before, after):
-            assert before in {AttemptState.FAILED, AttemptState.MISSED}
-            assert after is AttemptState.ACTIVATED
+def follows(lifecycle: Lifecycle) -> set[tuple[AttemptState | None, AttemptState]]:
+    """Every pair of states that some event leads through."""
+    before: tuple[AttemptState | None, ...] = (None, *AttemptState)
+    return {
+        (one, after)
+        for one, event in product(before, AttemptEvent)
+        if (after := lifecycle.after(event, one)) is not None and after is not one
+    }
 
 
-def test_nothing_follows_itself_or_precedes_the_beginning() -> None:
-    for state in AttemptState:
-        assert not may_follow(state, state)
-    assert {before for before in AttemptState if may_follow(before, AttemptState.AWAITING_APPROVAL)} == {
-        AttemptState.SCHEDULED
+def test_what_has_ended_can_only_be_raised_to_activated(lifecycle: Lifecycle) -> None:
+    assert {(before, after) for before, after in follows(lifecycle) if before in ENDED} == {
+        (AttemptState.FAILED, AttemptState.ACTIVATED),
+        (AttemptState.MISSED, AttemptState.ACTIVATED),
+    }
+
+
+def test_an_attempt_begins_with_a_suppliers_schedule_or_by_compulsion(lifecycle: Lifecycle) -> None:
+    assert {after for before, after in follows(lifecycle) if before is None} == {
+        AttemptState.AWAITING_APPROVAL,
+        AttemptState.SCHEDULED,
     }
 
 
 @pytest.mark.parametrize("state", sorted(OPEN))
-def test_every_open_attempt_can_come_to_an_end(state: AttemptState) -> None:
-    assert any(may_follow(state, after) for after in ENDED)
-    assert may_follow(state, AttemptState.MISSED)
+def test_every_open_attempt_can_come_to_an_end(state: AttemptState, lifecycle: Lifecycle) -> None:
+    assert {after for before, after in follows(lifecycle) if before is state} & ENDED >= {AttemptState.MISSED}
 
 
-def test_only_listing_brings_an_attempt_to_the_csp_and_only_its_refusal_back() -> None:
-    into = {(b, a) for b, a in product(OPEN - WITH_CSP, WITH_CSP) if may_follow(b, a)}
-    out = {(b, a) for b, a in product(WITH_CSP, OPEN - WITH_CSP) if may_follow(b, a)}
+def test_only_listing_brings_an_attempt_to_the_csp_and_only_its_refusal_back(lifecycle: Lifecycle) -> None:
+    pairs = follows(lifecycle)
+    waiting = OPEN - WITH_CSP
 
-    assert into == {(AttemptState.SCHEDULED, AttemptState.LISTED)}
-    assert out == {(AttemptState.LISTED, AttemptState.SCHEDULED)}
+    assert {(b, a) for b, a in pairs if b in waiting and a in WITH_CSP} == {
+        (AttemptState.SCHEDULED, AttemptState.LISTED)
+    }
+    assert {(b, a) for b, a in pairs if b in WITH_CSP and a in waiting} == {
+        (AttemptState.LISTED, AttemptState.SCHEDULED)
+    }
+
+
+def test_no_request_changes_what_is_with_the_csp(lifecycle: Lifecycle) -> None:
+    asked_for = {AttemptEvent.AGREED, AttemptEvent.DISAGREED, AttemptEvent.CHANGED, AttemptEvent.TAKEN_BACK}
+    for event, state in product(asked_for, WITH_CSP):
+        assert lifecycle.after(event, state) is None

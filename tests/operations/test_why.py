@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from sr_engine.bootstrap import draw_id
+from sr_engine.bootstrap import list_cutter, outcomes_of
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
@@ -18,8 +18,6 @@ from sr_engine.messages.model import (
     UpgradeListAcknowledgement,
     UpgradeReport,
 )
-from sr_engine.regions.lists import ListCutter
-from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.store.tables import upgrade_lists
 from tests.operations.conftest import Operator
@@ -34,9 +32,13 @@ def schedule(world: World, hub: TestHub, supplier: object = A, window: Period = 
 def cut_lists(world: World) -> None:
     """Let the region's trigger look once, as the running processor does."""
     region = world.instance.configuration.regions["Central"]
-    cutter = ListCutter(world.instance.signer, world.instance.alerts, BROKER, draw_id)
+    cutter = list_cutter(world.instance)
     triggers = RegionTriggers(
-        region, world.instance.transactions, cutter, Outcomes(world.instance.alerts), lambda: None
+        region,
+        world.instance.transactions,
+        cutter,
+        outcomes_of(world.instance),
+        lambda: None,
     )
     asyncio.run(triggers.tick())
 
@@ -73,7 +75,7 @@ def test_the_answer_follows_a_hub_from_the_opening_of_a_release_to_its_activatio
     cut_lists(world)
     assert "and the CSP has not acknowledged the list" in operator.why(hub.chf)
 
-    outcomes = Outcomes(world.instance.alerts)
+    outcomes = outcomes_of(world.instance)
     now = world.clock.now()
     message = UpgradeListAcknowledgement(csp_id(1), now, list_id(world), "Central", (hub.chf,))
     world.run(lambda uow: outcomes.acknowledge(uow, message))

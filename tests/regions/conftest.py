@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from signing import parse
-from sr_engine.bootstrap import draw_id
+from sr_engine.bootstrap import list_cutter, outcomes_of
 from sr_engine.configuration import Region
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.instance import SupplierSeed
@@ -56,11 +56,11 @@ class Nights:
     @property
     def cutter(self) -> ListCutter:
         instance = self.world.instance
-        return ListCutter(instance.signer, instance.alerts, BROKER, draw_id)
+        return list_cutter(instance)
 
     @property
     def outcomes(self) -> Outcomes:
-        return Outcomes(self.world.instance.alerts)
+        return outcomes_of(self.world.instance)
 
     def change(self, **values: object) -> None:
         self.region = replace(self.region, **values)  # type: ignore[arg-type]  # the names are Region's own

@@ -201,11 +201,12 @@ def test_a_registration_that_changed_before_the_cut_takes_the_hub_back_to_awaiti
     assert central.told("hub_listed") == [(stays.chf, A.name)]
 
 
-def test_a_registration_that_takes_effect_after_the_cut_changes_nothing_yet(central: Nights) -> None:
+def test_a_registration_that_takes_effect_well_after_the_night_changes_nothing_yet(central: Nights) -> None:
     (hub,) = hubs(1)
     central.world.add_hubs([hub])
     central.schedule([hub])
-    later = {"mpxn": hub.mprn, "role": "GS", "effective_from": central.due() + HOUR, "organisation": B.name}
+    effective_from = central.period().end + timedelta(days=3)
+    later = {"mpxn": hub.mprn, "role": "GS", "effective_from": effective_from, "organisation": B.name}
     central.world.run(lambda uow: inventory.put_registrations(uow.connection, [later]))
 
     assert central.cut() == 1

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from signing import parse
 from sr_engine.domain.agreement import AttemptChange
-from sr_engine.domain.states import AttemptState
+from sr_engine.domain.states import AttemptEvent, AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.decode import decode_response
 from sr_engine.messages.model import (
@@ -601,7 +601,7 @@ def test_a_late_report_of_an_older_firmware_does_not_take_back_a_newer_one(centr
     newer = Firmware("2B7E", "C1A20001", "9003")
     release_id = central.world.open_release(newer)
     after = Attempt(1, AttemptState.ACTIVATED, WINDOW, False, A.name, central.world.clock.now())
-    change = AttemptChange(hub.chf, "Central", None, after)
+    change = AttemptChange(hub.chf, "Central", AttemptEvent.AGREED, None, after)
     central.world.run(lambda uow: upgrades.write_attempts(uow.connection, [change], release_id))
     central.world.run(lambda uow: inventory.set_firmware(uow.connection, [hub.chf], newer.version))
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from signing import parse
-from sr_engine.bootstrap import draw_id
+from sr_engine.bootstrap import list_cutter
 from sr_engine.configuration import AlertEvent
 from sr_engine.instance import SupplierSeed
 from sr_engine.messages.decode import DecodedResponse, decode_response
@@ -29,9 +29,8 @@ from sr_engine.messages.model import (
     ScheduleRead,
 )
 from sr_engine.regions.calendar import cut_time, open_periods
-from sr_engine.regions.lists import ListCutter
 from sr_engine.store.tables import outbox
-from tests.world import BROKER, FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
 SPLIT = TestHub(1, electricity=A.name, gas=B.name)
 """A home with two Suppliers."""
@@ -140,7 +139,7 @@ class Suppliers:
         night = next(open_periods(hours, window))
         due = cut_time(hours, night)
         self.world.clock.set(due)
-        cutter = ListCutter(instance.signer, instance.alerts, BROKER, draw_id)
+        cutter = list_cutter(instance)
         return self.world.run(lambda unit_of_work: cutter.run(unit_of_work, hours, due, night))
 
 

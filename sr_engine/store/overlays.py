@@ -1,0 +1,92 @@
+"""What is laid over the upgrades of a hub: exclusions, and the quiet days around known changes of Supplier."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+
+from sqlalchemy import Connection, bindparam, or_, select
+
+from sr_engine.domain.upgrades import Exclusion
+from sr_engine.messages.model import Period
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import devices, exclusions, registrations
+
+
+@dataclass(frozen=True, slots=True)
+class QuietDays:
+    """How long before and after the effective date of a change of Supplier no period may lie."""
+
+    before: timedelta
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    """What is laid over one hub."""
+
+    exclusions: tuple[Exclusion, ...] = ()
+    quiet: tuple[Period, ...] = ()
+
+
+NOTHING = Overlays()
+
+_EXCLUSIONS = (
+    select(exclusions.c.hub_id, exclusions.c.organisation, exclusions.c.until, exclusions.c.overridden_at)
+    .where(
+        is_one_of(exclusions.c.hub_id, "hub_ids"),
+        or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
+    )
+    .order_by(exclusions.c.organisation)
+)
+_LATELY_REGISTERED = (
+    select(registrations.c.mpxn)
+    .join(devices, devices.c.import_mpxn == registrations.c.mpxn)
+    .where(is_one_of(devices.c.hub_id, "hub_ids"), registrations.c.effective_from > bindparam("since"))
+    .distinct()
+)
+_REGISTRATIONS = (
+    select(
+        devices.c.hub_id,
+        registrations.c.mpxn,
+        registrations.c.role,
+        registrations.c.organisation,
+        registrations.c.effective_from,
+    )
+    .join(registrations, registrations.c.mpxn == devices.c.import_mpxn)
+    .where(is_one_of(devices.c.hub_id, "hub_ids"), is_one_of(registrations.c.mpxn, "mpxns"))
+    .order_by(devices.c.hub_id, registrations.c.mpxn, registrations.c.role, registrations.c.effective_from)
+)
+
+
+def of(
+    connection: Connection, hub_ids: Collection[str], now: datetime, quiet_days: QuietDays
+) -> Mapping[str, Overlays]:
+    """By hub, what is laid over it at `now` or will be; hubs without anything are left out."""
+    wanted = members(hub_ids)
+    excluded: dict[str, list[Exclusion]] = defaultdict(list)
+    for hub_id, organisation, until, overridden_at in connection.execute(_EXCLUSIONS, {"hub_ids": wanted, "now": now}):
+        excluded[hub_id].append(Exclusion(organisation, until, overridden_at is not None))
+    quiet = _quiet(connection, wanted, now, quiet_days)
+    return {
+        hub_id: Overlays(tuple(excluded.get(hub_id, ())), tuple(quiet.get(hub_id, ())))
+        for hub_id in excluded.keys() | quiet.keys()
+    }
+
+
+def _quiet(connection: Connection, hub_ids: str, now: datetime, quiet_days: QuietDays) -> dict[str, list[Period]]:
+    """Around each change from one Supplier to another, or to nobody; a meter point's first registration is none."""
+    lately = connection.scalars(_LATELY_REGISTERED, {"hub_ids": hub_ids, "since": now - quiet_days.after}).all()
+    periods: dict[str, list[Period]] = defaultdict(list)
+    if not lately:
+        return periods
+    found = connection.execute(_REGISTRATIONS, {"hub_ids": hub_ids, "mpxns": members(lately)})
+    for (hub_id, _mpxn, _role), of_role in groupby(found, key=lambda row: row[:3]):
+        for before, after in pairwise(of_role):
+            at = after.effective_from
+            if after.organisation != before.organisation and at + quiet_days.after > now:
+                periods[hub_id].append(Period(at - quiet_days.before, at + quiet_days.after))
+    return periods
