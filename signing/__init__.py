@@ -15,7 +15,7 @@ from .pki import Participant, Pki, make_pki
 from .revocation import RevocationList
 from .sign import Signer, remove_signatures, take_out_signatures
 from .trust import DEFAULT_CRL_GRACE, Trust
-from .verify import VerifiedDocument, Verifier
+from .verify import VerifiedDocument, Verifier, verify_value
 
 __all__ = [
     "DEFAULT_CRL_GRACE",
@@ -42,4 +42,5 @@ __all__ = [
     "parse",
     "remove_signatures",
     "take_out_signatures",
+    "verify_value",
 ]

@@ -74,7 +74,7 @@ class Verifier:
                 hashed = hashlib.sha256(memoryview(canonical)[: compact.start])
                 hashed.update(canonical[compact.end :])
                 digest = _require_digest(hashed.digest(), compact.digest)
-                _verify_value(signer, compact.value, compact.signed_info)
+                verify_value(signer, compact.value, compact.signed_info)
                 take_out(root, root[-1])
                 return VerifiedDocument(root, signer, digest, document.data, _SEAL)
         return self._verify_by_element(document, roles=roles, at=at)
@@ -87,7 +87,7 @@ class Verifier:
         before = take_out(root, signature.element)
         try:
             digest = _require_digest(hashlib.sha256(inclusive(root)).digest(), signature.digest)
-            _verify_value(signer, signature.value, signature.signed_info)
+            verify_value(signer, signature.value, signature.signed_info)
         except BaseException:
             put_back(root, signature.element, before)
             raise
@@ -100,11 +100,12 @@ def _require_digest(digest: bytes, signed: bytes) -> bytes:
     return digest
 
 
-def _verify_value(signer: Certificate, value: bytes, signed_info: bytes) -> None:
+def verify_value(signer: Certificate, value: bytes, data: bytes) -> None:
+    """Raises NotAuthenticated unless `value`, r then s, is what the key of the certificate signed `data` with."""
     r, s = int.from_bytes(value[:32]), int.from_bytes(value[32:])
     if not (0 < r < _ORDER and 0 < s < _ORDER):
         raise NotAuthenticated("the signature value is not an ECDSA signature on P-256")
     try:
-        signer.public_key.verify(encode_dss_signature(r, s), signed_info, _ECDSA_SHA256)
+        signer.public_key.verify(encode_dss_signature(r, s), data, _ECDSA_SHA256)
     except InvalidSignature:
         raise NotAuthenticated(f"the signature value is not by the key of certificate {signer.serial}") from None

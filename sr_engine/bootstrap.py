@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -15,16 +16,20 @@ from starlette.applications import Starlette
 from signing import Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
 from sr_engine.clock import Clock, ScaledClock, SystemClock
-from sr_engine.configuration import Configuration, ConfigurationError, Policy, Settings, UserDirectory
+from sr_engine.configuration import Configuration, ConfigurationError, Policy, Region, Settings, UserDirectory
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.gateway.app import Gateway
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.messages.schema import Schema
+from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.pipeline.process import Processor
+from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
 from sr_engine.regions.lists import ListCutter
 from sr_engine.regions.outcomes import Outcomes
-from sr_engine.regions.triggers import RegionTriggers, Ticker
+from sr_engine.regions.phases import Phases
+from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
@@ -102,7 +107,7 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
         clock=clock,
         engine=engine,
         reading_engine=open_engine(settings.database_url, read_only=True),
-        transactions=Transactions(engine, clock),
+        transactions=Transactions(engine, clock, follow_up=alerts.write),
         trust=trust,
         verifier=Verifier(trust),
         signer=signer,
@@ -160,13 +165,51 @@ def outcomes_of(instance: Instance) -> Outcomes:
     return Outcomes(instance.alerts, instance.configuration.lifecycle)
 
 
-def region_triggers(instance: Instance, dispatcher: Dispatcher) -> list[RegionTriggers]:
-    """The triggers of every region."""
+def phases_of(instance: Instance) -> Phases:
+    """What carries out the phases of the releases of an instance."""
+    return Phases(instance.alerts, instance.configuration.lifecycle)
+
+
+def supplier_changes_of(instance: Instance) -> SupplierChanges:
+    """What carries out the changes of Supplier of an instance."""
+    configuration = instance.configuration
+    return SupplierChanges(
+        instance.alerts,
+        configuration.lifecycle,
+        configuration.regions,
+        configuration.policy.change_of_supplier.exclusion_kept,
+    )
+
+
+def chores(instance: Instance) -> tuple[Chore, ...]:
+    """What is done at its time whatever the region, in this order."""
+    return (
+        # What a stop has left to be told; otherwise that is done as soon as it is committed.
+        instance.alerts.write,
+        supplier_changes_of(instance),
+        TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
+    )
+
+
+def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
+    """What is done in a region before its lists are cut, in this order."""
+    return (
+        partial(phases_of(instance).advance, region=region.name),
+        Enlisting(region, instance.alerts, instance.configuration.lifecycle),
+    )
+
+
+def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Trigger]:
+    """All that looks for due work: what concerns every region first, then each region."""
     outcomes = outcomes_of(instance)
     cutter = list_cutter(instance)
+    transactions = instance.transactions
     return [
-        RegionTriggers(region, instance.transactions, cutter, outcomes, dispatcher.wake)
-        for region in instance.configuration.regions.values()
+        Housekeeping("every region", transactions, chores(instance), after_work),
+        *(
+            RegionTriggers(region, transactions, cutter, outcomes, after_work, region_chores(instance, region))
+            for region in instance.configuration.regions.values()
+        ),
     ]
 
 
@@ -180,7 +223,11 @@ def application(instance: Instance) -> Starlette:
         policy=policy.delivery,
         resolve=lambda destination: destination_url(instance, destination),
     )
+    instance.transactions.after_follow_up = dispatcher.wake
     outcomes = outcomes_of(instance)
+    feed = instance.settings.registration_feed
+    organisations = frozenset(one.id for one in instance.users.organisations())
+    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
     gateway = Gateway(
         processor=processor_of(instance),
         csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),
@@ -189,13 +236,14 @@ def application(instance: Instance) -> Starlette:
         in_flight_limit=policy.overload.requests_in_flight,
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
+        registration_desk=desk,
     )
 
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        ticker = Ticker(region_triggers(instance, dispatcher), policy.triggers.tick)
+        ticker = Ticker(triggers(instance, dispatcher.wake), policy.triggers.tick)
         sending = asyncio.create_task(dispatcher.run())
         ticker.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,16 +17,19 @@ from sr_engine.clock import FixedClock
 from sr_engine.instance import SAMPLE_SUPPLIERS, SupplierSeed, create_instance, folder_name
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.decode import DecodedResponse, decode_response
+from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import Body, Firmware, Period
 from sr_engine.operations.releases import open_release
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
-from sr_engine.store import inventory
+from sr_engine.store import inventory, tidings
+from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices, metadata
 from sr_engine.store.transactions import UnitOfWork
 
 T = TypeVar("T")
 
+SECONDS = 20
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BROKER = "90-B3-D5-1F-30-00-00-02"
 A, B = SAMPLE_SUPPLIERS
@@ -148,6 +152,8 @@ class World:
         registrations = [row for hub in known for row in hub.registrations()]
         self.run(lambda uow: inventory.put_devices(uow.connection, rows))
         self.run(lambda uow: inventory.put_registrations(uow.connection, registrations))
+        # They have been there for long: what comes after is a change of Supplier.
+        self.run(lambda uow: settle_first(uow.connection, {str(row["mpxn"]) for row in registrations}, uow.now))
 
     def open_release(
         self, firmware: Firmware = FIRMWARE, *, han_models: Sequence[tuple[str, str]] = (), general_open: bool = True
@@ -181,9 +187,11 @@ class World:
         request_id: str | None = None,
         command_variant: int = 8,
         schema_version: str = "5.4",
+        preceding: str | None = None,
     ) -> bytes:
         """A request as its Supplier would send it."""
         root = build_request(
+            preceding_request_id=None if preceding is None else RequestId.parse(preceding),
             schema_version=schema_version,
             request_id=request_id or self.request_id(supplier),
             command_variant=command_variant,
@@ -213,11 +221,21 @@ class World:
 
         return decode_response(self.instance.verifier.verify(parse(answer.body), roles={"89"}, at=self.clock.now()))
 
+    def settle(self) -> None:
+        """Wait until everybody has been told everything: a served instance does so after it has answered."""
+        for _ in range(SECONDS * 100):
+            with self.instance.reading_engine.connect() as connection:
+                if not tidings.are_left(connection):
+                    return
+            time.sleep(0.01)
+        raise TimeoutError(f"somebody is still to be told something after {SECONDS} seconds")
+
     def snapshot(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row of every table but the audit trail: to show that nothing changed.
 
         How far the delivery of messages has come is left out, for it goes on by itself.
         """
+        self.settle()
         with self.instance.reading_engine.connect() as connection:
             return {
                 table.name: sorted((tuple(row) for row in connection.execute(_lasting(table))), key=repr)

@@ -10,8 +10,10 @@ from sr_engine.configuration import ConfigurationError
 from sr_engine.importers.csv_table import CsvRefused
 from sr_engine.instance import InstanceExistsError
 from sr_engine.messages.schema import SchemaRefused, SchemaUnusable
+from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused
+from sr_engine.operations.terms import TermsRefused
 from sr_engine.signservice.counters import CountersUnusable
 from sr_engine.signservice.permissions import TokensUnusable
 from sr_engine.signservice.workers import WorkerFailed
@@ -28,7 +30,7 @@ Exit codes:
   1   the processor answered a request with an error code
   2   anything else: usage, files, configuration, database, connection
   3   a key or certificate is missing or cannot be used
-  10  a document, signature or imported file was refused
+  10  a document, signature or imported file was refused, or the audit trail does not verify
 """
 
 _CONTENT_REFUSED = (DocumentRefused, ProfileRefused, NotAuthenticated, SchemaRefused)
@@ -36,6 +38,7 @@ _IN_WORDS_ALREADY = (
     DatabaseError,
     InstanceExistsError,
     ReleaseRefused,
+    TermsRefused,
     NotParked,
     SchemaUnusable,
     CountersUnusable,
@@ -62,7 +65,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused():
+        case CsvRefused() | ChainBroken():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

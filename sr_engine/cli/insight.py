@@ -1,19 +1,20 @@
-"""Looking into an instance: status, why, audit."""
+"""Looking into an instance: status, why."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from sr_engine.bootstrap import quiet_days_of
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import moment, show_table
 from sr_engine.importers.csv_table import eui
 from sr_engine.operations.status import Status
 from sr_engine.operations.status import status as count_all
-from sr_engine.operations.why import explain
-from sr_engine.store import audit as trail
+from sr_engine.operations.why import Happening, explain, history
 
 
 @click.command(short_help="Where everything stands, in counts.")
@@ -34,8 +35,12 @@ def status(directory: Path, as_json: bool) -> None:
 @click.command(short_help="Why a hub has not been upgraded yet.")
 @click.argument("device_id", metavar="DEVICE_ID")
 @instance_option
-def why(device_id: str, directory: Path) -> None:
-    """Why a hub has not been upgraded yet, in one sentence; DEVICE_ID is its CHF or its GPF."""
+@click.option("--history", "past", is_flag=True, help="List what is on record about the hub instead, oldest first.")
+def why(device_id: str, directory: Path, past: bool) -> None:
+    """Why a hub has not been upgraded yet, in one sentence; DEVICE_ID is its CHF or its GPF.
+
+    With --history, the records of the audit trail that name the hub. All of the trail is read for that.
+    """
     try:
         canonical = eui(device_id)
     except ValueError:
@@ -43,31 +48,30 @@ def why(device_id: str, directory: Path) -> None:
             f"{device_id!r} is not an EUI-64, such as 00-DB-12-34-56-78-90-A2", param_hint="DEVICE_ID"
         ) from None
     with opened(directory) as instance, instance.engine.connect() as connection:
-        click.echo(explain(connection, canonical, instance.clock.now(), instance.configuration.regions))
+        if past:
+            _show_history(canonical, history(connection, canonical))
+            return
+        loaded = instance.configuration
+        quiet_days = quiet_days_of(loaded.policy)
+        click.echo(explain(connection, canonical, instance.clock.now(), loaded.regions, quiet_days))
 
 
-@click.command()
-@instance_option
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many records.")
-def audit(directory: Path, limit: int) -> None:
-    """The newest records of the audit trail, newest first."""
-    with opened(directory) as instance, instance.engine.connect() as connection:
-        entries = trail.newest(connection, limit)
+def _show_history(device_id: str, found: Sequence[Happening]) -> None:
     show_table(
-        "Audit trail",
-        ("Time", "Who", "What", "From", "To", "Hubs", "Message", "Detail"),
+        f"History of {device_id}",
+        ("Time", "Who", "What", "Firmware", "Attempt", "From", "To", "Detail"),
         (
             (
-                entry.at,
-                entry.actor,
-                entry.action,
-                entry.from_state,
-                entry.to_state,
-                len(entry.hubs),
-                entry.message_key,
-                entry.detail,
+                one.entry.at,
+                one.entry.actor,
+                one.entry.action,
+                one.firmware,
+                one.entry.attempt_number,
+                one.entry.from_state,
+                one.entry.to_state,
+                one.entry.detail,
             )
-            for entry in entries
+            for one in found
         ),
     )
 

@@ -6,12 +6,17 @@ from importlib.metadata import version
 
 import click
 
+from sr_engine.cli.audit import audit
 from sr_engine.cli.data import inventory, registration
+from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
-from sr_engine.cli.insight import audit, status, why
+from sr_engine.cli.insight import status, why
 from sr_engine.cli.instance import init, pki
+from sr_engine.cli.lifecycle import lifecycle
 from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
+from sr_engine.cli.phases import phase
+from sr_engine.cli.policy import policy
 from sr_engine.cli.releases import release
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
@@ -49,10 +54,14 @@ for command in (
     inventory,
     registration,
     release,
+    phase,
+    policy,
+    exclusion,
     status,
     why,
     audit,
     outbox,
+    lifecycle,
     sign,
     verify,
     validate,

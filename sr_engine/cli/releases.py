@@ -1,22 +1,57 @@
-"""Firmware releases: opening them, listing them, opening the gate to the General phase."""
+"""Firmware releases: opening, listing, amending, closing and withdrawing them, and their standing on the CPL."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from sr_engine.bootstrap import draw_id
+from sr_engine.bootstrap import draw_id, phases_of
+from sr_engine.cli.dry_run import carry_out, dry_run_option, show_rehearsal, until_done
+from sr_engine.cli.firmware import firmware_options
 from sr_engine.cli.opening import fully_opened, instance_option, opened
 from sr_engine.cli.output import show_table
+from sr_engine.cli.phases import gate
+from sr_engine.configuration import Policy
+from sr_engine.domain.phases import PhasePlan
 from sr_engine.messages.model import Firmware
-from sr_engine.operations.releases import open_gate, open_release
+from sr_engine.operations.releases import (
+    CPL_STATUSES,
+    Amendment,
+    amend,
+    close,
+    open_release,
+    plan_by_policy,
+    set_cpl_status,
+    withdraw,
+)
 from sr_engine.store import releases
 
-_MANUFACTURER = click.option("--manufacturer", required=True, help="DeviceManufacturer of the hub model.")
-_MODEL = click.option("--model", required=True, help="DeviceModel of the hub model.")
-_VERSION = click.option("--version", required=True, help="The firmware version.")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_PLAN_OPTIONS = (
+    click.option("--pilot-first", is_flag=True, help="List only pilot hubs until a region's gate opens."),
+    click.option("--pilot-limit", type=click.IntRange(1), help="The most pilot hubs in a region; else there is none."),
+    click.option("--pilot-closes", metavar="TIME", help="When the pilot ends if nobody has named a hub, with zone."),
+    click.option("--soak-hours", type=click.IntRange(0, 8760), help="From the end of the pilot to the gate's opening."),
+    click.option("--automatic-gate", is_flag=True, help="The gate opens by itself after the soak."),
+    click.option(
+        "--failure-percent", type=click.IntRange(0, 100), help="With a larger share of failures a region is halted."
+    ),
+    click.option("--minimum-sample", type=click.IntRange(1), help="Outcomes before that share is judged."),
+)
+
+
+def _plan_options(command: _F) -> _F:
+    """Adds the options that say how a release goes from a pilot to everybody."""
+    for option in reversed(_PLAN_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -25,9 +60,7 @@ def release() -> None:
 
 
 @release.command("open", short_help="Open a release for scheduling and approval.")
-@_MANUFACTURER
-@_MODEL
-@_VERSION
+@firmware_options
 @click.option("--image-hash", help="SHA-256 of the image, 64 hexadecimal digits.")
 @click.option("--image", type=click.Path(path_type=Path), help="The image itself, to take the hash of; it is not kept.")
 @click.option("--region", "regions", multiple=True, required=True, help="CSP region it is for; may be repeated.")
@@ -41,42 +74,50 @@ def release() -> None:
     metavar="MANUFACTURER:MODEL",
     help="HAN device it may break; may be repeated.",
 )
-@click.option("--pilot-first", is_flag=True, help="List only pilot hubs until `release gate` opens a region.")
+@_plan_options
+@dry_run_option
 @instance_option
 def open_(
     *,
-    manufacturer: str,
-    model: str,
-    version: str,
+    firmware: Firmware,
     image_hash: str | None,
     image: Path | None,
     regions: tuple[str, ...],
     from_versions: tuple[str, ...],
     han_models: tuple[str, ...],
     pilot_first: bool,
+    dry_run: bool,
     directory: Path,
+    **plan: Any,
 ) -> None:
-    """Open a release: its Suppliers are told which of their hubs it concerns, and may schedule and approve."""
+    """Open a release: its Suppliers are told which of their hubs it concerns, and may schedule and approve.
+
+    With --pilot-first it begins with a pilot in each region. What is not said of it stands in policy.toml.
+    """
     if (image is None) == (image_hash is None):
         raise click.UsageError("name the image by --image or its hash by --image-hash")
     if image is not None:
         image_hash = hashlib.sha256(image.read_bytes()).hexdigest()
     with fully_opened(directory) as instance:
-        _opened, hubs = instance.transactions.run_now(
+        phase_plan = _plan(instance.configuration.policy, pilot_first=pilot_first, **plan)
+        _opened, hubs = carry_out(
+            instance.transactions,
             lambda unit_of_work: open_release(
                 unit_of_work,
                 configuration=instance.configuration,
                 alerts=instance.alerts,
                 draw_id=draw_id,
-                firmware=Firmware(manufacturer, model, version),
+                firmware=firmware,
                 image_hash=image_hash or "",
                 regions=regions,
                 reachable_from=from_versions,
-                han_models=[_han_model(text) for text in han_models],
+                han_models=[_han_model(text, "--han-model") for text in han_models],
                 general_open=not pilot_first,
-            )
+                phase_plan=phase_plan,
+            ),
+            dry_run=dry_run,
         )
-    click.echo(f"opened firmware {version} for {manufacturer} {model}: it concerns {hubs:,} hubs")
+    click.echo(f"opened {_named(firmware)}: it concerns {hubs:,} hubs")
 
 
 @release.command("list")
@@ -87,13 +128,17 @@ def list_(directory: Path) -> None:
         found = releases.all_releases(connection)
     show_table(
         "Releases",
-        ("Manufacturer", "Model", "Version", "Status", "Installs on", "Regions", "General phase open in", "HAN models"),
+        (
+            *("Manufacturer", "Model", "Version", "Status", "CPL", "Installs on", "Regions"),
+            *("General phase open in", "HAN models"),
+        ),
         (
             (
                 one.firmware.manufacturer,
                 one.firmware.model,
                 one.firmware.version,
                 one.status,
+                one.cpl_status,
                 ", ".join(sorted(one.reachable_from)),
                 ", ".join(sorted(one.regions)),
                 ", ".join(sorted(one.general_open)) or "none",
@@ -104,22 +149,187 @@ def list_(directory: Path) -> None:
     )
 
 
-@release.command("gate", short_help="Open a region's gate to the General phase.")
-@_MANUFACTURER
-@_MODEL
-@_VERSION
-@click.option("--region", required=True, help="CSP region whose gate is opened.")
+@release.command("amend", short_help="Add or remove versions, regions and affected HAN models.")
+@firmware_options
+@click.option("--add-from-version", "add_versions", multiple=True, help="Version it installs on too; may be repeated.")
+@click.option(
+    "--remove-from-version", "remove_versions", multiple=True, help="Version it installs no more on; may be repeated."
+)
+@click.option("--add-region", "add_regions", multiple=True, help="CSP region it is for, too; may be repeated.")
+@click.option(
+    "--add-han-model",
+    "add_han_models",
+    multiple=True,
+    metavar="MANUFACTURER:MODEL",
+    help="HAN device it may break; may be repeated.",
+)
+@click.option(
+    "--remove-han-model",
+    "remove_han_models",
+    multiple=True,
+    metavar="MANUFACTURER:MODEL",
+    help="HAN device it does not break after all; may be repeated.",
+)
+@_plan_options
+@dry_run_option
 @instance_option
-def gate(manufacturer: str, model: str, version: str, region: str, directory: Path) -> None:
-    """Open a region's gate to the General phase: from now on not only pilot hubs are listed."""
-    firmware = Firmware(manufacturer, model, version)
+def amend_(
+    *,
+    firmware: Firmware,
+    add_versions: tuple[str, ...],
+    remove_versions: tuple[str, ...],
+    add_regions: tuple[str, ...],
+    add_han_models: tuple[str, ...],
+    remove_han_models: tuple[str, ...],
+    pilot_first: bool,
+    dry_run: bool,
+    directory: Path,
+    **plan: Any,
+) -> None:
+    """Add or remove versions, regions and affected HAN models of a release.
+
+    What is agreed already is judged by it when its list is cut. Suppliers are told of hubs that the release concerns
+    only now. --pilot-first and what goes with it are for the regions added.
+    """
+    amendment = Amendment(
+        frozenset(add_versions),
+        frozenset(remove_versions),
+        frozenset(add_regions),
+        frozenset(_han_model(text, "--add-han-model") for text in add_han_models),
+        frozenset(_han_model(text, "--remove-han-model") for text in remove_han_models),
+    )
+    if amendment == Amendment():
+        raise click.UsageError("say what is to be added or removed")
+    with fully_opened(directory) as instance:
+        phase_plan = _plan(instance.configuration.policy, pilot_first=pilot_first, **plan)
+        amended = carry_out(
+            instance.transactions,
+            lambda unit_of_work: amend(
+                unit_of_work,
+                configuration=instance.configuration,
+                alerts=instance.alerts,
+                firmware=firmware,
+                amendment=amendment,
+                general_open=not pilot_first,
+                phase_plan=phase_plan,
+            ),
+            dry_run=dry_run,
+        )
+    if not amended.changes:
+        click.echo(f"{_named(firmware)} was so already: nothing changed")
+        return
+    for change in amended.changes:
+        click.echo(f"{_named(firmware)}: {change}")
+    if amended.hubs:
+        click.echo(f"it concerns {amended.hubs:,} more hubs")
+
+
+@release.command("close", short_help="Accept nothing new for a release; what is agreed goes on.")
+@firmware_options
+@dry_run_option
+@instance_option
+def close_(firmware: Firmware, dry_run: bool, directory: Path) -> None:
+    """Accept nothing new for a release, neither schedules nor approvals; what is agreed goes on."""
     with opened(directory, writing=True) as instance:
-        changed = instance.transactions.run_now(lambda unit_of_work: open_gate(unit_of_work, firmware, region))
-    click.echo(f"the gate of region {region} {'is open now' if changed else 'was open already'}")
+        changed = carry_out(instance.transactions, lambda unit_of_work: close(unit_of_work, firmware), dry_run=dry_run)
+    click.echo(f"{_named(firmware)} {'is closed now' if changed else 'was closed already'}")
 
 
-def _han_model(text: str) -> tuple[str, str]:
+@release.command("withdraw", short_help="Withdraw a release: what is not with the CSP is cancelled.")
+@firmware_options
+@dry_run_option
+@instance_option
+def withdraw_(firmware: Firmware, dry_run: bool, directory: Path) -> None:
+    """Withdraw a release for good: what is not with the CSP is cancelled, and the Suppliers are told.
+
+    What is with the CSP goes on; what the CSP refuses of it is cancelled too.
+    """
+    with fully_opened(directory) as instance:
+        machinery = phases_of(instance)
+        if dry_run:
+            show_rehearsal(instance.transactions, until_done(lambda one: withdraw(one, machinery, firmware).more))
+        done = first = instance.transactions.run_now(lambda one: withdraw(one, machinery, firmware))
+        cancelled = first.cancelled
+        while done.more:
+            done = instance.transactions.run_now(lambda one: withdraw(one, machinery, firmware))
+            cancelled += done.cancelled
+    click.echo(
+        f"{_named(firmware)} {'is withdrawn now' if first.withdrawn_now else 'was withdrawn already'}: "
+        f"{cancelled:,} upgrades cancelled"
+    )
+
+
+@release.command("cpl", short_help="Record what the Certified Products List says of a release.")
+@firmware_options
+@click.argument("status", type=click.Choice(CPL_STATUSES, case_sensitive=False))
+@dry_run_option
+@instance_option
+def cpl(firmware: Firmware, status: str, dry_run: bool, directory: Path) -> None:
+    """Record what the Certified Products List says of a release; nothing is listed of one that is not Active."""
+    with opened(directory, writing=True) as instance:
+        changed = carry_out(
+            instance.transactions,
+            lambda unit_of_work: set_cpl_status(unit_of_work, firmware, status),
+            dry_run=dry_run,
+        )
+    click.echo(
+        f"{_named(firmware)} {'is' if changed else 'was'} {status} on the Certified Products List "
+        f"{'now' if changed else 'already'}"
+    )
+
+
+# Where it was before there were phases, and where those look for it who think of the release.
+release.add_command(gate)
+
+
+def _plan(
+    policy: Policy,
+    *,
+    pilot_first: bool,
+    pilot_limit: int | None,
+    pilot_closes: str | None,
+    soak_hours: int | None,
+    automatic_gate: bool,
+    failure_percent: int | None,
+    minimum_sample: int | None,
+) -> PhasePlan:
+    """The plan of the policy with what was said on the command line."""
+    of_pilot = (pilot_limit, pilot_closes, soak_hours, automatic_gate or None)
+    if not pilot_first and any(value is not None for value in of_pilot):
+        raise click.UsageError(
+            "--pilot-limit, --pilot-closes, --soak-hours and --automatic-gate need --pilot-first: without a pilot the "
+            "gate is open from the start"
+        )
+    plan = plan_by_policy(policy)
+    return replace(
+        plan,
+        pilot_limit=pilot_limit,
+        pilot_closes=None if pilot_closes is None else _moment(pilot_closes),
+        soak=plan.soak if soak_hours is None else timedelta(hours=soak_hours),
+        automatic_gate=automatic_gate,
+        failure_percent=plan.failure_percent if failure_percent is None else failure_percent,
+        minimum_sample=plan.minimum_sample if minimum_sample is None else minimum_sample,
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise click.BadParameter(
+            f"{text!r} is not a time with a zone, such as 2026-11-23T09:00:00Z", param_hint="--pilot-closes"
+        )
+    return found.astimezone(UTC)
+
+
+def _named(firmware: Firmware) -> str:
+    return f"firmware {firmware.version} for {firmware.manufacturer} {firmware.model}"
+
+
+def _han_model(text: str, option: str) -> tuple[str, str]:
     manufacturer, separator, model = text.partition(":")
     if not (manufacturer and separator and model):
-        raise click.BadParameter(f"{text!r} is not MANUFACTURER:MODEL", param_hint="--han-model")
+        raise click.BadParameter(f"{text!r} is not MANUFACTURER:MODEL", param_hint=option)
     return manufacturer, model

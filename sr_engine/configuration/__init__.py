@@ -22,7 +22,14 @@ from sr_engine.configuration.policy import (
 from sr_engine.configuration.reader import ConfigurationError
 from sr_engine.configuration.regions import Region
 from sr_engine.configuration.response_codes import ResponseCode, ResponseCodeSource
-from sr_engine.configuration.settings import ClockSettings, Listen, Settings, Signing, load_settings
+from sr_engine.configuration.settings import (
+    ClockSettings,
+    Listen,
+    RegistrationFeed,
+    Settings,
+    Signing,
+    load_settings,
+)
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
 __all__ = [
@@ -51,6 +58,7 @@ __all__ = [
     "Phases",
     "Policy",
     "Region",
+    "RegistrationFeed",
     "ResponseCode",
     "ResponseCodeSource",
     "SchemaVersions",

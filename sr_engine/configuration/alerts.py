@@ -62,6 +62,8 @@ class AlertDefinition:
     source: AlertSource
     hub_alert_code: str | None = None
     """The AlertCode inside CommsHubAlert, four upper-case hexadecimal digits; set for that body only."""
+    reserved: bool = False
+    """It has its number so that receivers can be built for it, and is not raised yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ _ALERT = Table(
     Key("meaning", values.text()),
     Key("source", values.member(AlertSource)),
     Key("hub_alert_code", _HUB_ALERT_CODE, optional=True),
+    Key("reserved", values.boolean(), optional=True),
     check=_check_definition,
 )
 

@@ -32,6 +32,8 @@ class ResponseCode:
     source: ResponseCodeSource
     sr: frozenset[str]
     """ServiceReferenceVariants it can answer; empty means any."""
+    reserved: bool = False
+    """The number is kept for it, and this processor does not answer with it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ RESPONSE_CODES = Table(
                 Key("when", values.text()),
                 Key("source", values.member(ResponseCodeSource)),
                 Key("sr", ASet(Array(values.text()))),
+                Key("reserved", values.boolean(), optional=True),
             ),
             "code",
             values.pattern("a response code such as I0, E4 or W110501", r"[IEW](?:0|[1-9]\d{0,3}|\d{6})"),

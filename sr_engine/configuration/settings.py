@@ -29,6 +29,14 @@ class Signing:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationFeed:
+    """Who may send registrations over HTTP."""
+
+    token_sha256: str
+    """SHA-256 of the bearer token, 64 lower-case hexadecimal digits: the token itself stands nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -54,6 +62,8 @@ class Settings:
     signing: Signing
     clock: ClockSettings | None = None
     """None means real time."""
+    registration_feed: RegistrationFeed | None = None
+    """None: registrations are not taken over HTTP."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -77,6 +87,7 @@ def load_settings(path: Path) -> Settings:
         trust_directory=content.trust_directory,
         signing=content.signing,
         clock=content.clock,
+        registration_feed=content.registration_feed,
     )
 
 
@@ -90,6 +101,7 @@ class _File:
     database_url: str | None = None
     config_directory: Path | None = None
     clock: ClockSettings | None = None
+    registration_feed: RegistrationFeed | None = None
 
 
 def _file(folder: Path) -> Table[_File]:
@@ -117,6 +129,17 @@ def _file(folder: Path) -> Table[_File]:
                 Key("anchored_at", values.moment()),
                 Key("starts_at", values.moment()),
                 Key("rate", values.rate()),
+            ),
+            optional=True,
+        ),
+        Key(
+            "registration_feed",
+            Table(
+                RegistrationFeed,
+                Key(
+                    "token_sha256",
+                    values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}"),
+                ),
             ),
             optional=True,
         ),

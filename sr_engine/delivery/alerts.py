@@ -1,7 +1,8 @@
-"""From events to DCC Alerts: built, signed and queued in the transaction that caused them.
+"""From events to DCC Alerts: kept with what caused them, then built, signed and queued, portion by portion.
 
-One stored alert per hub, event and Supplier (section 5, Alerts out). Each is signed once, before its commit; every
-try sends those bytes.
+One stored alert per hub, event and Supplier (section 5, Alerts out). What is to be told is committed with what caused
+it; a request that concerns tens of thousands of hubs is answered before as many alerts have been signed. Each alert is
+signed once, before the commit that queues it; every try sends those bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from sr_engine.messages.model import (
     AlertBody,
     CommsHubAlert,
     CommsHubFirmwareActivation,
+    DeviceChangeOfSupplier,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
 )
-from sr_engine.store import counters, inventory, outbox, upgrades
+from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, upgrades
 from sr_engine.store.transactions import UnitOfWork
+
+SIGNED_AT_ONCE = 250
+"""Alerts that one transaction signs, at most: some 50 ms, in which nothing else is written."""
+
+_OF_MANY_HUBS = frozenset({"FirmwareUpgradeRequested", "FirmwareDistributionFailure"})
 
 SUPPLIER_ROLES = frozenset({UserRole.IS, UserRole.GS})
 
@@ -58,29 +65,50 @@ class Alerts:
         self._max_devices = max_devices
         self._draw_id = draw_id
 
-    def post(self, unit_of_work: UnitOfWork, events: Iterable[HubEvent], release: Release) -> int:
-        """Queue the alerts for events that have none yet; return how many were queued."""
-        by_name: dict[AlertEvent, list[HubEvent]] = defaultdict(list)
-        for event in events:
-            by_name[event.event].append(event)
-        queued = 0
-        for name, of_name in by_name.items():
-            new = _new_ones(unit_of_work, name, of_name)
-            alerts = list(self._alerts(unit_of_work, self._definitions[name], new, release))
-            self._queue(unit_of_work, alerts)
-            queued += len(alerts)
-        return queued
+    def post(self, unit_of_work: UnitOfWork, events: Iterable[HubEvent]) -> None:
+        """Keep what Suppliers are to be told of; `write` turns it into alerts.
 
-    def _alerts(
-        self, unit_of_work: UnitOfWork, definition: AlertDefinition, events: Sequence[HubEvent], release: Release
-    ) -> Iterable[_Alert]:
-        by_organisation: dict[str, list[HubEvent]] = defaultdict(list)
+        What one Supplier is told is in the order of its own events, whatever else happened with them to others.
+        """
+        by_receiver: dict[str, dict[AlertEvent, list[HubEvent]]] = defaultdict(lambda: defaultdict(list))
         for event in events:
-            by_organisation[event.organisation].append(event)
-        for organisation, own in by_organisation.items():
-            for user, of_user in self._receivers(unit_of_work, organisation, own):
-                for body, told in self._bodies(unit_of_work, definition, of_user, release):
-                    yield _Alert(user, definition, body, told)
+            by_receiver[event.organisation][event.event].append(event)
+        portions = [
+            portion
+            for by_name in by_receiver.values()
+            for name, of_name in by_name.items()
+            for portion in _chunks(of_name, self._portion(self._definitions[name]))
+        ]
+        if portions:
+            tidings.add(unit_of_work.connection, portions, unit_of_work.now)
+            unit_of_work.to_follow.set()
+
+    def _portion(self, definition: AlertDefinition) -> int:
+        return self._max_devices if definition.body in _OF_MANY_HUBS else SIGNED_AT_ONCE
+
+    def write(self, unit_of_work: UnitOfWork) -> bool:
+        """Queue the alerts of the oldest portion of what is to be told; return whether there may be more.
+
+        What was told before is not told again. An alert is dated when its event happened.
+        """
+        connection = unit_of_work.connection
+        portion = tidings.oldest(connection)
+        if portion is None:
+            return False
+        # Responsibility and time are those of the event, however much later its alert is written.
+        then = UnitOfWork(connection, portion.at)
+        new = _new_ones(unit_of_work, portion.events)
+        if new:
+            release = releases.by_id(connection, portion.release_id)
+            self._queue(unit_of_work, then, list(self._alerts(then, new, release)))
+        tidings.remove(connection, portion.tidings_id)
+        return True
+
+    def _alerts(self, then: UnitOfWork, events: Sequence[HubEvent], release: Release) -> Iterable[_Alert]:
+        definition = self._definitions[events[0].event]
+        for user, of_user in self._receivers(then, events[0].organisation, events):
+            for body, told in self._bodies(then, definition, user, of_user, release):
+                yield _Alert(user, definition, body, told)
 
     def _receivers(
         self, unit_of_work: UnitOfWork, organisation: str, events: Sequence[HubEvent]
@@ -105,19 +133,26 @@ class Alerts:
                 yield user, of_user
 
     def _bodies(
-        self, unit_of_work: UnitOfWork, definition: AlertDefinition, events: Sequence[HubEvent], release: Release
+        self,
+        unit_of_work: UnitOfWork,
+        definition: AlertDefinition,
+        user: User,
+        events: Sequence[HubEvent],
+        release: Release,
     ) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
         version = release.firmware.version
         if definition.body == "FirmwareUpgradeRequested":
             for some in _chunks(events, self._max_devices):
                 yield FirmwareUpgradeRequested("CHF", version, tuple(event.hub_id for event in some)), some
         elif definition.body == "FirmwareDistributionFailure":
-            for request_id, of_request in self._by_request_id(unit_of_work, events, release).items():
+            for request_id, of_request in self._by_request_id(unit_of_work, user, events, release).items():
                 for some in _chunks(of_request, self._max_devices):
                     yield FirmwareDistributionFailure(request_id, tuple(event.hub_id for event in some)), some
         elif definition.body == "CommsHubFirmwareActivation":
             for event in events:
                 yield CommsHubFirmwareActivation(event.hub_id, version), (event,)
+        elif definition.body == "ChangeOfSupplier":
+            yield from _changes_of_supplier(unit_of_work, events)
         elif definition.body == "CommsHubAlert" and definition.hub_alert_code is not None:
             for event in events:
                 yield CommsHubAlert(event.hub_id, definition.hub_alert_code, unit_of_work.now), (event,)
@@ -127,7 +162,7 @@ class Alerts:
             )
 
     def _by_request_id(
-        self, unit_of_work: UnitOfWork, events: Sequence[HubEvent], release: Release
+        self, unit_of_work: UnitOfWork, user: User, events: Sequence[HubEvent], release: Release
     ) -> dict[str, list[HubEvent]]:
         """Group by the recipient's own latest RequestID for hub and release; one is drawn for those without."""
         known = upgrades.request_ids(unit_of_work.connection, [event.hub_id for event in events], release.release_id)
@@ -137,12 +172,12 @@ class Alerts:
             request_id = known.get((event.hub_id, event.organisation))
             if request_id is None:
                 if drawn is None:
-                    drawn = broker_message_id(unit_of_work, self._broker, self._broker)
+                    drawn = broker_message_id(unit_of_work, self._broker, self._broker, recipient=user.eui)
                 request_id = drawn
             groups[request_id].append(event)
         return groups
 
-    def _queue(self, unit_of_work: UnitOfWork, alerts: Sequence[_Alert]) -> None:
+    def _queue(self, unit_of_work: UnitOfWork, then: UnitOfWork, alerts: Sequence[_Alert]) -> None:
         messages: list[outbox.Outgoing] = []
         alerted: list[tuple[str, str, str, str, str]] = []
         for alert in alerts:
@@ -151,7 +186,7 @@ class Alerts:
                 schema_version=str(alert.user.duis_version),
                 alert_code=alert.definition.code,
                 body=alert.body,
-                at=unit_of_work.now,
+                at=then.now,
             )
             only_hub = alert.events[0].hub_id if len(alert.events) == 1 else None
             messages.append(
@@ -171,13 +206,27 @@ class Alerts:
         outbox.record_alerted(unit_of_work.connection, alerted)
 
 
-def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str) -> str:
-    """Draw an id `<broker>:<target>:<counter>` for a message that answers no request."""
-    return f"{broker}:{target}:{counters.draw(unit_of_work.connection, 'broker_message')}"
+def _changes_of_supplier(
+    unit_of_work: UnitOfWork, events: Sequence[HubEvent]
+) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
+    """One alert per meter: its id, its type and the MPxN that the recipient is registered for."""
+    device_ids = {event.device_id for event in events if event.device_id is not None}
+    meters = registrations.meter_devices(unit_of_work.connection, device_ids)
+    for event in events:
+        meter = meters[event.device_id or ""]
+        yield DeviceChangeOfSupplier(meter.device_id, meter.device_type, meter.mpxn), (event,)
 
 
-def _new_ones(unit_of_work: UnitOfWork, name: AlertEvent, events: Sequence[HubEvent]) -> list[HubEvent]:
-    told = outbox.already_alerted(unit_of_work.connection, name, {event.hub_id for event in events})
+def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str, *, recipient: str) -> str:
+    """Draw an id `<broker>:<target>:<counter>` for a message that answers no request.
+
+    Each recipient, named by its EUI, has a counter of its own: how much others are sent is not to be read from it.
+    """
+    return f"{broker}:{target}:{counters.draw(unit_of_work.connection, f'message:{recipient}')}"
+
+
+def _new_ones(unit_of_work: UnitOfWork, events: Sequence[HubEvent]) -> list[HubEvent]:
+    told = outbox.already_alerted(unit_of_work.connection, events[0].event, {event.hub_id for event in events})
     new = []
     for event in events:
         key = (event.hub_id, event.organisation, event.occurrence)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, func, select
 
-from sr_engine.bootstrap import Instance
+from sr_engine.bootstrap import Instance, quiet_days_of
 from sr_engine.demo.cast import Cast
 from sr_engine.demo.country import FIRMWARE, REGIONS, homes
 from sr_engine.operations.why import explain
@@ -77,11 +77,12 @@ def tell(instance: Instance, console: Console, stats: Stats, csp_stats: Stats) -
         )
     console.print("Why one hub or another has not been upgraded (`sr-engine why`):")
     now, regions = instance.clock.now(), instance.configuration.regions
+    quiet_days = quiet_days_of(instance.configuration.policy)
     with instance.reading_engine.connect() as connection:
         for state in _EXPLAINED:
             hub = connection.scalar(select(attempts.c.hub_id).where(attempts.c.state == state).limit(1))
             if hub is not None:
-                console.print(f"  {explain(connection, hub, now, regions)}")
+                console.print(f"  {explain(connection, hub, now, regions, quiet_days)}")
 
 
 def problems(instance: Instance, cast: Cast, stats: Stats, csp_stats: Stats) -> list[str]:

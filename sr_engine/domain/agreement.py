@@ -99,7 +99,7 @@ def _wanted(
         reason = NOT_APPROVED
     elif common is None:
         reason = NO_COMMON_NIGHT
-    elif not _stands(current, common) and (region is None or not has_period(region, common)):
+    elif not _in_time(current, common, compulsory, region, has_period):
         reason = NO_COMMON_NIGHT if len(schedules) > 1 else TOO_LATE
     else:
         state = AttemptState.SCHEDULED
@@ -126,11 +126,17 @@ def _wanted(
     return wanted
 
 
-def compelled(upgrade: HubUpgrade, window: Period, now: datetime) -> AttemptChange | None:
-    """The first or next attempt at a hub that nobody has scheduled, planned by the processor; None if one is open."""
+def compelled(upgrade: HubUpgrade, window: Period, now: datetime, has_period: HasPeriod) -> AttemptChange | None:
+    """How a hub comes to be planned in `window`, the time in which the processor plans by itself; None if it is.
+
+    Opens the first or the next attempt, unless one is open: that is reconciled. What Suppliers have agreed stands.
+    """
     current = upgrade.attempt
+    change = reconcile(upgrade, now, has_period, compulsory=window)
     if upgrade.other_release_open or (current is not None and current.is_open):
-        return None
+        return change
+    if change is not None and change.attempt.state is AttemptState.SCHEDULED:
+        return change
     wanted = _compelled(upgrade, None, window, now)
     region = upgrade.hub.region or UNKNOWN_REGION
     return AttemptChange(upgrade.hub.hub_id, region, AttemptEvent.COMPELLED, None, wanted)
@@ -155,6 +161,20 @@ def _compelled(upgrade: HubUpgrade, current: Attempt | None, window: Period, now
 def _stands(current: Attempt | None, window: Period) -> bool:
     """Already Scheduled for this very window: it stays so until it is listed or the window has passed."""
     return current is not None and current.state is AttemptState.SCHEDULED and current.window == window
+
+
+def _in_time(
+    current: Attempt | None, window: Period, compulsory: Period | None, region: str | None, has_period: HasPeriod
+) -> bool:
+    """True if an agreed window holds a night that can be listed: before ComplyBy, once the upgrade is compulsory."""
+    counts = window if compulsory is None else _until(window, compulsory.end)
+    if counts is None:
+        return False
+    return _stands(current, window) or (region is not None and has_period(region, counts))
+
+
+def _until(window: Period, end: datetime) -> Period | None:
+    return Period(window.start, min(window.end, end)) if window.start < end else None
 
 
 def in_force(upgrade: HubUpgrade, now: datetime) -> list[Schedule]:

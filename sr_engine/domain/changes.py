@@ -38,6 +38,8 @@ class HubEvent:
     organisation: str
     release_id: str
     occurrence: str
+    device_id: str | None = None
+    """The device behind the hub that it is about, if it is not the hub itself."""
 
 
 @dataclass(slots=True)

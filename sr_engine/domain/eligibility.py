@@ -76,9 +76,3 @@ def window_error(window: Period, now: datetime, horizon_end: datetime) -> str | 
     if window.end > horizon_end:
         return f"the upgrade window ends beyond the planning horizon, {horizon_end:%Y-%m-%dT%H:%M:%SZ}"
     return None
-
-
-def already_with_csp(upgrade: HubUpgrade) -> bool:
-    """True if the hub stands on a list that was cut: nothing can be changed any more (code nn08)."""
-    attempt = upgrade.attempt
-    return attempt is not None and attempt.with_csp

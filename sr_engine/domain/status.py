@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sr_engine.domain.upgrades import HubUpgrade
+from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
+from sr_engine.domain.upgrades import HubUpgrade, Release
 from sr_engine.messages.model import Approval, UpgradeStatus
 
+_LAID_OVER = (OPEN - WITH_CSP) | {AttemptState.CANCELLED, AttemptState.VOIDED}
 _NOTHING_TO_WAIT_FOR = frozenset({Approval.NONE, Approval.APPROVED})
 
 
-def upgrade_status(upgrade: HubUpgrade, organisation: str, now: datetime) -> UpgradeStatus:
+def upgrade_status(upgrade: HubUpgrade, release: Release, organisation: str, now: datetime) -> UpgradeStatus:
     """Return the UpgradeStatus one responsible Supplier sees.
 
-    An open attempt speaks for itself, except that a Supplier that has declined or deferred one which still awaits
+    What is with the CSP or has ended with an outcome shows through every overlay. Over the rest lies first the
+    Supplier's own exclusion (the other side's is nobody else's business), then a halt of the release. Below them an
+    open attempt speaks for itself, except that a Supplier that has declined or deferred one which still awaits
     approval sees its own answer; then how the last attempt ended, if it was not cancelled; then the answer. What all
     have approved and nobody has scheduled awaits no approval: it is NotScheduled.
     """
     attempt = upgrade.attempt
     own = upgrade.approval_of(organisation, now)
+    if attempt is None or attempt.state in _LAID_OVER:
+        if any(one.organisation == organisation for one in upgrade.exclusions):
+            return UpgradeStatus.EXCLUDED
+        if attempt is not None and attempt.is_open and upgrade.hub.region in release.halted:
+            return UpgradeStatus.HALTED
     if attempt is not None and attempt.is_open:
         if attempt.state == "AwaitingApproval" and own is Approval.DECLINED:
             return UpgradeStatus.DECLINED

@@ -79,8 +79,11 @@ class Release:
     """Regions in which nothing more of it is listed until it is resumed or withdrawn."""
 
     def compulsory_window(self, now: datetime) -> Period | None:
-        """The time in which the processor plans by itself; None while Suppliers decide, or once it has passed."""
-        if self.status != "Open" or self.compulsory_from is None or self.comply_by is None:
+        """The time in which the processor plans by itself; None while Suppliers decide, or once it has passed.
+
+        What it has planned goes on while the release is closed; the planner sees to it that nothing is added then.
+        """
+        if self.status == "Withdrawn" or self.compulsory_from is None or self.comply_by is None:
             return None
         if not self.compulsory_from <= now < self.comply_by:
             return None
@@ -155,6 +158,11 @@ class HubUpgrade:
     """Those that run."""
     quiet: tuple[Period, ...] = ()
     """The quiet days around known changes of Supplier."""
+
+    @property
+    def with_csp(self) -> bool:
+        """True if the hub stands on a list that was cut: nothing can be changed any more (code nn08)."""
+        return self.attempt is not None and self.attempt.with_csp
 
     def answered(self, organisation: str, answer: Answer) -> HubUpgrade:
         """This upgrade with one Supplier's answer replaced."""

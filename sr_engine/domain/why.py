@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sr_engine.domain.agreement import NO_COMMON_NIGHT, in_force
@@ -35,6 +35,8 @@ class Inquiry:
     now: datetime
     next_night: Night | None = None
     """The first night in the window of the open attempt, if there is one, for which the hub can still be listed."""
+    halts: Mapping[str, str] = field(default_factory=dict)
+    """By release id, why it is halted in the hub's region."""
 
 
 def why(inquiry: Inquiry) -> str:
@@ -55,11 +57,12 @@ def why(inquiry: Inquiry) -> str:
 
 
 def _chosen(hub: Hub, upgrades: Sequence[tuple[Release, HubUpgrade]]) -> tuple[Release, HubUpgrade] | None:
-    """The release to speak of: the one under way, else the newest open one that the hub has or can be given."""
+    """The release to speak of: the one under way, else the newest that the hub has or can be given, open ones first."""
     for release, upgrade in upgrades:
         if upgrade.attempt is not None and upgrade.attempt.is_open:
             return release, upgrade
-    offered = [pair for pair in upgrades if pair[0].status == "Open"]
+    # Sorting keeps the newest first among those that are open, and among those that are not.
+    offered = sorted(upgrades, key=lambda pair: pair[0].status != "Open")
     for release, upgrade in offered:
         if hub.version == release.firmware.version or firmware_applies(hub, release):
             return release, upgrade
@@ -76,7 +79,7 @@ def _about(release: Release, upgrade: HubUpgrade, inquiry: Inquiry) -> str:
         if attempt is not None and attempt.state is AttemptState.ACTIVATED:
             upgraded += f", activated on {_moment(attempt.state_at)}"
         return upgraded
-    blocked = _blocked(release, hub)
+    blocked = _blocked(release, hub, attempt)
     if blocked is not None:
         return blocked
     if attempt is not None and attempt.is_open:
@@ -87,18 +90,22 @@ def _about(release: Release, upgrade: HubUpgrade, inquiry: Inquiry) -> str:
         reason = f": {attempt.reason}" if attempt.reason else ""
         return (
             f"has no new schedule for firmware {version} since attempt {attempt.number} {ended} on "
-            f"{_moment(attempt.state_at)}{reason}" + (f"; {waiting}" if waiting else "")
+            f"{_moment(attempt.state_at)}{reason}"
+            + "".join(f"; {one}" for one in (waiting, *_overlaid(upgrade)) if one)
         )
+    also = "".join(f"; {one}" for one in _overlaid(upgrade))
     if waiting:
-        return f"is not scheduled for firmware {version}: {waiting}{_han_impact(release, upgrade)}"
+        return f"is not scheduled for firmware {version}: {waiting}{_han_impact(release, upgrade)}{also}"
     who = _list(upgrade.hub.responsible)
-    return f"is approved for firmware {version} by {who}, but nobody has scheduled it"
+    return f"is approved for firmware {version} by {who}, but nobody has scheduled it{also}"
 
 
-def _blocked(release: Release, hub: Hub) -> str | None:
+def _blocked(release: Release, hub: Hub, attempt: Attempt | None) -> str | None:
     """What makes the hub one that cannot be upgraded to this release, whatever its Suppliers say."""
     version = release.firmware.version
-    if release.status != "Open":
+    under_way = attempt is not None and attempt.is_open
+    # What was agreed before a release was closed goes on.
+    if release.status != "Open" and not (release.status == "Closed" and under_way):
         return f"cannot be upgraded to firmware {version}: the release is {release.status.lower()}"
     if release.cpl_status != "Active":
         return f"cannot be upgraded to firmware {version}: it is {release.cpl_status} on the Certified Products List"
@@ -110,35 +117,85 @@ def _blocked(release: Release, hub: Hub) -> str | None:
         return f"{runs}, and {version} can be installed on {_list(sorted(release.reachable_from), 'or')} only"
     if hub.device_status not in UPGRADABLE_STATUSES:
         return f"is not commissioned: its status is {hub.device_status or 'unknown'}"
-    if not hub.responsible:
+    if not hub.responsible and not (under_way and attempt is not None and attempt.compulsory):
         return "has no responsible Supplier: nobody is registered for a meter behind it"
     return None
 
 
 def _under_way(release: Release, upgrade: HubUpgrade, attempt: Attempt, inquiry: Inquiry) -> str:
     version, now = release.firmware.version, inquiry.now
-    waiting = _answers(upgrade, now)
-    if waiting:
-        return f"waits for approval of firmware {version}: {waiting}"
-    if attempt.state is AttemptState.AWAITING_APPROVAL:
-        return _conflict(upgrade, attempt, version, now)
-    region = upgrade.hub.region
-    if not attempt.pilot and region not in release.general_open:
-        return (
-            f"is scheduled for firmware {version} and approved, but the gate of region {region} is closed: only pilot "
-            "hubs are listed until it is opened"
-        )
+    if not attempt.compulsory:
+        not_agreed = _not_agreed(release, upgrade, attempt, now)
+        if not_agreed is not None:
+            return not_agreed
+    held_back = _held_back(release, upgrade, attempt, inquiry)
+    if held_back is not None:
+        return f"is scheduled for firmware {version}{' and approved' * (not attempt.compulsory)}, but {held_back}"
     refused = f"; {attempt.reason}" if attempt.reason else ""
+    also = "".join(f"; {one}" for one in _overlaid(upgrade, attempt))
     if inquiry.next_night is None:
         return (
             f"is scheduled for firmware {version}, but its window ({_span(attempt.window)}) has no night left that can "
-            f"still be listed{refused}"
+            f"still be listed{refused}{also}"
         )
     night = inquiry.next_night
     return (
         f"is scheduled for firmware {version} and waits for {_night(night.period)}, the first it can have; lists for "
-        f"it go to the CSP on {_moment(night.cut_at)}{refused}"
+        f"it go to the CSP on {_moment(night.cut_at)}{refused}{also}"
     )
+
+
+def _not_agreed(release: Release, upgrade: HubUpgrade, attempt: Attempt, now: datetime) -> str | None:
+    """What the responsible Suppliers have not agreed; None if they have."""
+    version = release.firmware.version
+    waiting = _answers(upgrade, now)
+    if waiting and release.status == "Closed":
+        return f"waits for approval of firmware {version}, which nobody can give since the release is closed: {waiting}"
+    if waiting:
+        return f"waits for approval of firmware {version}: {waiting}"
+    if attempt.state is AttemptState.AWAITING_APPROVAL:
+        return _conflict(upgrade, attempt, version, now)
+    return None
+
+
+def _held_back(release: Release, upgrade: HubUpgrade, attempt: Attempt, inquiry: Inquiry) -> str | None:
+    """What keeps an agreed or compulsory upgrade off every list, whichever night it is; None if nothing does."""
+    region = upgrade.hub.region
+    if region in release.halted:
+        reason = inquiry.halts.get(release.release_id)
+        return f"the release is halted in region {region}" + (f": {reason}" if reason else "")
+    if attempt.compulsory:
+        return None
+    if not attempt.pilot and region not in release.general_open:
+        return f"the gate of region {region} is closed: only pilot hubs are listed until it is opened"
+    if not upgrade.han_accepted(release):
+        missing = [
+            organisation
+            for organisation in upgrade.hub.responsible
+            if organisation not in upgrade.answers or not upgrade.answers[organisation].accepts_han_impact
+        ]
+        have = "has" if len(missing) == 1 else "have"
+        return f"HAN devices may break ({_affected(release, upgrade)}), which {_list(missing)} {have} not accepted"
+    return None
+
+
+def _overlaid(upgrade: HubUpgrade, attempt: Attempt | None = None) -> list[str]:
+    """The times in which nothing is done to the hub: exclusions, and quiet days that concern the attempt."""
+    compulsory = attempt is not None and attempt.compulsory
+    found = [
+        f"{one.organisation} excludes the hub "
+        + (f"until {_moment(one.until)}" if one.until else "until further notice")
+        for one in upgrade.exclusions
+        if not (compulsory and one.overridden)
+    ]
+    quiet = [
+        _span(period)
+        for period in upgrade.quiet
+        if attempt is None or (period.start < attempt.window.end and attempt.window.start < period.end)
+    ]
+    if quiet:
+        found.append(f"no upgrade takes place in the quiet days around a change of Supplier ({_list(quiet)})")
+    return found
 
 
 def _conflict(upgrade: HubUpgrade, attempt: Attempt, version: str, now: datetime) -> str:
@@ -192,11 +249,13 @@ def _answers(upgrade: HubUpgrade, now: datetime) -> str | None:
 
 
 def _han_impact(release: Release, upgrade: HubUpgrade) -> str:
+    affected = _affected(release, upgrade)
+    return f"; whoever approves has to accept that HAN devices may break ({affected})" if affected else ""
+
+
+def _affected(release: Release, upgrade: HubUpgrade) -> str:
     affected = sorted(upgrade.hub.han_models & release.han_models)
-    if not affected:
-        return ""
-    devices = _list([f"{manufacturer} {model}" for manufacturer, model in affected])
-    return f"; whoever approves has to accept that HAN devices may break ({devices})"
+    return _list([f"{manufacturer} {model}" for manufacturer, model in affected]) if affected else ""
 
 
 def _list(words: Sequence[str], last: str = "and") -> str:

@@ -17,6 +17,8 @@ from starlette.routing import Route
 
 from sr_engine.clock import Clock
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.registrations import JSON, RegistrationDesk
+from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Processor, Turned
@@ -44,7 +46,10 @@ class Gateway:
         in_flight_limit: int,
         retry_after: timedelta,
         after_work: Callable[[], None],
+        registration_desk: RegistrationDesk | None = None,
     ) -> None:
+        """`registration_desk` takes the registration feed; without it there is no such address."""
+        self._registration_desk = registration_desk
         self._processor = processor
         self._csp_desk = csp_desk
         self._transactions = transactions
@@ -61,6 +66,8 @@ class Gateway:
         services = sorted(self._processor.configuration.catalogue.service)
         routes = [Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services]
         routes.append(Route("/api/v1/csp", self._guarded(self._csp), methods=["POST"]))
+        if self._registration_desk is not None:
+            routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes.append(Route("/health/live", _live, methods=["GET"]))
         app = Starlette(
             routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
@@ -75,7 +82,25 @@ class Gateway:
 
         return self._guarded(take)
 
-    def _guarded(self, take: Callable[[bytes], Awaitable[Answer]]) -> Endpoint:
+    def _feed(self, desk: RegistrationDesk) -> Endpoint:
+        """The registration feed; nothing of a body is read before its sender is let in."""
+
+        async def take(data: bytes) -> Answer:
+            return await self._registrations(desk, data)
+
+        guarded = self._guarded(take, media_type=JSON)
+
+        async def endpoint(request: Request) -> Response:
+            if desk.lets_in(request.headers.get("authorization")):
+                return await guarded(request)
+            detail = "you are not let in: send the token that is known here, as Authorization: Bearer TOKEN"
+            refused = _response(json_problem(HTTPStatus.UNAUTHORIZED, detail))
+            refused.headers["WWW-Authenticate"] = "Bearer"
+            return refused
+
+        return endpoint
+
+    def _guarded(self, take: Callable[[bytes], Awaitable[Answer]], *, media_type: str = XML) -> Endpoint:
         """Around a taker of bytes: overload, media type and size, then the answer as HTTP."""
 
         async def endpoint(request: Request) -> Response:
@@ -89,18 +114,18 @@ class Gateway:
                 )
             self._in_flight += 1
             try:
-                data = await self._body(request)
+                data = await self._body(request, media_type)
                 return _response(data if isinstance(data, Answer) else await take(data))
             finally:
                 self._in_flight -= 1
 
         return endpoint
 
-    async def _body(self, request: Request) -> bytes | Answer:
+    async def _body(self, request: Request, wanted: str) -> bytes | Answer:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != XML:
+        if media_type != wanted:
             return problem(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {XML}, not {media_type or 'of no media type'}"
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {media_type or 'of no media type'}"
             )
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
@@ -145,7 +170,7 @@ class Gateway:
             case Admitted():
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
-                    heavy=heavy or admitted.replaces,
+                    heavy=heavy or admitted.concerns_more,
                 )
                 self._after_work()
         log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
@@ -166,6 +191,24 @@ class Gateway:
         )
         self._after_work()
         log.info("csp message answered %s: %s", answer.status, answer.detail_header)
+        return answer
+
+    async def _registrations(self, desk: RegistrationDesk, data: bytes) -> Answer:
+        admitted = await asyncio.to_thread(desk.admit, data) if len(data) >= HEAVY_BYTES else desk.admit(data)
+        if isinstance(admitted, Answer):
+            log.info("registrations answered %s: %s", admitted.status, admitted.detail_header)
+            return admitted
+        answer = await self._transactions.run(
+            lambda unit_of_work: desk.execute(unit_of_work, admitted), heavy=len(data) >= HEAVY_BYTES
+        )
+        try:
+            while await self._transactions.run(desk.changes, heavy=True):
+                pass
+        except Exception:
+            # They are taken all the same; what they change is carried out at the next tick.
+            log.exception("registrations were taken and could not be carried out yet")
+        self._after_work()
+        log.info("registrations answered %s: %s", answer.status, answer.detail_header)
         return answer
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from sr_engine.configuration import UserRole
 from sr_engine.importers.csv_table import Column, Progress, digits, one_of, read_csv
+from sr_engine.operations.registrations import effective_from
 
 
 def columns(organisations: Sequence[str]) -> tuple[Column, ...]:
@@ -24,27 +24,19 @@ def columns(organisations: Sequence[str]) -> tuple[Column, ...]:
             effective_from,
             required=True,
         ),
+        Column("cancelled", "yes, if this registration is taken back, or no", _yes_or_no),
     )
 
 
 def read_registrations(
     path: Path, organisations: Sequence[str], *, progress: Progress | None = None
 ) -> list[dict[str, object]]:
-    """Return rows of the registrations, times in UTC; an `organisation` of None is nobody.
+    """Return rows of the registrations, times in UTC; an `organisation` of None is nobody, `cancelled` True or not.
 
     Raises CsvRefused with every problem of the file, OSError if it cannot be read.
     """
     return read_csv(path, columns(organisations), key=("mpxn", "role", "effective_from"), progress=progress)
 
 
-def effective_from(text: str) -> datetime:
-    """A time in UTC; a bare date is its midnight in UTC. Raises ValueError, also for a time without its zone."""
-    if len(text) == len("2026-11-22"):
-        return datetime.combine(date.fromisoformat(text), time.min, tzinfo=UTC)
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(text)
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(text) from None
+def _yes_or_no(text: str) -> bool:
+    return one_of(("yes", "no"))(text.lower()) == "yes"

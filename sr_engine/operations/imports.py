@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sr_engine.operations.registrations import receive
 from sr_engine.store import audit, inventory, summaries
 from sr_engine.store.transactions import UnitOfWork
 
@@ -42,11 +43,16 @@ def import_devices(
 def import_registrations(
     unit_of_work: UnitOfWork, rows: Sequence[Row], source: str, *, progress: Progress | None = None
 ) -> int:
-    """Add or replace registrations (mpxn, role, effective_from, organisation); return how many."""
+    """Add, replace or cancel registrations (mpxn, role, effective_from, organisation, cancelled); return how many.
+
+    What has become effective by it is carried out afterwards, by `operations.registrations.SupplierChanges`.
+    """
+    cancelled = 0
     for done, some in _chunks(rows):
-        inventory.put_registrations(unit_of_work.connection, some)
+        cancelled += receive(unit_of_work, some)
         _tell(progress, done, len(rows))
-    _record(unit_of_work, "registrations imported", f"{source}: {len(rows)} registrations")
+    detail = f"{source}: {len(rows)} registrations" + (f", {cancelled} of them cancelled" if cancelled else "")
+    _record(unit_of_work, "registrations imported", detail)
     return len(rows)
 
 

@@ -28,11 +28,13 @@ from sr_engine.messages.build import build_response, serialise_unsigned
 from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
+    DeleteCommsHubFirmwareSchedule,
     ReadCommsHubFirmwareSchedule,
     ReadInventory,
     Result,
     ScheduleCommsHubFirmware,
     ServiceRequest,
+    UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline import checks
@@ -40,9 +42,16 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.problem import problem
 from sr_engine.regions.periods import PeriodFinder
-from sr_engine.requests import approve_firmware, read_inventory, read_schedule, schedule_firmware
+from sr_engine.requests import (
+    approve_firmware,
+    delete_schedule,
+    read_inventory,
+    read_schedule,
+    schedule_firmware,
+    update_exclusion,
+)
 from sr_engine.requests.outcome import Outcome, Rules, Sender
-from sr_engine.store import audit, exchanges, upgrades
+from sr_engine.store import audit, exchanges, exclusions, upgrades
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -62,10 +71,15 @@ class Admitted:
     sender: Sender
 
     @property
-    def replaces(self) -> bool:
-        """It names a schedule to be replaced, and so concerns more hubs than it lists."""
-        body = self.request.body
-        return isinstance(body, ScheduleCommsHubFirmware) and body.replaces_schedule_id is not None
+    def concerns_more(self) -> bool:
+        """It names a schedule to be replaced or taken back, and so concerns more hubs than it lists."""
+        match self.request.body:
+            case ScheduleCommsHubFirmware() as body:
+                return body.replaces_schedule_id is not None
+            case DeleteCommsHubFirmwareSchedule() as body:
+                return not body.device_ids
+            case _:
+                return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +206,10 @@ class Processor:
                 return approve_firmware.decide(body, sender, facts, rules)
             case ReadCommsHubFirmwareSchedule():
                 return read_schedule.decide(body, sender, facts, rules)
+            case DeleteCommsHubFirmwareSchedule():
+                return delete_schedule.decide(body, sender, facts, rules)
+            case UpdateCommsHubFirmwareExclusion():
+                return update_exclusion.decide(body, sender, facts, rules)
             case _:
                 return not_offered
 
@@ -222,13 +240,16 @@ class Processor:
         entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
         if changes is not None:
             upgrades.write(unit_of_work.connection, changes, unit_of_work.now)
-            self.alerts.post(unit_of_work, changes.events, changes.release)
+            self.alerts.post(unit_of_work, changes.events)
             entries += audit.answers(
                 changes.answers, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
             )
             entries += audit.transitions(
                 changes.attempts, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
             )
+        if outcome.exclusions is not None:
+            exclusions.write(unit_of_work.connection, outcome.exclusions, unit_of_work.now)
+            entries += exclusions.entries(outcome.exclusions, at=unit_of_work.now, actor=actor, message_key=key)
         audit.record(unit_of_work.connection, entries)
 
     def _signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:

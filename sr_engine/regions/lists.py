@@ -49,7 +49,7 @@ class ListCutter:
         if lists.has_run(connection, region.name, CUT, period.start):
             return 0
         lists.record_run(connection, region.name, CUT, period.start, now)
-        scheduled = lists.scheduled_for(connection, region.name, period)
+        scheduled = lists.scheduled_for(connection, region.name, period, now)
         if not scheduled:
             return 0
         if now >= period.start:
@@ -67,6 +67,7 @@ class ListCutter:
                 stored.attempt.window,
                 stored.attempt.pilot,
                 nights_left(stored.attempt.window),
+                stored.attempt.compulsory,
             )
             for stored, _ in eligible
         ]
@@ -109,7 +110,7 @@ class ListCutter:
                 if unchanged and upgrade.hub.region == region.name and _may_be_listed(upgrade, release, period, now):
                     kept.append((stored, upgrade))
             upgrades.write(connection, changes, now)
-            self.alerts.post(unit_of_work, changes.events, release)
+            self.alerts.post(unit_of_work, changes.events)
             audit.record(
                 connection,
                 audit.transitions(changes.attempts, at=now, actor="processor", release_id=release_id, message_key=None),
@@ -129,7 +130,9 @@ class ListCutter:
         release = releases.by_id(connection, draft.release_id)
         list_id, message_id = self.draw_id(), self.draw_id()
         message = UpgradeList(
-            message_id=RequestId.parse(broker_message_id(unit_of_work, self.access_control_broker, region.csp_eui)),
+            message_id=RequestId.parse(
+                broker_message_id(unit_of_work, self.access_control_broker, region.csp_eui, recipient=region.csp_eui)
+            ),
             created=now,
             list_id=list_id,
             region=region.name,
@@ -153,7 +156,7 @@ class ListCutter:
             change = AttemptChange(stored.hub_id, region.name, AttemptEvent.LISTED, stored.attempt.state, listed)
             add_change(changes, upgrade, change, now)
         upgrades.write(connection, changes, now)
-        self.alerts.post(unit_of_work, changes.events, release)
+        self.alerts.post(unit_of_work, changes.events)
         transitions = audit.transitions(
             changes.attempts,
             at=now,
@@ -170,7 +173,8 @@ class ListCutter:
 
 def _may_be_listed(upgrade: HubUpgrade, release: Release, period: Period, now: datetime) -> bool:
     """Everything but the agreement: what is not so keeps the hub off this list and changes nothing else."""
-    compulsory = upgrade.attempt is not None and upgrade.attempt.compulsory
+    # What was agreed is, while the release is compulsory, held back by no more than what was not.
+    compulsory = release.compulsory_window(now) is not None
     return (
         release.status != "Withdrawn"
         and release.cpl_status == "Active"

@@ -183,7 +183,7 @@ class Outcomes:
         for change in changes:
             add_change(written, known[change.hub_id], change, now)
         upgrades.write(connection, written, now)
-        self.alerts.post(unit_of_work, written.events, release)
+        self.alerts.post(unit_of_work, written.events)
         transitions = audit.transitions(changes, at=now, actor=actor, release_id=release.release_id, message_key=key)
         audit.record(connection, transitions)
 

@@ -17,6 +17,7 @@ class PeriodFinder:
         self._regions = regions
         self._now = now
         self._known: dict[tuple[str, Period], bool] = {}
+        self._free: dict[tuple[str, Period, tuple[Period, ...]], bool] = {}
 
     def __call__(self, region: str, window: Period) -> bool:
         found = self._known.get((region, window))
@@ -25,12 +26,15 @@ class PeriodFinder:
             found = self._known[region, window] = hours is not None and has_period(hours, window, self._now)
         return found
 
-    def free(self, region: str, window: Period, blocked: Sequence[Period]) -> bool:
+    def free(self, region: str, window: Period, blocked: tuple[Period, ...]) -> bool:
         """The same for a hub to which nothing may be done at some times: a night that touches none of them."""
-        hours = self._regions.get(region)
-        return hours is not None and any(
-            not overlaps(night, blocked) for night in periods_available(hours, window, self._now)
-        )
+        found = self._free.get((region, window, blocked))
+        if found is None:
+            hours = self._regions.get(region)
+            found = self._free[region, window, blocked] = hours is not None and any(
+                not overlaps(night, blocked) for night in periods_available(hours, window, self._now)
+            )
+        return found
 
 
 def overlaps(period: Period, others: Sequence[Period]) -> bool:

@@ -28,15 +28,19 @@ class Candidate:
     pilot: bool
     remaining: int
     """How many further periods, after the one being planned, its window holds: 0 means this is its last chance."""
+    compulsory: bool = False
+    """Planned by the processor, whatever Suppliers have answered: it may have any period of its window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of the candidates of one period, each part by deadline, pilot hubs first, then hub id."""
+    """What becomes of the candidates of one period, each part with agreed hubs first, then by deadline, pilot hubs
+    first, then hub id."""
 
     chosen: tuple[Candidate, ...]
     left_out: tuple[Candidate, ...]
-    """Those for whom there was no place; a candidate whose window does not hold the period is in neither part."""
+    """Those for whom there was no place or who are spread over later periods; a candidate whose window does not hold
+    the period is in neither part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +54,71 @@ class ListDraft:
 def plan_period(candidates: Iterable[Candidate], *, period: Period, capacity: int) -> Plan:
     """Choose at most `capacity` hubs whose window holds the whole of `period`; below one place nobody is chosen.
 
+    Compulsory hubs are spread: of those of one release that have equally many periods left, this one included, no more
+    than an even share of them is chosen for it, rounded up. They come after what Suppliers have agreed.
+
     Hubs with the fewest periods remaining go first and, among those, pilot hubs before general ones. If the places run
-    out among hubs equal in both, the Suppliers share what is left in proportion to the hubs each has waiting there:
+    out among hubs equal in all this, the Suppliers share what is left in proportion to the hubs each has waiting there:
     what a Supplier gets differs from its exact proportion by less than one hub. Its own hubs go in ascending hub id.
     The plan depends on which candidates there are, not on their order.
 
     Raises ValueError if a hub is a candidate twice: it has one open attempt at a time, and listed for two releases in
     one night it might end with either.
     """
-    ranks: defaultdict[tuple[int, bool], list[Candidate]] = defaultdict(list)
+    ranks: defaultdict[tuple[bool, int, bool], list[Candidate]] = defaultdict(list)
+    compulsory: defaultdict[tuple[str, int], list[Candidate]] = defaultdict(list)
     hub_ids: set[str] = set()
     start, end = period.start, period.end
     for candidate in candidates:
         window = candidate.window
         if window.start <= start and end <= window.end:
-            ranks[candidate.remaining, not candidate.pilot].append(candidate)
+            if candidate.compulsory:
+                compulsory[candidate.release_id, candidate.remaining].append(candidate)
+            else:
+                ranks[_rank(candidate)].append(candidate)
             if candidate.hub_id in hub_ids:
                 raise ValueError(f"hub {candidate.hub_id} is a candidate twice: give only its one open attempt")
             hub_ids.add(candidate.hub_id)
 
     chosen: list[Candidate] = []
     left_out: list[Candidate] = []
+    for (_, remaining), alike in compulsory.items():
+        now, later = _take(alike, -(-len(alike) // (remaining + 1)))
+        left_out += later
+        for candidate in now:
+            ranks[_rank(candidate)].append(candidate)
     places = max(capacity, 0)
     for _, waiting in sorted(ranks.items()):
-        waiting.sort(key=_by_hub)
-        if len(waiting) <= places:
-            chosen += waiting
-            places -= len(waiting)
-        elif places == 0:
-            left_out += waiting
-        else:
-            shares = _shares(Counter(candidate.supplier for candidate in waiting), places)
-            for candidate in waiting:
-                if shares[candidate.supplier] > 0:
-                    shares[candidate.supplier] -= 1
-                    chosen.append(candidate)
-                else:
-                    left_out.append(candidate)
-            places = 0
+        taken, rest = _take(waiting, places)
+        chosen += taken
+        left_out += rest
+        places -= len(taken)
+    if compulsory:
+        left_out.sort(key=lambda candidate: (_rank(candidate), candidate.hub_id))
     return Plan(tuple(chosen), tuple(left_out))
+
+
+def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
+    return candidate.compulsory, candidate.remaining, not candidate.pilot
+
+
+def _take(waiting: list[Candidate], places: int) -> tuple[list[Candidate], list[Candidate]]:
+    """Those who get one of the places, shared between Suppliers, and the rest; each by hub id."""
+    waiting.sort(key=_by_hub)
+    if len(waiting) <= places:
+        return waiting, []
+    if places == 0:
+        return [], waiting
+    shares = _shares(Counter(candidate.supplier for candidate in waiting), places)
+    taken: list[Candidate] = []
+    rest: list[Candidate] = []
+    for candidate in waiting:
+        if shares[candidate.supplier] > 0:
+            shares[candidate.supplier] -= 1
+            taken.append(candidate)
+        else:
+            rest.append(candidate)
+    return taken, rest
 
 
 def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]:

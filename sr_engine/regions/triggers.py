@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -20,6 +21,31 @@ from sr_engine.store.transactions import Transactions, UnitOfWork
 log = logging.getLogger(__name__)
 
 
+Chore = Callable[[UnitOfWork], bool]
+"""A piece of work in a transaction of its own; says whether there is more to do at once."""
+
+
+async def _carry_out(transactions: Transactions, chores: Sequence[Chore]) -> None:
+    for chore in chores:
+        while await transactions.run(chore, heavy=True):
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """What has to be done at its time whatever the region: registrations and terms that take effect."""
+
+    name: str
+    transactions: Transactions
+    chores: Sequence[Chore]
+    after_work: Callable[[], None]
+    """Called when messages may have been queued."""
+
+    async def tick(self) -> None:
+        await _carry_out(self.transactions, self.chores)
+        self.after_work()
+
+
 @dataclass(frozen=True, slots=True)
 class RegionTriggers:
     """Runs what is due in one region; each piece in a transaction of its own, so that it happens once or not at all."""
@@ -30,9 +56,16 @@ class RegionTriggers:
     outcomes: Outcomes
     after_work: Callable[[], None]
     """Called when messages may have been queued."""
+    chores: Sequence[Chore] = ()
+    """What decides which hubs may be listed, and is done before lists are cut."""
+
+    @property
+    def name(self) -> str:
+        return self.region.name
 
     async def tick(self) -> None:
-        """Cut the lists due since the last time, then time out and chase."""
+        """Do the chores, cut the lists due since the last time, then time out and chase."""
+        await _carry_out(self.transactions, self.chores)
         for due_at, period in await self.transactions.run(self._due):
             await self._cut(due_at, period)
         while await self.transactions.run(self._time_out, heavy=True) == MISSED_AT_ONCE:
@@ -61,10 +94,19 @@ class RegionTriggers:
         return self.outcomes.time_out(unit_of_work, self.region)
 
 
-class Ticker:
-    """Makes every region look for due work at regular intervals; a look that takes longer than one is not doubled."""
+class Trigger(Protocol):
+    """Something that looks for due work."""
 
-    def __init__(self, triggers: list[RegionTriggers], interval: timedelta) -> None:
+    @property
+    def name(self) -> str: ...
+
+    async def tick(self) -> None: ...
+
+
+class Ticker:
+    """Makes every trigger look for due work at regular intervals; a look that takes longer than one is not doubled."""
+
+    def __init__(self, triggers: Sequence[Trigger], interval: timedelta) -> None:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         for trigger in triggers:
             self._scheduler.add_job(
@@ -75,7 +117,7 @@ class Ticker:
                 max_instances=1,
                 coalesce=True,
                 misfire_grace_time=None,
-                id=trigger.region.name,
+                id=trigger.name,
             )
 
     def start(self) -> None:
@@ -85,9 +127,9 @@ class Ticker:
         self._scheduler.shutdown(wait=False)
 
 
-async def _look(trigger: RegionTriggers) -> None:
+async def _look(trigger: Trigger) -> None:
     try:
         await trigger.tick()
     except Exception:
-        # What failed is still due and is tried at the next tick; the other regions go on.
-        log.exception("region %s: a trigger failed", trigger.region.name)
+        # What failed is still due and is tried at the next tick; the other triggers go on.
+        log.exception("trigger %s failed", trigger.name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sr_engine.domain.changes import Changes, answer_all
-from sr_engine.domain.eligibility import Applicant, already_with_csp, refusal
+from sr_engine.domain.eligibility import Applicant, refusal
 from sr_engine.domain.upgrades import Answer, HubUpgrade, Release
 from sr_engine.messages.model import Approval, ApproveCommsHubFirmware, Decision, RefusalReason
-from sr_engine.requests.lists import Judgement, judge, none_accepted, release_refusal
+from sr_engine.requests.lists import Judgement, canonical, judge, none_accepted, release_refusal
 from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
 
 FAMILY = "1106"
@@ -64,12 +64,12 @@ def _defer_error(request: ApproveCommsHubFirmware, rules: Rules) -> str | None:
     return None
 
 
-def _judge(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, release: Release) -> Judgement:
+def _judge(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, release: Release) -> Judgement[HubUpgrade]:
     applicant = Applicant(sender.organisation, sender.roles)
     approving = request.decision is Decision.APPROVE
 
     def in_progress(upgrade: HubUpgrade) -> bool:
-        return already_with_csp(upgrade) or (approving and upgrade.other_release_open)
+        return upgrade.with_csp or (approving and upgrade.other_release_open)
 
     def judge_hub(upgrade: HubUpgrade | None) -> RefusalReason | None:
         return refusal(
@@ -80,4 +80,4 @@ def _judge(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, relea
             accept_han_impact=request.accept_han_impact or not approving,
         )
 
-    return judge(facts, release, request.device_ids, judge_hub)
+    return judge(request.device_ids, facts.hub_upgrades(canonical(request.device_ids), release), judge_hub)

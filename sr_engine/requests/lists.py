@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
-from sr_engine.domain.eligibility import already_with_csp
-from sr_engine.domain.upgrades import HubUpgrade, Release
+from sr_engine.domain.upgrades import Hub, Release
 from sr_engine.messages.model import CommsHubFirmwareResult, Firmware, RefusalReason
-from sr_engine.requests.outcome import Facts, Outcome
+from sr_engine.requests.outcome import Outcome
 
 WORDS = {
     RefusalReason.INVALID: "not a Communications Hub known here",
@@ -22,11 +22,26 @@ WORDS = {
 }
 
 
+class OfHub(Protocol):
+    """What is known of a hub, as far as every request needs it."""
+
+    @property
+    def hub(self) -> Hub: ...
+
+    @property
+    def with_csp(self) -> bool:
+        """It stands on a list that was cut: nothing can be changed any more."""
+
+
+T = TypeVar("T", bound=OfHub)
+
+
 @dataclass(slots=True)
-class Judgement:
+class Judgement(Generic[T]):
     """Each hub of a list, accepted or with the reason it was not; refused ids are as received."""
 
-    accepted: list[HubUpgrade] = field(default_factory=list)
+    wording: Mapping[RefusalReason, str]
+    accepted: list[T] = field(default_factory=list)
     refused: dict[RefusalReason, list[str]] = field(default_factory=dict)
     all_with_csp: bool = True
 
@@ -40,7 +55,7 @@ class Judgement:
     def words(self) -> str:
         """How many were accepted, and how many refused for what."""
         reasons = "; ".join(
-            f"{len(self.refused[reason])} x {reason.value.removesuffix('DeviceIDList')}: {WORDS[reason]}"
+            f"{len(self.refused[reason])} x {reason.value.removesuffix('DeviceIDList')}: {self.wording[reason]}"
             for reason in RefusalReason
             if reason in self.refused
         )
@@ -49,36 +64,35 @@ class Judgement:
 
 
 def judge(
-    facts: Facts,
-    release: Release,
     device_ids: Sequence[str],
-    refusal: Callable[[HubUpgrade | None], RefusalReason | None],
+    known: Mapping[str, T],
+    refusal: Callable[[T | None], RefusalReason | None],
     *,
-    with_overlays: bool = False,
-) -> Judgement:
-    """Judge each hub once, whether it was named by its CHF, its GPF, or both."""
-    judgement = Judgement()
-    canonical = [device_id.upper() for device_id in device_ids]
-    known = facts.hub_upgrades(canonical, release, with_overlays=with_overlays)
+    wording: Mapping[RefusalReason, str] = WORDS,
+) -> Judgement[T]:
+    """Judge each hub once, whether it was named by its CHF, its GPF, or both; `known` has them by canonical id."""
+    judgement: Judgement[T] = Judgement(wording)
     judged: set[str] = set()
-    for as_received, device_id in zip(device_ids, canonical, strict=True):
-        upgrade = known.get(device_id)
-        hub_id = device_id if upgrade is None else upgrade.hub.hub_id
+    for as_received, device_id in zip(device_ids, canonical(device_ids), strict=True):
+        found = known.get(device_id)
+        hub_id = device_id if found is None else found.hub.hub_id
         if hub_id in judged:
             continue
         judged.add(hub_id)
-        reason = refusal(upgrade)
+        reason = refusal(found)
         if reason is not None:
             judgement.refused.setdefault(reason, []).append(as_received)
             # Only the reason given counts: that a hub of somebody else's is listed is not for this Supplier to know.
-            judgement.all_with_csp &= reason is RefusalReason.OTHER_REQUEST_IN_PROGRESS and _with_csp(upgrade)
-        elif upgrade is not None:
-            judgement.accepted.append(upgrade)
+            with_csp = found is not None and found.with_csp
+            judgement.all_with_csp &= reason is RefusalReason.OTHER_REQUEST_IN_PROGRESS and with_csp
+        elif found is not None:
+            judgement.accepted.append(found)
     return judgement
 
 
-def _with_csp(upgrade: HubUpgrade | None) -> bool:
-    return upgrade is not None and already_with_csp(upgrade)
+def canonical(device_ids: Sequence[str]) -> list[str]:
+    """The ids of a list as the inventory has them."""
+    return [device_id.upper() for device_id in device_ids]
 
 
 def release_refusal(release: Release | None, firmware: Firmware, family: str) -> Outcome | None:
@@ -97,12 +111,17 @@ def release_refusal(release: Release | None, firmware: Firmware, family: str) ->
     return None
 
 
-def none_accepted(judgement: Judgement, family: str) -> Outcome:
-    """The refusal of a list of which no hub was accepted (nn08, nn04 or nn03)."""
+def none_accepted(judgement: Judgement[T], family: str, *, not_available: str = "03") -> Outcome:
+    """The refusal of a list of which no hub was accepted: nn08 if all are with the CSP, else the most useful reason.
+
+    That is nn04 if one was acceptable but for the window, the code `not_available` if one but for that, and else nn03.
+    """
     if judgement.all_with_csp:
         code = "08"
     elif RefusalReason.WINDOW_NOT_AVAILABLE in judgement.refused:
         code = "04"
+    elif RefusalReason.NOT_AVAILABLE in judgement.refused:
+        code = not_available
     else:
         code = "03"
     return Outcome(f"E{family}{code}", judgement.words(), judgement.result())

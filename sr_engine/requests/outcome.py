@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from sr_engine.domain.agreement import HasPeriod
 from sr_engine.domain.changes import Changes
+from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
+from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.states import Lifecycle
+from sr_engine.domain.supplier_change import Arrival, Departure
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, Period, ReadInventory, Result, ScheduleDetails
 
@@ -33,6 +36,7 @@ class Outcome:
     detail: str
     result: Result | None = None
     changes: Changes | None = None
+    exclusions: ExclusionChanges | None = None
 
 
 class Facts(Protocol):
@@ -49,11 +53,11 @@ class Facts(Protocol):
         Exclusions and quiet days are in them only if asked for.
         """
 
-    def pilot_places(self, release: Release, organisation: str, *, leaving: int | None) -> Mapping[str, int]:
-        """How many pilot hubs this Supplier may still name, by region; regions without a limit are left out.
+    def pilot_places(self, release: Release, organisation: str, *, leaving: Collection[str]) -> PilotPlaces:
+        """What is left of this Supplier's shares, once the hubs `leaving` give up the place they have not used."""
 
-        The schedule `leaving` does not count, for it is being replaced.
-        """
+    def excludable_hubs(self, device_ids: Sequence[str]) -> Mapping[str, ExcludableHub]:
+        """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out."""
 
     def hub(self, device_id: str) -> Hub | None:
         """The hub with this CHF or GPF id, its HAN devices left out; None if there is none."""
@@ -75,11 +79,20 @@ class Facts(Protocol):
     def hubs_in_force(self, schedule_id: int, release: Release) -> Sequence[HubUpgrade]:
         """Hubs for which the schedule is in force."""
 
+    def in_schedule(self, schedule_id: int, hub_ids: Collection[str]) -> Collection[str]:
+        """Those of some hubs that a schedule was set for, whether it is in force for them or not."""
+
+    def arrivals(self, hub_ids: Collection[str], release: Release, organisation: str) -> Mapping[str, Arrival]:
+        """By hub, where this Supplier's history of the release begins; hubs it has always had are left out."""
+
+    def departures(self, hub_ids: Collection[str], release: Release, organisation: str) -> Mapping[str, Departure]:
+        """By hub, what this Supplier still sees of those it has left, whether it has come back or not."""
+
     def inventory(self, query: ReadInventory, limit: int) -> Sequence[Device]:
         """Devices that match, at most `limit`."""
 
 
-HasFreePeriod = Callable[[str, Period, Sequence[Period]], bool]
+HasFreePeriod = Callable[[str, Period, tuple[Period, ...]], bool]
 """Does this window hold a nightly open period of that region that can still be listed and touches none of these?"""
 
 

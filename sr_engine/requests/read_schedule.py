@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.status import upgrade_status
-from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release
-from sr_engine.messages.model import Approval, CommsHubUpgrade, Period, ReadCommsHubFirmwareSchedule, ScheduleRead
+from sr_engine.domain.supplier_change import VOID, Departure, seen_by
+from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release
+from sr_engine.messages.model import (
+    Approval,
+    CommsHubUpgrade,
+    Period,
+    ReadCommsHubFirmwareSchedule,
+    ScheduleRead,
+    UpgradeStatus,
+)
 from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
 
 FAMILY = "1107"
@@ -26,26 +36,46 @@ def _read_schedule(
         return Outcome(f"E{FAMILY}07", f"{schedule_id} is not a schedule of yours")
     release, _schedule, details = found
     after = None if request.start_after_device_id is None else request.start_after_device_id.upper()
-    own = _own_hubs(details.schedule_id, release, sender, facts, after=after, wanted=rules.page_devices + 1)
-    shown = tuple(view(release, upgrade, sender.organisation, rules) for upgrade in own[: rules.page_devices])
+    own = _own_hubs(details.schedule_id, release, sender, facts, rules, after=after)
+    shown = tuple(own[: rules.page_devices])
     return Outcome("I0", f"{len(shown)} hub(s) read", ScheduleRead(shown, len(own) > len(shown), details))
 
 
 def _own_hubs(
-    schedule_id: int, release: Release, sender: Sender, facts: Facts, *, after: str | None, wanted: int
-) -> list[HubUpgrade]:
-    """The next hubs of the schedule that this Supplier is still responsible for, up to `wanted` of them.
+    schedule_id: int, release: Release, sender: Sender, facts: Facts, rules: Rules, *, after: str | None
+) -> list[CommsHubUpgrade]:
+    """The next hubs of the schedule that this Supplier is responsible for or has left, one more than a page holds.
 
     Reads on where others stand between: a page without a last hub could not be continued.
     """
-    own: list[HubUpgrade] = []
+    wanted = rules.page_devices + 1
+    own: list[CommsHubUpgrade] = []
     while len(own) < wanted:
         read = facts.scheduled_upgrades(schedule_id, release, after=after, limit=wanted)
-        own += [upgrade for upgrade in read if sender.organisation in upgrade.hub.responsible]
+        own += _views(read, release, sender, facts, rules)
         if len(read) < wanted:
             break
         after = read[-1].hub.hub_id
     return own[:wanted]
+
+
+def _views(
+    read: Sequence[HubUpgrade], release: Release, sender: Sender, facts: Facts, rules: Rules
+) -> list[CommsHubUpgrade]:
+    organisation = sender.organisation
+    own = {upgrade.hub.hub_id for upgrade in read if organisation in upgrade.hub.responsible}
+    left = {upgrade.hub.hub_id for upgrade in read} - own
+    arrivals = facts.arrivals(own, release, organisation)
+    departures = facts.departures(left, release, organisation) if left else {}
+    views = []
+    for upgrade in read:
+        hub_id = upgrade.hub.hub_id
+        if hub_id in own:
+            seen = seen_by(upgrade, organisation, arrivals.get(hub_id))
+            views.append(view(release, seen, organisation, rules))
+        elif hub_id in departures:
+            views.append(frozen_view(release, upgrade.hub, departures[hub_id]))
+    return views
 
 
 def _read_device(request: ReadCommsHubFirmwareSchedule, sender: Sender, facts: Facts, rules: Rules) -> Outcome:
@@ -58,17 +88,23 @@ def _read_device(request: ReadCommsHubFirmwareSchedule, sender: Sender, facts: F
     hub = facts.hub(device_id)
     if hub is None or not hub.is_responsible(sender.organisation, sender.roles):
         return Outcome("E4", f"you are not the responsible Supplier of hub {request.device_id} in a role of this User")
-    shown = tuple(
-        view(release, upgrade, sender.organisation, rules)
+    organisation = sender.organisation
+    known = [
+        (release, seen_by(upgrade, organisation, facts.arrivals([hub.hub_id], release, organisation).get(hub.hub_id)))
         for release, upgrade in facts.upgrades_of_hub(hub)
-        if upgrade.answers or upgrade.attempt is not None or release.status == "Open"
+    ]
+    # Not by the other side's answers: they may be gone without this Supplier's having seen anything change.
+    shown = tuple(
+        view(release, seen, organisation, rules)
+        for release, seen in known
+        if organisation in seen.answers or seen.attempt is not None or release.status == "Open"
     )
     page = shown[: rules.page_devices]
     return Outcome("I0", f"{len(page)} release(s) read", ScheduleRead(page, len(shown) > len(page)))
 
 
 def view(release: Release, upgrade: HubUpgrade, organisation: str, rules: Rules) -> CommsHubUpgrade:
-    """One hub and release as one responsible Supplier sees it."""
+    """One hub and release as one responsible Supplier sees it; `upgrade` is what it may see (`seen_by`)."""
     answer = upgrade.answers.get(organisation)
     attempt = upgrade.attempt
     own_approval = upgrade.approval_of(organisation, rules.now)
@@ -76,7 +112,7 @@ def view(release: Release, upgrade: HubUpgrade, organisation: str, rules: Rules)
         device_id=upgrade.hub.hub_id,
         csp_region=upgrade.hub.region or "Unknown",
         firmware=release.firmware,
-        status=upgrade_status(upgrade, organisation, rules.now),
+        status=upgrade_status(upgrade, release, organisation, rules.now),
         own_approval=own_approval,
         other_approval=upgrade.approval_of_others(organisation, rules.now),
         schedule_id=answer.schedule.schedule_id if answer and answer.schedule else None,
@@ -86,6 +122,25 @@ def view(release: Release, upgrade: HubUpgrade, organisation: str, rules: Rules)
         period=attempt.period if attempt else None,
         status_at=attempt.state_at if attempt else None,
         status_reason=attempt.reason if attempt else None,
+    )
+
+
+def frozen_view(release: Release, hub: Hub, departure: Departure) -> CommsHubUpgrade:
+    """One hub and release as a Supplier that has left the hub saw it last, or up to the outcome of what was listed."""
+    attempt = departure.attempt
+    return CommsHubUpgrade(
+        device_id=hub.hub_id,
+        csp_region=hub.region or "Unknown",
+        firmware=release.firmware,
+        status=UpgradeStatus.VOIDED if attempt is None else UpgradeStatus(attempt.state.value),
+        own_approval=departure.own_approval,
+        other_approval=departure.other_approval,
+        schedule_id=departure.schedule_id,
+        attempt=departure.attempt_shown,
+        window=departure.window if attempt is None else attempt.window,
+        period=None if attempt is None else attempt.period,
+        status_at=departure.at if attempt is None else attempt.state_at,
+        status_reason=VOID if attempt is None else attempt.reason,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sr_engine.domain.changes import Changes, NewSchedule, answer_all
-from sr_engine.domain.eligibility import Applicant, already_with_csp, refusal, window_error
+from sr_engine.domain.eligibility import Applicant, refusal, window_error
 from sr_engine.domain.upgrades import Answer, HubUpgrade, Schedule
 from sr_engine.messages.model import Approval, Phase, RefusalReason, ScheduleCommsHubFirmware
-from sr_engine.requests.lists import judge, none_accepted, release_refusal
+from sr_engine.requests.lists import canonical, judge, none_accepted, release_refusal
 from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
 
 FAMILY = "1105"
@@ -42,18 +42,21 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
             and upgrade.attempt is not None
             and upgrade.attempt.is_open
         )
-        return upgrade.other_release_open or already_with_csp(upgrade) or own_other
+        return upgrade.other_release_open or upgrade.with_csp or own_other
 
-    places: dict[str, int] = {}
+    leaving = _no_longer_named(request, replaced, applicant)
+    places, in_pilot = {}, frozenset[str]()
     if request.phase is Phase.PILOT:
-        places.update(facts.pilot_places(release, sender.organisation, leaving=request.replaces_schedule_id))
+        # A hub of the old schedule that is named again keeps the place it has, accepted or not.
+        pilot = facts.pilot_places(release, sender.organisation, leaving={upgrade.hub.hub_id for upgrade in leaving})
+        places, in_pilot = dict(pilot.free), pilot.held
 
     def available(upgrade: HubUpgrade) -> bool:
         region = upgrade.hub.region or ""
         blocked = upgrade.blocked(rules.now)
         if blocked and not rules.has_free_period(region, request.window, blocked):
             return False
-        if region not in places:
+        if region not in places or upgrade.hub.hub_id in in_pilot:
             return True
         places[region] -= 1
         return places[region] >= 0
@@ -69,7 +72,8 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
             available=available,
         )
 
-    judgement = judge(facts, release, request.device_ids, judge_hub, with_overlays=True)
+    known = facts.hub_upgrades(canonical(request.device_ids), release, with_overlays=True)
+    judgement = judge(request.device_ids, known, judge_hub)
     if not judgement.accepted:
         return none_accepted(judgement, FAMILY)
 
@@ -92,7 +96,7 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
     )
     answer_all(
         changes,
-        _no_longer_named(request, replaced),
+        leaving,
         organisation=sender.organisation,
         answer=Answer(Approval.PENDING, sender.request_id),
         cause=rules.cause,
@@ -103,11 +107,15 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
     return Outcome(code, judgement.words(), judgement.result(schedule.schedule_id), changes)
 
 
-def _no_longer_named(request: ScheduleCommsHubFirmware, replaced: list[HubUpgrade]) -> list[HubUpgrade]:
+def _no_longer_named(
+    request: ScheduleCommsHubFirmware, replaced: list[HubUpgrade], applicant: Applicant
+) -> list[HubUpgrade]:
     """Hubs of the replaced schedule that the new list leaves out; refused ones it names keep the old (section 4)."""
     named = {device_id.upper() for device_id in request.device_ids}
     return [
         upgrade
         for upgrade in replaced
-        if not named & {upgrade.hub.hub_id, upgrade.hub.gpf_id} and not already_with_csp(upgrade)
+        if not named & {upgrade.hub.hub_id, upgrade.hub.gpf_id}
+        and not upgrade.with_csp
+        and upgrade.hub.is_responsible(applicant.organisation, applicant.roles)
     ]

@@ -1,26 +1,49 @@
-"""The audit trail: append-only, who did what when, from which state to which."""
+"""The audit trail: append-only, who did what when, from which state to which.
+
+`audit_chain` links the records of each transaction, so that a change of any of them is found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange
+from sr_engine.domain.states import AttemptState
 from sr_engine.store.tables import audit
-
-_INSERT = audit.insert()
 
 CHAIN = 1
 """The one writer's chain: SQLite has one writer at a time, whichever process it is in."""
 
+UNLINKED = "sr_engine.audit.unlinked"
+"""What a connection's `info` holds once records were appended that are in no link yet."""
+
+_INSERT = audit.insert()
+_NEWEST = select(audit).order_by(audit.c.audit_id.desc()).limit(bindparam("limit"))
+# Ids have one length and stand between commas: one is never a part of another.
+_OF_HUB = (
+    select(audit)
+    .where(audit.c.hubs.is_not(None), func.instr(audit.c.hubs, bindparam("hub_id")) > 0)
+    .order_by(audit.c.audit_id)
+)
+_OF_ATTEMPTS = (
+    select(audit.c.release_id, audit.c.attempt_number, audit.c.to_state, audit.c.hubs)
+    .where(audit.c.attempt_number.is_not(None))
+    .order_by(audit.c.audit_id)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record; `hubs` are canonical ids. `actor` is `user:<EUI>`, `csp:<region>`, `operator` or `processor`."""
+    """One record; `hubs` are canonical ids. `actor` is `user:<EUI>`, `csp:<region>`, `operator` or `processor`.
+
+    Where the states are those of attempts, `attempt_number` says which attempt of each hub at the release it is.
+    """
 
     at: datetime
     actor: str
@@ -31,6 +54,7 @@ class Entry:
     from_state: str | None = None
     to_state: str | None = None
     hubs: Collection[str] = ()
+    attempt_number: int | None = None
 
 
 def record(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -45,6 +69,7 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
             "release_id": entry.release_id,
             "from_state": entry.from_state,
             "to_state": entry.to_state,
+            "attempt_number": entry.attempt_number,
             "hub_count": len(entry.hubs),
             "hubs": ",".join(sorted(entry.hubs)) if entry.hubs else None,
             "detail": entry.detail,
@@ -53,39 +78,24 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
     ]
     if rows:
         connection.execute(_INSERT, rows)
+        connection.info[UNLINKED] = True
 
 
 def transitions(
     changes: Iterable[AttemptChange], *, at: datetime, actor: str, release_id: str, message_key: str | None
 ) -> list[Entry]:
-    """One record per event, transition and reason, with the hubs that made it."""
-    groups: dict[tuple[str, str | None, str, str | None], list[str]] = {}
+    """One record per event, transition, attempt number and reason, with the hubs that made it."""
+    groups: dict[tuple[str, str | None, str, int, str | None], list[str]] = {}
     for change in changes:
         before = None if change.before is None else change.before.value
-        key = (change.event.value, before, change.attempt.state.value, change.attempt.reason)
+        attempt = change.attempt
+        key = (change.event.value, before, attempt.state.value, attempt.number, attempt.reason)
         groups.setdefault(key, []).append(change.hub_id)
     return [
-        Entry(at, actor, f"attempt {event}", reason or "", message_key, release_id, before, after, tuple(hub_ids))
-        for (event, before, after, reason), hub_ids in groups.items()
-    ]
-
-
-def newest(connection: Connection, limit: int) -> list[Entry]:
-    """The newest records, newest first."""
-    found = connection.execute(select(audit).order_by(audit.c.audit_id.desc()).limit(limit))
-    return [
         Entry(
-            row.at,
-            row.actor,
-            row.action,
-            row.detail,
-            row.message_key,
-            row.release_id,
-            row.from_state,
-            row.to_state,
-            tuple(row.hubs.split(",")) if row.hubs else (),
+            at, actor, f"attempt {event}", reason or "", message_key, release_id, before, after, tuple(hub_ids), number
         )
-        for row in found
+        for (event, before, after, number, reason), hub_ids in groups.items()
     ]
 
 
@@ -100,3 +110,44 @@ def answers(
         Entry(at, actor, "answer", "", message_key, release_id, None, approval, tuple(hub_ids))
         for approval, hub_ids in groups.items()
     ]
+
+
+def newest(connection: Connection, limit: int) -> list[Entry]:
+    """The newest records, newest first."""
+    return [_entry_of(row) for row in connection.execute(_NEWEST, {"limit": limit})]
+
+
+def of_hub(connection: Connection, hub_id: str) -> list[Entry]:
+    """The records that name a hub by the canonical id of its CHF, oldest first; reads the whole trail."""
+    return [_entry_of(row) for row in connection.execute(_OF_HUB, {"hub_id": hub_id})]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """That the attempts of this number at these hubs went to a state."""
+
+    release_id: str
+    attempt_number: int
+    state: AttemptState
+    hubs: Collection[str]
+
+
+def transitions_recorded(connection: Connection) -> Iterator[Transition]:
+    """Every transition of attempts on record, oldest first."""
+    for release_id, number, state, hubs in connection.execute(_OF_ATTEMPTS):
+        yield Transition(release_id, number, AttemptState(state), hubs.split(","))
+
+
+def _entry_of(row: Row[Any]) -> Entry:
+    return Entry(
+        row.at,
+        row.actor,
+        row.action,
+        row.detail,
+        row.message_key,
+        row.release_id,
+        row.from_state,
+        row.to_state,
+        tuple(row.hubs.split(",")) if row.hubs else (),
+        row.attempt_number,
+    )

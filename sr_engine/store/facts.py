@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from sr_engine.domain.exclusions import ExcludableHub
+from sr_engine.domain.phases import PilotPlaces
+from sr_engine.domain.supplier_change import Arrival, Departure
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
-from sr_engine.store import inventory, phases, releases, upgrades
+from sr_engine.store import exclusions, inventory, phases, registrations, releases, upgrades
 from sr_engine.store.overlays import QuietDays
 
 
@@ -32,8 +35,11 @@ class StoredFacts:
         known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now, quiet_days=quiet_days)
         return {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
 
-    def pilot_places(self, release: Release, organisation: str, *, leaving: int | None) -> Mapping[str, int]:
+    def pilot_places(self, release: Release, organisation: str, *, leaving: Collection[str]) -> PilotPlaces:
         return phases.pilot_places(self._connection, release.release_id, organisation, leaving=leaving)
+
+    def excludable_hubs(self, device_ids: Sequence[str]) -> Mapping[str, ExcludableHub]:
+        return exclusions.load(self._connection, device_ids, self._now)
 
     def hub(self, device_id: str) -> Hub | None:
         hub_id = inventory.hub_ids_of(self._connection, [device_id]).get(device_id)
@@ -66,9 +72,18 @@ class StoredFacts:
     def hubs_in_force(self, schedule_id: int, release: Release) -> Sequence[HubUpgrade]:
         return self._in_order(upgrades.hubs_of_schedule(self._connection, schedule_id, only_in_force=True), release)
 
+    def in_schedule(self, schedule_id: int, hub_ids: Collection[str]) -> Collection[str]:
+        return upgrades.in_schedule(self._connection, schedule_id, hub_ids)
+
     def _in_order(self, hub_ids: Sequence[str], release: Release) -> Sequence[HubUpgrade]:
         known = upgrades.load(self._connection, hub_ids, release, self._now, quiet_days=self._quiet_days)
         return [known[hub_id] for hub_id in hub_ids if hub_id in known]
+
+    def arrivals(self, hub_ids: Collection[str], release: Release, organisation: str) -> Mapping[str, Arrival]:
+        return registrations.arrivals_of(self._connection, hub_ids, release.release_id, organisation)
+
+    def departures(self, hub_ids: Collection[str], release: Release, organisation: str) -> Mapping[str, Departure]:
+        return registrations.departures_of(self._connection, hub_ids, release.release_id, organisation)
 
     def inventory(self, query: ReadInventory, limit: int) -> Sequence[Device]:
         return inventory.find(self._connection, query, limit)

@@ -13,10 +13,13 @@ from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import devices, registrations
+from sr_engine.store.tables import devices, due_registrations, registrations
 
 HAN_DEVICE_TYPES = ("PPMID", "IHD", "CAD", "HCALCS")
-_GONE = ("Decommissioned", "Withdrawn")
+SUPPLIER_ROLES = frozenset({"IS", "GS"})
+"""The roles in which an organisation is responsible for a hub."""
+GONE = ("Decommissioned", "Withdrawn")
+"""A meter in one of these statuses makes nobody responsible."""
 # Not an IN, the text of which SQLAlchemy would write anew for each execution.
 _IS_CHF_OR_GPF = or_(devices.c.device_type == "CHF", devices.c.device_type == "GPF")
 
@@ -37,7 +40,7 @@ def _upsert_of_registrations() -> Insert:
 def _responsible(meter_type: str, role: str) -> ScalarSelect[str | None]:
     """The organisation registered in `role` for the meter of a hub `at` a time: the latest registration then says."""
     meter = devices.alias(meter_type.lower())
-    present = [meter.c.device_status != gone for gone in _GONE]
+    present = [meter.c.device_status != gone for gone in GONE]
     return (
         select(registrations.c.organisation)
         .join(meter, registrations.c.mpxn == meter.c.import_mpxn)
@@ -85,6 +88,7 @@ def _with_their_hubs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 _PUT_DEVICES = _upsert_of_devices()
 _PUT_REGISTRATIONS = _upsert_of_registrations()
+_PUT_DUE = insert(due_registrations).on_conflict_do_nothing()
 _DEVICE_TYPE = select(devices.c.device_type).where(devices.c.device_id == bindparam("device_id"))
 _HUB_IDS_OF = select(devices.c.device_id, devices.c.hub_id).where(
     is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF
@@ -120,8 +124,17 @@ def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) ->
 
 
 def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert registrations (mpxn, role, effective_from, organisation), or replace the organisation of those there."""
+    """Insert registrations (mpxn, role, effective_from, organisation), or replace the organisation of those there.
+
+    Each meter point is noted to be looked at once the registration is effective (`store.registrations`).
+    """
     execute_many(connection, _PUT_REGISTRATIONS, rows)
+    due = [
+        {"due_at": row["effective_from"], "mpxn": row["mpxn"], "role": row["role"]}
+        for row in rows
+        if row["role"] in SUPPLIER_ROLES
+    ]
+    execute_many(connection, _PUT_DUE, due)
 
 
 def device_type(connection: Connection, device_id: str) -> str | None:

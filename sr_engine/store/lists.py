@@ -14,7 +14,7 @@ from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import attempts, outbox, release_regions, trigger_runs, upgrade_lists
+from sr_engine.store.tables import attempts, outbox, release_regions, releases, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
 
 _ON_LIST = select(attempts).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
@@ -69,19 +69,24 @@ def record_run(connection: Connection, region: str, trigger: str, period_start: 
     )
 
 
-def scheduled_for(connection: Connection, region: str, period: Period) -> list[StoredAttempt]:
-    """Attempts whose agreed window holds `period`, by hub: those of a phase open in the region, and compulsory ones."""
+def scheduled_for(connection: Connection, region: str, period: Period, now: datetime) -> list[StoredAttempt]:
+    """Attempts whose agreed window holds `period`, by hub.
+
+    Those of a phase open in the region; all, while the release is compulsory: what was agreed is no worse off then.
+    """
     gate = and_(release_regions.c.release_id == attempts.c.release_id, release_regions.c.region == region)
+    compulsory = and_(releases.c.compulsory_from <= now, releases.c.comply_by > now)
     return _stored(
         connection,
         select(attempts)
         .join(release_regions, gate)
+        .join(releases, releases.c.release_id == attempts.c.release_id)
         .where(
             attempts.c.region == region,
             attempts.c.state == AttemptState.SCHEDULED.value,
             attempts.c.window_start <= period.start,
             attempts.c.window_end >= period.end,
-            or_(attempts.c.pilot, attempts.c.compulsory, release_regions.c.general_open),
+            or_(attempts.c.pilot, attempts.c.compulsory, release_regions.c.general_open, compulsory),
         )
         .order_by(attempts.c.hub_id),
     )

@@ -66,15 +66,21 @@ def of(
     connection: Connection, hub_ids: Collection[str], now: datetime, quiet_days: QuietDays
 ) -> Mapping[str, Overlays]:
     """By hub, what is laid over it at `now` or will be; hubs without anything are left out."""
-    wanted = members(hub_ids)
-    excluded: dict[str, list[Exclusion]] = defaultdict(list)
-    for hub_id, organisation, until, overridden_at in connection.execute(_EXCLUSIONS, {"hub_ids": wanted, "now": now}):
-        excluded[hub_id].append(Exclusion(organisation, until, overridden_at is not None))
-    quiet = _quiet(connection, wanted, now, quiet_days)
+    excluded = exclusions_of(connection, hub_ids, now)
+    quiet = _quiet(connection, members(hub_ids), now, quiet_days)
     return {
         hub_id: Overlays(tuple(excluded.get(hub_id, ())), tuple(quiet.get(hub_id, ())))
         for hub_id in excluded.keys() | quiet.keys()
     }
+
+
+def exclusions_of(connection: Connection, hub_ids: Collection[str], now: datetime) -> Mapping[str, list[Exclusion]]:
+    """By hub, the exclusions that run at `now`, by organisation; hubs without any are left out."""
+    excluded: dict[str, list[Exclusion]] = defaultdict(list)
+    sought = {"hub_ids": members(hub_ids), "now": now}
+    for hub_id, organisation, until, overridden_at in connection.execute(_EXCLUSIONS, sought):
+        excluded[hub_id].append(Exclusion(organisation, until, overridden_at is not None))
+    return excluded
 
 
 def _quiet(connection: Connection, hub_ids: str, now: datetime, quiet_days: QuietDays) -> dict[str, list[Period]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, ScalarSelect, Select, Table, bindparam, 
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
+from sr_engine.store import phases
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
 
 
@@ -54,32 +55,69 @@ def add(connection: Connection, release: Release, phase_plan: PhasePlan, *, open
             opened_at=opened_at,
         )
     )
-    key = {"release_id": release.release_id}
-    connection.execute(
-        release_regions.insert(),
-        [
-            {
-                **key,
-                "region": region,
-                "general_open": region in release.general_open,
-                "pilot_limit": phase_plan.pilot_limit,
-                "pilot_closes": phase_plan.pilot_closes,
-                "soak_seconds": round(phase_plan.soak.total_seconds()),
-                "automatic_gate": phase_plan.automatic_gate,
-                "failure_percent": phase_plan.failure_percent,
-                "minimum_sample": phase_plan.minimum_sample,
-            }
-            for region in sorted(release.regions)
-        ],
+    add_regions(connection, release.release_id, release.regions, release.general_open, phase_plan)
+    add_paths(connection, release.release_id, release.reachable_from)
+    add_han_models(connection, release.release_id, release.han_models)
+
+
+def add_regions(
+    connection: Connection, release_id: str, regions: Collection[str], general_open: Collection[str], plan: PhasePlan
+) -> None:
+    """Add regions to a release, all with the same plan; `general_open` names those whose gate is open."""
+    rows = [
+        {
+            "release_id": release_id,
+            "region": region,
+            "general_open": region in general_open,
+            **phases.plan_values(plan),
+        }
+        for region in sorted(regions)
+    ]
+    _insert(connection, release_regions, rows)
+
+
+def add_paths(connection: Connection, release_id: str, versions: Iterable[str]) -> None:
+    """Add versions from which a release may be installed."""
+    _insert(
+        connection, release_paths, [{"release_id": release_id, "from_version": version} for version in sorted(versions)]
     )
+
+
+def remove_paths(connection: Connection, release_id: str, versions: Iterable[str]) -> None:
+    """Remove versions from which a release may be installed."""
     connection.execute(
-        release_paths.insert(), [{**key, "from_version": version} for version in sorted(release.reachable_from)]
-    )
-    if release.han_models:
-        connection.execute(
-            release_han_models.insert(),
-            [{**key, "manufacturer": one, "model": model} for one, model in sorted(release.han_models)],
+        release_paths.delete().where(
+            release_paths.c.release_id == release_id, release_paths.c.from_version.in_(sorted(versions))
         )
+    )
+
+
+def add_han_models(connection: Connection, release_id: str, models: Iterable[tuple[str, str]]) -> None:
+    """Add HAN device models, each by manufacturer and model, that a release may break."""
+    rows = [{"release_id": release_id, "manufacturer": one, "model": model} for one, model in sorted(models)]
+    _insert(connection, release_han_models, rows)
+
+
+def remove_han_models(connection: Connection, release_id: str, models: Iterable[tuple[str, str]]) -> None:
+    """Remove HAN device models from those that a release may break."""
+    for manufacturer, model in sorted(models):
+        connection.execute(
+            release_han_models.delete().where(
+                release_han_models.c.release_id == release_id,
+                release_han_models.c.manufacturer == manufacturer,
+                release_han_models.c.model == model,
+            )
+        )
+
+
+def set_status(connection: Connection, release_id: str, status: str) -> None:
+    """Record whether a release is Open, Closed or Withdrawn."""
+    connection.execute(releases.update().where(releases.c.release_id == release_id).values(status=status))
+
+
+def set_cpl_status(connection: Connection, release_id: str, cpl_status: str) -> None:
+    """Record what the Certified Products List says of a release."""
+    connection.execute(releases.update().where(releases.c.release_id == release_id).values(cpl_status=cpl_status))
 
 
 def by_firmware(connection: Connection, firmware: Firmware) -> Release | None:
@@ -107,18 +145,9 @@ def all_releases(connection: Connection) -> list[Release]:
     return _read(connection, _NEWEST_FIRST, {})
 
 
-def open_gate(connection: Connection, release_id: str, region: str) -> bool:
-    """Open a region's gate to the General phase; False if it was open already."""
-    result = connection.execute(
-        release_regions.update()
-        .where(
-            release_regions.c.release_id == release_id,
-            release_regions.c.region == region,
-            release_regions.c.general_open.is_(False),
-        )
-        .values(general_open=True)
-    )
-    return result.rowcount == 1
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    if rows:
+        connection.execute(table.insert(), rows)
 
 
 def _read(connection: Connection, statement: Select[Any], sought: Mapping[str, str]) -> list[Release]:

@@ -154,6 +154,8 @@ release_regions = Table(
     Column("halted_at", UtcDateTime),
     Column("halt_reason", Text),
     Column("resumed_at", UtcDateTime),
+    # The attempt up to which Suppliers have been told of the last halt or resumption; none: nobody is left to tell.
+    Column("told_up_to", BigInteger),
 )
 
 # Each Supplier's share of a region's pilot limit, fixed at opening.
@@ -180,6 +182,9 @@ release_terms = Table(
     Column("announced_at", UtcDateTime, nullable=False),
     Column("effective_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime),
+    Column("cancelled_at", UtcDateTime),
+    # While it takes effect: the hubs up to this one have had their alerts.
+    Column("told_up_to", EUI),
     Index("ix_release_terms_release_id", "release_id"),
 )
 
@@ -288,6 +293,33 @@ attempts = Table(
         "ix_attempts_one_open", "hub_id", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
     ),
     Index("ix_attempts_region_state_window_end", "region", "state", "window_end"),
+    # What is under way at a release in a region, in order of the row numbers.
+    Index(
+        "ix_attempts_under_way",
+        "release_id",
+        "region",
+        sqlite_where=text("is_open = 1"),
+        postgresql_where=text("is_open"),
+    ),
+    # The pilot of a release in a region, which is small.
+    Index(
+        "ix_attempts_pilot",
+        "release_id",
+        "region",
+        "state",
+        sqlite_where=text("pilot = 1"),
+        postgresql_where=text("pilot"),
+    ),
+    # What became of those that were listed: counted to judge whether too many fail.
+    Index(
+        "ix_attempts_outcomes",
+        "release_id",
+        "region",
+        "state",
+        "state_at",
+        sqlite_where=text("is_open = 0 AND list_id IS NOT NULL"),
+        postgresql_where=text("NOT is_open AND list_id IS NOT NULL"),
+    ),
     Index(
         "ix_attempts_list_id",
         "list_id",
@@ -324,6 +356,8 @@ departures = Table(
     Column("schedule_id", BigInteger),
     # The attempt it saw last, and what of it; no status: that of the attempt, which was with the CSP.
     Column("attempt_id", BigInteger),
+    # The list that attempt stood on: once it stands there no more, it is nothing to the Supplier that left.
+    Column("list_id", String(32)),
     Column("attempt_shown", Integer),
     Column("status", String(20)),
     Column("window_start", UtcDateTime),
@@ -351,6 +385,16 @@ settled_registrations = Table(
     Column("role", String(3), primary_key=True),
     Column("organisation", ORGANISATION),
     Column("effective_from", UtcDateTime, nullable=False),
+    **BY_KEY,
+)
+
+# When meter points have to be looked at: from a registration's effective date on, until that has been done.
+due_registrations = Table(
+    "due_registrations",
+    metadata,
+    Column("due_at", UtcDateTime, primary_key=True),
+    Column("mpxn", String(13), primary_key=True),
+    Column("role", String(3), primary_key=True),
     **BY_KEY,
 )
 
@@ -406,6 +450,20 @@ outbox = Table(
         sqlite_where=text("state = 'Pending'"),
         postgresql_where=text("state = 'Pending'"),
     ),
+)
+
+# What Suppliers are still to be told: events of committed transactions, in their order, until their alerts are written.
+tidings = Table(
+    "tidings",
+    metadata,
+    _row_number("tidings_id"),
+    Column("event", String(40), nullable=False),
+    Column("organisation", ORGANISATION, nullable=False),
+    Column("release_id", ForeignKey("releases.release_id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("hub_count", Integer, nullable=False),
+    # JSON: hub id, occurrence, device id or null of each.
+    Column("hubs", Text, nullable=False),
 )
 
 alerted_hubs = Table(
@@ -467,6 +525,8 @@ audit = Table(
     Column("release_id", String(32)),
     Column("from_state", String(40)),
     Column("to_state", String(40)),
+    # Of the attempts at these hubs that the states are those of.
+    Column("attempt_number", Integer),
     Column("hub_count", Integer, nullable=False),
     # Canonical ids joined by commas.
     Column("hubs", Text),

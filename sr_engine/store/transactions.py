@@ -1,20 +1,26 @@
 """Units of work: what is submitted while a transaction runs shares the next one, and its one commit.
 
-A unit of work that fails takes back what it did itself and nothing else; none is answered before the commit.
+A unit of work that fails takes back what it did itself and nothing else; none is answered before the commit. The last
+thing in a transaction is the link of its audit records.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
+from sr_engine.store import audit_chain
 from sr_engine.store.database import in_transaction
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -28,6 +34,8 @@ class UnitOfWork:
 
     connection: Connection
     now: datetime
+    to_follow: Event = field(default_factory=Event, repr=False, compare=False)
+    """Set by work that leaves something to be done once it is committed."""
 
 
 Work = Callable[[UnitOfWork], T]
@@ -46,9 +54,17 @@ class Transactions:
     Light ones run in the event loop (a thread switch costs more than they do), heavy ones in a worker thread.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, follow_up: Work[bool] | None = None) -> None:
+        """`follow_up` does a part of what transactions leave to be done, and says whether there is more.
+
+        It runs in transactions of its own, between others, and delays none that were submitted before it.
+        """
         self._engine = engine
         self._clock = clock
+        self._follow_up = follow_up
+        self._to_follow = False
+        self.after_follow_up: Callable[[], None] = lambda: None
+        """Called after each part."""
         self._waiting: list[_Submitted[Any]] = []
         self._running: asyncio.Task[None] | None = None
         self._was_heavy = False
@@ -78,6 +94,25 @@ class Transactions:
                     one.done.set_exception(result.error)
                 else:
                     one.done.set_result(result)
+            self._submit_follow_up()
+
+    def _submit_follow_up(self) -> None:
+        if not self._to_follow or self._follow_up is None:
+            return
+        self._to_follow = False
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(self._followed)
+        self._waiting.append(_Submitted(self._follow, heavy=True, done=done))
+
+    def _follow(self, unit_of_work: UnitOfWork) -> None:
+        if self._follow_up is not None and self._follow_up(unit_of_work):
+            unit_of_work.to_follow.set()
+
+    def _followed(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            # It is still to be done, and is after the next transaction that leaves something.
+            log.error("what transactions left to be done failed", exc_info=done.exception())
+        self.after_follow_up()
 
     def _next_group(self) -> list[_Submitted[Any]]:
         """A heavy one goes alone, when its turn comes; light ones that wait go together, after each heavy one."""
@@ -96,16 +131,31 @@ class Transactions:
                 unit_of_work = UnitOfWork(connection, self._clock.now())
                 if len(group) == 1:
                     # What it takes back is the transaction itself.
-                    return [group[0].work(unit_of_work)]
-                results.extend(_attempt(one.work, unit_of_work) for one in group)
+                    results.append(group[0].work(unit_of_work))
+                else:
+                    results.extend(_attempt(one.work, unit_of_work) for one in group)
+                audit_chain.link(connection, unit_of_work.now)
         except Exception as error:
             return [_Failed(error) for _ in group]
+        self._to_follow |= unit_of_work.to_follow.is_set()
         return results
 
     def run_now(self, work: Work[T]) -> T:
-        """Run one unit of work in a transaction of its own, outside an event loop (command line, start-up)."""
+        """Run one unit of work in a transaction of its own, outside an event loop (command line, start-up).
+
+        What it leaves to be done is done before this returns.
+        """
+        result, more = self._run_alone(work)
+        while more:
+            _, more = self._run_alone(self._follow)
+        return result
+
+    def _run_alone(self, work: Work[T]) -> tuple[T, bool]:
         with self._engine.begin() as connection:
-            return work(UnitOfWork(connection, self._clock.now()))
+            unit_of_work = UnitOfWork(connection, self._clock.now())
+            result = work(unit_of_work)
+            audit_chain.link(connection, unit_of_work.now)
+        return result, unit_of_work.to_follow.is_set() and self._follow_up is not None
 
     async def close(self) -> None:
         """Wait for what is under way."""

@@ -103,6 +103,9 @@ _SCHEDULE = (
     .where(schedules.c.schedule_id == bindparam("schedule_id"))
 )
 _SCHEDULE_ID = select(schedules.c.schedule_id).where(schedules.c.schedule_id == bindparam("schedule_id"))
+_IN_SCHEDULE = select(schedule_hubs.c.hub_id).where(
+    schedule_hubs.c.schedule_id == bindparam("schedule_id"), is_one_of(schedule_hubs.c.hub_id, "hub_ids")
+)
 _INSERT_SCHEDULE = schedules.insert()
 _INSERT_SCHEDULE_HUBS = schedule_hubs.insert()
 _INSERT_ATTEMPTS = attempts.insert()
@@ -248,6 +251,11 @@ def hubs_of_schedule(
     if after is not None:
         statement = statement.where(schedule_hubs.c.hub_id > after)
     return list(connection.scalars(statement.order_by(schedule_hubs.c.hub_id).limit(limit)))
+
+
+def in_schedule(connection: Connection, schedule_id: int, hub_ids: Collection[str]) -> set[str]:
+    """Those of some hubs that a schedule was set for, whether it is in force for them or not."""
+    return set(connection.scalars(_IN_SCHEDULE, {"schedule_id": schedule_id, "hub_ids": members(hub_ids)}))
 
 
 def write(connection: Connection, changes: Changes, now: datetime) -> None:

@@ -51,6 +51,47 @@ def test_devices_and_registrations_make_a_hub_with_its_supplier(
     assert trail == [("operator", "registrations imported"), ("operator", "devices imported")]
 
 
+def test_the_registrations_of_a_meter_point_are_shown_by_its_number_its_meter_or_its_hub(
+    run: Run, world: World, devices: Path, registrations: Path
+) -> None:
+    registrations.write_text(
+        f"{REGISTRATIONS}1000000000001,IS,supplier-b,2026-02-01\n1000000000001,IS,,2100-01-01\n"
+        "1000000000001,ED,supplier-b,2026-02-01\n"
+    )
+    run("inventory", "import", devices, "--dir", world.directory)
+    run("registration", "import", registrations, "--dir", world.directory)
+
+    shown = [
+        run("registration", "show", sought, "--dir", world.directory) for sought in ("1000000000001", eui(0xE0, 1), CHF)
+    ]
+
+    rows = [
+        " ".join(line.split()) for line in shown[0].stdout.splitlines() if line.lstrip().startswith("1000000000001")
+    ]
+    assert rows == [
+        "1000000000001 ED 2026-02-01 00:00:00Z supplier-b in force",
+        "1000000000001 IS 2026-01-01 00:00:00Z supplier-a past",
+        "1000000000001 IS 2026-02-01 00:00:00Z supplier-b in force up to here",
+        "1000000000001 IS 2100-01-01 00:00:00Z nobody to come",
+    ]
+    assert [one.exit_code for one in shown] == [0, 0, 0]
+    assert len({one.stdout.partition("MPxN")[2] for one in shown}) == 1
+    assert "none" in run("registration", "show", eui(0xC0, 99), "--dir", world.directory).stdout
+    wrong = run("registration", "show", "x1", "--dir", world.directory)
+    assert (wrong.exit_code, "nor the EUI-64 of a device" in wrong.stderr) == (2, True)
+
+
+def test_a_registration_is_taken_back_by_a_file(run: Run, world: World, registrations: Path) -> None:
+    run("registration", "import", registrations, "--dir", world.directory)
+    registrations.write_text("mpxn,role,organisation,effective_from,cancelled\n1000000000001,IS,,2026-01-01,yes\n")
+
+    done = run("registration", "import", registrations, "--dir", world.directory)
+
+    assert (done.exit_code, done.stdout) == (0, "1 registrations imported\n")
+    assert world.snapshot()["registrations"] == []
+    assert [row[2] for row in world.snapshot()["settled_registrations"]] == [None]
+
+
 def test_nothing_is_imported_if_one_row_is_bad(run: Run, world: World, devices: Path, registrations: Path) -> None:
     devices.write_text(DEVICES + f"{eui(0xC0, 9)},CHF,,2B7E,M,Somewhere,\n")
     registrations.write_text(REGISTRATIONS + "1000000000002,IS,supplier-c,2026-01-01\n")

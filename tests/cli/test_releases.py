@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sr_engine.messages.model import Firmware
-from sr_engine.store import outbox, releases
+from sr_engine.domain.phases import PhasePlan
+from sr_engine.messages.model import Firmware, Phase, ScheduleCommsHubFirmware
+from sr_engine.store import outbox, phases, releases
 from sr_engine.store.database import open_engine
 from tests.cli.conftest import Run
-from tests.world import FIRMWARE, TestHub, World
+from tests.world import FIRMWARE, WINDOW, A, TestHub, World
 
 NAMED = ("--manufacturer", "2B7E", "--model", "C1A20001", "--version", "9002")
 HASH = ("--image-hash", "ab" * 32)
@@ -87,7 +89,7 @@ def test_releases_are_listed_newest_first(run: Run, world: World) -> None:
 
     lines = [line.split() for line in run("release", "list", "--dir", world.directory).stdout.splitlines()]
 
-    assert ["2B7E", "C1A20001", "9003", "Open", "9001", "Central,", "North,", "South", "none"] in lines
+    assert ["2B7E", "C1A20001", "9003", "Open", "Active", "9001", "Central,", "North,", "South", "none"] in lines
     assert lines[-2][-1] == "1234:[DISPLAY]"
 
 
@@ -108,7 +110,114 @@ def test_a_gate_is_opened_once(run: Run, world: World) -> None:
 def test_a_gate_of_no_release_is_refused(run: Run, shared_instance: Path) -> None:
     done = run("release", "gate", *NAMED, "--region", "Central", "--dir", shared_instance)
 
-    assert (done.exit_code, done.stderr) == (2, "sr-engine: no release of this firmware in region Central\n")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "sr-engine: there is no release of firmware 2B7E C1A20001 9002: `sr-engine release list` shows all\n",
+    )
+
+
+def test_a_release_may_begin_with_a_pilot(run: Run, world: World) -> None:
+    world.add_hubs([TestHub(1)])
+
+    done = run(
+        *("release", "open", *NAMED, *HASH, *WHERE, "--pilot-first", "--pilot-limit", "20", "--soak-hours", "24"),
+        *("--pilot-closes", "2026-12-24T01:00+01:00", "--automatic-gate", "--failure-percent", "5"),
+        *("--minimum-sample", "30", "--dir", world.directory),
+    )
+
+    assert done.exit_code == 0
+    with world.instance.reading_engine.connect() as connection:
+        release = releases.by_firmware(connection, FIRMWARE)
+        assert release is not None
+        plan = phases.of_release(connection, release.release_id)["Central"].plan
+    closes = datetime(2026, 12, 24, 0, 0, tzinfo=UTC)
+    assert plan == PhasePlan(20, closes, timedelta(hours=24), True, 5, 30)
+    assert release.general_open == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--pilot-limit", "20"), "need --pilot-first: without a pilot the gate is open from the start"),
+        (("--automatic-gate",), "need --pilot-first"),
+        (("--pilot-first", "--pilot-closes", "2026-12-24T01:00"), "'2026-12-24T01:00' is not a time with a zone"),
+        (("--pilot-first", "--pilot-closes", "Christmas"), "'Christmas' is not a time with a zone"),
+        (("--pilot-first", "--pilot-closes", "2020-12-24T01:00Z"), "sr-engine: the pilot would close in the past"),
+    ],
+)
+def test_a_pilot_that_cannot_be_is_exit_code_2(
+    run: Run, shared_instance: Path, options: tuple[str, ...], says: str
+) -> None:
+    done = run("release", "open", *NAMED, *HASH, *WHERE, *options, "--dir", shared_instance)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_a_release_is_amended_and_what_was_so_already_is_said(run: Run, world: World) -> None:
+    world.open_release()
+    world.add_hubs([TestHub(1, version="9000")])
+    amend = (
+        *("release", "amend", *NAMED, "--add-from-version", "9000", "--remove-from-version", "9001"),
+        *("--add-region", "4G North", "--add-han-model", "1234:DISPLAY", "--dir", world.directory),
+    )
+
+    first, second = run(*amend), run(*amend)
+
+    assert first.stdout.splitlines() == [
+        "firmware 9002 for 2B7E C1A20001: installs on too: 9000",
+        "firmware 9002 for 2B7E C1A20001: installs no more on: 9001",
+        "firmware 9002 for 2B7E C1A20001: new regions: 4G North",
+        "firmware 9002 for 2B7E C1A20001: HAN models it may break: 1234:DISPLAY",
+        "it concerns 1 more hubs",
+    ]
+    assert (second.exit_code, second.stdout) == (
+        0,
+        "firmware 9002 for 2B7E C1A20001 was so already: nothing changed\n",
+    )
+
+
+def test_an_amendment_of_nothing_is_a_usage_error(run: Run, shared_instance: Path) -> None:
+    done = run("release", "amend", *NAMED, "--dir", shared_instance)
+
+    assert done.exit_code == 2
+    assert "say what is to be added or removed" in done.stderr
+
+
+def test_a_release_is_closed_and_withdrawn_and_the_second_time_that_is_said(run: Run, world: World) -> None:
+    hub = TestHub(1)
+    world.add_hubs([hub])
+    world.open_release()
+    body = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, (hub.chf,))
+    assert world.send(A, body, "11.5").code == "I0"
+    here = (*NAMED, "--dir", world.directory)
+
+    said = [
+        run("release", what, *here).stdout.removeprefix("firmware 9002 for 2B7E C1A20001 ")
+        for what in ("close", "close", "withdraw", "withdraw")
+    ]
+
+    assert said == [
+        "is closed now\n",
+        "was closed already\n",
+        "is withdrawn now: 1 upgrades cancelled\n",
+        "was withdrawn already: 0 upgrades cancelled\n",
+    ]
+    closed = run("release", "close", *here)
+    assert (closed.exit_code, closed.stderr) == (
+        2,
+        "sr-engine: firmware 2B7E C1A20001 9002 is withdrawn: it cannot be closed\n",
+    )
+
+
+def test_the_products_list_is_followed(run: Run, world: World) -> None:
+    world.open_release()
+    cpl = ("release", "cpl", *NAMED, "removed", "--dir", world.directory)
+
+    assert [run(*cpl).stdout for _ in range(2)] == [
+        "firmware 9002 for 2B7E C1A20001 is Removed on the Certified Products List now\n",
+        "firmware 9002 for 2B7E C1A20001 was Removed on the Certified Products List already\n",
+    ]
 
 
 def test_what_the_database_says_is_one_line(run: Run, world: World) -> None:

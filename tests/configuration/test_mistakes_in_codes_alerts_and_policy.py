@@ -31,6 +31,11 @@ IN_CODES = [
         'meaning = "" # "The firmware',
         "response_code.E110501.meaning: must be text that is not empty, not ''",
     ),
+    (
+        "[response_code.E40] ... reserved = true",
+        'reserved = "yes"',
+        "response_code.E40.reserved: must be true or false, not 'yes'",
+    ),
 ]
 
 IN_ALERTS = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_engine.configuration import ClockSettings, ConfigurationError, Listen, load_settings
+from sr_engine.configuration import ClockSettings, ConfigurationError, Listen, RegistrationFeed, load_settings
 from sr_engine.resources import data_directory
 
 SETTINGS = """
@@ -122,3 +122,12 @@ def test_a_mistake_in_the_settings_is_named(tmp_path: Path, old: str, new: str, 
     with pytest.raises(ConfigurationError) as refusal:
         load_settings(_write(tmp_path, (SETTINGS + CLOCK).replace(old, new, 1)))
     assert refusal.value.problems == (f"sr-engine.toml: {message}",)
+
+
+def test_the_registration_feed_has_the_digest_of_a_token_or_is_off(tmp_path: Path) -> None:
+    feed = f'\n[registration_feed]\ntoken_sha256 = "{"0a" * 32}"\n'
+
+    assert load_settings(_write(tmp_path, SETTINGS)).registration_feed is None
+    assert load_settings(_write(tmp_path, SETTINGS + feed)).registration_feed == RegistrationFeed("0a" * 32)
+    with pytest.raises(ConfigurationError, match="token_sha256: must be a SHA-256 of 64 lower-case hexadecimal digits"):
+        load_settings(_write(tmp_path, SETTINGS + feed.replace("0a", "0A")))

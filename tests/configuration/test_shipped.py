@@ -56,9 +56,18 @@ def test_the_catalogue_holds_all_published_requests_and_our_five(shipped: Config
     }
 
 
-def test_four_service_requests_are_offered(shipped: Configuration) -> None:
+def test_what_is_reserved_is_about_what_is_not_offered_yet(shipped: Configuration) -> None:
+    reserved = {code for code, entry in shipped.response_codes.items() if entry.reserved}
+    offered = {entry.variant for entry in shipped.catalogue.service_request.values() if entry.offered}
+
+    assert {code for code in reserved if shipped.response_codes[code].sr & offered} == {"E110509", "E110609"}
+    assert {code for code in reserved if not shipped.response_codes[code].sr} == {"E5", "E40", "E41"}
+    assert {code for code, entry in shipped.response_codes.items() if entry.sr and not entry.sr & offered} <= reserved
+
+
+def test_six_service_requests_are_offered(shipped: Configuration) -> None:
     entries = shipped.catalogue.service_request.values()
-    assert {entry.variant for entry in entries if entry.offered} == {"8.2", "11.5", "11.6", "11.7"}
+    assert {entry.variant for entry in entries if entry.offered} == {"8.2", "11.5", "11.6", "11.7", "11.8", "11.9"}
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,25 @@ import pytest
 
 from sr_engine.domain.states import OPEN, AttemptState
 from sr_engine.domain.status import upgrade_status
-from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade
-from sr_engine.messages.model import Approval, Period, UpgradeStatus
+from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release
+from sr_engine.messages.model import Approval, Firmware, Period, UpgradeStatus
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 WINDOW = Period(NOW, NOW + timedelta(days=9))
 SPLIT = Hub("00-00-5E-EF-C0-00-00-01", "Commissioned", "North", "2B7E", "C1A20001", "9001", "a", "b")
+
+RELEASE = Release(
+    release_id="r",
+    firmware=Firmware("2B7E", "C1A20001", "9002"),
+    image_hash="AB" * 32,
+    status="Open",
+    cpl_status="Active",
+    management="SupplierManaged",
+    regions=frozenset({"North"}),
+    general_open=frozenset({"North"}),
+    reachable_from=frozenset({"9001"}),
+    han_models=frozenset(),
+)
 
 
 def shown(
@@ -26,7 +39,7 @@ def shown(
         if approval is not None
     }
     attempt = None if state is None else Attempt(1, state, WINDOW, False, "a", NOW)
-    return upgrade_status(HubUpgrade(SPLIT, answers, attempt), "a", NOW)
+    return upgrade_status(HubUpgrade(SPLIT, answers, attempt), RELEASE, "a", NOW)
 
 
 @pytest.mark.parametrize("state", sorted(OPEN - {AttemptState.AWAITING_APPROVAL}))

@@ -597,10 +597,10 @@ BY_THE_RULES = [
         service="serviceT",
     ),
     refused(
-        "11.8, not offered yet",
+        "11.8 for a schedule that is not there",
         body(DeleteCommsHubFirmwareSchedule(1), "11.8"),
-        "E100",
-        "Service Request 11.8 is not offered by this processor",
+        "E110807",
+        "1 is not a schedule of yours",
     ),
     refused("8.2 without a match", body(ReadInventory(uprn=1), "8.2"), "E080201", "no device in the inventory"),
     refused(

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.importers.csv_table import CsvRefused
-from sr_engine.importers.registration_csv import columns, effective_from, read_registrations
+from sr_engine.importers.registration_csv import columns, read_registrations
+from sr_engine.operations.registrations import effective_from
 from sr_engine.store.tables import registrations
 from tests.importers.conftest import Write, problems
 
@@ -24,8 +25,10 @@ def refused(write: Write, *rows: str) -> list[str]:
     return problems(caught.value)
 
 
-def test_the_columns_are_the_fields_of_the_registrations_table() -> None:
-    assert {column.name for column in columns(KNOWN)} == {column.name for column in registrations.columns}
+def test_the_columns_are_the_fields_of_the_registrations_table_and_whether_it_is_taken_back() -> None:
+    fields = {column.name for column in registrations.columns}
+
+    assert {column.name for column in columns(KNOWN)} == fields | {"cancelled"}
 
 
 def test_a_bare_date_is_midnight_in_utc_and_nobody_may_be_registered(write: Write) -> None:
@@ -43,19 +46,35 @@ def test_a_bare_date_is_midnight_in_utc_and_nobody_may_be_registered(write: Writ
             "role": "IS",
             "organisation": "supplier-a",
             "effective_from": datetime(2026, 7, 1, tzinfo=UTC),
+            "cancelled": None,
         },
         {
             "mpxn": "2000000001",
             "role": "GS",
             "organisation": None,
             "effective_from": datetime(2026, 6, 30, 23, tzinfo=UTC),
+            "cancelled": None,
         },
         {
             "mpxn": "2000000001",
             "role": "GS",
             "organisation": "supplier-b",
             "effective_from": datetime(2026, 11, 22, 10, 15, tzinfo=UTC),
+            "cancelled": None,
         },
+    ]
+
+
+def test_a_registration_is_taken_back_by_naming_it_as_cancelled(write: Write) -> None:
+    rows = read_registrations(
+        write(f"{HEADER},cancelled\n1,IS,supplier-a,2026-07-01,Yes\n2,IS,,2026-07-01,no\n3,IS,,2026-07-01,\n"), KNOWN
+    )
+
+    assert [row["cancelled"] for row in rows] == [True, False, None]
+    with pytest.raises(CsvRefused) as caught:
+        read_registrations(write(f"{HEADER},cancelled\n1,IS,,2026-07-01,x\n"), KNOWN)
+    assert problems(caught.value) == [
+        "line 2, cancelled: must be yes, if this registration is taken back, or no, not 'x'"
     ]
 
 

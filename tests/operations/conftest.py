@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sr_engine.bootstrap import quiet_days_of
 from sr_engine.operations.status import Status, status
 from sr_engine.operations.why import explain
 from tests.world import World, make_world
@@ -21,7 +22,8 @@ class Operator:
     def why(self, device_id: str) -> str:
         with self.world.instance.reading_engine.connect() as connection:
             now = self.world.clock.now()
-            return explain(connection, device_id, now, self.world.instance.configuration.regions)
+            loaded = self.world.instance.configuration
+            return explain(connection, device_id, now, loaded.regions, quiet_days_of(loaded.policy))
 
     def status(self) -> Status:
         with self.world.instance.reading_engine.connect() as connection:

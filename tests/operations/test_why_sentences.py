@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sr_engine.domain.agreement import NO_COMMON_NIGHT, NOT_APPROVED, TOO_LATE
 from sr_engine.domain.states import AttemptState
-from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Answer, Attempt, Exclusion, Hub, HubUpgrade, Release, Schedule
 from sr_engine.domain.why import Inquiry, Night, why
 from sr_engine.messages.model import Approval, Firmware, Period, Phase
 
@@ -62,10 +62,13 @@ class Case:
     answers: dict[str, Answer] = field(default_factory=dict)
     attempt: Attempt | None = None
     next_night: Night | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+    quiet: tuple[Period, ...] = ()
+    halts: dict[str, str] = field(default_factory=dict)
 
     def ask(self, device_id: str = CHF) -> str:
-        upgrade = HubUpgrade(self.hub, self.answers, self.attempt)
-        return why(Inquiry(device_id, "CHF", self.hub, [(self.release, upgrade)], NOW, self.next_night))
+        upgrade = HubUpgrade(self.hub, self.answers, self.attempt, exclusions=self.exclusions, quiet=self.quiet)
+        return why(Inquiry(device_id, "CHF", self.hub, [(self.release, upgrade)], NOW, self.next_night, self.halts))
 
 
 S = AttemptState
@@ -251,6 +254,109 @@ CASES = {
         hub=replace(HUB, version="9002"),
         attempt=attempt(S.ACTIVATED, period=NIGHT),
     ),
+    "the release was withdrawn and the upgrade cancelled": Case(
+        "cannot be upgraded to firmware 9002: the release is withdrawn",
+        release=replace(RELEASE, status="Withdrawn"),
+        answers=BOTH,
+        attempt=attempt(S.CANCELLED),
+    ),
+    "the release was closed before anybody scheduled the hub": Case(
+        "cannot be upgraded to firmware 9002: the release is closed", release=replace(RELEASE, status="Closed")
+    ),
+    "the release was closed before the other side approved": Case(
+        "waits for approval of firmware 9002, which nobody can give since the release is closed: supplier-b has not "
+        "answered, while supplier-a has approved",
+        release=replace(RELEASE, status="Closed"),
+        answers={"supplier-a": scheduled_by("supplier-a")},
+        attempt=attempt(S.AWAITING_APPROVAL, reason=NOT_APPROVED),
+    ),
+    "the release was closed after all was agreed": Case(
+        "is scheduled for firmware 9002 and waits for the night of 29 to 30 November 2026 (22:00 to 06:00 UTC), the "
+        "first it can have; lists for it go to the CSP on 26 November 2026, 09:00 UTC",
+        release=replace(RELEASE, status="Closed"),
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        next_night=Night(NIGHT, NOW + timedelta(days=3)),
+    ),
+    "the release is halted": Case(
+        "is scheduled for firmware 9002 and approved, but the release is halted in region Central: smoke in Leeds",
+        release=replace(RELEASE, halted=frozenset({"Central"})),
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        next_night=Night(NIGHT, NOW + timedelta(days=3)),
+        halts={"1": "smoke in Leeds"},
+    ),
+    "nobody has accepted what the release may break": Case(
+        "is scheduled for firmware 9002 and approved, but HAN devices may break (1234 DISPLAY), which supplier-a and "
+        "supplier-b have not accepted",
+        hub=replace(HUB, han_models=frozenset({("1234", "DISPLAY")})),
+        release=replace(RELEASE, han_models=frozenset({("1234", "DISPLAY")})),
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        next_night=Night(NIGHT, NOW + timedelta(days=3)),
+    ),
+    "one side has not accepted what the release may break": Case(
+        "is scheduled for firmware 9002 and approved, but HAN devices may break (1234 DISPLAY), which supplier-b has "
+        "not accepted",
+        hub=replace(HUB, han_models=frozenset({("1234", "DISPLAY")})),
+        release=replace(RELEASE, han_models=frozenset({("1234", "DISPLAY")})),
+        answers=BOTH | {"supplier-a": replace(scheduled_by("supplier-a"), accepts_han_impact=True)},
+        attempt=attempt(S.SCHEDULED),
+    ),
+    "it is excluded for good": Case(
+        "is scheduled for firmware 9002, but its window (28 November 2026, 09:00 UTC to 13 December 2026, 09:00 UTC) "
+        "has no night left that can still be listed; supplier-b excludes the hub until further notice",
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        exclusions=(Exclusion("supplier-b", None),),
+    ),
+    "it is excluded for a time": Case(
+        "is scheduled for firmware 9002 and waits for the night of 29 to 30 November 2026 (22:00 to 06:00 UTC), the "
+        "first it can have; lists for it go to the CSP on 26 November 2026, 09:00 UTC; supplier-a excludes the hub "
+        "until 25 November 2026, 09:00 UTC",
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        next_night=Night(NIGHT, NOW + timedelta(days=3)),
+        exclusions=(Exclusion("supplier-a", NOW + timedelta(days=2)),),
+    ),
+    "it is excluded and nobody has scheduled it": Case(
+        "is not scheduled for firmware 9002: supplier-a has not answered; supplier-a excludes the hub until further "
+        "notice",
+        hub=replace(HUB, gas=None),
+        exclusions=(Exclusion("supplier-a", None),),
+    ),
+    "a Supplier changes within the window": Case(
+        "is scheduled for firmware 9002, but its window (28 November 2026, 09:00 UTC to 13 December 2026, 09:00 UTC) "
+        "has no night left that can still be listed; no upgrade takes place in the quiet days around a change of "
+        "Supplier (27 November 2026, 09:00 UTC to 15 December 2026, 09:00 UTC)",
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        quiet=(Period(NOW + timedelta(days=4), NOW + timedelta(days=22)),),
+    ),
+    "a Supplier changes after the window": Case(
+        "is scheduled for firmware 9002 and waits for the night of 29 to 30 November 2026 (22:00 to 06:00 UTC), the "
+        "first it can have; lists for it go to the CSP on 26 November 2026, 09:00 UTC",
+        answers=BOTH,
+        attempt=attempt(S.SCHEDULED),
+        next_night=Night(NIGHT, NOW + timedelta(days=3)),
+        quiet=(Period(NOW + timedelta(days=24), NOW + timedelta(days=30)),),
+    ),
+    "it is compulsory, whatever its Suppliers say": Case(
+        "is scheduled for firmware 9002 and waits for the night of 29 to 30 November 2026 (22:00 to 06:00 UTC), the "
+        "first it can have; lists for it go to the CSP on 26 November 2026, 09:00 UTC",
+        release=replace(RELEASE, general_open=frozenset()),
+        answers={"supplier-a": DECLINED},
+        attempt=replace(attempt(S.SCHEDULED), compulsory=True),
+        next_night=Night(NIGHT, NOW + timedelta(days=3)),
+        exclusions=(Exclusion("supplier-a", None, overridden=True),),
+    ),
+    "it is compulsory and halted": Case(
+        "is scheduled for firmware 9002, but the release is halted in region Central: smoke in Leeds",
+        hub=replace(HUB, electricity=None, gas=None),
+        release=replace(RELEASE, halted=frozenset({"Central"})),
+        attempt=replace(attempt(S.SCHEDULED), compulsory=True),
+        halts={"1": "smoke in Leeds"},
+    ),
     "it came with this version": Case("has been upgraded: it runs firmware 9002", hub=replace(HUB, version="9002")),
 }
 
@@ -282,10 +388,22 @@ def test_a_gpf_whose_chf_was_never_imported_is_named_as_such() -> None:
 
 def test_a_model_without_an_open_release_has_nothing_to_wait_for() -> None:
     says = f"Hub {CHF}: no firmware release is open for its model, 2B7E C1A20001."
-    closed = (replace(RELEASE, status="Closed"), HubUpgrade(HUB))
 
     assert why(Inquiry(CHF, "CHF", HUB, [], NOW)) == says
-    assert why(Inquiry(CHF, "CHF", HUB, [closed], NOW)) == says
+
+
+def test_an_open_release_is_spoken_of_before_a_newer_one_that_is_closed() -> None:
+    newer = replace(RELEASE, release_id="2", firmware=Firmware("2B7E", "C1A20001", "9003"), status="Closed")
+
+    answer = why(Inquiry(CHF, "CHF", HUB, [(newer, HubUpgrade(HUB)), (RELEASE, HubUpgrade(HUB))], NOW))
+
+    assert "is not scheduled for firmware 9002" in answer
+
+
+def test_without_a_reason_a_halt_is_still_named() -> None:
+    halted = replace(CASES["the release is halted"], halts={})
+
+    assert halted.ask().endswith("but the release is halted in region Central.")
 
 
 def test_the_release_under_way_is_spoken_of_before_a_newer_one() -> None:

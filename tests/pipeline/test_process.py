@@ -89,7 +89,7 @@ def test_a_request_that_fails_takes_along_none_of_those_it_shares_a_commit_with(
 
     async def all_at_once() -> list[Answer | BaseException]:
         transactions = world.instance.transactions
-        return await asyncio.gather(
+        answers = await asyncio.gather(
             *(
                 transactions.run(partial(processor.execute, admitted=admitted))
                 for admitted in requests
@@ -97,6 +97,8 @@ def test_a_request_that_fails_takes_along_none_of_those_it_shares_a_commit_with(
             ),
             return_exceptions=True,
         )
+        await transactions.close()
+        return answers
 
     answers = asyncio.run(all_at_once())
 
@@ -153,4 +155,4 @@ def test_a_request_that_replaces_a_schedule_says_that_it_concerns_more_hubs_than
     admitted = world.processor.admit("serviceD", data, world.clock.now())
 
     assert isinstance(admitted, Admitted)
-    assert admitted.replaces is heavy
+    assert admitted.concerns_more is heavy

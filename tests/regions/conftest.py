@@ -191,6 +191,7 @@ class Nights:
 
     def told(self, event: str) -> list[tuple[str, str]]:
         """Hub and Supplier of each alert of an event, ascending; one that was sent twice stands twice."""
+        self.world.settle()
         with self.world.instance.reading_engine.connect() as connection:
             found = connection.execute(
                 select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation).where(alerted_hubs.c.event == event)

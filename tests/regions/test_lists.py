@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Decision, Period, Phase
-from sr_engine.operations.releases import open_gate
+from sr_engine.operations.phases import open_gate
 from sr_engine.store import inventory
 from sr_engine.store.tables import devices, releases
 from tests.regions.conftest import HOUR, Nights, hubs

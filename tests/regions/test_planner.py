@@ -26,9 +26,15 @@ def hub_id(number: int) -> str:
 
 
 def hub(
-    number: int, supplier: str = "Amber", *, remaining: int = 3, pilot: bool = False, release: str = "R1"
+    number: int,
+    supplier: str = "Amber",
+    *,
+    remaining: int = 3,
+    pilot: bool = False,
+    release: str = "R1",
+    compulsory: bool = False,
 ) -> Candidate:
-    return Candidate(hub_id(number), release, supplier, WIDE, pilot, remaining)
+    return Candidate(hub_id(number), release, supplier, WIDE, pilot, remaining, compulsory)
 
 
 def plan(candidates: list[Candidate], capacity: int) -> Plan:
@@ -39,8 +45,12 @@ def numbers(candidates: tuple[Candidate, ...]) -> list[int]:
     return [int(candidate.hub_id.replace("-", ""), 16) for candidate in candidates]
 
 
-def rank(candidate: Candidate) -> tuple[int, bool]:
-    return candidate.remaining, not candidate.pilot
+def rank(candidate: Candidate) -> tuple[bool, int, bool]:
+    return candidate.compulsory, candidate.remaining, not candidate.pilot
+
+
+def compulsory_hubs(numbers: range, supplier: str = "Amber", *, remaining: int = 3) -> list[Candidate]:
+    return [hub(number, supplier, remaining=remaining, compulsory=True) for number in numbers]
 
 
 # --- examples ------------------------------------------------------------------------------------------------------
@@ -87,6 +97,44 @@ def test_at_equal_remainders_the_supplier_with_fewer_waiting_is_served() -> None
 def test_suppliers_equal_in_everything_are_served_by_name_and_each_ones_hubs_by_id() -> None:
     candidates = [hub(1, "Blue"), hub(2, "Blue"), hub(3, "Amber"), hub(4, "Amber")]
     assert numbers(plan(candidates, 3).chosen) == [1, 3, 4]
+
+
+@pytest.mark.parametrize(("waiting", "remaining", "tonight"), [(8, 3, 2), (9, 3, 3), (1, 9, 1), (5, 0, 5)])
+def test_compulsory_hubs_are_spread_evenly_over_the_nights_left(waiting: int, remaining: int, tonight: int) -> None:
+    found = plan(compulsory_hubs(range(waiting), remaining=remaining), 100)
+    assert numbers(found.chosen) == list(range(tonight))
+    assert numbers(found.left_out) == list(range(tonight, waiting))
+
+
+def test_the_hubs_suppliers_have_agreed_on_go_before_compulsory_ones() -> None:
+    found = plan([*compulsory_hubs(range(4), remaining=0), hub(10, remaining=20), hub(11, remaining=30)], 3)
+    assert (numbers(found.chosen), numbers(found.left_out)) == ([10, 11, 0], [1, 2, 3])
+
+
+def test_each_release_is_spread_by_itself() -> None:
+    other = [hub(100 + n, remaining=1, release="R2", compulsory=True) for n in range(4)]
+    found = plan(compulsory_hubs(range(4)) + other, 100)
+    assert numbers(found.chosen) == [100, 101, 0]
+
+
+def test_the_compulsory_hubs_of_a_night_are_shared_between_suppliers_too() -> None:
+    waiting = compulsory_hubs(range(30), "Amber", remaining=9) + compulsory_hubs(range(100, 110), "Blue", remaining=9)
+    served = Counter(candidate.supplier for candidate in plan(waiting, 100).chosen)
+    assert served == {"Amber": 3, "Blue": 1}
+
+
+@given(st.integers(1, 60), st.integers(0, 12), st.integers(1, 60))
+def test_all_compulsory_hubs_have_their_night_in_time_if_capacity_allows(
+    hubs: int, remaining: int, capacity: int
+) -> None:
+    waiting, nights = compulsory_hubs(range(hubs)), []
+    for left in range(remaining, -1, -1):
+        found = plan([replace(one, remaining=left) for one in waiting], capacity)
+        nights.append(len(found.chosen))
+        waiting = list(found.left_out)
+    assert len(waiting) == max(hubs - capacity * (remaining + 1), 0)
+    assert max(nights) == min(capacity, -(-hubs // (remaining + 1)))
+    assert nights == sorted(nights, reverse=True)
 
 
 @pytest.mark.parametrize("capacity", [0, -5])
@@ -146,11 +194,17 @@ candidate_lists = st.lists(
         window=st.just(WIDE) | windows,
         pilot=st.booleans(),
         remaining=st.integers(0, 2),
+        compulsory=st.booleans(),
     ),
     max_size=60,
     unique_by=lambda candidate: candidate.hub_id,
 )
 capacities = st.integers(0, 70)
+
+
+def alike(candidate: Candidate) -> tuple[object, ...]:
+    """Compulsory hubs are spread release by release."""
+    return candidate.supplier, rank(candidate), candidate.release_id if candidate.compulsory else None
 
 
 def holds_the_night(candidate: Candidate) -> bool:
@@ -168,7 +222,13 @@ def test_every_candidate_whose_window_holds_the_period_is_chosen_or_left_out_and
 @given(candidate_lists, capacities)
 def test_no_place_is_given_twice_and_none_is_wasted(candidates: list[Candidate], capacity: int) -> None:
     found = plan(candidates, capacity)
-    assert len(found.chosen) == min(capacity, len(found.chosen) + len(found.left_out))
+    spread: Counter[tuple[str, int]] = Counter()
+    agreed = 0
+    for candidate in filter(holds_the_night, candidates):
+        agreed += not candidate.compulsory
+        spread[candidate.release_id, candidate.remaining] += candidate.compulsory
+    compulsory = sum(-(-waiting // (remaining + 1)) for (_, remaining), waiting in spread.items())
+    assert len(found.chosen) == min(capacity, agreed + compulsory)
 
 
 @given(candidate_lists, capacities)
@@ -176,8 +236,9 @@ def test_nobody_left_out_has_an_earlier_deadline_or_is_pilot_at_the_same_one(
     candidates: list[Candidate], capacity: int
 ) -> None:
     found = plan(candidates, capacity)
-    if found.chosen and found.left_out:
-        assert max(map(rank, found.chosen)) <= min(map(rank, found.left_out))
+    agreed_left_out = [candidate for candidate in found.left_out if not candidate.compulsory]
+    if found.chosen and agreed_left_out:
+        assert max(map(rank, found.chosen)) <= min(map(rank, agreed_left_out))
 
 
 @settings(max_examples=200)
@@ -185,7 +246,7 @@ def test_nobody_left_out_has_an_earlier_deadline_or_is_pilot_at_the_same_one(
 def test_every_suppliers_share_is_less_than_one_hub_from_its_exact_proportion(
     candidates: list[Candidate], capacity: int
 ) -> None:
-    found = plan(candidates, capacity)
+    found = plan([replace(candidate, compulsory=False) for candidate in candidates], capacity)
     for deadline in set(map(rank, found.chosen)):
         served = Counter(c.supplier for c in found.chosen if rank(c) == deadline)
         waiting = served + Counter(c.supplier for c in found.left_out if rank(c) == deadline)
@@ -197,11 +258,11 @@ def test_every_suppliers_share_is_less_than_one_hub_from_its_exact_proportion(
 @given(candidate_lists, capacities)
 def test_of_one_suppliers_equal_hubs_the_lowest_ids_are_chosen(candidates: list[Candidate], capacity: int) -> None:
     found = plan(candidates, capacity)
-    lowest_left: dict[tuple[str, tuple[int, bool]], str] = {}
+    lowest_left: dict[tuple[object, ...], str] = {}
     for candidate in reversed(found.left_out):
-        lowest_left[candidate.supplier, rank(candidate)] = candidate.hub_id
+        lowest_left[alike(candidate)] = candidate.hub_id
     for candidate in found.chosen:
-        assert candidate.hub_id < lowest_left.get((candidate.supplier, rank(candidate)), "~")
+        assert candidate.hub_id < lowest_left.get(alike(candidate), "~")
 
 
 @given(candidate_lists, capacities)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_engine.bootstrap import application, region_triggers
-from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.bootstrap import application
+from sr_engine.bootstrap import triggers as all_triggers
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import ReportStatus
 from sr_engine.regions.triggers import RegionTriggers
@@ -175,18 +175,9 @@ def test_a_look_times_out_windows_and_chases_lists(central: Nights) -> None:
 
 
 def test_every_region_of_an_instance_has_its_triggers(world: World) -> None:
-    instance = world.instance
-    dispatcher = Dispatcher(
-        engine=instance.reading_engine,
-        transactions=instance.transactions,
-        clock=instance.clock,
-        policy=instance.configuration.policy.delivery,
-        resolve=lambda _: None,
-    )
+    made = all_triggers(world.instance, lambda: None)
 
-    made = region_triggers(instance, dispatcher)
-
-    assert [one.region.name for one in made] == list(instance.configuration.regions)
+    assert [one.name for one in made] == ["every region", *world.instance.configuration.regions]
 
 
 def test_a_served_instance_looks_by_itself(tmp_path: Path) -> None:

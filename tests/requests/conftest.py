@@ -21,12 +21,15 @@ from sr_engine.messages.model import (
     CommsHubFirmwareResult,
     CommsHubUpgrade,
     Decision,
+    DeleteCommsHubFirmwareSchedule,
+    ExclusionAction,
     Period,
     Phase,
     ReadCommsHubFirmwareSchedule,
     RefusalReason,
     ScheduleCommsHubFirmware,
     ScheduleRead,
+    UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store.tables import outbox
@@ -88,6 +91,18 @@ class Suppliers:
             accept_han_impact=accept,
         )
         return self.world.send(supplier, body, "11.6")
+
+    def delete(self, supplier: SupplierSeed, number: int, *hubs: str) -> DecodedResponse:
+        return self.world.send(supplier, DeleteCommsHubFirmwareSchedule(number, hubs), "11.8")
+
+    def exclude(self, supplier: SupplierSeed, *hubs: str, until_days: float | None = None) -> DecodedResponse:
+        until = None if until_days is None else self.world.clock.now() + timedelta(days=until_days)
+        body = UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, hubs or (SPLIT.chf,), until)
+        return self.world.send(supplier, body, "11.9")
+
+    def include(self, supplier: SupplierSeed, *hubs: str) -> DecodedResponse:
+        body = UpdateCommsHubFirmwareExclusion(ExclusionAction.INCLUDE, hubs or (SPLIT.chf,))
+        return self.world.send(supplier, body, "11.9")
 
     def view(self, supplier: SupplierSeed = A, hub: str = SPLIT.chf) -> CommsHubUpgrade:
         """What 11.7 shows of a hub and its one release."""

@@ -1,0 +1,174 @@
+"""Compulsory upgrades: terms that take effect, and hubs the processor plans by itself (section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sr_engine.configuration import AlertEvent, Region
+from sr_engine.delivery.alerts import Alerts
+from sr_engine.domain.agreement import compelled
+from sr_engine.domain.changes import Changes, HubEvent, add_change, settle
+from sr_engine.domain.states import Lifecycle
+from sr_engine.domain.upgrades import Release
+from sr_engine.regions.periods import PeriodFinder
+from sr_engine.store import audit, compulsion, inventory, releases, terms, upgrades
+from sr_engine.store.transactions import UnitOfWork
+
+PLANNED_AT_ONCE = 2_000
+"""Hubs that one transaction plans, at most."""
+
+TOLD_AT_ONCE = 20_000
+"""Hubs whose Suppliers one transaction tells that terms have changed, at most."""
+
+LOOK_EVERY = timedelta(hours=1)
+"""How long after one look through all hubs of a region the next begins: each hub is seen well before every cut."""
+
+
+def tell_of_terms(
+    unit_of_work: UnitOfWork, alerts: Alerts, release: Release, occurrence: str, *, after: str = ""
+) -> str | None:
+    """Tell the responsible Suppliers of the next hubs not yet on the version that its terms change.
+
+    Returns the last of these hubs, after which to go on; None if there was none left. Nobody is told twice of the same
+    occurrence.
+    """
+    connection, now = unit_of_work.connection, unit_of_work.now
+    hub_ids = terms.hubs_not_on_version(connection, release, after=after, limit=TOLD_AT_ONCE)
+    if not hub_ids:
+        return None
+    hubs = inventory.hubs(connection, hub_ids, now, with_han=False)
+    events = [
+        HubEvent(AlertEvent.RELEASE_CHANGED, hub_id, organisation, release.release_id, occurrence)
+        for hub_id in hub_ids
+        for organisation in hubs[hub_id].responsible
+    ]
+    alerts.post(unit_of_work, events)
+    return hub_ids[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class TermsTakingEffect:
+    """The chore that puts announced changes of terms in force at their time, each once."""
+
+    alerts: Alerts
+    lead: timedelta
+    """How long before ComplyBy the remaining hubs are planned."""
+
+    def __call__(self, unit_of_work: UnitOfWork) -> bool:
+        """Tell the next Suppliers of the change due first or, when all have been told, put it in force."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        due = terms.due(connection, now)
+        if due is None:
+            return False
+        release = releases.by_id(connection, due.release_id)
+        occurrence = f"terms {due.terms_id} in force"
+        told = tell_of_terms(unit_of_work, self.alerts, release, occurrence, after=due.told_up_to)
+        if told is not None:
+            terms.told(connection, due.terms_id, told)
+            return True
+        terms.apply(connection, due, due.terms.compulsory_from(due.effective_at, self.lead), now)
+        detail = f"{due.terms.in_words()}; was {terms.terms_of(release).in_words()}"
+        entry = audit.Entry(now, "processor", "terms in force", detail, None, release.release_id)
+        audit.record(connection, [entry])
+        return True
+
+
+@dataclass(slots=True)
+class Enlisting:
+    """The chore that plans the hubs of one region that nobody has agreed to upgrade, once that is compulsory.
+
+    It looks through all hubs of the compulsory releases, a portion in each transaction, and again an hour later. What
+    it remembers is only how far it has come: a new start begins anew, and finds planned what is planned.
+    """
+
+    region: Region
+    alerts: Alerts
+    lifecycle: Lifecycle
+    _releases: list[str] = field(default_factory=list)
+    """Those still to be looked through in this look."""
+    _after: str = ""
+    _next_look: datetime | None = None
+
+    def __call__(self, unit_of_work: UnitOfWork) -> bool:
+        """Plan the next hubs; true while there may be more to plan at once."""
+        now = unit_of_work.now
+        if not self._releases:
+            if self._next_look is not None and now < self._next_look:
+                return False
+            if self._lift(unit_of_work):
+                return True
+            self._releases = [
+                release.release_id
+                for release in releases.all_releases(unit_of_work.connection)
+                if self._plans(release, now)
+            ]
+            self._after = ""
+        if self._releases:
+            self._plan_next(unit_of_work, self._releases[0])
+        if self._releases:
+            return True
+        self._next_look = now + LOOK_EVERY
+        return False
+
+    def _plans(self, release: Release, now: datetime) -> bool:
+        return (
+            release.status == "Open"
+            and release.cpl_status == "Active"
+            and self.region.name in release.regions
+            and self.region.name not in release.halted
+            and release.compulsory_window(now) is not None
+        )
+
+    def _plan_next(self, unit_of_work: UnitOfWork, release_id: str) -> None:
+        connection, now = unit_of_work.connection, unit_of_work.now
+        release = releases.by_id(connection, release_id)
+        window = release.compulsory_window(now)
+        has_period = PeriodFinder({self.region.name: self.region}, now)
+        after: str | None = None
+        if window is not None and self._plans(release, now) and has_period(self.region.name, window):
+            found = compulsion.to_be_planned(
+                connection, release, self.region.name, window, now, after=self._after, limit=PLANNED_AT_ONCE
+            )
+            after = found.next_after
+            changes = Changes(release, self.lifecycle)
+            for upgrade in upgrades.load(connection, found.hub_ids, release, now).values():
+                change = compelled(upgrade, window, now, has_period)
+                if change is not None:
+                    add_change(changes, upgrade, change, now)
+            self._write(unit_of_work, changes)
+        if after is None:
+            self._releases.pop(0)
+        self._after = after or ""
+
+    def _lift(self, unit_of_work: UnitOfWork) -> bool:
+        """Let the answers decide again about hubs that the terms in force do not compel; true if there may be more."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        has_period = PeriodFinder({self.region.name: self.region}, now)
+        found = compulsion.lifted(connection, self.region.name, now, limit=PLANNED_AT_ONCE)
+        changed = 0
+        for release_id, hub_ids in found.items():
+            changed += self._settle(unit_of_work, releases.by_id(connection, release_id), hub_ids, has_period)
+        return changed == PLANNED_AT_ONCE
+
+    def _settle(
+        self, unit_of_work: UnitOfWork, release: Release, hub_ids: Collection[str], has_period: PeriodFinder
+    ) -> int:
+        now = unit_of_work.now
+        changes = Changes(release, self.lifecycle)
+        for upgrade in upgrades.load(unit_of_work.connection, hub_ids, release, now).values():
+            settle(changes, upgrade, now=now, has_period=has_period)
+        self._write(unit_of_work, changes)
+        return len(changes.attempts)
+
+    def _write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
+        connection, now = unit_of_work.connection, unit_of_work.now
+        upgrades.write(connection, changes, now)
+        self.alerts.post(unit_of_work, changes.events)
+        audit.record(
+            connection,
+            audit.transitions(
+                changes.attempts, at=now, actor="processor", release_id=changes.release_id, message_key=None
+            ),
+        )

@@ -1,0 +1,321 @@
+"""The hash chains of the audit trail: one link per committed transaction, and what verification reads of them.
+
+A link's hash is the SHA-256 of the chain, the link's number, the hash of the link before it (32 zero bytes for the
+first), and every column of the transaction's records in the order they were given out. Each value is written as its
+kind, its length and its bytes: integers in decimal, text in UTF-8, times as text in UTC to the microsecond.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    exists,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.types import NULLTYPE
+
+from sr_engine.store.audit import CHAIN, UNLINKED
+from sr_engine.store.tables import UtcDateTime, audit, audit_chains, audit_checkpoints, audit_links
+
+WRITER = "processor"
+BEFORE_THE_FIRST = bytes(32)
+"""Stands for the hash of the link before the first."""
+
+_DOMAIN = b"sr-engine audit link 1"
+_KINDS = {"null": b"n", "integer": b"i", "text": b"s", "blob": b"b", "real": b"r"}
+
+
+class Malformed(Exception):
+    """A link or checkpoint that the processor cannot have written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The end of one committed transaction."""
+
+    number: int
+    last_audit_id: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Stands for all links up to one that was the last to be pruned; `pruned_at` is as stored."""
+
+    link: Link
+    pruned_at: str
+    signature: bytes
+
+    def text(self, chain_id: int) -> bytes:
+        """What is signed."""
+        return (
+            "sr-engine audit checkpoint 1\n"
+            f"chain {chain_id}\nlink {self.link.number}\nlast record {self.link.last_audit_id}\n"
+            f"hash {self.link.hash.hex()}\npruned {self.pruned_at}\n"
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One record as it is stored, whatever has been done to it; `data` is what is hashed."""
+
+    audit_id: int
+    at: bytes
+    """As it is stored."""
+    data: bytes
+
+
+def start_hash(chain_id: int, number: int, previous: bytes) -> hashlib._Hash:
+    """The hash of a link, to which its records are still to be added."""
+    return hashlib.sha256(b"".join((_DOMAIN, _integer(chain_id), _integer(number), _field(b"b", previous))))
+
+
+def _field(kind: bytes, data: bytes) -> bytes:
+    return b"%b%d:%b" % (kind, len(data), data)
+
+
+def _integer(value: int) -> bytes:
+    return _field(b"i", b"%d" % value)
+
+
+def _written(value: str | int | None) -> bytes:
+    """A value of a record as the driver returns it."""
+    if value is None:
+        return b"n0:"
+    return _field(b"s", value.encode()) if isinstance(value, str) else _integer(value)
+
+
+# --- Linking -----------------------------------------------------------------------------------------------------
+
+
+def _plain(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as it is stored: a time in another form would be another time to the hash."""
+    return type_coerce(column, Text) if isinstance(column.type, UtcDateTime) else column
+
+
+def _of_link(column: Column[Any], by: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """A column of the first link of a chain by some order."""
+    of_chain = select(column).where(audit_links.c.chain_id == bindparam("chain_id"))
+    return of_chain.order_by(by).limit(1).scalar_subquery()
+
+
+def _of_newest_link(column: Column[Any]) -> ScalarSelect[Any]:
+    return _of_link(column, audit_links.c.number.desc())
+
+
+_UNLINKED = (
+    select(_of_newest_link(audit_links.c.number), _of_newest_link(audit_links.c.hash), *map(_plain, audit.columns))
+    .where(
+        audit.c.chain_id == bindparam("chain_id"),
+        audit.c.audit_id > func.coalesce(_of_newest_link(audit_links.c.last_audit_id), 0),
+    )
+    .order_by(audit.c.audit_id)
+)
+_INSERT_LINK = audit_links.insert()
+_REGISTER = insert(audit_chains).on_conflict_do_nothing()
+
+
+def link(connection: Connection, now: datetime) -> None:
+    """Link the records of this transaction, if there are any; nothing may be recorded in it after that.
+
+    What is linked is what is in the table: records that a savepoint took back are not.
+    """
+    if not connection.info.pop(UNLINKED, False):
+        return
+    rows = connection.execute(_UNLINKED, {"chain_id": CHAIN}).all()
+    if not rows:
+        return
+    number, previous = rows[0][:2]
+    if number is None:
+        connection.execute(_REGISTER, {"chain_id": CHAIN, "writer": WRITER, "registered_at": now})
+        number, previous = 0, BEFORE_THE_FIRST
+    hashed = start_hash(CHAIN, number + 1, previous)
+    for row in rows:
+        hashed.update(b"".join(map(_written, row[2:])))
+    connection.execute(
+        _INSERT_LINK,
+        {"chain_id": CHAIN, "number": number + 1, "last_audit_id": rows[-1].audit_id, "hash": hashed.digest()},
+    )
+
+
+# --- Verification ------------------------------------------------------------------------------------------------
+
+
+def _raw(column: Column[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """A column's kind and bytes: read so, no value that was tampered with stops the reading."""
+    return func.typeof(column), type_coerce(cast(column, LargeBinary), NULLTYPE)
+
+
+def _all_raw(*columns: Column[Any]) -> Select[Any]:
+    return select(*(part for column in columns for part in _raw(column)))
+
+
+_CHAINS = _all_raw(audit_chains.c.chain_id, audit_chains.c.writer).order_by(audit_chains.c.chain_id)
+_LINKS = (
+    _all_raw(audit_links.c.number, audit_links.c.last_audit_id, audit_links.c.hash)
+    .where(audit_links.c.chain_id == bindparam("chain_id"), audit_links.c.number > bindparam("after"))
+    .order_by(audit_links.c.number)
+)
+_LINK_UP_TO = select(
+    exists().where(audit_links.c.chain_id == bindparam("chain_id"), audit_links.c.number <= bindparam("to"))
+)
+_CHECKPOINT = (
+    _all_raw(
+        audit_checkpoints.c.number,
+        audit_checkpoints.c.last_audit_id,
+        audit_checkpoints.c.hash,
+        audit_checkpoints.c.pruned_at,
+        audit_checkpoints.c.signature,
+    )
+    .where(audit_checkpoints.c.chain_id == bindparam("chain_id"))
+    .order_by(audit_checkpoints.c.number.desc())
+    .limit(1)
+)
+_RECORDS = (
+    _all_raw(*audit.columns)
+    .where(audit.c.chain_id == bindparam("chain_id"), audit.c.audit_id > bindparam("after"))
+    .order_by(audit.c.audit_id)
+)
+_AT = list(audit.columns).index(audit.c.at)
+_FIRST_RECORD = select(func.min(audit.c.audit_id)).where(audit.c.chain_id == bindparam("chain_id"))
+_REGISTERED = select(audit_chains.c.chain_id)
+_STRAY_RECORD = select(func.min(audit.c.audit_id)).where(audit.c.chain_id.not_in(_REGISTERED))
+_STRAY_LINK = select(
+    exists(audit_links.c.chain_id).where(audit_links.c.chain_id.not_in(_REGISTERED))
+    | exists(audit_checkpoints.c.chain_id).where(audit_checkpoints.c.chain_id.not_in(_REGISTERED))
+)
+
+
+def chains(connection: Connection) -> list[tuple[int, str]]:
+    """Number and writer of every registered chain."""
+    return [(int(number), name.decode(errors="replace")) for _, number, _, name in connection.execute(_CHAINS)]
+
+
+def links(connection: Connection, chain_id: int, after: int) -> Iterator[Link]:
+    """The links with a higher number, in order; raises Malformed at one that is none."""
+    for row in connection.execute(_LINKS, {"chain_id": chain_id, "after": after}):
+        yield _link_of(row)
+
+
+def has_link_up_to(connection: Connection, chain_id: int, number: int) -> bool:
+    """Whether there is a link with this or a lower number."""
+    return bool(connection.scalar(_LINK_UP_TO, {"chain_id": chain_id, "to": number}))
+
+
+def newest_checkpoint(connection: Connection, chain_id: int) -> Checkpoint | None:
+    """The checkpoint verification starts from; raises Malformed if it is none. Its signature is not looked at."""
+    row = connection.execute(_CHECKPOINT, {"chain_id": chain_id}).one_or_none()
+    if row is None:
+        return None
+    pruned_at, signature = row[7], row[9]
+    return Checkpoint(_link_of(row[:6]), (pruned_at or b"").decode(errors="replace"), signature or b"")
+
+
+def _link_of(row: Sequence[Any]) -> Link:
+    number_kind, number, last_kind, last, hash_kind, digest = row
+    if (number_kind, last_kind, hash_kind) != ("integer", "integer", "blob"):
+        raise Malformed
+    return Link(int(number), int(last), digest)
+
+
+def records(connection: Connection, chain_id: int, after: int) -> Iterator[StoredRecord]:
+    """The records with a higher number, in order, one at a time."""
+    for row in connection.execute(_RECORDS, {"chain_id": chain_id, "after": after}):
+        kinds, values = row[::2], row[1::2]
+        data = b"".join([_field(_KINDS[kind], value or b"") for kind, value in zip(kinds, values, strict=True)])
+        yield StoredRecord(int(values[0]), values[_AT] or b"", data)
+
+
+def first_record(connection: Connection, chain_id: int) -> int | None:
+    """The lowest number of a record."""
+    first: int | None = connection.scalar(_FIRST_RECORD, {"chain_id": chain_id})
+    return first
+
+
+def stray_record(connection: Connection) -> int | None:
+    """The first record that is in no registered chain."""
+    first: int | None = connection.scalar(_STRAY_RECORD)
+    return first
+
+
+def has_stray_link(connection: Connection) -> bool:
+    """Whether a link or checkpoint is in no registered chain."""
+    return bool(connection.scalar(_STRAY_LINK))
+
+
+# --- Pruning -----------------------------------------------------------------------------------------------------
+
+_FIRST_SINCE = (
+    select(audit.c.audit_id)
+    .where(audit.c.chain_id == bindparam("chain_id"), audit.c.at >= bindparam("before"))
+    .order_by(audit.c.audit_id)
+    .limit(1)
+)
+# The newest link is kept: the next one is made from it.
+_PRUNABLE = (
+    select(audit_links.c.number, audit_links.c.last_audit_id, audit_links.c.hash)
+    .where(
+        audit_links.c.chain_id == bindparam("chain_id"),
+        audit_links.c.last_audit_id < bindparam("first_kept"),
+        audit_links.c.number < _of_newest_link(audit_links.c.number),
+        audit_links.c.number < _of_link(audit_links.c.number, audit_links.c.number.asc()) + bindparam("limit"),
+    )
+    .order_by(audit_links.c.number.desc())
+    .limit(1)
+)
+_DELETE_RECORDS = audit.delete().where(
+    audit.c.chain_id == bindparam("key_chain"), audit.c.audit_id <= bindparam("last")
+)
+_DELETE_LINKS = audit_links.delete().where(
+    audit_links.c.chain_id == bindparam("key_chain"), audit_links.c.number <= bindparam("last")
+)
+_INSERT_CHECKPOINT = audit_checkpoints.insert()
+_AFTER_ALL = 2**63 - 1
+
+
+def prunable(connection: Connection, chain_id: int, before: datetime, limit: int) -> Link | None:
+    """The last of the oldest links, at most `limit`, all of whose records are older than `before`."""
+    first_kept = connection.scalar(_FIRST_SINCE, {"chain_id": chain_id, "before": before})
+    sought = {"chain_id": chain_id, "first_kept": _AFTER_ALL if first_kept is None else first_kept, "limit": limit}
+    row = connection.execute(_PRUNABLE, sought).one_or_none()
+    return None if row is None else Link(*row)
+
+
+def unsigned_checkpoint(link: Link, now: datetime) -> Checkpoint:
+    """A checkpoint that is still to be signed."""
+    return Checkpoint(link, f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}", b"")
+
+
+def prune(connection: Connection, chain_id: int, checkpoint: Checkpoint, now: datetime) -> None:
+    """Delete the links up to a signed checkpoint made at `now`, and their records."""
+    upto = checkpoint.link
+    connection.execute(_DELETE_RECORDS, {"key_chain": chain_id, "last": upto.last_audit_id})
+    connection.execute(_DELETE_LINKS, {"key_chain": chain_id, "last": upto.number})
+    connection.execute(
+        _INSERT_CHECKPOINT,
+        {
+            "chain_id": chain_id,
+            "number": upto.number,
+            "last_audit_id": upto.last_audit_id,
+            "hash": upto.hash,
+            "pruned_at": now,
+            "signature": checkpoint.signature,
+        },
+    )

@@ -1,0 +1,168 @@
+"""Every alert that the table does not reserve is raised by at least one thing that happens here, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from sr_engine.bootstrap import chores, phases_of
+from sr_engine.configuration import AlertEvent
+from sr_engine.domain.terms import Obligation
+from sr_engine.messages.model import Decision, Period, ReportStatus
+from sr_engine.operations.phases import halt, resume
+from sr_engine.operations.terms import Wanted, announce
+from sr_engine.store import inventory
+from tests.regions.conftest import HOUR, Nights
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
+
+_numbers = count(1)
+DAY = timedelta(days=1)
+
+
+def _hub(nights: Nights, *, gas: str = A.name) -> TestHub:
+    hub = TestHub(next(_numbers), gas=gas)
+    nights.world.add_hubs([hub])
+    return hub
+
+
+def _listed(nights: Nights) -> tuple[TestHub, str]:
+    hub = _hub(nights)
+    nights.schedule([hub])
+    assert nights.cut() == 1
+    return hub, nights.list_ids()[-1]
+
+
+def _put_on_a_list(nights: Nights) -> None:
+    _listed(nights)
+
+
+def _opened(nights: Nights) -> None:
+    _hub(nights)
+    nights.world.open_release()
+
+
+def _terms(nights: Nights) -> None:
+    _hub(nights)
+    instance = nights.world.instance
+    wanted = Wanted(
+        obligation=Obligation.MANDATORY,
+        management=None,
+        comply_by=NOW + 200 * DAY,
+        effective_at=None,
+        consultation_reference="C-1",
+        consultation_date=(NOW - 30 * DAY).date(),
+    )
+    policy = instance.configuration.policy.compulsion
+    nights.world.run(lambda uow: announce(uow, firmware=FIRMWARE, wanted=wanted, policy=policy, alerts=instance.alerts))
+
+
+def _scheduled(nights: Nights) -> None:
+    nights.schedule([_hub(nights)])
+
+
+def _returned(nights: Nights) -> None:
+    hub, list_id = _listed(nights)
+    nights.acknowledge(list_id, refused={"no coverage": [hub]})
+
+
+def _reported(status: ReportStatus) -> Callable[[Nights], None]:
+    def play(nights: Nights) -> None:
+        hub, list_id = _listed(nights)
+        nights.report(list_id, nights.saw(hub, status))
+
+    return play
+
+
+def _missed(nights: Nights) -> None:
+    nights.schedule([_hub(nights)])
+    nights.time_out(WINDOW.end + HOUR)
+
+
+def _cancelled(nights: Nights) -> None:
+    hub = _hub(nights)
+    nights.schedule([hub])
+    nights.decide([hub], A, Decision.DECLINE)
+
+
+def _moved(nights: Nights) -> None:
+    """A chooses a night; the next day B supplies both fuels."""
+    hub = _hub(nights)
+    nights.schedule([hub])
+    effective_from = NOW + DAY
+    rows = [
+        {"mpxn": mpxn, "role": role, "effective_from": effective_from, "organisation": B.name}
+        for mpxn, role in ((hub.mpan, "IS"), (hub.mprn, "GS"))
+    ]
+    nights.world.run(lambda uow: inventory.put_registrations(uow.connection, rows))
+    nights.world.clock.set(effective_from + HOUR)
+    for chore in chores(nights.world.instance):
+        while nights.world.run(chore):
+            pass
+
+
+def _halted(nights: Nights) -> None:
+    nights.schedule([_hub(nights)])
+    machinery = phases_of(nights.world.instance)
+    nights.world.run(lambda uow: halt(uow, machinery, FIRMWARE, nights.region.name, "smoke"))
+
+
+def _resumed(nights: Nights) -> None:
+    _halted(nights)
+    machinery = phases_of(nights.world.instance)
+    nights.world.run(lambda uow: resume(uow, machinery, FIRMWARE, nights.region.name))
+
+
+def _conflict(nights: Nights) -> None:
+    hub = _hub(nights, gas=B.name)
+    nights.schedule([hub], window=Period(WINDOW.start, WINDOW.start + 4 * DAY))
+    nights.schedule([hub], B, window=Period(WINDOW.end - 4 * DAY, WINDOW.end))
+
+
+def _answered(nights: Nights) -> None:
+    nights.decide([_hub(nights, gas=B.name)], A, Decision.APPROVE)
+
+
+ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
+    AlertEvent.RELEASE_OPENED: _opened,
+    AlertEvent.RELEASE_CHANGED: _terms,
+    AlertEvent.HUB_SCHEDULED: _scheduled,
+    AlertEvent.HUB_LISTED: _put_on_a_list,
+    AlertEvent.HUB_RETURNED: _returned,
+    AlertEvent.HUB_DELIVERED: _reported(ReportStatus.DELIVERED),
+    AlertEvent.HUB_ACTIVATED: _reported(ReportStatus.ACTIVATED),
+    AlertEvent.HUB_FAILED: _reported(ReportStatus.FAILED),
+    AlertEvent.HUB_MISSED: _missed,
+    AlertEvent.HUB_CANCELLED: _cancelled,
+    AlertEvent.HUB_VOIDED: _moved,
+    AlertEvent.HUB_HALTED: _halted,
+    AlertEvent.HUB_RESUMED: _resumed,
+    AlertEvent.WINDOW_CONFLICT: _conflict,
+    AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED: _answered,
+    AlertEvent.CHANGE_OF_SUPPLIER: _moved,
+}
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Iterator[Nights]:
+    world: World = make_world(tmp_path / "instance")
+    yield Nights(world, world.instance.configuration.regions["Central"])
+    world.close()
+
+
+@pytest.mark.parametrize("event", ROWS)
+def test_the_alert_is_raised(event: AlertEvent, nights: Nights) -> None:
+    if event is not AlertEvent.RELEASE_OPENED:
+        nights.world.open_release()
+
+    ROWS[event](nights)
+
+    assert nights.told(event)
+
+
+def test_no_row_of_the_table_is_left_out(nights: Nights) -> None:
+    alerts = nights.world.instance.configuration.alerts
+    assert set(ROWS) == {name for name, alert in alerts.items() if not alert.reserved}
