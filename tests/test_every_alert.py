@@ -61,7 +61,9 @@ def _terms(nights: Nights) -> None:
 
 
 def _scheduled(nights: Nights) -> None:
-    nights.schedule([_hub(nights)])
+    hub = _hub(nights, gas=B.name)
+    nights.schedule([hub])
+    nights.decide([hub], B, Decision.APPROVE)
 
 
 def _returned(nights: Nights) -> None:

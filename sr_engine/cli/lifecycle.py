@@ -18,8 +18,9 @@ Row = tuple[str, ...]
 _INTRODUCTION = """# What can become of an upgrade
 
 Every attempt at a hub is in one state. It changes only by the events below; in a state that an event does not start
-from, the event does nothing. This page is written from `config/lifecycle.toml` and `config/alerts.toml` by
-`sr-engine lifecycle --markdown`.
+from, the event does nothing. An alert goes to every Supplier responsible for the hub; "unless alone" means: but not to
+one that is alone responsible and whose own request brought it about. This page is written from `config/lifecycle.toml`
+and `config/alerts.toml` by `sr-engine lifecycle --markdown`.
 """
 _STATES = ("State", "Kind", "Too late with", "Meaning")
 _OVERLAYS = ("Overlay", "Meaning")
@@ -71,7 +72,8 @@ def _overlays(loaded: Configuration) -> Iterator[Row]:
 def _events(loaded: Configuration) -> Iterator[Row]:
     for event, one in loaded.lifecycle.event.items():
         before = ", ".join(sorted("none" if state is None else state for state in one.before))
-        yield event, before, one.after or "same", _alert(loaded, one.alert), one.meaning
+        alert = _alert(loaded, one.alert) + (", unless alone" if one.unless_alone else "")
+        yield event, before, one.after or "same", alert, one.meaning
 
 
 def _alert(loaded: Configuration, event: AlertEvent | None) -> str:

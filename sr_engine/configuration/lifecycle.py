@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -104,6 +104,8 @@ class EventDefinition:
     """None: the state stays what it is."""
     meaning: str
     alert: AlertEvent | None = None
+    unless_alone: bool = False
+    """A Supplier that is alone responsible, and whose own request brought it about, is not told: it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,12 @@ class Lifecycle:
             return None
         return definition.after or before
 
-    def alert(self, event: AttemptEvent) -> AlertEvent | None:
-        """What the responsible Suppliers are told of the event, if anything."""
-        return self.event[event].alert
+    def told(self, event: AttemptEvent, responsible: Collection[str], sender: str | None) -> Collection[str]:
+        """Which of the responsible Suppliers are told of an event that a request of `sender` brought about, if any."""
+        definition = self.event[event]
+        if definition.alert is None or (definition.unless_alone and set(responsible) == {sender}):
+            return ()
+        return responsible
 
 
 _KINDS = {
@@ -162,6 +167,8 @@ def _check_state(definition: StateDefinition, place: Place) -> None:
 
 
 def _check_event(definition: EventDefinition, place: Place) -> None:
+    if definition.unless_alone and definition.alert is None:
+        place.inside("unless_alone").report("must be left out where nobody is told anything")
     if definition.after is None and None in definition.before:
         place.inside("to").report('cannot be "same" where from holds "none"')
     for before in definition.before:
@@ -209,6 +216,7 @@ LIFECYCLE = Table(
                 Key("to", _state_or(_SAME), field="after"),
                 Key("meaning", values.text()),
                 Key("alert", values.member(AlertEvent), optional=True),
+                Key("unless_alone", values.boolean(), optional=True),
                 check=_check_event,
             ),
             "event",

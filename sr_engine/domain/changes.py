@@ -48,6 +48,8 @@ class Changes:
 
     release: Release
     lifecycle: Lifecycle
+    sender: str | None = None
+    """The organisation whose request it is."""
     new_schedule: NewSchedule | None = None
     answers: list[AnswerChange] = field(default_factory=list)
     ended_schedules: list[tuple[int, str]] = field(default_factory=list)
@@ -140,12 +142,12 @@ def add_change(changes: Changes, upgrade: HubUpgrade, change: AttemptChange, now
     if changes.lifecycle.after(change.event, change.before) is not change.attempt.state:
         raise ValueError(f"{change.event} leads from {change.before} to no {change.attempt.state}")
     changes.attempts.append(change)
-    alert = changes.lifecycle.alert(change.event)
+    alert = changes.lifecycle.event[change.event].alert
     if alert is not None:
         occurrence = occurrence_of(changes, change, now)
         changes.events += [
             HubEvent(alert, change.hub_id, organisation, changes.release_id, occurrence)
-            for organisation in upgrade.hub.responsible
+            for organisation in changes.lifecycle.told(change.event, upgrade.hub.responsible, changes.sender)
         ]
 
 

@@ -33,7 +33,7 @@ def decide(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, rules
     judgement = _judge(request, sender, facts, release)
     if not judgement.accepted:
         return none_accepted(judgement, FAMILY)
-    changes = Changes(release, rules.lifecycle)
+    changes = Changes(release, rules.lifecycle, sender.organisation)
     approval = _APPROVALS[request.decision]
     for upgrade in judgement.accepted:
         previous = upgrade.answers.get(sender.organisation)

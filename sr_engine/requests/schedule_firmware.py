@@ -78,7 +78,7 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
         return none_accepted(judgement, FAMILY)
 
     schedule = Schedule(rules.draw_schedule_id(), sender.organisation, request.window, request.phase, sender.request_id)
-    changes = Changes(release, rules.lifecycle)
+    changes = Changes(release, rules.lifecycle, sender.organisation)
     changes.new_schedule = NewSchedule(
         schedule,
         release.release_id,

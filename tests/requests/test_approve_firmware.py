@@ -69,7 +69,7 @@ def test_declining_takes_back_an_approval_and_its_schedule(suppliers: Suppliers)
     shown = suppliers.view(A, SOLE.chf)
     assert (answer.code, answer.result) == ("I99", None)
     assert (shown.status, shown.own_approval, shown.schedule_id, shown.window) == ("Declined", "Declined", None, None)
-    assert suppliers.alerts(A) == [("hub_scheduled", SOLE.chf), (CANCELLED, SOLE.chf)]
+    assert suppliers.alerts(A) == [(CANCELLED, SOLE.chf)]
 
 
 def test_declining_after_both_approved_leaves_the_others_schedule_waiting(suppliers: Suppliers) -> None:

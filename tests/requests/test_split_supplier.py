@@ -97,7 +97,7 @@ def test_a_supplier_of_both_fuels_hears_nothing_of_itself(suppliers: Suppliers) 
     suppliers.schedule(A, SOLE.chf)
 
     assert suppliers.view(A, SOLE.chf).other_approval == "None"
-    assert suppliers.alerts(A) == [("hub_scheduled", SOLE.chf)]
+    assert suppliers.alerts(A) == []
 
 
 def test_a_reason_to_wait_says_nothing_of_who_is_waited_for(suppliers: Suppliers) -> None:

@@ -1,0 +1,127 @@
+"""Planted bugs: one-line changes of the rules, each of which the machine has to notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """In `file`, below the root of the repository, `old` stands once and becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = (
+    Mutation(
+        "one approval is enough",
+        "sr_engine/domain/agreement.py",
+        "if any(upgrade.approval_of(one, now) is not Approval.APPROVED for one in upgrade.hub.responsible):",
+        "if all(upgrade.approval_of(one, now) is not Approval.APPROVED for one in upgrade.hub.responsible):",
+    ),
+    Mutation(
+        "two windows are united, not intersected",
+        "sr_engine/regions/calendar.py",
+        "start, end = max(a.start, b.start), min(a.end, b.end)",
+        "start, end = min(a.start, b.start), max(a.end, b.end)",
+    ),
+    Mutation(
+        "a halt is not looked at",
+        "sr_engine/regions/lists.py",
+        "        and upgrade.hub.region not in release.halted\n",
+        "",
+    ),
+    Mutation(
+        "the CPL is not looked at when a list is cut",
+        "sr_engine/regions/lists.py",
+        '        and release.cpl_status == "Active"\n',
+        "",
+    ),
+    Mutation(
+        "the other Supplier's exclusion is ignored",
+        "sr_engine/domain/upgrades.py",
+        "Period(now, one.until or FOR_EVER) for one in self.exclusions if not (compulsory and one.overridden)",
+        "Period(now, one.until or FOR_EVER) for one in self.exclusions if one.organisation == self.hub.electricity",
+    ),
+    Mutation(
+        "quiet days are ignored",
+        "sr_engine/domain/upgrades.py",
+        "return (*excluded, *self.quiet)",
+        "return tuple(excluded)",
+    ),
+    Mutation(
+        "a night takes one hub too many",
+        "sr_engine/regions/lists.py",
+        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night)",
+        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night + 1)",
+    ),
+    Mutation(
+        "a list is cut one hour too late",
+        "sr_engine/regions/calendar.py",
+        "    return period.start - hours.lead_time\n",
+        "    return period.start - hours.lead_time + timedelta(hours=1)\n",
+    ),
+    Mutation(
+        "a late report lowers an outcome",
+        "sr_engine/regions/outcomes.py",
+        "after = self.lifecycle.after(event, current.state)",
+        "after = self.lifecycle.after(event, AttemptState.ACCEPTED)",
+    ),
+    Mutation(
+        "only the first Supplier is told",
+        "sr_engine/domain/changes.py",
+        "            for organisation in upgrade.hub.responsible\n",
+        "            for organisation in upgrade.hub.responsible[:1]\n",
+    ),
+    Mutation(
+        "the approval of a Supplier that left is kept",
+        "sr_engine/domain/supplier_change.py",
+        "void = returned if with_csp else [*gone, *returned]",
+        "void = returned",
+    ),
+    Mutation(
+        "a deferral never ends",
+        "sr_engine/domain/upgrades.py",
+        "self.defer_until is not None and self.defer_until <= now:",
+        "self.defer_until is None:",
+    ),
+    Mutation(
+        "the gate to the General phase is always open",
+        "sr_engine/store/lists.py",
+        "or_(attempts.c.pilot, attempts.c.compulsory, release_regions.c.general_open, compulsory),",
+        "or_(attempts.c.pilot, attempts.c.compulsory, attempts.c.is_open, compulsory),",
+    ),
+    Mutation(
+        "an outcome leaves the schedules in force",
+        "sr_engine/regions/outcomes.py",
+        "        upgrades.end_all_schedules(connection, ended, release_id)\n",
+        "",
+    ),
+    Mutation(
+        "a HAN device that appears later is not noticed",
+        "sr_engine/regions/lists.py",
+        "        and (compulsory or upgrade.han_accepted(release))\n",
+        "",
+    ),
+    Mutation(
+        "only the CHF has the new version",
+        "sr_engine/store/inventory.py",
+        '.where(is_one_of(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)\n    .values(firmware_version',
+        '.where(is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type == "CHF")\n    .values(firmware_version',
+    ),
+    Mutation(
+        "the completion SLA is not waited for",
+        "sr_engine/regions/outcomes.py",
+        "listed_before=now - region.completion_sla",
+        "listed_before=now",
+    ),
+    Mutation(
+        "a failure does not count against the release",
+        "sr_engine/domain/phases.py",
+        "return self.failed + self.missed",
+        "return self.failed",
+    ),
+)

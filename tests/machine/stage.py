@@ -1,0 +1,225 @@
+"""The real product on a stage: one instance per process, put back to its first state for every example."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from signing import Signer, SoftwareKey, parse
+from sr_engine.bootstrap import outcomes_of, triggers
+from sr_engine.gateway.csp import AdmittedCspMessage, CspDesk
+from sr_engine.instance import SupplierSeed, folder_name
+from sr_engine.messages.compose import build_request
+from sr_engine.messages.csp import build_csp_message, decode_csp_message
+from sr_engine.messages.decode import DecodedResponse
+from sr_engine.messages.identifiers import RequestId
+from sr_engine.messages.model import Body, UpgradeList, UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.store.tables import alerted_hubs, attempts, audit, decisions, devices, outbox, schedule_hubs
+from tests.machine.facts import REGIONS
+from tests.machine.hubs import LEAD, NOTICE
+from tests.world import BROKER, NOW, World, edit, make_world, reopen
+
+SUPPLIERS = tuple(
+    SupplierSeed(f"supplier-{letter}", f"00-00-5E-EF-10-00-00-A{number}", f"http://127.0.0.1:809{number}/duis")
+    for number, letter in enumerate("abcd", start=1)
+)
+CSP_EUI = {"North": "00-00-5E-EF-10-00-00-C1", "Central": "00-00-5E-EF-10-00-00-C2"}
+CSP_NAME = {"North": "CSP North", "Central": "CSP Central and South"}
+"""Those of the product's own settings: a new instance has keys for them."""
+DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def _regions_file() -> str:
+    others = ("South", "4G North", "4G Central", "4G South", "Unknown", "SMETS1")
+    text = f"not_upgradable = [{', '.join(f'{name!r}' for name in others)}]\n"
+    for region in REGIONS.values():
+        text += (
+            f"[region.{region.name}]\n"
+            f'csp_name = "{CSP_NAME[region.name]}"\ncsp_eui = "{CSP_EUI[region.name]}"\n'
+            f'endpoint = "http://127.0.0.1:8090/{region.name.lower()}"\ntime_zone = "Europe/London"\n'
+            f"open_from = {region.opens.isoformat()}\nopen_until = {region.closes.isoformat()}\n"
+            f"weekdays = [{', '.join(repr(DAY_NAMES[day]) for day in sorted(region.weekdays))}]\n"
+            f"blackout_dates = [{', '.join(day.isoformat() for day in sorted(region.blackouts))}]\n"
+            f"hubs_per_night = {region.hubs_per_night}\nlist_size = {region.list_size}\n"
+            f"lead_time_hours = {region.lead.total_seconds() // 3600:.0f}\nacknowledgement_sla_hours = 24\n"
+            f"completion_sla_hours = {region.completion.total_seconds() // 3600:.0f}\n"
+        )
+    return text
+
+
+@dataclass
+class Stage:
+    """The product, its clock, and all that is said to it and read from it."""
+
+    world: World
+    pristine: sqlite3.Connection
+    keys: dict[str, SoftwareKey] = field(default_factory=dict)
+    counter: int = 0
+    seen: int = 0
+    """The row of the outbox up to which upgrade lists have been read."""
+
+    def reset(self, now: datetime) -> None:
+        """As it was when the instance was made."""
+        with self.world.instance.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            self.pristine.backup(driver)
+        self.world.clock.set(now)
+        self.seen = 0
+
+    def restart(self) -> None:
+        self.world = reopen(self.world)
+
+    def key(self, name: str) -> SoftwareKey:
+        return self.keys.setdefault(name, self.world.key(name))
+
+    # --- what is said to it ---
+
+    def send(self, supplier: SupplierSeed, variant: str, body: Body) -> DecodedResponse:
+        """A signed Service Request, and its verified answer."""
+        self.counter += 1
+        root = build_request(
+            schema_version="5.4",
+            request_id=f"{supplier.eui}:{BROKER}:{self.counter}",
+            command_variant=8,
+            service_reference=variant,
+            service_reference_variant=variant,
+            body=body,
+        )
+        return self.world.decoded(self.world.post(Signer(self.key(supplier.name)).sign(root)))
+
+    def csp_id(self, region: str) -> RequestId:
+        self.counter += 1
+        return RequestId.make(CSP_EUI[region], BROKER, self.counter)
+
+    def csp(self, message: UpgradeListAcknowledgement | UpgradeReport, *, times: int = 1) -> int:
+        """A signed message of a CSP, sent as often as said; returns the last HTTP status."""
+        instance = self.world.instance
+        configuration = instance.configuration
+        desk = CspDesk(
+            instance.csp_schema, instance.verifier, configuration.regions, configuration.policy, outcomes_of(instance)
+        )
+        data = Signer(self.key(folder_name(CSP_NAME[message.region]))).sign(build_csp_message(message))
+        status = 0
+        for _ in range(times):
+            admitted = desk.admit(data, self.world.clock.now())
+            assert isinstance(admitted, AdmittedCspMessage), admitted
+            status = self.world.run(lambda uow, admitted=admitted: desk.execute(uow, admitted)).status
+        return status
+
+    def look(self) -> None:
+        """Every trigger looks for what is due."""
+
+        async def tick() -> None:
+            for trigger in triggers(self.world.instance, lambda: None):
+                await trigger.tick()
+            await self.world.instance.transactions.close()
+
+        asyncio.run(tick())
+
+    def deliver_all(self) -> None:
+        """Every receiver has taken what waits for it."""
+        delivered = outbox.update().where(outbox.c.state == "Pending")
+        now = self.world.clock.now()
+        self.world.run(lambda uow: uow.connection.execute(delivered.values(state="Delivered", delivered_at=now)))
+
+    # --- what is read from it ---
+
+    def rows(self, statement: Select[Any]) -> Sequence[Any]:
+        with self.world.instance.reading_engine.connect() as connection:
+            return connection.execute(statement).all()
+
+    def new_lists(self) -> list[UpgradeList]:
+        """The upgrade lists that were put in the outbox since the last call, as their CSP will read them."""
+        found = self.rows(
+            select(outbox.c.outbox_id, outbox.c.body)
+            .where(outbox.c.kind == "upgrade_list", outbox.c.outbox_id > self.seen)
+            .order_by(outbox.c.outbox_id)
+        )
+        lists = []
+        for outbox_id, body in found:
+            self.seen = outbox_id
+            verified = self.world.instance.verifier.verify(parse(body), roles={"89"}, at=self.world.clock.now())
+            message = decode_csp_message(verified)
+            assert isinstance(message, UpgradeList)
+            lists.append(message)
+        return lists
+
+    def attempts(self) -> Sequence[Any]:
+        return self.rows(select(attempts).order_by(attempts.c.hub_id, attempts.c.release_id, attempts.c.number))
+
+    def answers(self) -> Sequence[Any]:
+        in_force = schedule_hubs.c.in_force & (schedule_hubs.c.hub_id == decisions.c.hub_id)
+        return self.rows(
+            select(decisions, schedule_hubs.c.schedule_id.label("in_force")).outerjoin(
+                schedule_hubs, (schedule_hubs.c.schedule_id == decisions.c.schedule_id) & in_force
+            )
+        )
+
+    def told(self) -> Counter[tuple[str, str, str]]:
+        """Event, hub and Supplier of every stored alert, each of which stands in the outbox for that Supplier."""
+        user = {f"user:{supplier.eui}": supplier.name for supplier in SUPPLIERS}
+        found = self.rows(
+            select(alerted_hubs.c.event, alerted_hubs.c.hub_id, alerted_hubs.c.organisation, outbox.c.destination)
+            .select_from(alerted_hubs)
+            .outerjoin(outbox, outbox.c.message_id == alerted_hubs.c.message_id)
+        )
+        assert all(user.get(row.destination) == row.organisation for row in found), "[alerts] sent to somebody else"
+        return Counter((row.event, row.hub_id, row.organisation) for row in found)
+
+    def versions(self) -> dict[str, set[str]]:
+        """By hub, the firmware versions of its CHF and GPF."""
+        found: dict[str, set[str]] = {}
+        for row in self.rows(
+            select(devices.c.hub_id, devices.c.firmware_version).where(devices.c.device_type.in_(["CHF", "GPF"]))
+        ):
+            found.setdefault(row.hub_id, set()).add(row.firmware_version)
+        return found
+
+    def replayed(self) -> dict[tuple[str, str], Counter[str]]:
+        """By hub and release, the states its attempts are in if one believes the audit trail alone."""
+        found: dict[tuple[str, str], Counter[str]] = {}
+        for row in self.rows(select(audit).where(audit.c.action.like("attempt %")).order_by(audit.c.audit_id)):
+            for hub in row.hubs.split(","):
+                states = found.setdefault((hub, row.release_id), Counter())
+                if row.from_state is not None:
+                    states[row.from_state] -= 1
+                states[row.to_state] += 1
+        return {key: +states for key, states in found.items()}
+
+
+@cache
+def the_stage() -> Stage:
+    """The one instance of this process; its folder goes when the process does."""
+    folder = tempfile.TemporaryDirectory(prefix="sr-engine-machine-", ignore_cleanup_errors=True)
+
+    def prepare(directory: Path) -> None:
+        (directory / "config" / "regions.toml").write_text(_regions_file(), encoding="utf-8")
+        edit(directory / "config" / "policy.toml", "notice_days = 90", f"notice_days = {NOTICE.days}")
+        edit(directory / "config" / "policy.toml", "lead_days = 28", f"lead_days = {LEAD.days}")
+
+    world = make_world(Path(folder.name) / "instance", NOW, suppliers=SUPPLIERS, prepare=prepare)
+    pristine = sqlite3.connect(":memory:", check_same_thread=False)
+    with world.instance.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.backup(pristine)
+    stage = Stage(world, pristine)
+    for name in (*(supplier.name for supplier in SUPPLIERS), *map(folder_name, CSP_NAME.values())):
+        stage.key(name)
+    stage.folder = folder  # type: ignore[attr-defined]  # kept alive with the stage
+    return stage
+
+
+def hubs_of(lists: Iterable[UpgradeList]) -> list[str]:
+    return [hub for one in lists for entry in one.entries for hub in entry.device_ids]
