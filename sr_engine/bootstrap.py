@@ -26,6 +26,7 @@ from sr_engine.messages.schema import Schema
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.pipeline.process import Processor
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
+from sr_engine.regions.deferrals import DeferralsRunOut
 from sr_engine.regions.lists import ListCutter
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
@@ -186,6 +187,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
     return (
         # What a stop has left to be told; otherwise that is done as soon as it is committed.
         instance.alerts.write,
+        DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
     )

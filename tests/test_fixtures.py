@@ -48,6 +48,8 @@ def test_the_script_moves_the_windows_to_another_day(script: ModuleType) -> None
         "requests/schedule.xml",
         "requests/schedule-again.xml",
         "requests/schedule-window-past.xml",
+        "requests/defer.xml",
+        "requests/exclude.xml",
     }
 
 

@@ -13,10 +13,12 @@ from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import moment, show_table
 from sr_engine.cli.times import as_moment
 from sr_engine.configuration import Settings
+from sr_engine.importers.csv_table import eui
 from sr_engine.operations.audit import prune as prune_once
 from sr_engine.operations.audit_verification import ChainReport, Verification
 from sr_engine.operations.audit_verification import verify as verify_all
-from sr_engine.store import audit as trail
+from sr_engine.operations.why import newest_records
+from sr_engine.store import inventory, releases
 
 _HASH_BYTES = 32
 _CERTIFICATE = click.option(
@@ -26,6 +28,13 @@ _CERTIFICATE = click.option(
     type=click.Path(path_type=Path),
     help="Certificate of an earlier key of the instance, if that has signed the newest checkpoint; may be repeated.",
 )
+
+
+def _as_eui(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else eui(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an EUI-64, such as 00-DB-12-34-56-78-90-A2") from None
 
 
 class _ShowByDefault(click.Group):
@@ -44,25 +53,32 @@ def audit() -> None:
 @audit.command("show", short_help="The newest records.")
 @instance_option
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many records.")
-def show(directory: Path, limit: int) -> None:
+@click.option("--release-version", metavar="VERSION", help="Only records about the releases of this firmware version.")
+@click.option("--hub", "device_id", callback=_as_eui, metavar="DEVICE_ID", help="Only records about a hub: CHF or GPF.")
+def show(directory: Path, limit: int, release_version: str | None, device_id: str | None) -> None:
     """The newest records of the audit trail, newest first."""
     with opened(directory) as instance, instance.engine.connect() as connection:
-        entries = trail.newest(connection, limit)
+        if release_version not in {None, *(one.firmware.version for one in releases.all_releases(connection))}:
+            raise Failure(f"there is no release of firmware {release_version}: `sr-engine release list` shows all")
+        found = newest_records(connection, limit, version=release_version, device_id=device_id)
+        if device_id is not None and not found and inventory.device_type(connection, device_id) is None:
+            raise Failure(f"no such device: {device_id} is not in the inventory")
     show_table(
         "Audit trail",
-        ("Time", "Who", "What", "From", "To", "Hubs", "Message", "Detail"),
+        ("Time", "Who", "What", "Firmware", "From", "To", "Hubs", "Message", "Detail"),
         (
             (
-                entry.at,
-                entry.actor,
-                entry.action,
-                entry.from_state,
-                entry.to_state,
-                len(entry.hubs),
-                entry.message_key,
-                entry.detail,
+                one.entry.at,
+                one.entry.actor,
+                one.entry.action,
+                one.firmware,
+                one.entry.from_state,
+                one.entry.to_state,
+                len(one.entry.hubs),
+                one.entry.message_key,
+                one.entry.detail,
             )
-            for entry in entries
+            for one in found
         ),
     )
 

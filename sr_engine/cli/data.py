@@ -17,7 +17,9 @@ from sr_engine.importers import inventory_csv, registration_csv
 from sr_engine.importers.csv_table import described, digits, eui
 from sr_engine.operations.imports import ImportedDevices, import_devices, import_registrations
 from sr_engine.operations.registrations import history
+from sr_engine.store import inventory as inventory_store
 from sr_engine.store.registrations import KnownRegistration
+from sr_engine.store.summaries import is_metered
 from sr_engine.store.transactions import UnitOfWork
 
 _RULES = """The file is UTF-8 text with commas, and its first line names the columns, in any order. Every bad row is
@@ -102,10 +104,16 @@ def import_registration(csv: Path, dry_run: bool, directory: Path) -> None:
 @instance_option
 def show_registrations(mpxn_or_device: str, directory: Path) -> None:
     """Everything known of who is registered for a meter point, by its MPAN or MPRN, by the EUI of its meter, or by that
-    of its hub (CHF or GPF) for all meters behind it."""
+    of its hub (CHF or GPF) for all meters behind it.
+
+    A registration that was cancelled is not among them: it is as if it had never been.
+    """
     sought = _meter_point(mpxn_or_device)
     with opened(directory) as instance, instance.engine.connect() as connection:
         found = history(connection, sought)
+        known = inventory_store.device_type(connection, sought) is not None or is_metered(connection, sought)
+        if not found and not known:
+            raise Failure(f"no such meter point or device: {sought} is neither registered nor in the inventory")
         now = instance.clock.now()
     newest: dict[tuple[str, str], KnownRegistration] = {
         (one.mpxn, one.role): one for one in found if one.effective_from <= now

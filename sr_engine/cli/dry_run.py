@@ -24,23 +24,39 @@ def dry_run_option(command: _F) -> _F:
     )(command)
 
 
-def carry_out(transactions: Transactions, work: Callable[[UnitOfWork], T], *, dry_run: bool) -> T:
+def carry_out(
+    transactions: Transactions, work: Callable[[UnitOfWork], T], *, dry_run: bool, foretell: Callable[[T], None]
+) -> T:
     """Run `work` in a transaction and return what it returned.
 
     With `dry_run` it is taken back, what would have changed is printed, and the command ends there, successfully.
+    `foretell` prints what only the result says.
     """
     if dry_run:
-        show_rehearsal(transactions, work)
+        show_rehearsal(transactions, work, foretell)
     return transactions.run_now(work)
 
 
-def show_rehearsal(transactions: Transactions, work: Callable[[UnitOfWork], object]) -> NoReturn:
+def show_rehearsal(
+    transactions: Transactions, work: Callable[[UnitOfWork], T], foretell: Callable[[T], None] = lambda _result: None
+) -> NoReturn:
     """Run `work` in a transaction that is taken back, print what would have changed, and end the command."""
     rehearsed = rehearse(transactions, work)
     show_table("Hubs that would change", _COLUMNS, map(_row, rehearsed.changes))
     show_table("Scheduled hubs that would be kept off lists or freed for them", _COLUMNS, map(_row, rehearsed.listing))
+    foretell(rehearsed.result)
     click.echo("dry run: nothing was changed")
     raise click.exceptions.Exit
+
+
+def unless_changed(text: str) -> Callable[[bool], None]:
+    """What to foretell of work that returns whether it changed anything: `text`, if it did not."""
+
+    def foretell(changed: bool) -> None:
+        if not changed:
+            click.echo(text)
+
+    return foretell
 
 
 def until_done(work: Callable[[UnitOfWork], bool]) -> Callable[[UnitOfWork], None]:

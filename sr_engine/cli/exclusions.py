@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import click
 
 from sr_engine.cli.dry_run import carry_out, dry_run_option
+from sr_engine.cli.firmware import firmware_options
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import show_table
 from sr_engine.messages.model import Firmware
@@ -33,22 +35,24 @@ def list_(directory: Path) -> None:
 
 
 @exclusion.command(short_help="Confirm that a compulsory upgrade need not heed exclusions.")
-@click.option("--manufacturer", required=True, help="DeviceManufacturer of the hub model.")
-@click.option("--model", required=True, help="DeviceModel of the hub model.")
-@click.option("--version", required=True, help="The firmware version of the release.")
+@firmware_options
 @click.option("--region", help="CSP region; otherwise all regions of the release.")
 @dry_run_option
 @instance_option
-def confirm(*, manufacturer: str, model: str, version: str, region: str | None, dry_run: bool, directory: Path) -> None:
+def confirm(*, firmware: Firmware, region: str | None, dry_run: bool, directory: Path) -> None:
     """Confirm that a compulsory upgrade need not heed the exclusions of the hubs that the release can be installed on.
 
     Only the exclusions that run now are confirmed, each for as long as it runs. A voluntary upgrade heeds them all.
     """
-    firmware = Firmware(manufacturer, model, version)
     with opened(directory, writing=True) as instance:
         confirmed = carry_out(
             instance.transactions,
             lambda unit_of_work: confirm_exclusions(unit_of_work, firmware, region),
             dry_run=dry_run,
+            foretell=lambda found: _show_confirmed("Would be confirmed", found),
         )
-    show_table("Confirmed", ("Region", "Hubs"), ((place, len(hub_ids)) for place, hub_ids in confirmed.items()))
+    _show_confirmed("Confirmed", confirmed)
+
+
+def _show_confirmed(title: str, confirmed: Mapping[str, Collection[str]]) -> None:
+    show_table(title, ("Region", "Hubs"), ((place, len(hub_ids)) for place, hub_ids in confirmed.items()))

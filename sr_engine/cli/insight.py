@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from sr_engine.bootstrap import quiet_days_of
+from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import moment, show_table
 from sr_engine.importers.csv_table import eui
 from sr_engine.operations.status import Status
 from sr_engine.operations.status import status as count_all
 from sr_engine.operations.why import Happening, explain, history
+from sr_engine.store import inventory
+from sr_engine.store.audit import pruned_up_to
 
 
 @click.command(short_help="Where everything stands, in counts.")
@@ -48,15 +52,21 @@ def why(device_id: str, directory: Path, past: bool) -> None:
             f"{device_id!r} is not an EUI-64, such as 00-DB-12-34-56-78-90-A2", param_hint="DEVICE_ID"
         ) from None
     with opened(directory) as instance, instance.engine.connect() as connection:
+        happened = history(connection, canonical) if past else []
+        # What has left the inventory may be on record still.
+        if not happened and inventory.device_type(connection, canonical) is None:
+            raise Failure(f"no such device: {canonical} is not in the inventory")
         if past:
-            _show_history(canonical, history(connection, canonical))
+            _show_history(canonical, happened, pruned_up_to(connection))
             return
         loaded = instance.configuration
         quiet_days = quiet_days_of(loaded.policy)
         click.echo(explain(connection, canonical, instance.clock.now(), loaded.regions, quiet_days))
 
 
-def _show_history(device_id: str, found: Sequence[Happening]) -> None:
+def _show_history(device_id: str, found: Sequence[Happening], begins_at: datetime | None) -> None:
+    if begins_at is not None:
+        click.echo(f"the trail begins at {moment(begins_at)}; what was before has been pruned")
     show_table(
         f"History of {device_id}",
         ("Time", "Who", "What", "Firmware", "Attempt", "From", "To", "Detail"),
@@ -80,12 +90,14 @@ def _show(found: Status) -> None:
     for release in found.releases:
         firmware = release.firmware
         show_table(
-            f"Firmware {firmware.version} for {firmware.manufacturer} {firmware.model}: {release.status}",
-            ("Region", "General phase", "Hubs", "On this version", "Attempts"),
+            f"Firmware {firmware.version} for {firmware.manufacturer} {firmware.model}: "
+            f"{release.status}, CPL {release.cpl_status}",
+            ("Region", "General phase", "Halted", "Hubs", "On this version", "Attempts"),
             (
                 (
                     region.region,
                     "open" if region.general_open else "closed",
+                    "halted" if region.halted else "no",
                     region.hubs,
                     region.on_version,
                     ", ".join(f"{state} {count:,}" for state, count in region.states.items()) or "none",
@@ -94,7 +106,7 @@ def _show(found: Status) -> None:
             ),
         )
         answers = ", ".join(f"{approval} {count:,}" for approval, count in release.answers.items())
-        click.echo(f"  Answers of Suppliers, by hub: {answers or 'none'}")
+        click.echo(f"  Answers: {answers or 'none'}")
     show_table(
         "Upgrade lists",
         ("Region", "Cut", "Hubs", "Acknowledged"),
@@ -116,10 +128,12 @@ def _as_json(found: Status) -> dict[str, object]:
                 "model": release.firmware.model,
                 "version": release.firmware.version,
                 "status": release.status,
+                "cpl_status": release.cpl_status,
                 "answers": dict(release.answers),
                 "regions": {
                     region.region: {
                         "general_open": region.general_open,
+                        "halted": region.halted,
                         "hubs": region.hubs,
                         "on_version": region.on_version,
                         "attempts": {str(state): count for state, count in region.states.items()},

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from sr_engine.bootstrap import Instance, phases_of
-from sr_engine.cli.dry_run import carry_out, dry_run_option
+from sr_engine.cli.dry_run import carry_out, dry_run_option, unless_changed
 from sr_engine.cli.firmware import firmware_options
 from sr_engine.cli.opening import fully_opened, instance_option, opened
 from sr_engine.cli.output import moment, show_table
 from sr_engine.messages.model import Firmware
 from sr_engine.operations.phases import RegionReport, halt, open_gate, report, resume, tell
+from sr_engine.operations.releases import find
 
 _REGION = click.option("--region", required=True, help="The CSP region.")
 
@@ -28,9 +29,11 @@ def phase() -> None:
 def show(firmware: Firmware, directory: Path) -> None:
     """Where a release stands in each of its regions: pilot, gate, failures and halts."""
     with opened(directory) as instance, instance.engine.connect() as connection:
-        found = report(connection, firmware)
+        release = find(connection, firmware)
+        found = report(connection, firmware, instance.clock.now())
     show_table(
-        f"Firmware {firmware.version} for {firmware.manufacturer} {firmware.model}",
+        f"Firmware {firmware.version} for {firmware.manufacturer} {firmware.model}: "
+        f"{release.status}, CPL {release.cpl_status}",
         (
             *("Region", "Pilot limit", "Shares", "Pilot waiting", "Pilot done", "General phase"),
             *("Activated", "Failed", "Missed", "Halts above", "Halted"),
@@ -61,11 +64,15 @@ def show(firmware: Firmware, directory: Path) -> None:
 @instance_option
 def gate(firmware: Firmware, region: str, dry_run: bool, directory: Path) -> None:
     """Open a region's gate to the General phase: from now on not only pilot hubs are listed."""
+    already = f"the gate of region {region} was open already"
     with opened(directory, writing=True) as instance:
         changed = carry_out(
-            instance.transactions, lambda unit_of_work: open_gate(unit_of_work, firmware, region), dry_run=dry_run
+            instance.transactions,
+            lambda unit_of_work: open_gate(unit_of_work, firmware, region),
+            dry_run=dry_run,
+            foretell=unless_changed(already),
         )
-    click.echo(f"the gate of region {region} {'is open now' if changed else 'was open already'}")
+    click.echo(f"the gate of region {region} is open now" if changed else already)
 
 
 @phase.command("halt", short_help="List nothing more of a release in a region until it is resumed.")
@@ -79,13 +86,17 @@ def halt_(firmware: Firmware, region: str, reason: str, dry_run: bool, directory
 
     What is with the CSP goes on.
     """
+    already = f"firmware {firmware.version} was halted already in region {region}"
     with fully_opened(directory) as instance:
         machinery = phases_of(instance)
         changed = carry_out(
-            instance.transactions, lambda one: halt(one, machinery, firmware, region, reason), dry_run=dry_run
+            instance.transactions,
+            lambda one: halt(one, machinery, firmware, region, reason),
+            dry_run=dry_run,
+            foretell=unless_changed(already),
         )
         _tell_all(instance, firmware, region)
-    click.echo(f"firmware {firmware.version} {'is halted now' if changed else 'was halted already'} in region {region}")
+    click.echo(f"firmware {firmware.version} is halted now in region {region}" if changed else already)
 
 
 @phase.command("resume", short_help="Resume a release that is halted in a region.")
@@ -98,13 +109,17 @@ def resume_(firmware: Firmware, region: str, dry_run: bool, directory: Path) -> 
 
     What failed before is not judged again: it is halted again by itself only for what fails from now on.
     """
+    already = f"firmware {firmware.version} was not halted in region {region}"
     with fully_opened(directory) as instance:
         machinery = phases_of(instance)
         changed = carry_out(
-            instance.transactions, lambda one: resume(one, machinery, firmware, region), dry_run=dry_run
+            instance.transactions,
+            lambda one: resume(one, machinery, firmware, region),
+            dry_run=dry_run,
+            foretell=unless_changed(already),
         )
         _tell_all(instance, firmware, region)
-    click.echo(f"firmware {firmware.version} {'is resumed now' if changed else 'was not halted'} in region {region}")
+    click.echo(f"firmware {firmware.version} is resumed now in region {region}" if changed else already)
 
 
 def _tell_all(instance: Instance, firmware: Firmware, region: str) -> None:

@@ -117,18 +117,25 @@ def announce(
                 alerts=instance.alerts,
             ),
             dry_run=dry_run,
+            foretell=lambda one: click.echo(
+                f"would be announced: {one.terms.in_words()} from {moment(one.effective_at)}"
+            ),
         )
     click.echo(f"announced: {announced.terms.in_words()} from {moment(announced.effective_at)}")
 
 
 @policy.command("cancel", short_help="Take back an announced change before it takes effect.")
 @firmware_options
+@dry_run_option
 @instance_option
-def cancel(firmware: Firmware, directory: Path) -> None:
+def cancel(firmware: Firmware, dry_run: bool, directory: Path) -> None:
     """Take back an announced change before it takes effect; the Suppliers concerned are told."""
     with fully_opened(directory) as instance:
-        cancelled = instance.transactions.run_now(
-            lambda unit_of_work: terms.cancel(unit_of_work, firmware=firmware, alerts=instance.alerts)
+        cancelled = carry_out(
+            instance.transactions,
+            lambda unit_of_work: terms.cancel(unit_of_work, firmware=firmware, alerts=instance.alerts),
+            dry_run=dry_run,
+            foretell=lambda one: click.echo(f"would be cancelled: the change to {one.terms.in_words()}"),
         )
     click.echo(f"cancelled: the release does not become {cancelled.terms.in_words()}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from sr_engine.bootstrap import draw_id, phases_of
-from sr_engine.cli.dry_run import carry_out, dry_run_option, show_rehearsal, until_done
+from sr_engine.cli.dry_run import carry_out, dry_run_option, show_rehearsal, unless_changed, until_done
+from sr_engine.cli.failures import Failure
 from sr_engine.cli.firmware import firmware_options
 from sr_engine.cli.opening import fully_opened, instance_option, opened
 from sr_engine.cli.output import show_table
@@ -22,7 +24,9 @@ from sr_engine.domain.phases import PhasePlan
 from sr_engine.messages.model import Firmware
 from sr_engine.operations.releases import (
     CPL_STATUSES,
+    Amended,
     Amendment,
+    Withdrawal,
     amend,
     close,
     open_release,
@@ -31,6 +35,7 @@ from sr_engine.operations.releases import (
     withdraw,
 )
 from sr_engine.store import releases
+from sr_engine.store.transactions import UnitOfWork
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -97,7 +102,10 @@ def open_(
     if (image is None) == (image_hash is None):
         raise click.UsageError("name the image by --image or its hash by --image-hash")
     if image is not None:
-        image_hash = hashlib.sha256(image.read_bytes()).hexdigest()
+        data = image.read_bytes()
+        if not data:
+            raise Failure(f"{image} is empty: it is not the image of a firmware")
+        image_hash = hashlib.sha256(data).hexdigest()
     with fully_opened(directory) as instance:
         phase_plan = _plan(instance.configuration.policy, pilot_first=pilot_first, **plan)
         _opened, hubs = carry_out(
@@ -116,6 +124,7 @@ def open_(
                 phase_plan=phase_plan,
             ),
             dry_run=dry_run,
+            foretell=lambda result: click.echo(f"{_named(firmware)} would concern {result[1]:,} hubs"),
         )
     click.echo(f"opened {_named(firmware)}: it concerns {hubs:,} hubs")
 
@@ -130,7 +139,7 @@ def list_(directory: Path) -> None:
         "Releases",
         (
             *("Manufacturer", "Model", "Version", "Status", "CPL", "Installs on", "Regions"),
-            *("General phase open in", "HAN models"),
+            *("General phase open in", "Halted in", "HAN models"),
         ),
         (
             (
@@ -142,6 +151,7 @@ def list_(directory: Path) -> None:
                 ", ".join(sorted(one.reachable_from)),
                 ", ".join(sorted(one.regions)),
                 ", ".join(sorted(one.general_open)) or "none",
+                ", ".join(sorted(one.halted)) or "none",
                 ", ".join(":".join(pair) for pair in sorted(one.han_models)),
             )
             for one in found
@@ -201,7 +211,8 @@ def amend_(
     if amendment == Amendment():
         raise click.UsageError("say what is to be added or removed")
     with fully_opened(directory) as instance:
-        phase_plan = _plan(instance.configuration.policy, pilot_first=pilot_first, **plan)
+        said = pilot_first or any(value is not None and value is not False for value in plan.values())
+        phase_plan = _plan(instance.configuration.policy, pilot_first=pilot_first, **plan) if said else None
         amended = carry_out(
             instance.transactions,
             lambda unit_of_work: amend(
@@ -214,14 +225,19 @@ def amend_(
                 phase_plan=phase_plan,
             ),
             dry_run=dry_run,
+            foretell=lambda result: _show_amended(firmware, result, "would concern"),
         )
+    _show_amended(firmware, amended, "concerns")
+
+
+def _show_amended(firmware: Firmware, amended: Amended, concerns: str) -> None:
     if not amended.changes:
         click.echo(f"{_named(firmware)} was so already: nothing changed")
         return
     for change in amended.changes:
         click.echo(f"{_named(firmware)}: {change}")
     if amended.hubs:
-        click.echo(f"it concerns {amended.hubs:,} more hubs")
+        click.echo(f"it {concerns} {amended.hubs:,} more hubs")
 
 
 @release.command("close", short_help="Accept nothing new for a release; what is agreed goes on.")
@@ -230,9 +246,15 @@ def amend_(
 @instance_option
 def close_(firmware: Firmware, dry_run: bool, directory: Path) -> None:
     """Accept nothing new for a release, neither schedules nor approvals; what is agreed goes on."""
+    already = f"{_named(firmware)} was closed already"
     with opened(directory, writing=True) as instance:
-        changed = carry_out(instance.transactions, lambda unit_of_work: close(unit_of_work, firmware), dry_run=dry_run)
-    click.echo(f"{_named(firmware)} {'is closed now' if changed else 'was closed already'}")
+        changed = carry_out(
+            instance.transactions,
+            lambda unit_of_work: close(unit_of_work, firmware),
+            dry_run=dry_run,
+            foretell=unless_changed(already),
+        )
+    click.echo(f"{_named(firmware)} is closed now" if changed else already)
 
 
 @release.command("withdraw", short_help="Withdraw a release: what is not with the CSP is cancelled.")
@@ -246,8 +268,15 @@ def withdraw_(firmware: Firmware, dry_run: bool, directory: Path) -> None:
     """
     with fully_opened(directory) as instance:
         machinery = phases_of(instance)
+
+        def all_of_it(unit_of_work: UnitOfWork) -> Withdrawal:
+            begun = withdraw(unit_of_work, machinery, firmware)
+            until_done(lambda one: withdraw(one, machinery, firmware).more)(unit_of_work)
+            return begun
+
         if dry_run:
-            show_rehearsal(instance.transactions, until_done(lambda one: withdraw(one, machinery, firmware).more))
+            already = unless_changed(f"{_named(firmware)} was withdrawn already")
+            show_rehearsal(instance.transactions, all_of_it, lambda begun: already(begun.withdrawn_now))
         done = first = instance.transactions.run_now(lambda one: withdraw(one, machinery, firmware))
         cancelled = first.cancelled
         while done.more:
@@ -266,20 +295,21 @@ def withdraw_(firmware: Firmware, dry_run: bool, directory: Path) -> None:
 @instance_option
 def cpl(firmware: Firmware, status: str, dry_run: bool, directory: Path) -> None:
     """Record what the Certified Products List says of a release; nothing is listed of one that is not Active."""
+    already = f"{_named(firmware)} was {status} on the Certified Products List already"
     with opened(directory, writing=True) as instance:
         changed = carry_out(
             instance.transactions,
             lambda unit_of_work: set_cpl_status(unit_of_work, firmware, status),
             dry_run=dry_run,
+            foretell=unless_changed(already),
         )
-    click.echo(
-        f"{_named(firmware)} {'is' if changed else 'was'} {status} on the Certified Products List "
-        f"{'now' if changed else 'already'}"
-    )
+    click.echo(f"{_named(firmware)} is {status} on the Certified Products List now" if changed else already)
 
 
-# Where it was before there were phases, and where those look for it who think of the release.
-release.add_command(gate)
+# Where it was before there were phases; there it is found by those who know it from then.
+_alias_of_gate = copy.copy(gate)
+_alias_of_gate.hidden = True
+release.add_command(_alias_of_gate)
 
 
 def _plan(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signing import Signer
 from sr_engine.configuration import AlertDefinition, AlertEvent, User, UserDirectory, UserRole
@@ -30,6 +30,7 @@ from sr_engine.store.transactions import UnitOfWork
 SIGNED_AT_ONCE = 250
 """Alerts that one transaction signs, at most: some 50 ms, in which nothing else is written."""
 
+_CAUSE = AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED
 _OF_MANY_HUBS = frozenset({"FirmwareUpgradeRequested", "FirmwareDistributionFailure"})
 
 SUPPLIER_ROLES = frozenset({UserRole.IS, UserRole.GS})
@@ -76,12 +77,22 @@ class Alerts:
         portions = [
             portion
             for by_name in by_receiver.values()
-            for name, of_name in by_name.items()
-            for portion in _chunks(of_name, self._portion(self._definitions[name]))
+            # What the other side has done is told before what came of it.
+            for name, of_name in sorted(by_name.items(), key=lambda item: item[0] is not _CAUSE)
+            for portion in _chunks(self._with_requests(unit_of_work, of_name), self._portion(self._definitions[name]))
         ]
         if portions:
             tidings.add(unit_of_work.connection, portions, unit_of_work.now)
             unit_of_work.to_follow.set()
+
+    def _with_requests(self, unit_of_work: UnitOfWork, events: Sequence[HubEvent]) -> Sequence[HubEvent]:
+        """The events with the recipient's own latest RequestID for hub and release, where their alert names it."""
+        first = events[0]
+        if self._definitions[first.event].body != "FirmwareDistributionFailure":
+            return events
+        hub_ids = [event.hub_id for event in events]
+        known = upgrades.request_ids(unit_of_work.connection, hub_ids, first.release_id)
+        return [replace(event, request_id=known.get((event.hub_id, event.organisation))) for event in events]
 
     def _portion(self, definition: AlertDefinition) -> int:
         return self._max_devices if definition.body in _OF_MANY_HUBS else SIGNED_AT_ONCE
@@ -127,6 +138,7 @@ class Alerts:
         gas_only = {
             hub_id for hub_id, hub in hubs.items() if hub.gas == organisation and hub.electricity != organisation
         }
+        gas_only |= {event.hub_id for event in events if event.for_gas}
         for user, is_gas_only in ((first, False), (for_gas, True)):
             of_user = [event for event in events if (event.hub_id in gas_only) is is_gas_only]
             if of_user:
@@ -145,7 +157,7 @@ class Alerts:
             for some in _chunks(events, self._max_devices):
                 yield FirmwareUpgradeRequested("CHF", version, tuple(event.hub_id for event in some)), some
         elif definition.body == "FirmwareDistributionFailure":
-            for request_id, of_request in self._by_request_id(unit_of_work, user, events, release).items():
+            for request_id, of_request in self._by_request_id(unit_of_work, user, events).items():
                 for some in _chunks(of_request, self._max_devices):
                     yield FirmwareDistributionFailure(request_id, tuple(event.hub_id for event in some)), some
         elif definition.body == "CommsHubFirmwareActivation":
@@ -162,14 +174,13 @@ class Alerts:
             )
 
     def _by_request_id(
-        self, unit_of_work: UnitOfWork, user: User, events: Sequence[HubEvent], release: Release
+        self, unit_of_work: UnitOfWork, user: User, events: Sequence[HubEvent]
     ) -> dict[str, list[HubEvent]]:
-        """Group by the recipient's own latest RequestID for hub and release; one is drawn for those without."""
-        known = upgrades.request_ids(unit_of_work.connection, [event.hub_id for event in events], release.release_id)
+        """Group by the RequestID that is named; one is drawn for those without."""
         drawn: str | None = None
         groups: dict[str, list[HubEvent]] = defaultdict(list)
         for event in events:
-            request_id = known.get((event.hub_id, event.organisation))
+            request_id = event.request_id
             if request_id is None:
                 if drawn is None:
                     drawn = broker_message_id(unit_of_work, self._broker, self._broker, recipient=user.eui)

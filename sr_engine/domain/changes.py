@@ -40,6 +40,10 @@ class HubEvent:
     occurrence: str
     device_id: str | None = None
     """The device behind the hub that it is about, if it is not the hub itself."""
+    for_gas: bool = False
+    """It is told to the Supplier as the one that had the gas only, for it is responsible no more."""
+    request_id: str | None = None
+    """The Supplier's own latest request for the hub and release when it happened, where the alert names one."""
 
 
 @dataclass(slots=True)

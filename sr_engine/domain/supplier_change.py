@@ -174,6 +174,8 @@ def carry_out(
     with_csp = upgrade.attempt is not None and upgrade.attempt.with_csp
     before = replace(upgrade, hub=replace(upgrade.hub, electricity=change.electricity, gas=change.gas))
     gone = [one for one in upgrade.answers if one not in responsible]
+    # Where no request could change an answer any more, none changes to the one that stays either.
+    over = _is_over(upgrade, changes)
     returned = [
         one
         for one, at in change.arrived.items()
@@ -185,29 +187,39 @@ def carry_out(
         if one in change.left or one not in known.departed
     ]
     new_gone = {one.organisation for one in departures}
-    void = returned if with_csp else [*gone, *returned]
+    void = returned if with_csp or over else [*gone, *returned]
     after = replace(upgrade, answers={one: answer for one, answer in upgrade.answers.items() if one not in void})
     for organisation in void:
         answer = upgrade.answers[organisation]
         changes.forgotten.append((hub_id, organisation))
         if answer.schedule is not None:
             changes.ended_schedules.append((answer.schedule.schedule_id, hub_id))
-        if organisation in {*new_gone, *returned} and _is_of_use(upgrade, organisation, changes, now):
+        if organisation in {*new_gone, *returned} and not over and _is_of_use(upgrade, organisation, now):
             occurrence = f"{changes.release_id}@{now.timestamp():.6f}"
-            changes.events.append(HubEvent(AlertEvent.HUB_VOIDED, hub_id, organisation, changes.release_id, occurrence))
-    _tell_stayers(changes, before, after, change, now)
+            for_gas = change.gas == organisation != change.electricity
+            changes.events.append(
+                HubEvent(AlertEvent.HUB_VOIDED, hub_id, organisation, changes.release_id, occurrence, for_gas=for_gas)
+            )
+    if not over:
+        _tell_stayers(changes, before, after, change, now)
     _settle(changes, after, change, supplier_left=bool(gone or change.left), now=now, has_period=has_period)
     return Consequences(departures, _arrivals(changes, after, change), postponed=with_csp and bool(gone))
 
 
-def _is_of_use(upgrade: HubUpgrade, organisation: str, changes: Changes, now: datetime) -> bool:
-    """Something is lost with the answer: it decided something that could still come about."""
-    answer, attempt = upgrade.answers[organisation], upgrade.attempt
+def _is_over(upgrade: HubUpgrade, changes: Changes) -> bool:
+    """There is nothing left to answer: the hub has the firmware, or the release is withdrawn."""
+    attempt = upgrade.attempt
     return (
-        (answer.at(now) is not Approval.PENDING or answer.schedule is not None)
-        and upgrade.hub.version != changes.release.firmware.version
-        and not (attempt is not None and attempt.state is AttemptState.ACTIVATED)
+        changes.release.status == "Withdrawn"
+        or upgrade.hub.version == changes.release.firmware.version
+        or (attempt is not None and attempt.state is AttemptState.ACTIVATED)
     )
+
+
+def _is_of_use(upgrade: HubUpgrade, organisation: str, now: datetime) -> bool:
+    """Something is lost with the answer."""
+    answer = upgrade.answers[organisation]
+    return answer.at(now) is not Approval.PENDING or answer.schedule is not None
 
 
 def _tell_stayers(changes: Changes, before: HubUpgrade, after: HubUpgrade, change: Turnover, now: datetime) -> None:
@@ -248,7 +260,7 @@ def _departure(
 ) -> Departure:
     seen = seen_by(before, organisation, arrival)
     answer, attempt = seen.answers[organisation], seen.attempt
-    goes_on = attempt is not None and (attempt.with_csp or attempt.state is AttemptState.ACTIVATED)
+    goes_on = attempt is not None and attempt.list_id is not None
     return Departure(
         hub_id=before.hub.hub_id,
         organisation=organisation,

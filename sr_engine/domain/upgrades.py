@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.messages.model import Approval, Firmware, Period, Phase
 
+_MONTH = timedelta(days=30)
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -79,15 +80,21 @@ class Release:
     """Regions in which nothing more of it is listed until it is resumed or withdrawn."""
 
     def compulsory_window(self, now: datetime) -> Period | None:
-        """The time in which the processor plans by itself; None while Suppliers decide, or once it has passed.
+        """The time in which the processor plans by itself; None while Suppliers decide, or once ComplyBy has passed.
 
         What it has planned goes on while the release is closed; the planner sees to it that nothing is added then.
         """
         if self.status == "Withdrawn" or self.compulsory_from is None or self.comply_by is None:
             return None
-        if not self.compulsory_from <= now < self.comply_by:
+        if now < self.compulsory_from:
             return None
-        return Period(self.compulsory_from, self.comply_by)
+        if now < self.comply_by:
+            return Period(self.compulsory_from, self.comply_by)
+        if self.management != "DCCManaged":
+            return None
+        # Nobody else plans what is left then, so the DCC goes on, a month at a time.
+        months = (now - self.comply_by) // _MONTH
+        return Period(self.comply_by + months * _MONTH, self.comply_by + (months + 1) * _MONTH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,16 +132,19 @@ def _under_way(release: Release, upgrade: HubUpgrade, attempt: Attempt, inquiry:
     if held_back is not None:
         return f"is scheduled for firmware {version}{' and approved' * (not attempt.compulsory)}, but {held_back}"
     refused = f"; {attempt.reason}" if attempt.reason else ""
-    also = "".join(f"; {one}" for one in _overlaid(upgrade, attempt))
+    excluded = _excluded(upgrade, attempt)
+    first = f"is kept off lists, for {_list(excluded)}; it " if excluded else ""
+    also = "".join(f"; {one}" for one in _quiet(upgrade, attempt))
     if inquiry.next_night is None:
+        night_left = "other night" if excluded else "night left"
         return (
-            f"is scheduled for firmware {version}, but its window ({_span(attempt.window)}) has no night left that can "
-            f"still be listed{refused}{also}"
+            f"{first}is scheduled for firmware {version}, but its window ({_span(attempt.window)}) has no {night_left} "
+            f"that can still be listed{refused}{also}"
         )
     night = inquiry.next_night
     return (
-        f"is scheduled for firmware {version} and waits for {_night(night.period)}, the first it can have; lists for "
-        f"it go to the CSP on {_moment(night.cut_at)}{refused}{also}"
+        f"{first}is scheduled for firmware {version} and waits for {_night(night.period)}, the first it can have; "
+        f"lists for it go to the CSP on {_moment(night.cut_at)}{refused}{also}"
     )
 
 
@@ -179,23 +182,30 @@ def _held_back(release: Release, upgrade: HubUpgrade, attempt: Attempt, inquiry:
     return None
 
 
-def _overlaid(upgrade: HubUpgrade, attempt: Attempt | None = None) -> list[str]:
-    """The times in which nothing is done to the hub: exclusions, and quiet days that concern the attempt."""
+def _overlaid(upgrade: HubUpgrade) -> list[str]:
+    """The times in which nothing is done to the hub: exclusions and quiet days."""
+    return _excluded(upgrade) + _quiet(upgrade)
+
+
+def _excluded(upgrade: HubUpgrade, attempt: Attempt | None = None) -> list[str]:
+    """The exclusions that the attempt has to heed."""
     compulsory = attempt is not None and attempt.compulsory
-    found = [
+    return [
         f"{one.organisation} excludes the hub "
         + (f"until {_moment(one.until)}" if one.until else "until further notice")
         for one in upgrade.exclusions
         if not (compulsory and one.overridden)
     ]
+
+
+def _quiet(upgrade: HubUpgrade, attempt: Attempt | None = None) -> list[str]:
+    """The quiet days that concern the attempt."""
     quiet = [
         _span(period)
         for period in upgrade.quiet
         if attempt is None or (period.start < attempt.window.end and attempt.window.start < period.end)
     ]
-    if quiet:
-        found.append(f"no upgrade takes place in the quiet days around a change of Supplier ({_list(quiet)})")
-    return found
+    return [f"no upgrade takes place in the quiet days around a change of Supplier ({_list(quiet)})"] if quiet else []
 
 
 def _conflict(upgrade: HubUpgrade, attempt: Attempt, version: str, now: datetime) -> str:

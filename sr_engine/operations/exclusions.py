@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sr_engine.messages.model import Firmware
-from sr_engine.operations.releases import ReleaseRefused
-from sr_engine.store import audit, exclusions, releases
+from sr_engine.operations.releases import ReleaseRefused, find
+from sr_engine.store import audit, exclusions
 from sr_engine.store.transactions import UnitOfWork
 
 
@@ -19,11 +19,9 @@ def confirm_exclusions(
     upgrade is voluntary. Returns the hubs by region, without those confirmed before. Raises ReleaseRefused.
     """
     connection, now = unit_of_work.connection, unit_of_work.now
-    release = releases.by_firmware(connection, firmware)
-    named = f"{firmware.manufacturer} {firmware.model} {firmware.version}"
-    if release is None:
-        raise ReleaseRefused(f"there is no release of firmware {named}")
+    release = find(connection, firmware)
     if region is not None and region not in release.regions:
+        named = f"{firmware.manufacturer} {firmware.model} {firmware.version}"
         there_are = ", ".join(sorted(release.regions))
         raise ReleaseRefused(f"firmware {named} is not released in region {region}; its regions are {there_are}")
     regions = release.regions if region is None else {region}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_engine.operations.registrations import receive
-from sr_engine.store import audit, inventory, summaries
+from sr_engine.store import audit, inventory, registrations, summaries
 from sr_engine.store.transactions import UnitOfWork
 
 Row = Mapping[str, object]
@@ -32,12 +32,22 @@ def import_devices(
     """Add or replace devices; each row has every column of the inventory. `source` is what the audit trail names."""
     for done, some in _chunks(rows):
         inventory.put_devices(unit_of_work.connection, some)
+        _look_at(unit_of_work, some)
         _tell(progress, done, len(rows))
     hubs = sum(row["device_type"] == "CHF" for row in rows)
     named = Counter(str(row["hub_id"]) for row in rows if row["hub_id"] is not None)
     unknown = named.keys() - summaries.known_hubs(unit_of_work.connection, named)
     _record(unit_of_work, "devices imported", f"{source}: {len(rows)} devices, {hubs} of them hubs")
     return ImportedDevices(len(rows), hubs, sum(named[hub_id] for hub_id in unknown))
+
+
+def _look_at(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:
+    """A meter that came, went or moved may change who is responsible for a hub: those with answers are looked at."""
+    hub_ids = {str(row["hub_id"]) for row in rows if row["hub_id"] is not None}
+    answered = registrations.hubs_with_answers(unit_of_work.connection, hub_ids)
+    if answered:
+        points = registrations.points_behind(unit_of_work.connection, answered)
+        registrations.look_again(unit_of_work.connection, points, unit_of_work.now)
 
 
 def import_registrations(

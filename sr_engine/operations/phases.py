@@ -18,6 +18,8 @@ from sr_engine.regions.phases import open_gate as open_gate_of
 from sr_engine.store import phases
 from sr_engine.store.transactions import UnitOfWork
 
+_LONGEST_REASON = 500
+
 
 @dataclass(frozen=True, slots=True)
 class RegionReport:
@@ -45,6 +47,8 @@ def halt(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region
     """
     if not reason.strip():
         raise ReleaseRefused("say why it is halted: whoever is to resume it has to know")
+    if len(reason.strip()) > _LONGEST_REASON:
+        raise ReleaseRefused(f"the reason may have {_LONGEST_REASON} characters: it has {len(reason.strip()):,}")
     phase = _phase(unit_of_work.connection, firmware, region)
     if phase.halted_at is not None:
         return False
@@ -69,13 +73,13 @@ def tell(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region
     return machinery.tell(unit_of_work, _phase(unit_of_work.connection, firmware, region))
 
 
-def report(connection: Connection, firmware: Firmware) -> list[RegionReport]:
+def report(connection: Connection, firmware: Firmware, now: datetime) -> list[RegionReport]:
     """Where a release stands in each of its regions, by name. Raises ReleaseRefused."""
     release = find(connection, firmware)
     shares = phases.shares_of(connection, release.release_id)
     found = []
     for region, phase in phases.of_release(connection, release.release_id).items():
-        pilot = phases.pilot_counts(connection, phase)
+        pilot = phases.pilot_counts(connection, phase, now)
         found.append(
             RegionReport(
                 phase,

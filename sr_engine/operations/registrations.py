@@ -147,6 +147,8 @@ class SupplierChanges:
             postponed |= self._at_release(unit_of_work, releases.by_id(connection, release_id), hub_ids, moved)
         left = [(hub_id, one, at) for hub_id, of_hub in moved.items() for one, at in of_hub.change.left.items()]
         registrations.limit_exclusions(connection, left, self.exclusion_kept)
+        arrived = [(hub_id, one) for hub_id, of_hub in moved.items() for one in of_hub.change.arrived]
+        registrations.restore_exclusions(connection, arrived, now)
         self._welcome(unit_of_work, moved)
         changed = [hub_id for hub_id, of_hub in moved.items() if not of_hub.change.is_empty]
         if changed:

@@ -24,6 +24,9 @@ from sr_engine.store.transactions import UnitOfWork
 OPERATOR = "operator"
 CPL_STATUSES = ("Active", "Suspended", "Removed")
 """What the Certified Products List can say of a release; only what is Active is scheduled, approved or listed."""
+_LONGEST_NAME = 30
+_LONGEST_VERSION = 8
+"""As the schema has DeviceManufacturer, DeviceModel and FirmwareVersion: what is longer cannot be told to anybody."""
 
 
 class ReleaseRefused(Exception):
@@ -103,6 +106,10 @@ def open_release(
     holds for each region; a pilot limit is split over its Suppliers now and for good. Raises ReleaseRefused.
     """
     connection, now = unit_of_work.connection, unit_of_work.now
+    _check_text("manufacturer", [firmware.manufacturer], _LONGEST_NAME)
+    _check_text("model", [firmware.model], _LONGEST_NAME)
+    _check_text("version", [firmware.version], _LONGEST_VERSION)
+    _check_concerned(reachable_from, han_models)
     _check_regions(regions, configuration)
     if not regions:
         raise ReleaseRefused(f"name the regions it is for; there are {', '.join(configuration.regions)}")
@@ -110,8 +117,9 @@ def open_release(
         raise ReleaseRefused("the image hash must be the SHA-256 of the image: 64 hexadecimal digits")
     if not reachable_from or firmware.version in reachable_from:
         raise ReleaseRefused("name the versions from which this one is reachable, itself not among them")
-    if releases.by_firmware(connection, firmware) is not None:
-        raise ReleaseRefused(f"{_named(firmware)} was opened before")
+    known = releases.by_firmware(connection, firmware)
+    if known is not None:
+        raise ReleaseRefused(f"{_named(firmware)} was opened before and is {_what_then(known)}")
     plan = phase_plan or plan_by_policy(configuration.policy)
     _check_plan(plan, now)
     release = Release(
@@ -146,8 +154,9 @@ def amend(
 ) -> Amended:
     """Add or remove versions, regions and affected HAN models; what is agreed already is judged by it at the cut.
 
-    Suppliers are told of hubs that the release concerns only since; `general_open` and `phase_plan` are for the regions
-    that are new. What is there already is not added again. Raises ReleaseRefused.
+    Suppliers are told of hubs that the release concerns only since. What is there already is not added again.
+    `general_open` and `phase_plan` are for the regions that are new: False or a plan is refused if none is. Raises
+    ReleaseRefused.
     """
     connection, now = unit_of_work.connection, unit_of_work.now
     release = find(connection, firmware)
@@ -160,6 +169,10 @@ def amend(
     spared = amendment.remove_han_models & release.han_models
     _check_amendment(release, amendment)
     _check_regions(regions, configuration)
+    if not regions and (phase_plan is not None or not general_open):
+        raise ReleaseRefused(
+            "pilot, gate and failure threshold are decided when a region is added, and none is new: leave them out"
+        )
     if (versions or regions) and release.status != "Open":
         raise ReleaseRefused(
             f"firmware {_named(firmware)} is closed: no versions or regions can be added, for nothing new is accepted"
@@ -236,6 +249,29 @@ def set_cpl_status(unit_of_work: UnitOfWork, firmware: Firmware, cpl_status: str
     return True
 
 
+def _what_then(release: Release) -> str:
+    """The status of a release that cannot be opened again, and what to do."""
+    if release.status == "Withdrawn":
+        return "withdrawn: it cannot be opened again"
+    return f"{release.status.lower()}: `sr-engine release amend` changes it"
+
+
+def _check_text(what: str, values: Iterable[str], longest: int) -> None:
+    """Whatever messages, which carry it, could not say."""
+    for value in values:
+        if not 1 <= len(value) <= longest or value != value.strip() or not value.isprintable():
+            raise ReleaseRefused(
+                f"the {what} must be 1 to {longest} printable characters without blanks around them, not {value!r}"
+            )
+
+
+def _check_concerned(versions: Iterable[str], han_models: Iterable[tuple[str, str]]) -> None:
+    _check_text("version it installs on", versions, _LONGEST_VERSION)
+    for manufacturer, model in han_models:
+        _check_text("manufacturer of a HAN device", [manufacturer], _LONGEST_NAME)
+        _check_text("model of a HAN device", [model], _LONGEST_NAME)
+
+
 def _check_regions(regions: Iterable[str], configuration: Configuration) -> None:
     unknown = sorted(set(regions) - configuration.regions.keys())
     if unknown:
@@ -256,6 +292,7 @@ def _check_plan(plan: PhasePlan, now: datetime) -> None:
 
 
 def _check_amendment(release: Release, amendment: Amendment) -> None:
+    _check_concerned(sorted(amendment.add_versions), sorted(amendment.add_han_models))
     version = release.firmware.version
     if version in amendment.add_versions:
         raise ReleaseRefused(f"firmware {version} cannot be installed on itself")

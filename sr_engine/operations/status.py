@@ -20,6 +20,7 @@ class RegionStatus:
 
     region: str
     general_open: bool
+    halted: bool
     hubs: int
     """Hubs of the release's model."""
     on_version: int
@@ -34,6 +35,7 @@ class ReleaseStatus:
 
     firmware: Firmware
     status: str
+    cpl_status: str
     regions: tuple[RegionStatus, ...]
     answers: Mapping[str, int]
 
@@ -77,6 +79,7 @@ def _release(connection: Connection, release: Release, now: datetime) -> Release
         RegionStatus(
             region,
             region in release.general_open,
+            region in release.halted,
             sum(count for place, _, count in hubs if place == region),
             sum(count for place, version, count in hubs if place == region and version == firmware.version),
             {
@@ -88,4 +91,5 @@ def _release(connection: Connection, release: Release, now: datetime) -> Release
         )
         for region in sorted(release.regions)
     )
-    return ReleaseStatus(firmware, release.status, regions, summaries.answers(connection, release.release_id, now))
+    answers = summaries.answers(connection, release.release_id, now)
+    return ReleaseStatus(firmware, release.status, release.cpl_status, regions, answers)

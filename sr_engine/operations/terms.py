@@ -13,9 +13,10 @@ from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.terms import Announced, Management, Obligation, Terms, terms_refusal
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware, Period
+from sr_engine.operations.releases import find
 from sr_engine.regions.calendar import periods_available
 from sr_engine.regions.compulsion import tell_of_terms
-from sr_engine.store import audit, releases
+from sr_engine.store import audit
 from sr_engine.store import terms as store
 from sr_engine.store.compulsion import Standing, standings
 from sr_engine.store.terms import Announcement
@@ -91,12 +92,11 @@ def announce(
 ) -> Announcement:
     """Announce a change of terms, and tell each responsible Supplier which of its hubs it concerns.
 
-    Raises TermsRefused: one change at a time, after consultation, with the policy's notice.
+    Raises TermsRefused: one change at a time, after consultation, with the policy's notice. Raises ReleaseRefused for
+    an unknown release.
     """
     connection, now = unit_of_work.connection, unit_of_work.now
-    release = _release(connection, firmware)
-    if release.status != "Open":
-        raise TermsRefused(f"the release is {release.status.lower()}: its terms are changed no more")
+    release = _open_release(connection, firmware)
     before = store.pending(connection, release.release_id)
     if before is not None:
         raise TermsRefused(
@@ -105,6 +105,11 @@ def announce(
         )
     current = store.terms_of(release)
     announced = _announced(wanted, current, now, policy)
+    if announced.terms.compulsory and announced.terms.comply_by is None:
+        raise TermsRefused(
+            "a release that is Mandatory or DCCManaged needs a ComplyBy: say by --comply-by when every hub is to be "
+            "upgraded"
+        )
     refusal = terms_refusal(announced, current, now=now, notice=policy.notice)
     if refusal is not None:
         raise TermsRefused(refusal)
@@ -119,9 +124,12 @@ def announce(
 
 
 def cancel(unit_of_work: UnitOfWork, *, firmware: Firmware, alerts: Alerts) -> Announcement:
-    """Take back the announced change before it takes effect; who was told of it is told again. Raises TermsRefused."""
+    """Take back the announced change before it takes effect; who was told of it is told again.
+
+    Raises TermsRefused where there is none, ReleaseRefused for an unknown release.
+    """
     connection, now = unit_of_work.connection, unit_of_work.now
-    release = _release(connection, firmware)
+    release = find(connection, firmware)
     pending = store.pending(connection, release.release_id)
     if pending is None:
         raise TermsRefused("no change of this release's terms is announced")
@@ -136,8 +144,8 @@ def cancel(unit_of_work: UnitOfWork, *, firmware: Firmware, alerts: Alerts) -> A
 
 
 def show(connection: Connection, firmware: Firmware) -> ReleaseTerms:
-    """The terms of a release. Raises TermsRefused for an unknown one."""
-    release = _release(connection, firmware)
+    """The terms of a release. Raises ReleaseRefused for an unknown one."""
+    release = find(connection, firmware)
     return ReleaseTerms(release, store.terms_of(release), tuple(store.of_release(connection, release.release_id)))
 
 
@@ -154,15 +162,23 @@ def compare(
     """What would differ under each regime, from where hubs stand now.
 
     Without `comply_by`, that of the release, in force or announced; without `effective_at`, as early as a change
-    announced now could take effect, or now for terms that are in force. Raises TermsRefused where there is no ComplyBy.
+    announced now could take effect, or now for terms that are in force. Raises TermsRefused where there is no ComplyBy,
+    or one that could not be announced, ReleaseRefused for an unknown release.
     """
-    release = _release(connection, firmware)
+    release = _open_release(connection, firmware)
     current = store.terms_of(release)
     pending = store.pending(connection, release.release_id)
     announced = None if pending is None else pending.terms.comply_by
     comply_by = comply_by or release.comply_by or announced
     if comply_by is None:
-        raise TermsRefused("the release has no ComplyBy: name the one to compare with")
+        raise TermsRefused("the release has no ComplyBy: name the one to compare with by --comply-by")
+    if comply_by <= now:
+        raise TermsRefused(f"ComplyBy {comply_by:%Y-%m-%dT%H:%M:%SZ} has passed: name a later one by --comply-by")
+    if effective_at is not None and comply_by <= effective_at:
+        raise TermsRefused(
+            f"ComplyBy {comply_by:%Y-%m-%dT%H:%M:%SZ} must be later than {effective_at:%Y-%m-%dT%H:%M:%SZ}, when the "
+            "change would take effect: name other times by --comply-by and --effective"
+        )
     counted = standings(connection, release, now)
     found: list[RegimeInRegion] = []
     regimes = [
@@ -214,11 +230,10 @@ def _tell_all(unit_of_work: UnitOfWork, alerts: Alerts, release: Release, occurr
         after = tell_of_terms(unit_of_work, alerts, release, occurrence, after=after)
 
 
-def _release(connection: Connection, firmware: Firmware) -> Release:
-    release = releases.by_firmware(connection, firmware)
-    if release is None:
-        named = f"{firmware.manufacturer} {firmware.model} {firmware.version}"
-        raise TermsRefused(f"no release of firmware {named} is known here")
+def _open_release(connection: Connection, firmware: Firmware) -> Release:
+    release = find(connection, firmware)
+    if release.status != "Open":
+        raise TermsRefused(f"the release is {release.status.lower()}: its terms are changed no more")
     return release
 
 

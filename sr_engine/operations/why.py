@@ -1,4 +1,4 @@
-"""Gathers what the answer to 'why has this hub not been upgraded yet?' depends on, and what happened to it so far."""
+"""Gathers what the answer to 'why has this hub not been upgraded yet?' depends on, and what is on record of it."""
 
 from __future__ import annotations
 
@@ -83,6 +83,28 @@ def history(connection: Connection, device_id: str) -> list[Happening]:
 
     The whole trail is read: there is no index of hubs, which would cost every transition as much as it costs now.
     """
-    hub_id = inventory.hub_ids_of(connection, [device_id]).get(device_id, device_id)
-    versions = {release.release_id: release.firmware.version for release in releases.all_releases(connection)}
-    return [Happening(entry, versions.get(entry.release_id or "")) for entry in audit.of_hub(connection, hub_id)]
+    versions = _versions(connection)
+    return [_happening(entry, versions) for entry in audit.of_hub(connection, _hub_id(connection, device_id))]
+
+
+def newest_records(
+    connection: Connection, limit: int, *, version: str | None = None, device_id: str | None = None
+) -> list[Happening]:
+    """The newest records of the trail, newest first: all, or those about the releases of a version, or about a hub."""
+    versions = _versions(connection)
+    of_version = None if version is None else {key for key, value in versions.items() if value == version}
+    hub_id = None if device_id is None else _hub_id(connection, device_id)
+    entries = audit.newest(connection, limit, release_ids=of_version, hub_id=hub_id)
+    return [_happening(entry, versions) for entry in entries]
+
+
+def _versions(connection: Connection) -> dict[str, str]:
+    return {release.release_id: release.firmware.version for release in releases.all_releases(connection)}
+
+
+def _hub_id(connection: Connection, device_id: str) -> str:
+    return inventory.hub_ids_of(connection, [device_id]).get(device_id, device_id)
+
+
+def _happening(entry: Entry, versions: Mapping[str, str]) -> Happening:
+    return Happening(entry, versions.get(entry.release_id or ""))

@@ -63,6 +63,13 @@ class TermsTakingEffect:
         if due is None:
             return False
         release = releases.by_id(connection, due.release_id)
+        if release.status == "Withdrawn":
+            terms.cancel(connection, due.terms_id, now)
+            detail = f"{due.terms.in_words()}: the release is withdrawn"
+            audit.record(
+                connection, [audit.Entry(now, "processor", "terms cancelled", detail, None, release.release_id)]
+            )
+            return True
         occurrence = f"terms {due.terms_id} in force"
         told = tell_of_terms(unit_of_work, self.alerts, release, occurrence, after=due.told_up_to)
         if told is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts
-from sr_engine.domain.agreement import UNKNOWN_REGION, AttemptChange
+from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, UNKNOWN_REGION, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
@@ -102,7 +102,7 @@ class Outcomes:
         by_release: dict[str, list[AttemptChange]] = defaultdict(list)
         for stored in found:
             event = AttemptEvent.OVERDUE if stored.attempt.with_csp else AttemptEvent.WINDOW_ENDED
-            reason = _why_missed(stored.attempt.state)
+            reason = _why_missed(stored.attempt)
             after = replace(stored.attempt, state=AttemptState.MISSED, state_at=now, reason=reason)
             by_release[stored.release_id].append(_change(stored, event, after))
         for release_id, changes in by_release.items():
@@ -134,14 +134,18 @@ class Outcomes:
             return
         connection = unit_of_work.connection
         release = releases.by_id(connection, release_id)
-        ended = [change.hub_id for change in changes if not change.attempt.is_open]
+        # An attempt that a late report raises had its schedules ended before; those there are now are another's.
+        ended = [change for change in changes if change.before in OPEN and not change.attempt.is_open]
         activated = {
             change.hub_id: change.attempt.state_at
             for change in changes
             if change.attempt.state is AttemptState.ACTIVATED
         }
         self._write(unit_of_work, changes, release, actor=actor, key=key)
-        upgrades.end_all_schedules(connection, ended, release_id)
+        # A schedule whose hub was never listed has not been used: its place in the pilot is free again.
+        for used in (True, False):
+            hub_ids = [change.hub_id for change in ended if (change.attempt.list_id is not None) is used]
+            upgrades.end_all_schedules(connection, hub_ids, release_id, outcome=used)
         # A report that comes late may be of firmware that has been followed by another since.
         followed = upgrades.activated_later(connection, activated)
         inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
@@ -199,8 +203,10 @@ def _change(stored: StoredAttempt, event: AttemptEvent, after: Attempt) -> Attem
     return AttemptChange(stored.hub_id, stored.region, event, stored.attempt.state, after)
 
 
-def _why_missed(state: AttemptState) -> str:
-    match state:
+def _why_missed(attempt: Attempt) -> str:
+    match attempt.state:
+        case AttemptState.AWAITING_APPROVAL if attempt.reason in {NO_COMMON_NIGHT, TOO_LATE}:
+            return f"the window ended and nothing could be planned: {attempt.reason}"
         case AttemptState.AWAITING_APPROVAL:
             return "the window ended before all responsible Suppliers had approved"
         case AttemptState.SCHEDULED:

@@ -59,7 +59,7 @@ class Phases:
             reason = _rate(phase.plan, phases.outcome_counts(connection, phase))
             return self.halt(unit_of_work, phase, reason, actor=PROCESSOR)
         if phase.plan.automatic_gate and not phase.general_open:
-            opens_at = gate_opens_at(phase.plan, phases.pilot_counts(connection, phase))
+            opens_at = gate_opens_at(phase.plan, phases.pilot_counts(connection, phase, unit_of_work.now))
             if opens_at is not None and opens_at <= unit_of_work.now:
                 open_gate(unit_of_work, phase, actor=PROCESSOR)
         return False

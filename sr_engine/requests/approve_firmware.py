@@ -21,7 +21,7 @@ _APPROVALS = {
 def decide(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, rules: Rules) -> Outcome:
     """Take the decision for each hub that it can be taken for (section 4); full success carries no body (I99)."""
     release = facts.release(request.firmware)
-    refused = release_refusal(release, request.firmware, FAMILY)
+    refused = release_refusal(release, request.firmware, FAMILY, taking_back=request.decision is not Decision.APPROVE)
     if refused is not None or release is None:
         return refused or Outcome(f"E{FAMILY}01", "unknown release")
     if request.decision is Decision.DEFER:

@@ -95,14 +95,19 @@ def canonical(device_ids: Sequence[str]) -> list[str]:
     return [device_id.upper() for device_id in device_ids]
 
 
-def release_refusal(release: Release | None, firmware: Firmware, family: str) -> Outcome | None:
-    """Refuse a request for a release that is unknown, not open, off the CPL (nn01) or managed by the DCC (nn06)."""
+def release_refusal(
+    release: Release | None, firmware: Firmware, family: str, *, taking_back: bool = False
+) -> Outcome | None:
+    """Refuse a request for a release that is unknown, not open, off the CPL (nn01) or managed by the DCC (nn06).
+
+    An approval can be taken back as long as something may come of it, so also while the release is closed.
+    """
     named = f"{firmware.manufacturer} {firmware.model} {firmware.version}"
     if release is None:
         return Outcome(f"E{family}01", f"no release of firmware {named} is known here")
-    if release.status != "Open":
+    if release.status != "Open" and not (taking_back and release.status == "Closed"):
         return Outcome(f"E{family}01", f"the release of firmware {named} is {release.status.lower()}, not open")
-    if release.cpl_status != "Active":
+    if release.cpl_status != "Active" and not taking_back:
         return Outcome(f"E{family}01", f"firmware {named} is {release.cpl_status} on the Certified Products List")
     if release.management == "DCCManaged":
         return Outcome(

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, select
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange
 from sr_engine.domain.states import AttemptState
-from sr_engine.store.tables import audit
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import audit, audit_checkpoints
 
 CHAIN = 1
 """The one writer's chain: SQLite has one writer at a time, whichever process it is in."""
@@ -26,11 +27,10 @@ UNLINKED = "sr_engine.audit.unlinked"
 _INSERT = audit.insert()
 _NEWEST = select(audit).order_by(audit.c.audit_id.desc()).limit(bindparam("limit"))
 # Ids have one length and stand between commas: one is never a part of another.
-_OF_HUB = (
-    select(audit)
-    .where(audit.c.hubs.is_not(None), func.instr(audit.c.hubs, bindparam("hub_id")) > 0)
-    .order_by(audit.c.audit_id)
-)
+_NAMES_HUB = and_(audit.c.hubs.is_not(None), func.instr(audit.c.hubs, bindparam("hub_id")) > 0)
+_OF_HUB = select(audit).where(_NAMES_HUB).order_by(audit.c.audit_id)
+_BEGINNING = select(func.min(audit.c.at))
+_PRUNED = select(exists(audit_checkpoints.c.chain_id))
 _OF_ATTEMPTS = (
     select(audit.c.release_id, audit.c.attempt_number, audit.c.to_state, audit.c.hubs)
     .where(audit.c.attempt_number.is_not(None))
@@ -112,9 +112,30 @@ def answers(
     ]
 
 
-def newest(connection: Connection, limit: int) -> list[Entry]:
-    """The newest records, newest first."""
-    return [_entry_of(row) for row in connection.execute(_NEWEST, {"limit": limit})]
+def newest(
+    connection: Connection, limit: int, *, release_ids: Collection[str] | None = None, hub_id: str | None = None
+) -> list[Entry]:
+    """The newest records, newest first: all, or those about some releases, or naming a hub by the id of its CHF.
+
+    Reads as much of the trail as it takes to find so many.
+    """
+    statement = _NEWEST
+    values: dict[str, object] = {"limit": limit}
+    if release_ids is not None:
+        statement = statement.where(is_one_of(audit.c.release_id, "release_ids"))
+        values["release_ids"] = members(release_ids)
+    if hub_id is not None:
+        statement = statement.where(_NAMES_HUB)
+        values["hub_id"] = hub_id
+    return [_entry_of(row) for row in connection.execute(statement, values)]
+
+
+def pruned_up_to(connection: Connection) -> datetime | None:
+    """The time of the oldest record there is, if what was before it has been pruned; else None."""
+    if not connection.scalar(_PRUNED):
+        return None
+    beginning: datetime | None = connection.scalar(_BEGINNING)
+    return beginning
 
 
 def of_hub(connection: Connection, hub_id: str) -> list[Entry]:

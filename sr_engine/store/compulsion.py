@@ -84,6 +84,7 @@ def _candidates() -> Select[Any]:
         exclusions.c.hub_id == devices.c.device_id,
         exclusions.c.overridden_at.is_(None),
         or_(exclusions.c.until.is_(None), exclusions.c.until >= _time("window_end")),
+        or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until >= _time("window_end")),
     )
     return (
         select(devices.c.device_id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sr_engine.store.tables import metadata
 
 BUSY_TIMEOUT_MS = 30_000
+_COLUMNS = "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
 
 
 class DatabaseError(Exception):
@@ -63,13 +64,25 @@ def create_tables(engine: Engine) -> None:
 
 
 def check_tables(engine: Engine) -> None:
-    """Raises DatabaseError, saying what to do, if the database or a table of ours is missing."""
+    """Raises DatabaseError, saying what to do, if the database, a table of ours or a column of one is missing."""
     file = engine.url.database
     # SQLite would make an empty database where there is none.
     if file and file != ":memory:" and not Path(file).is_file():
         raise DatabaseError(f"there is no database {file}: bring it back, or make a new instance with `sr-engine init`")
-    missing = sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
-    if missing:
+    with engine.connect() as connection:
+        found = {(table, column) for table, column in connection.exec_driver_sql(_COLUMNS)}
+    tables = {table for table, _ in found}
+    lacking = sorted(metadata.tables.keys() - tables)
+    if not metadata.tables.keys() & tables:
+        raise DatabaseError(f"the database lacks the table(s) {', '.join(lacking)}: `sr-engine init` did not make it")
+    lacking += sorted(
+        f"{name}.{column.name}"
+        for name, table in metadata.tables.items()
+        for column in table.columns
+        if name in tables and (name, column.name) not in found
+    )
+    if lacking:
         raise DatabaseError(
-            f"the database lacks the table(s) {', '.join(missing)}: is it one that `sr-engine init` made?"
+            f"the database was made by an older version of sr-engine, it lacks {', '.join(lacking)}: make a new "
+            "instance with `sr-engine init`, and import and open again"
         )

@@ -28,13 +28,17 @@ def _upsert() -> Insert:
         index_elements=["hub_id", "organisation"],
         set_={
             "until": statement.excluded.until,
+            "limited_until": null(),
             "set_at": statement.excluded.set_at,
             "overridden_at": case((has_ended, null()), else_=exclusions.c.overridden_at),
         },
     )
 
 
-_RUNNING = or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now"))
+_RUNNING = and_(
+    or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
+    or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > bindparam("now")),
+)
 _SET = _upsert()
 _LIFT = exclusions.delete().where(
     exclusions.c.hub_id == bindparam("key_hub"), exclusions.c.organisation == bindparam("key_organisation")

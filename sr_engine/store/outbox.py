@@ -17,12 +17,13 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    or_,
     select,
 )
 
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import alerted_hubs, outbox
+from sr_engine.store.tables import alerted_hubs, outbox, release_regions, releases, upgrade_lists
 
 PENDING = "Pending"
 DELIVERED = "Delivered"
@@ -40,6 +41,22 @@ def _pending(table: FromClause) -> ColumnElement[bool]:
 _PENDING = _pending(outbox)
 
 
+def _held() -> ColumnElement[bool]:
+    """A list of a release that is withdrawn, or halted in the region: nothing more of it is sent."""
+    region = and_(
+        release_regions.c.release_id == upgrade_lists.c.release_id, release_regions.c.region == upgrade_lists.c.region
+    )
+    return exists(
+        select(upgrade_lists.c.list_id)
+        .join(releases, releases.c.release_id == upgrade_lists.c.release_id)
+        .join(release_regions, region)
+        .where(
+            upgrade_lists.c.message_id == outbox.c.message_id,
+            or_(releases.c.status == "Withdrawn", release_regions.c.halted_at.is_not(None)),
+        )
+    )
+
+
 def _sendable(*, barrier: bool) -> Select[Any]:
     """What `sendable` promises, with or without an alert that all that is later waits for."""
     same_queue = and_(_pending(_WAITING), _WAITING.c.destination == bindparam("destination"))
@@ -47,7 +64,7 @@ def _sendable(*, barrier: bool) -> Select[Any]:
         same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
     )
     oldest_of_all = ~exists().where(same_queue, _WAITING.c.outbox_id < outbox.c.outbox_id)
-    may_go = (outbox.c.kind == UPGRADE_LIST) | (outbox.c.hub_id.is_not(None) & oldest_of_hub)
+    may_go = and_(outbox.c.kind == UPGRADE_LIST, ~_held()) | (outbox.c.hub_id.is_not(None) & oldest_of_hub)
     if barrier:
         before = (outbox.c.outbox_id < bindparam("barrier")) & may_go
         may_go = before | ((outbox.c.outbox_id == bindparam("barrier")) & oldest_of_all)
@@ -177,7 +194,7 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
 
     Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
     and until it has been nothing later is. A list waits for no other: one that a CSP does not take must not cost the
-    others their nights.
+    others their nights. Lists of a release that is halted or withdrawn are held.
     """
     sought = {"destination": destination, "now": now, "at_most": limit}
     barrier = connection.scalar(_BARRIER, {"destination": destination})

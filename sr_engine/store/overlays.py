@@ -35,10 +35,17 @@ class Overlays:
 NOTHING = Overlays()
 
 _EXCLUSIONS = (
-    select(exclusions.c.hub_id, exclusions.c.organisation, exclusions.c.until, exclusions.c.overridden_at)
+    select(
+        exclusions.c.hub_id,
+        exclusions.c.organisation,
+        exclusions.c.until,
+        exclusions.c.limited_until,
+        exclusions.c.overridden_at,
+    )
     .where(
         is_one_of(exclusions.c.hub_id, "hub_ids"),
         or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
+        or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > bindparam("now")),
     )
     .order_by(exclusions.c.organisation)
 )
@@ -78,8 +85,9 @@ def exclusions_of(connection: Connection, hub_ids: Collection[str], now: datetim
     """By hub, the exclusions that run at `now`, by organisation; hubs without any are left out."""
     excluded: dict[str, list[Exclusion]] = defaultdict(list)
     sought = {"hub_ids": members(hub_ids), "now": now}
-    for hub_id, organisation, until, overridden_at in connection.execute(_EXCLUSIONS, sought):
-        excluded[hub_id].append(Exclusion(organisation, until, overridden_at is not None))
+    for hub_id, organisation, until, limited_until, overridden_at in connection.execute(_EXCLUSIONS, sought):
+        ends = [end for end in (until, limited_until) if end is not None]
+        excluded[hub_id].append(Exclusion(organisation, min(ends, default=None), overridden_at is not None))
     return excluded
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, not_, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, not_, or_, select, update
 
 from sr_engine.domain.phases import (
     OutcomeCounts,
@@ -22,7 +22,16 @@ from sr_engine.messages.model import Firmware
 from sr_engine.store import inventory
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import attempts, devices, pilot_shares, release_regions, releases, schedule_hubs, schedules
+from sr_engine.store.tables import (
+    attempts,
+    devices,
+    exclusions,
+    pilot_shares,
+    release_regions,
+    releases,
+    schedule_hubs,
+    schedules,
+)
 from sr_engine.store.upgrades import attempt_of
 
 _AT_ONCE = 20_000
@@ -83,7 +92,19 @@ _OF_RELEASE = _STANDINGS.where(release_regions.c.release_id == bindparam("releas
 _WAS_LISTED = attempts.c.list_id.is_not(None)
 _PILOT = (
     select(attempts.c.state, _WAS_LISTED, func.count(), func.max(attempts.c.state_at))
-    .where(*_HERE, attempts.c.pilot)
+    .where(
+        *_HERE,
+        attempts.c.pilot,
+        # An excluded hub is never in a pilot, so nobody waits for it.
+        ~and_(
+            attempts.c.state == AttemptState.SCHEDULED.value,
+            exists().where(
+                exclusions.c.hub_id == attempts.c.hub_id,
+                or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
+                or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > bindparam("now")),
+            ),
+        ),
+    )
     .group_by(attempts.c.state, _WAS_LISTED)
 )
 _WAITING = sorted(state.value for state in OPEN - WITH_CSP)
@@ -188,11 +209,11 @@ def of_release(connection: Connection, release_id: str) -> dict[str, RegionPhase
     return {row.region: _phase_of(row) for row in connection.execute(_OF_RELEASE, {"release_id": release_id})}
 
 
-def pilot_counts(connection: Connection, phase: RegionPhase) -> PilotCounts:
+def pilot_counts(connection: Connection, phase: RegionPhase, now: datetime) -> PilotCounts:
     """Where the pilot stands."""
     waiting = ended = 0
     last: datetime | None = None
-    for state, listed, count, newest in connection.execute(_PILOT, _key(phase)):
+    for state, listed, count, newest in connection.execute(_PILOT, {**_key(phase), "now": now}):
         if state == AttemptState.SCHEDULED.value or AttemptState(state) in WITH_CSP:
             waiting += count
         elif listed and state in _HAS_ENDED:

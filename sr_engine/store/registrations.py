@@ -185,9 +185,23 @@ _LIMIT_EXCLUSION = (
     .where(
         exclusions.c.hub_id == bindparam("key_hub"),
         exclusions.c.organisation == bindparam("key_organisation"),
-        or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("latest")),
     )
-    .values(until=bindparam("latest"))
+    .values(limited_until=bindparam("latest"))
+)
+_RESTORE_EXCLUSION = (
+    exclusions.update()
+    .where(
+        exclusions.c.hub_id == bindparam("key_hub"),
+        exclusions.c.organisation == bindparam("key_organisation"),
+        # One that has ended meanwhile stays ended.
+        exclusions.c.limited_until > bindparam("now"),
+    )
+    .values(limited_until=None)
+)
+_POINTS_BEHIND = select(devices.c.import_mpxn, devices.c.device_type).where(
+    is_one_of(devices.c.hub_id, "hub_ids"),
+    or_(devices.c.device_type == "ESME", devices.c.device_type == "GSME"),
+    devices.c.import_mpxn.is_not(None),
 )
 _METER_DEVICES = select(devices.c.hub_id, devices.c.device_id, devices.c.device_type, devices.c.import_mpxn).where(
     is_one_of(devices.c.device_id, "device_ids")
@@ -413,7 +427,22 @@ def limit_exclusions(connection: Connection, left: Iterable[tuple[str, str, date
     )
 
 
+def restore_exclusions(connection: Connection, arrived: Iterable[tuple[str, str]], now: datetime) -> None:
+    """Let the exclusions of those who came back (hub, organisation) run as they had set them."""
+    execute_many(
+        connection,
+        _RESTORE_EXCLUSION,
+        [{"key_hub": hub_id, "key_organisation": one, "now": now} for hub_id, one in arrived],
+    )
+
+
 # --- Looking up ------------------------------------------------------------------------------------------------------
+
+
+def points_behind(connection: Connection, hub_ids: Collection[str]) -> set[Point]:
+    """The meter points of some hubs, each in the role that makes a Supplier responsible."""
+    found = connection.execute(_POINTS_BEHIND, {"hub_ids": members(hub_ids)})
+    return {(mpxn, "IS" if device_type == "ESME" else "GS") for mpxn, device_type in found}
 
 
 def meter_devices(connection: Connection, device_ids: Iterable[str]) -> dict[str, Meter]:

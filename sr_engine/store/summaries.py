@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select
 
 from sr_engine.messages.model import Approval
 from sr_engine.store.sets import is_one_of, members
@@ -14,6 +14,15 @@ from sr_engine.store.tables import attempts, decisions, devices, outbox
 
 _KNOWN_HUBS = select(devices.c.device_id).where(
     is_one_of(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF"
+)
+_METERED = select(
+    exists().where(
+        or_(
+            devices.c.import_mpxn == bindparam("mpxn"),
+            devices.c.secondary_import_mpan == bindparam("mpxn"),
+            devices.c.export_mpan == bindparam("mpxn"),
+        )
+    )
 )
 
 
@@ -34,6 +43,11 @@ class Message:
 def known_hubs(connection: Connection, hub_ids: Iterable[str]) -> set[str]:
     """Those of some ids that are CHFs of the inventory."""
     return set(connection.scalars(_KNOWN_HUBS, {"hub_ids": members(hub_ids)}))
+
+
+def is_metered(connection: Connection, mpxn: str) -> bool:
+    """Whether a device of the inventory is the meter of a meter point."""
+    return bool(connection.scalar(_METERED, {"mpxn": mpxn}))
 
 
 def hubs_of_model(connection: Connection, manufacturer: str, model: str) -> list[tuple[str | None, str | None, int]]:

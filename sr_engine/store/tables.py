@@ -262,6 +262,12 @@ decisions = Table(
     Column("accept_han_impact", Boolean, nullable=False),
     Column("request_id", String(70), nullable=False),
     Column("decided_at", UtcDateTime, nullable=False),
+    Index(
+        "ix_decisions_defer_until",
+        "defer_until",
+        sqlite_where=text("defer_until IS NOT NULL"),
+        postgresql_where=text("defer_until IS NOT NULL"),
+    ),
     **BY_KEY,
 )
 
@@ -336,6 +342,8 @@ exclusions = Table(
     Column("organisation", ORGANISATION, primary_key=True),
     # None: until the Supplier includes the hub again.
     Column("until", UtcDateTime),
+    # Until when it is heeded though the Supplier has left the hub; none once it has come back.
+    Column("limited_until", UtcDateTime),
     Column("set_at", UtcDateTime, nullable=False),
     # The operator has confirmed that a compulsory upgrade need not heed it.
     Column("overridden_at", UtcDateTime),
@@ -462,7 +470,7 @@ tidings = Table(
     Column("release_id", ForeignKey("releases.release_id"), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("hub_count", Integer, nullable=False),
-    # JSON: hub id, occurrence, device id or null of each.
+    # JSON of each: hub id, occurrence, device id or null, whether it is told as gas Supplier, RequestID or null.
     Column("hubs", Text, nullable=False),
 )
 

@@ -42,7 +42,9 @@ def add(connection: Connection, portions: Sequence[Sequence[HubEvent]], at: date
                 "release_id": portion[0].release_id,
                 "at": at,
                 "hub_count": len(portion),
-                "hubs": json.dumps([[one.hub_id, one.occurrence, one.device_id] for one in portion]),
+                "hubs": json.dumps(
+                    [[one.hub_id, one.occurrence, one.device_id, one.for_gas, one.request_id] for one in portion]
+                ),
             }
             for portion in portions
         ],
@@ -56,8 +58,8 @@ def oldest(connection: Connection) -> Tidings | None:
         return None
     event = AlertEvent(row.event)
     events = tuple(
-        HubEvent(event, hub_id, row.organisation, row.release_id, occurrence, device_id)
-        for hub_id, occurrence, device_id in json.loads(row.hubs)
+        HubEvent(event, hub_id, row.organisation, row.release_id, occurrence, device_id, for_gas, request_id)
+        for hub_id, occurrence, device_id, for_gas, request_id in json.loads(row.hubs)
     )
     return Tidings(row.tidings_id, row.at, row.release_id, events)
 

@@ -91,6 +91,16 @@ _ANSWERS = (
 _REQUEST_IDS = select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
     decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids")
 )
+_RUN_OUT = (
+    select(decisions.c.release_id, decisions.c.hub_id, decisions.c.organisation)
+    .where(
+        decisions.c.defer_until.is_not(None),
+        decisions.c.defer_until <= bindparam("now"),
+        decisions.c.approval == Approval.DEFERRED.value,
+    )
+    .order_by(decisions.c.defer_until, decisions.c.hub_id)
+    .limit(bindparam("at_most"))
+)
 _ACTIVATED = (
     select(attempts.c.hub_id, func.max(attempts.c.state_at))
     .where(attempts.c.state == AttemptState.ACTIVATED.value, is_one_of(attempts.c.hub_id, "hub_ids"))
@@ -303,6 +313,12 @@ def request_ids(connection: Connection, hub_ids: Collection[str], release_id: st
     """By hub and organisation, the RequestID of that Supplier's latest request for this hub and release."""
     found = connection.execute(_REQUEST_IDS, {"hub_ids": members(hub_ids), "release_id": release_id})
     return {(hub_id, organisation): request_id for hub_id, organisation, request_id in found}
+
+
+def deferrals_run_out(connection: Connection, now: datetime, *, limit: int) -> list[tuple[str, str, str]]:
+    """Release, hub and organisation of deferred answers whose time has come, the first first."""
+    found = connection.execute(_RUN_OUT, {"now": now, "at_most": limit})
+    return [(release_id, hub_id, organisation) for release_id, hub_id, organisation in found]
 
 
 def activated_later(connection: Connection, activated: Mapping[str, datetime]) -> set[str]:

@@ -61,6 +61,42 @@ def test_without_the_name_of_a_command_it_is_shown(run: Run, written: Path, opti
     assert run("audit", "--dir", written, *options).stdout == shown.stdout
 
 
+def test_it_says_which_firmware_and_is_filtered_by_it_and_by_hub(run: Run, written: Path) -> None:
+    def shown(*options: object) -> list[str]:
+        done = run("audit", "show", *options, "--dir", written)
+        assert done.exit_code == 0
+        return [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip().startswith("2026-")]
+
+    of_version, of_gpf, of_other = (
+        shown("--release-version", "9002"),
+        shown("--hub", HUB.gpf),
+        shown("--hub", OTHER.chf),
+    )
+
+    assert any(" operator release opened 9002 " in line for line in of_version)
+    assert all(" 9002 " in line for line in of_version)
+    assert (len(of_gpf), len(of_other)) == (4, 2)
+    assert len(shown("--hub", HUB.chf, "--release-version", "9002", "--limit", 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ("--release-version", "1"),
+            "sr-engine: there is no release of firmware 1: `sr-engine release list` shows all",
+        ),
+        (("--hub", TestHub(99).chf), f"sr-engine: no such device: {TestHub(99).chf} is not in the inventory"),
+        (("--hub", "hub-1"), "'hub-1' is not an EUI-64"),
+    ],
+)
+def test_what_is_not_there_is_not_filtered_by(run: Run, written: Path, options: tuple[str, ...], says: str) -> None:
+    done = run("audit", "show", *options, "--dir", written)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
 def test_its_help_names_the_commands(run: Run) -> None:
     for option in ("--help", "-h"):
         said = run("audit", option)
@@ -195,10 +231,20 @@ class TestHistory:
         assert self.rows(run, written, HUB.gpf) == self.rows(run, written, HUB.chf)
         assert len(self.rows(run, written, OTHER.chf)) == 2
 
-    def test_a_hub_nobody_knows_has_none(self, run: Run, written: Path) -> None:
+    def test_there_is_none_of_a_hub_that_nobody_knows(self, run: Run, written: Path) -> None:
         done = run("why", TestHub(99).chf, "--history", "--dir", written)
 
-        assert (done.exit_code, done.stdout) == (0, f"History of {TestHub(99).chf}: none\n")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr == f"sr-engine: no such device: {TestHub(99).chf} is not in the inventory\n"
+
+    def test_where_the_trail_begins_is_said_once_it_was_pruned(self, run: Run, instance: Path) -> None:
+        before = run("why", HUB.chf, "--history", "--dir", instance)
+        run("audit", "prune", "--before", at(2).replace(" ", "T"), "--dir", instance)
+
+        after = run("why", HUB.chf, "--history", "--dir", instance)
+
+        assert "pruned" not in before.stdout
+        assert after.stdout.startswith(f"the trail begins at {at(2)}; what was before has been pruned\n")
 
 
 def at(days: int) -> str:

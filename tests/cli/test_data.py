@@ -76,7 +76,11 @@ def test_the_registrations_of_a_meter_point_are_shown_by_its_number_its_meter_or
     ]
     assert [one.exit_code for one in shown] == [0, 0, 0]
     assert len({one.stdout.partition("MPxN")[2] for one in shown}) == 1
-    assert "none" in run("registration", "show", eui(0xC0, 99), "--dir", world.directory).stdout
+    assert "none" in run("registration", "show", "1000000000002", "--dir", world.directory).stdout
+    for sought in (eui(0xC0, 99), "1000000000099"):
+        unknown = run("registration", "show", sought, "--dir", world.directory)
+        assert (unknown.exit_code, unknown.stdout) == (2, "")
+        assert f"no such meter point or device: {sought} is neither registered nor in the inventory" in unknown.stderr
     wrong = run("registration", "show", "x1", "--dir", world.directory)
     assert (wrong.exit_code, "nor the EUI-64 of a device" in wrong.stderr) == (2, True)
 

@@ -39,8 +39,20 @@ def test_exclusions_are_confirmed_and_then_listed_as_confirmed(run: Run, world: 
     assert HOMES[0].chf not in before.stdout + done.stdout, "counts are all that is shown"
 
 
+def test_a_dry_run_says_how_many_hubs_would_be_confirmed_in_each_region(run: Run, world: World) -> None:
+    _exclude(world)
+    before = world.snapshot()
+
+    done = run("exclusion", "confirm", *NAMED, "--dry-run", "--dir", world.directory)
+
+    assert _rows(done.stdout)[-3:-1] == [["Central", "2"], ["South", "1"]]
+    assert world.snapshot() == before
+
+
 def test_a_release_that_is_not_there_is_exit_code_2(run: Run, shared_instance: Path) -> None:
     done = run("exclusion", "confirm", *NAMED, "--dir", shared_instance)
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "sr-engine: there is no release of firmware 2B7E C1A20001 9002\n"
+    assert done.stderr == (
+        "sr-engine: there is no release of firmware 2B7E C1A20001 9002: `sr-engine release list` shows all\n"
+    )

@@ -33,10 +33,10 @@ def test_status_shows_releases_regions_answers_lists_and_messages(run: Run, busy
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert done.exit_code == 0
     assert lines[0].startswith("trial, ")
-    assert "Firmware 9002 for 2B7E C1A20001: Open" in lines
-    assert "Central open 1 0 AwaitingApproval 1" in lines
-    assert "North open 0 0 none" in lines
-    assert "Answers of Suppliers, by hub: Approved 1" in lines
+    assert "Firmware 9002 for 2B7E C1A20001: Open, CPL Active" in lines
+    assert "Central open no 1 0 AwaitingApproval 1" in lines
+    assert "North open no 0 0 none" in lines
+    assert "Answers: Approved 1" in lines
     assert "Upgrade lists: none" in lines
     assert "alert release_opened Pending 2" in lines
 
@@ -47,14 +47,30 @@ def test_status_as_json_says_the_same(run: Run, busy: World) -> None:
     (release,) = found["releases"]
     assert (found["environment"], found["lists"]) == ("trial", {})
     assert release["version"] == "9002"
+    assert (release["status"], release["cpl_status"]) == ("Open", "Active")
     assert release["answers"] == {"Approved": 1}
     assert release["regions"]["Central"] == {
         "general_open": True,
+        "halted": False,
         "hubs": 1,
         "on_version": 0,
         "attempts": {"AwaitingApproval": 1},
     }
     assert {"kind": "alert", "event": "release_opened", "state": "Pending", "number": 2} in found["messages"]
+
+
+def test_status_tells_of_halts_and_of_the_products_list(run: Run, busy: World) -> None:
+    named = ("--manufacturer", "2B7E", "--model", "C1A20001", "--version", "9002", "--dir", busy.directory)
+    run("phase", "halt", *named, "--region", "Central", "--reason", "smoke")
+    run("release", "cpl", *named, "Suspended")
+
+    lines = [" ".join(line.split()) for line in run("status", "--dir", busy.directory).stdout.splitlines()]
+    (release,) = json.loads(run("status", "--json", "--dir", busy.directory).stdout)["releases"]
+
+    assert "Firmware 9002 for 2B7E C1A20001: Open, CPL Suspended" in lines
+    assert "Central open halted 1 0 AwaitingApproval 1" in lines
+    assert release["cpl_status"] == "Suspended"
+    assert [region for region, one in release["regions"].items() if one["halted"]] == ["Central"]
 
 
 def test_looking_changes_nothing(run: Run, busy: World) -> None:
@@ -74,6 +90,13 @@ def test_why_answers_in_one_sentence_however_the_id_is_written(run: Run, busy: W
         0,
         f"Hub {HUB.chf} {WAITS}\n",
     )
+
+
+def test_why_of_a_device_that_nobody_knows_is_exit_code_2(run: Run, shared_instance: Path) -> None:
+    done = run("why", HUB.chf, "--dir", shared_instance)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"sr-engine: no such device: {HUB.chf} is not in the inventory\n"
 
 
 def test_why_takes_a_device_id_only(run: Run, shared_instance: Path) -> None:
@@ -146,6 +169,18 @@ class TestBrokenInstances:
         assert done.exit_code == 2
         assert done.stderr.startswith(f"sr-engine: there is no database {world.directory / 'sr-engine.db'}: ")
         assert list(world.directory.glob("sr-engine.db*")) == []
+
+    def test_a_database_of_an_older_version_is_refused_saying_what_to_do(self, run: Run, world: World) -> None:
+        world.run(lambda uow: uow.connection.exec_driver_sql("ALTER TABLE attempts RENAME COLUMN compulsory TO other"))
+        world.run(lambda uow: uow.connection.exec_driver_sql("DROP TABLE pilot_shares"))
+
+        done = run("status", "--dir", world.directory)
+
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr == (
+            "sr-engine: the database was made by an older version of sr-engine, it lacks pilot_shares, "
+            "attempts.compulsory: make a new instance with `sr-engine init`, and import and open again\n"
+        )
 
     def test_a_database_of_something_else_is_refused(self, run: Run, world: World) -> None:
         world.close()

@@ -42,12 +42,12 @@ def defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(insight, "explain", broken)
+    monkeypatch.setattr(insight, "count_all", broken)
 
 
 @pytest.mark.usefixtures("defect")
 def test_a_defect_is_one_line_that_says_how_to_see_more(run: Run, shared_instance: Path) -> None:
-    done = run("why", "00005EEFC0000001", "--dir", shared_instance)
+    done = run("status", "--dir", shared_instance)
 
     assert (done.exit_code, done.stderr) == (
         2,
@@ -58,7 +58,7 @@ def test_a_defect_is_one_line_that_says_how_to_see_more(run: Run, shared_instanc
 @pytest.mark.usefixtures("defect")
 def test_a_defect_is_shown_whole_on_request(run: Run, shared_instance: Path) -> None:
     with pytest.raises(AssertionError, match="a defect"):
-        run("--traceback", "why", "00005EEFC0000001", "--dir", shared_instance)
+        run("--traceback", "status", "--dir", shared_instance)
 
 
 def test_an_error_of_the_system_without_a_file_is_said_as_it_is() -> None:

@@ -72,6 +72,16 @@ def test_how_a_gate_opens_is_shown(run: Run, world: World) -> None:
     shown = run("phase", "show", *NAMED, "--dir", world.directory).stdout
 
     assert shown.count("closed until somebody opens it") == 3
+    assert "Firmware 9002 for 2B7E C1A20001: Open, CPL Active" in shown
+
+
+def test_a_reason_has_500_characters_at_most(run: Run, world: World) -> None:
+    world.open_release()
+
+    done = [run("phase", "halt", *HERE, "--reason", "x" * many, "--dir", world.directory) for many in (501, 500)]
+
+    assert [one.exit_code for one in done] == [2, 0]
+    assert done[0].stderr == "sr-engine: the reason may have 500 characters: it has 501\n"
 
 
 def test_a_region_the_release_is_not_for_is_refused(run: Run, world: World) -> None:

@@ -63,13 +63,16 @@ def test_a_change_is_announced_shown_and_taken_back(run: Run, world: World) -> N
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--obligation", "Mandatory"), "sr-engine: a release that is Mandatory or DCCManaged needs a ComplyBy"),
-        (("--obligation", "Mandatory", "--effective", "2026-02-01"), "sr-engine: 2026-02-01T00:00:00Z is too early"),
+        (
+            ("--obligation", "Mandatory"),
+            "sr-engine: a release that is Mandatory or DCCManaged needs a ComplyBy: say by --c",
+        ),
+        (("--effective", "2026-02-01"), "sr-engine: 2026-02-01T00:00:00Z is too early"),
         (("--obligation", "Optional"), "'Optional' is not one of"),
         (("--effective", "soon"), "'soon' is not a time such as"),
         (("--effective", "2027-02-01T10:00"), "has no zone: add Z for UTC"),
         (("--consultation-date", "yesterday"), "'yesterday' is not a date"),
-        (("--version", "1"), "sr-engine: no release of firmware 2B7E C1A20001 1 is known here"),
+        (("--version", "1"), "sr-engine: there is no release of firmware 2B7E C1A20001 1: `sr-engine release list`"),
     ],
 )
 def test_what_cannot_be_announced_is_exit_code_2_and_says_why(
@@ -92,6 +95,35 @@ def test_regimes_are_compared(run: Run, world: World) -> None:
     assert done.exit_code == 0
     for word in ("not scheduled", "Voluntary", "Mandatory", "DCCManaged", "Nights needed", "Central", "North"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "the release has no ComplyBy: name the one to compare with by --comply-by"),
+        (("--comply-by", "2026-01-01"), "ComplyBy 2026-01-01T00:00:00Z has passed"),
+        (("--comply-by", far(100), "--effective", far(200)), "must be later than"),
+        (("--version", "1"), "there is no release of firmware 2B7E C1A20001 1: `sr-engine release list` shows all"),
+    ],
+)
+def test_what_cannot_be_compared_is_exit_code_2_and_says_why(
+    run: Run, world: World, options: Sequence[str], says: str
+) -> None:
+    world.open_release()
+
+    done = run("policy", "compare", *NAMED, *options, "--dir", world.directory)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_regimes_of_a_closed_release_are_not_compared(run: Run, world: World) -> None:
+    world.open_release()
+    run("release", "close", *NAMED, "--dir", world.directory)
+
+    done = run("policy", "compare", *NAMED, "--comply-by", far(200), "--dir", world.directory)
+
+    assert (done.exit_code, done.stderr) == (2, "sr-engine: the release is closed: its terms are changed no more\n")
 
 
 # --- dry runs --------------------------------------------------------------------------------------------------------
@@ -140,7 +172,9 @@ def test_a_dry_run_says_how_many_hubs_would_change_and_changes_nothing(
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.endswith("dry run: nothing was changed\n")
-    assert [words for line in done.stdout.splitlines() if (words := " ".join(line.split())).endswith(" 1")] == says
+    tables, _, rest = done.stdout.partition("Would be confirmed")
+    assert [words for line in tables.splitlines() if (words := " ".join(line.split())).endswith(" 1")] == says
+    assert (["Central", "1"] in [line.split() for line in rest.splitlines()]) == (command == "exclusion confirm")
     assert scheduled.snapshot() == before
 
 
@@ -155,6 +189,20 @@ def test_a_dry_run_of_an_import_says_what_changes_of_supplier_would_do(
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert "Voided" in done.stdout
+    assert scheduled.snapshot() == before
+
+
+def test_dry_runs_of_an_announcement_and_its_cancellation_say_what_would_be(run: Run, scheduled: World) -> None:
+    options = ("--obligation", "Mandatory", "--comply-by", far(400), "--effective", far(100))
+    terms = f"Mandatory, SupplierManaged, ComplyBy {far(400)}T00:00Z"
+    announced = run(*announce(scheduled, *options, "--dry-run"))
+    run(*announce(scheduled, *options))
+    before = scheduled.snapshot()
+
+    cancelled = run("policy", "cancel", *NAMED, "--dry-run", "--dir", scheduled.directory)
+
+    assert f"would be announced: {terms} from {far(100)} 00:00:00Z\ndry run" in announced.stdout
+    assert f"would be cancelled: the change to {terms}\ndry run" in cancelled.stdout
     assert scheduled.snapshot() == before
 
 

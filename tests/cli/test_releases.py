@@ -86,11 +86,24 @@ def test_releases_are_listed_newest_first(run: Run, world: World) -> None:
     world.open_release(han_models=[("1234", "[DISPLAY]")])
     world.clock.advance(world.instance.configuration.policy.triggers.tick)
     world.open_release(Firmware("2B7E", "C1A20001", "9003"), general_open=False)
+    run("phase", "halt", *NAMED, "--region", "North", "--reason", "smoke", "--dir", world.directory)
 
     lines = [line.split() for line in run("release", "list", "--dir", world.directory).stdout.splitlines()]
 
-    assert ["2B7E", "C1A20001", "9003", "Open", "Active", "9001", "Central,", "North,", "South", "none"] in lines
-    assert lines[-2][-1] == "1234:[DISPLAY]"
+    assert [
+        "2B7E",
+        "C1A20001",
+        "9003",
+        "Open",
+        "Active",
+        "9001",
+        "Central,",
+        "North,",
+        "South",
+        "none",
+        "none",
+    ] in lines
+    assert lines[-2][-2:] == ["North", "1234:[DISPLAY]"]
 
 
 def test_a_gate_is_opened_once(run: Run, world: World) -> None:
@@ -220,11 +233,69 @@ def test_the_products_list_is_followed(run: Run, world: World) -> None:
     ]
 
 
+def test_an_empty_file_is_no_image(run: Run, shared_instance: Path, tmp_path: Path) -> None:
+    (tmp_path / "image.bin").write_bytes(b"")
+
+    done = run("release", "open", *NAMED, "--image", tmp_path / "image.bin", *WHERE, "--dir", shared_instance)
+
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"sr-engine: {tmp_path}/image.bin is empty: it is not the image of a firmware\n",
+    )
+
+
+def test_a_dry_run_of_an_opening_says_how_many_hubs_it_would_concern(run: Run, world: World) -> None:
+    world.add_hubs([TestHub(1), TestHub(2), TestHub(3, region="South")])
+
+    done = run("release", "open", *NAMED, *HASH, *WHERE, "--dry-run", "--dir", world.directory)
+
+    assert done.stdout.endswith("firmware 9002 for 2B7E C1A20001 would concern 2 hubs\ndry run: nothing was changed\n")
+
+
+def test_a_plan_for_new_regions_needs_a_new_region(run: Run, world: World) -> None:
+    world.open_release()
+
+    for options in (("--failure-percent", "0"), ("--pilot-first",), ("--add-region", "North", "--minimum-sample", "9")):
+        done = run("release", "amend", *NAMED, "--add-from-version", "9000", *options, "--dir", world.directory)
+
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "are decided when a region is added, and none is new" in done.stderr
+
+
+def test_the_alias_of_the_gate_is_not_in_the_help(run: Run) -> None:
+    assert "\n  gate " not in run("release", "--help").stdout
+    assert "\n  gate " in run("phase", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("once", "options", "says"),
+    [
+        ("release close", (), "firmware 9002 for 2B7E C1A20001 was closed already"),
+        ("release withdraw", (), "firmware 9002 for 2B7E C1A20001 was withdrawn already"),
+        ("release cpl", ("Removed",), "was Removed on the Certified Products List already"),
+        ("release amend", ("--add-from-version", "9000"), "was so already: nothing changed"),
+        ("phase gate", ("--region", "North"), "the gate of region North was open already"),
+        ("phase halt", ("--region", "North", "--reason", "smoke"), "firmware 9002 was halted already in region North"),
+    ],
+)
+def test_a_dry_run_of_what_is_so_already_says_so(
+    run: Run, world: World, once: str, options: tuple[str, ...], says: str
+) -> None:
+    world.open_release()
+    command = (*once.split(), *NAMED, *options, "--dir", world.directory)
+    run(*command)
+
+    done = run(*command, "--dry-run")
+
+    assert done.exit_code == 0
+    assert done.stdout.endswith(f"{says}\ndry run: nothing was changed\n")
+
+
 def test_what_the_database_says_is_one_line(run: Run, world: World) -> None:
     world.close()
     engine = open_engine(world.instance.settings.database_url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE release_paths RENAME COLUMN from_version TO other")
+        connection.exec_driver_sql("CREATE TRIGGER no BEFORE INSERT ON releases BEGIN SELECT RAISE(ABORT, 'no'); END")
     engine.dispose()
     done = run("release", "open", *NAMED, *HASH, *WHERE, "--dir", world.directory)
 

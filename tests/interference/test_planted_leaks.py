@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -12,13 +12,11 @@ import pytest
 from sqlalchemy import Connection
 
 from sr_engine.delivery import alerts
-from sr_engine.domain.changes import HubEvent
 from sr_engine.messages.model import RefusalReason, UpgradeStatus
 from sr_engine.pipeline.process import Processor
 from sr_engine.requests import read_schedule, schedule_firmware
 from sr_engine.requests.lists import Judgement
 from sr_engine.store import outbox
-from sr_engine.store.transactions import UnitOfWork
 from tests.interference import histories
 from tests.interference.conftest import ALL, BASE, CAUSES, ENDINGS, FUTURES, PASTS
 from tests.interference.play import History
@@ -90,17 +88,6 @@ def thaw_what_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def alert_in_one_order_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    post = alerts.Alerts.post
-
-    def post_by_event(self: alerts.Alerts, unit_of_work: UnitOfWork, events: Iterable[HubEvent]) -> None:
-        known = list(events)
-        for name in dict.fromkeys(one.event for one in known):
-            post(self, unit_of_work, [one for one in known if one.event is name])
-
-    monkeypatch.setattr(alerts.Alerts, "post", post_by_event)
-
-
 @dataclass(frozen=True, slots=True)
 class Planted:
     """A leak, and a history in two worlds by which it comes out."""
@@ -117,7 +104,6 @@ LEAKS: Sequence[Planted] = (
     Planted(number_schedules, histories.agreement, EVERYTHING),
     Planted(number_messages, histories.agreement, EVERYTHING),
     Planted(share_the_counter, histories.outcomes, EVERYTHING),
-    Planted(alert_in_one_order_for_all, histories.agreement, EVERYTHING),
     Planted(show_every_exclusion, histories.in_the_way, CAUSES[Cause.QUIET]),
     Planted(tell_quiet_days, histories.in_the_way, CAUSES[Cause.QUIET]),
     Planted(show_all_attempts, histories.gone_back, ENDINGS[Ending.LEFT]),

@@ -179,6 +179,7 @@ class Country(RuleBasedStateMachine):
         self.stage.look()
         lists = self.stage.new_lists()
         self.lists += lists
+        self.model.defer_no_longer()
         supplier_change.carry_out(self.model)
         self.model.take_effect()
         for region in REGIONS.values():

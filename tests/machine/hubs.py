@@ -31,6 +31,8 @@ class Hubs:
         self.answers: dict[tuple[str, str, str], Answer] = {}
         self.attempts: dict[tuple[str, str], list[Attempt]] = {}
         self.exclusions: dict[tuple[str, str], datetime | None] = {}
+        self.limits: dict[tuple[str, str], datetime] = {}
+        """When the exclusion of a Supplier that has left ends at the latest."""
         self.settled: dict[tuple[str, str], tuple[datetime, str | None]] = {}
         """By hub and role, the registration up to which changes of Supplier have been carried out."""
         self.look_again: dict[str, datetime] = {}
@@ -74,15 +76,21 @@ class Hubs:
         return answer is not None and answer.schedule is schedule
 
     def excluded_by(self, hub: str, organisation: str) -> bool:
-        until = self.exclusions.get((hub, organisation), self.now)
+        if (hub, organisation) not in self.exclusions:
+            return False
+        until = self.excluded_until(hub, organisation)
         return until is None or until > self.now
+
+    def excluded_until(self, hub: str, organisation: str) -> datetime | None:
+        ends = (self.exclusions[hub, organisation], self.limits.get((hub, organisation)))
+        return min((end for end in ends if end is not None), default=None)
 
     def blocked(self, hub: str) -> list[Period]:
         """When the hub must be left alone: somebody's exclusion, the quiet days of a change of Supplier."""
         for_ever = self.now + 10_000 * DAY
         excluded = [
-            Period(self.now, until or for_ever)
-            for (of_hub, organisation), until in self.exclusions.items()
+            Period(self.now, self.excluded_until(hub, organisation) or for_ever)
+            for of_hub, organisation in self.exclusions
             if of_hub == hub and self.excluded_by(hub, organisation)
         ]
         return [*excluded, *self.homes[hub].quiet(QUIET_BEFORE, QUIET_AFTER)]
@@ -175,7 +183,14 @@ class Hubs:
         one = self.releases[release]
         if one.status != "Open" or one.compulsory_from is None or one.comply_by is None:
             return None
-        return Period(one.compulsory_from, one.comply_by) if one.compulsory_from <= self.now < one.comply_by else None
+        if one.compulsory_from <= self.now < one.comply_by:
+            return Period(one.compulsory_from, one.comply_by)
+        if not one.dcc_managed or self.now < one.compulsory_from:
+            return None
+        start = one.comply_by
+        while start + 30 * DAY <= self.now:
+            start += 30 * DAY
+        return Period(start, start + 30 * DAY)
 
     def settle(
         self,
@@ -323,4 +338,4 @@ class Hubs:
             waiting = timedelta(0) if attempt.state in OPEN else region.completion
             if attempt.state in OPEN | WITH_CSP and attempt.window.end + waiting <= self.now:
                 self._end(hub, attempt, "Missed", "hub_missed")
-                self._end_schedules(hub, release, used=True)
+                self._end_schedules(hub, release, used=attempt.list_id is not None)

@@ -80,11 +80,25 @@ class Model(Hubs):
         """Terms that were announced come into force at their time."""
         for name, one in self.releases.items():
             if one.announced is not None and one.announced[0] <= self.now:
+                if one.status == "Withdrawn":
+                    one.announced = None
+                    continue
                 effective_at, one.dcc_managed, one.comply_by = one.announced
                 lead = 0 * DAY if one.dcc_managed else LEAD
                 one.compulsory_from = effective_at if one.dcc_managed else max(effective_at, one.comply_by - lead)
                 one.announced = None
                 self._tell_of_terms(name)
+
+    def is_excluded(self, hub: str) -> bool:
+        return any(self.excluded_by(hub, one) for of_hub, one in self.exclusions if of_hub == hub)
+
+    def defer_no_longer(self) -> None:
+        """Deferrals run out: the other side is told that the answer is open again."""
+        for (hub, release, organisation), answer in list(self.answers.items()):
+            if answer.approval == "Deferred" and answer.until is not None and answer.until <= self.now:
+                del self.answers[hub, release, organisation]
+                if self.releases[release].status != "Withdrawn" and organisation in self.sides(hub):
+                    self.tell("other_supplier_answer_changed", hub, but=organisation)
 
     def enlist(self, region: Region) -> None:
         """Plan the remaining hubs of what has become compulsory."""
@@ -107,7 +121,7 @@ class Model(Hubs):
         attempts = self.attempts.get((hub, release), [])
         newest = attempts[-1] if attempts else None
         planned = newest is not None and newest.state == "Scheduled" and newest.window.start < window.end
-        excluded = (until for (of_hub, _), until in self.exclusions.items() if of_hub == hub)
+        excluded = (self.excluded_until(hub, one) for of_hub, one in self.exclusions if of_hub == hub)
         return (
             self.homes[hub].status in MAY_BE_UPGRADED
             and self.applies(hub, release)
@@ -133,7 +147,8 @@ class Model(Hubs):
     def _open_after_soak(self, release: str, region: str, ends: list[datetime]) -> None:
         one = self.releases[release]
         piloting = any(
-            attempt.pilot and attempt.state in {"Scheduled", *WITH_CSP}
+            attempt.pilot
+            and (attempt.state in WITH_CSP or (attempt.state == "Scheduled" and not self.is_excluded(hub)))
             for (hub, of), known in self.attempts.items()
             for attempt in known
             if of == release and self.homes[hub].region == region
@@ -185,16 +200,18 @@ class Model(Hubs):
         }
         if attempt.state not in may_become[outcome]:
             return
+        was = attempt.state
         self._end(hub, attempt, outcome, f"hub_{outcome.lower()}", at)
         if outcome == "Delivered":
             return
         newest = self.newest(hub, release)
         assert newest is not None
-        if newest is attempt or (outcome == "Activated" and newest.state in OPEN):
+        if newest is attempt and was in WITH_CSP:
             self._end_schedules(hub, release, used=True)
         if outcome == "Activated":
             if newest.state in OPEN:
                 self._end(hub, newest, "Cancelled", "hub_cancelled")
+                self._end_schedules(hub, release, used=False)
             every = (one for (of_hub, _), known in self.attempts.items() if of_hub == hub for one in known)
             if all(one.state != "Activated" or one.at is None or one.at <= at for one in every):
                 self.homes[hub].version = self.releases[release].firmware.version

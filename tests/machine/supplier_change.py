@@ -78,9 +78,10 @@ def carry_out(model: Model) -> None:
                 model.look_again[hub] = model.now + LOOK_AGAIN
         for one, at in change.left.items():
             if model.excluded_by(hub, one):
-                until = model.exclusions[hub, one]
-                kept = at + EXCLUSION_KEPT
-                model.exclusions[hub, one] = kept if until is None else min(until, kept)
+                model.limits[hub, one] = at + EXCLUSION_KEPT
+        for one in change.arrived:
+            if model.excluded_by(hub, one):
+                model.limits.pop((hub, one), None)
         offered = any(model.releases[one].status == "Open" and model.applies(hub, one) for one in model.releases)
         for one in change.gained:
             if offered:
@@ -101,14 +102,18 @@ def _at_release(model: Model, hub: str, release: str, change: Turnover) -> bool:
     model.departed |= {(hub, release, one) for one in gone}
     stayers = [one for one in sides if one in change.before and one not in change.arrived]
     seen = {one: model.seen(hub, release, one, change.before) for one in stayers}
-    for one in back if with_csp else [*gone, *back]:
+    over = (
+        model.releases[release].status == "Withdrawn"
+        or model.homes[hub].version == model.releases[release].firmware.version
+        or (attempt is not None and attempt.state == "Activated")
+    )
+    for one in back if with_csp or over else [*gone, *back]:
         lost = model.approval(hub, release, one) != "Pending" or model.answers[hub, release, one].schedule is not None
-        of_use = model.homes[hub].version != model.releases[release].firmware.version
-        if one in news and lost and of_use and not (attempt is not None and attempt.state == "Activated"):
+        if one in news and lost and not over:
             model.told["hub_voided", hub, one] += 1
         del model.answers[hub, release, one]
     for one in stayers:
-        if model.seen(hub, release, one, sides) != seen[one]:
+        if not over and model.seen(hub, release, one, sides) != seen[one]:
             model.told["other_supplier_answer_changed", hub, one] += 1
     model.settle(hub, release, left=bool(gone or change.left), arrived=change.arrived)
     attempt = model.newest(hub, release)

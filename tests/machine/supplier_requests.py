@@ -126,7 +126,7 @@ def decide(
     accepts_han: bool,
 ) -> Expected:
     """11.6."""
-    refusal = _release_refusal(model, release)
+    refusal = _release_refusal(model, release, taking_back=decision != "Approved")
     if refusal is not None:
         return f"E1106{refusal}", {}
     if decision == "Deferred" and (until is None or not model.now < until <= model.now + HORIZON):
@@ -208,13 +208,16 @@ def exclude(
             del model.exclusions[hub, organisation]
             continue
         model.exclusions[hub, organisation] = until
+        model.limits.pop((hub, organisation), None)
         for loser in model.homes[hub].followed(organisation, model.now) - set(model.sides(hub)):
             model.exclusions.pop((hub, loser), None)
     return ("W110901" if judged.refused else "I99"), judged.refused
 
 
-def _release_refusal(model: Model, release: str) -> str | None:
+def _release_refusal(model: Model, release: str, *, taking_back: bool = False) -> str | None:
     one = model.releases[release]
+    if taking_back and one.status != "Withdrawn":
+        return "06" if one.dcc_managed else None
     if one.status != "Open" or one.cpl != "Active":
         return "01"
     return "06" if one.dcc_managed else None

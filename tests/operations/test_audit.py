@@ -124,6 +124,7 @@ def test_whoever_writes_attempts_records_their_transitions() -> None:
         for path in folder.rglob("*.py")
         if "upgrades.write" in (text := path.read_text(encoding="utf-8"))
     }
+    del writers["regions/deferrals.py"]  # writes answers, and no attempt
 
     assert {"pipeline/process.py", "regions/lists.py", "regions/outcomes.py"} <= writers.keys()
     for name, text in writers.items():

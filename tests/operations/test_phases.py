@@ -105,7 +105,7 @@ def test_where_a_release_stands_is_told_region_by_region(world: World) -> None:
     world.run(lambda uow: open_gate(uow, FIRMWARE, "South"))
 
     with world.instance.reading_engine.connect() as connection:
-        in_central, in_south = report(connection, FIRMWARE)
+        in_central, in_south = report(connection, FIRMWARE, world.clock.now())
 
     assert (in_central.pilot.waiting, in_central.pilot.ended) == (1, 1)
     assert (in_central.outcomes.activated, in_central.outcomes.failures) == (1, 0)
@@ -118,7 +118,7 @@ def test_when_a_gate_will_open_by_itself_is_told_as_soon_as_it_is_known(world: W
     open_(world, plan(world, pilot_closes=NOW + timedelta(days=2), automatic_gate=True, soak=timedelta(days=1)))
 
     with world.instance.reading_engine.connect() as connection:
-        found_ = report(connection, FIRMWARE)
+        found_ = report(connection, FIRMWARE, world.clock.now())
 
     assert {one.gate_opens_at for one in found_} == {NOW + timedelta(days=3)}
 

@@ -178,8 +178,42 @@ def test_a_release_that_cannot_be_is_refused(world: World, values: dict[str, obj
 def test_a_release_is_opened_once(world: World) -> None:
     open_(world)
 
-    with pytest.raises(ReleaseRefused, match="2B7E C1A20001 9002 was opened before"):
+    with pytest.raises(ReleaseRefused, match="2B7E C1A20001 9002 was opened before and is open: `sr-engine release am"):
         open_(world)
+    world.run(lambda uow: withdraw(uow, phases_of(world.instance), FIRMWARE))
+    with pytest.raises(ReleaseRefused, match="was opened before and is withdrawn: it cannot be opened again"):
+        open_(world)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"firmware": replace(FIRMWARE, version="")}, "the version must be 1 to 8 printable characters .*, not ''"),
+        ({"firmware": replace(FIRMWARE, version="900300000000")}, "the version must be 1 to 8"),
+        ({"firmware": replace(FIRMWARE, version=" 9005 ")}, "without blanks around them, not ' 9005 '"),
+        ({"firmware": replace(FIRMWARE, manufacturer="x" * 31)}, "the manufacturer must be 1 to 30"),
+        ({"firmware": replace(FIRMWARE, model="C1A2\n")}, "the model must be 1 to 30"),
+        ({"reachable_from": ("9001", "")}, "the version it installs on must be 1 to 8"),
+        ({"han_models": [("1234", "x" * 31)]}, "the model of a HAN device must be 1 to 30"),
+    ],
+)
+def test_what_messages_could_not_carry_is_refused(world: World, values: dict[str, object], says: str) -> None:
+    with pytest.raises(ReleaseRefused, match=says):
+        open_(world, **values)
+
+
+@pytest.mark.parametrize(
+    ("amendment", "says"),
+    [
+        (Amendment(add_versions=frozenset({"900300000000"})), "the version it installs on must be 1 to 8"),
+        (Amendment(add_han_models=frozenset({("x" * 31, "M")})), "the manufacturer of a HAN device must be 1 to 30"),
+    ],
+)
+def test_nor_is_it_added(world: World, amendment: Amendment, says: str) -> None:
+    open_(world)
+
+    with pytest.raises(ReleaseRefused, match=says):
+        change(world, amendment)
 
 
 # --- closing ---

@@ -374,7 +374,9 @@ def test_what_is_listed_goes_on_and_the_outcome_goes_to_the_one_that_has_come(ma
     assert "hub_voided" not in market.told(B)
     activated = market.nights.told("hub_activated")
     assert activated == [(SPLIT.chf, A.name), (SPLIT.chf, C.name)]
-    assert market.answers(SPLIT) == {A.name}
+    # No request could have taken the answer back since, so the one that stays goes on to see it.
+    assert market.suppliers.view(A).other_approval == "Approved"
+    assert "other_supplier_answer_changed" not in market.told(A)[len(told_before) :]
 
 
 def test_the_one_that_stays_sees_the_answer_gone_once_the_csp_has_failed(market: Market) -> None:
@@ -529,8 +531,20 @@ def test_the_exclusion_of_the_one_that_left_ends_after_the_days_of_the_policy(ma
         (kept,) = connection.execute(select(exclusions)).all()
         schedules = connection.execute(select(schedule_hubs)).all()
 
-    assert (kept.organisation, kept.until) == (A.name, NOW + timedelta(days=30))
+    assert (kept.organisation, kept.until, kept.limited_until) == (A.name, None, NOW + timedelta(days=30))
     assert schedules == []
+
+
+def test_an_exclusion_runs_on_when_a_wrong_change_of_supplier_is_taken_back(market: Market) -> None:
+    exclude = UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, (SOLE.chf,))
+    market.world.send(A, exclude, "11.9")
+    for role in ("IS", "GS"):
+        market.move(SOLE, role, B)
+    for role in ("IS", "GS"):
+        market.move(SOLE, role, A)
+    market.world.clock.advance(timedelta(days=40))
+
+    assert market.suppliers.view(A, SOLE.chf).status == "Excluded"
 
 
 def test_many_changes_are_carried_out_in_portions(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,16 +304,17 @@ CASES = {
         attempt=attempt(S.SCHEDULED),
     ),
     "it is excluded for good": Case(
-        "is scheduled for firmware 9002, but its window (28 November 2026, 09:00 UTC to 13 December 2026, 09:00 UTC) "
-        "has no night left that can still be listed; supplier-b excludes the hub until further notice",
+        "is kept off lists, for supplier-b excludes the hub until further notice; it is scheduled for firmware 9002, "
+        "but its window (28 November 2026, 09:00 UTC to 13 December 2026, 09:00 UTC) has no other night that can still "
+        "be listed",
         answers=BOTH,
         attempt=attempt(S.SCHEDULED),
         exclusions=(Exclusion("supplier-b", None),),
     ),
     "it is excluded for a time": Case(
-        "is scheduled for firmware 9002 and waits for the night of 29 to 30 November 2026 (22:00 to 06:00 UTC), the "
-        "first it can have; lists for it go to the CSP on 26 November 2026, 09:00 UTC; supplier-a excludes the hub "
-        "until 25 November 2026, 09:00 UTC",
+        "is kept off lists, for supplier-a excludes the hub until 25 November 2026, 09:00 UTC; it is scheduled for "
+        "firmware 9002 and waits for the night of 29 to 30 November 2026 (22:00 to 06:00 UTC), the first it can have; "
+        "lists for it go to the CSP on 26 November 2026, 09:00 UTC",
         answers=BOTH,
         attempt=attempt(S.SCHEDULED),
         next_night=Night(NIGHT, NOW + timedelta(days=3)),

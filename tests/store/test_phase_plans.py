@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -14,6 +14,7 @@ from tests.store.test_plans import engine, plan_of
 
 __all__ = ["engine"]  # a fixture
 
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 PLAN = PhasePlan(None, None, timedelta(0), automatic_gate=True, failure_percent=10, minimum_sample=50)
 HERE = RegionPhase("release", "Central", "Open", PLAN, general_open=False)
 
@@ -21,7 +22,7 @@ HERE = RegionPhase("release", "Central", "Open", PLAN, general_open=False)
 @pytest.mark.parametrize(
     ("work", "index"),
     [
-        (lambda one: phases.pilot_counts(one, HERE), "ix_attempts_pilot (release_id=? AND region=?)"),
+        (lambda one: phases.pilot_counts(one, HERE, NOW), "ix_attempts_pilot (release_id=? AND region=?)"),
         (
             lambda one: phases.outcomes_to_judge(one, HERE),
             "ix_attempts_outcomes (release_id=? AND region=? AND state=? AND state_at>?)",
