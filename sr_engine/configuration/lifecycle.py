@@ -123,6 +123,11 @@ class Lifecycle:
             return None
         return definition.after or before
 
+    @property
+    def too_late(self) -> str:
+        """The nn of the code E11nn that a request is answered with where every hub is with the CSP."""
+        return self.state[AttemptState.LISTED].refusal or ""
+
     def told(self, event: AttemptEvent, responsible: Collection[str], sender: str | None) -> Collection[str]:
         """Which of the responsible Suppliers are told of an event that a request of `sender` brought about, if any."""
         definition = self.event[event]
@@ -185,6 +190,9 @@ def _check_complete(lifecycle: Lifecycle, place: Place) -> None:
         for one in wanted:
             if one not in found:
                 place.inside(name).inside(one).report("is missing; the product needs its table")
+    refusals = sorted({one.refusal for one in lifecycle.state.values() if one.refusal is not None})
+    if len(refusals) > 1:
+        place.inside("state").report(f"refusal must be one number in all of them, not {' and '.join(refusals)}")
 
 
 LIFECYCLE = Table(

@@ -32,7 +32,7 @@ def decide(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, rules
         return Outcome(f"E{FAMILY}05", f"DeferUntil stands only with Decision Defer, not with {request.decision.value}")
     judgement = _judge(request, sender, facts, release)
     if not judgement.accepted:
-        return none_accepted(judgement, FAMILY)
+        return none_accepted(judgement, FAMILY, rules.lifecycle.too_late)
     changes = Changes(release, rules.lifecycle, sender.organisation)
     approval = _APPROVALS[request.decision]
     for upgrade in judgement.accepted:

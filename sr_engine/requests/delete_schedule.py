@@ -35,7 +35,7 @@ def decide(request: DeleteCommsHubFirmwareSchedule, sender: Sender, facts: Facts
     if not judgement.accepted and not judgement.refused:
         return Outcome(f"E{FAMILY}09", "the schedule is in force for no hub any more", CommsHubFirmwareResult(0))
     if not judgement.accepted:
-        return none_accepted(judgement, FAMILY, not_available="09")
+        return none_accepted(judgement, FAMILY, rules.lifecycle.too_late, not_available="09")
     changes = Changes(release, rules.lifecycle, sender.organisation)
     answer_all(
         changes,

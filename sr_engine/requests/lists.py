@@ -116,13 +116,13 @@ def release_refusal(
     return None
 
 
-def none_accepted(judgement: Judgement[T], family: str, *, not_available: str = "03") -> Outcome:
-    """The refusal of a list of which no hub was accepted: nn08 if all are with the CSP, else the most useful reason.
+def none_accepted(judgement: Judgement[T], family: str, too_late: str, *, not_available: str = "03") -> Outcome:
+    """The refusal of a list of which no hub was accepted: `too_late` if all are with the CSP, else the most useful.
 
     That is nn04 if one was acceptable but for the window, the code `not_available` if one but for that, and else nn03.
     """
     if judgement.all_with_csp:
-        code = "08"
+        code = too_late
     elif RefusalReason.WINDOW_NOT_AVAILABLE in judgement.refused:
         code = "04"
     elif RefusalReason.NOT_AVAILABLE in judgement.refused:

@@ -75,7 +75,7 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
     known = facts.hub_upgrades(canonical(request.device_ids), release, with_overlays=True)
     judgement = judge(request.device_ids, known, judge_hub)
     if not judgement.accepted:
-        return none_accepted(judgement, FAMILY)
+        return none_accepted(judgement, FAMILY, rules.lifecycle.too_late)
 
     schedule = Schedule(rules.draw_schedule_id(), sender.organisation, request.window, request.phase, sender.request_id)
     changes = Changes(release, rules.lifecycle, sender.organisation)

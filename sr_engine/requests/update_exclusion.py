@@ -41,7 +41,7 @@ def decide(request: UpdateCommsHubFirmwareExclusion, sender: Sender, facts: Fact
     known = facts.excludable_hubs(canonical(request.device_ids))
     judgement = judge(request.device_ids, known, refusal, wording=_WORDING)
     if not judgement.accepted:
-        return none_accepted(judgement, FAMILY, not_available="09")
+        return none_accepted(judgement, FAMILY, rules.lifecycle.too_late, not_available="09")
     changes = _changes(judgement.accepted, sender.organisation, request.exclude_until, including=including)
     if judgement.refused:
         return Outcome(f"W{FAMILY}01", judgement.words(), judgement.result(), exclusions=changes)
