@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from signing import parse
+from sr_engine.bootstrap import outcomes_of
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.decode import decode_response
-from sr_engine.messages.model import AlertBody, CommsHubAlert, CommsHubFirmwareActivation, FirmwareUpgradeRequested
+from sr_engine.messages.model import (
+    AlertBody,
+    CommsHubAlert,
+    CommsHubFirmwareActivation,
+    FirmwareDistributionFailure,
+    FirmwareUpgradeRequested,
+    Period,
+    Phase,
+    ReportStatus,
+    ScheduleCommsHubFirmware,
+    UpgradeReport,
+)
+from sr_engine.pipeline.process import Admitted
 from sr_engine.store import releases
 from sr_engine.store.tables import outbox
-from tests.world import FIRMWARE, A, B, TestHub, World, edit, make_world
+from sr_engine.store.transactions import Transactions
+from tests.regions.conftest import Nights
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
 GAS_EUI = "00-00-5E-EF-10-00-00-A9"
 
@@ -43,7 +59,9 @@ def sent(world: World) -> list[tuple[str, str | None, str | None, AlertBody | No
     """Destination, hub, DCCAlertCode and body of each alert, each verified, in order."""
     with world.instance.reading_engine.connect() as connection:
         found = connection.execute(
-            select(outbox.c.destination, outbox.c.hub_id, outbox.c.body).order_by(outbox.c.outbox_id)
+            select(outbox.c.destination, outbox.c.hub_id, outbox.c.body)
+            .where(outbox.c.kind == "alert")
+            .order_by(outbox.c.outbox_id)
         ).all()
     alerts = []
     for destination, hub_id, body in found:
@@ -159,3 +177,41 @@ def test_an_alert_goes_to_the_user_whose_role_applies_to_the_hub_electricity_fir
         (f"user:{B.eui}", FirmwareUpgradeRequested("CHF", "9002", (power.chf, gas.chf))),
     ]
     world.close()
+
+
+def test_a_failure_names_the_request_that_stood_when_it_happened_though_a_later_one_came_before_the_alert(
+    world: World,
+) -> None:
+    world.open_release()
+    hub = TestHub(1)
+    world.add_hubs([hub])
+    nights = Nights(world, world.instance.configuration.regions["Central"])
+    # Nothing is told after these transactions: as if the processor had stopped between them and the alerts.
+    silent = Transactions(world.instance.engine, world.clock)
+
+    def schedule(window: Period) -> str:
+        request_id = world.request_id(A)
+        body = ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, (hub.chf,))
+        data = world.signed(A, body, "11.5", request_id=request_id)
+        admitted = world.processor.admit("serviceD", data, world.clock.now())
+        assert isinstance(admitted, Admitted)
+        answer = silent.run_now(lambda uow: world.processor.execute(uow, admitted))
+        assert world.decoded(answer).code == "I0"
+        return request_id
+
+    first = schedule(WINDOW)
+    assert nights.cut() == 1
+    world.clock.advance(timedelta(days=3))
+    now = world.clock.now()
+    entry = nights.saw(hub, ReportStatus.FAILED, "no power")
+    report = UpgradeReport(nights.message_id(), now, nights.list_ids()[0], "Central", (entry,))
+    silent.run_now(lambda uow: outcomes_of(world.instance).report(uow, report))
+    second = schedule(Period(now + timedelta(days=5), now + timedelta(days=9)))
+    assert not [body for *_, body in sent(world) if isinstance(body, FirmwareDistributionFailure)]
+
+    while world.run(world.instance.alerts.write):
+        pass
+    world.settle()
+
+    (failure,) = [body for *_, body in sent(world) if isinstance(body, FirmwareDistributionFailure)]
+    assert failure.update_firmware_request_id == first != second

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sr_engine.bootstrap import phases_of
 from sr_engine.clock import FixedClock
 from sr_engine.delivery.dispatch import SENT_TOGETHER, settle
+from sr_engine.operations.phases import halt, resume
+from sr_engine.operations.releases import withdraw
 from sr_engine.store import audit, outbox
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
 from tests.delivery.conftest import POLICY, Post, Receiver, listening, message, until
-from tests.world import NOW
+from tests.regions.conftest import Nights
+from tests.world import FIRMWARE, NOW, TestHub, make_world
 
 SECOND = timedelta(seconds=1)
 Story = Callable[[], Coroutine[Any, Any, None]]
@@ -451,3 +456,33 @@ def test_a_list_that_the_csp_does_not_take_holds_up_no_other_list(post: Post) ->
 
     run(story)
     assert post.states() == {"list-1": PENDING, "list-2": DELIVERED, "list-3": DELIVERED}
+
+
+def test_a_list_of_a_release_that_is_halted_in_its_region_waits_and_of_one_withdrawn_it_is_not_sent(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path / "instance")
+    world.open_release()
+    hub = TestHub(1)
+    world.add_hubs([hub])
+    nights = Nights(world, world.instance.configuration.regions["Central"])
+    nights.schedule([hub])
+    assert nights.cut() == 1
+    steps = phases_of(world.instance)
+
+    def waiting() -> int:
+        with world.instance.reading_engine.connect() as connection:
+            return len(outbox.sendable(connection, "csp:Central", world.clock.now(), 100))
+
+    seen = [waiting()]
+    world.run(lambda uow: halt(uow, steps, FIRMWARE, "South", "many failures"))
+    seen.append(waiting())
+    world.run(lambda uow: halt(uow, steps, FIRMWARE, "Central", "many failures"))
+    seen.append(waiting())
+    world.run(lambda uow: resume(uow, steps, FIRMWARE, "Central"))
+    seen.append(waiting())
+    world.run(lambda uow: withdraw(uow, steps, FIRMWARE))
+    seen.append(waiting())
+
+    assert seen == [1, 1, 0, 1, 0]
+    world.close()

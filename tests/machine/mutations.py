@@ -73,20 +73,20 @@ MUTATIONS = (
     Mutation(
         "only the first Supplier is told",
         "sr_engine/domain/changes.py",
-        "            for organisation in upgrade.hub.responsible\n",
-        "            for organisation in upgrade.hub.responsible[:1]\n",
+        "for organisation in changes.lifecycle.told(change.event, upgrade.hub.responsible, changes.sender)\n",
+        "for organisation in changes.lifecycle.told(change.event, upgrade.hub.responsible[:1], changes.sender)\n",
     ),
     Mutation(
         "the approval of a Supplier that left is kept",
         "sr_engine/domain/supplier_change.py",
-        "void = returned if with_csp else [*gone, *returned]",
+        "void = returned if with_csp or over else [*gone, *returned]",
         "void = returned",
     ),
     Mutation(
-        "a deferral never ends",
-        "sr_engine/domain/upgrades.py",
-        "self.defer_until is not None and self.defer_until <= now:",
-        "self.defer_until is None:",
+        "a deferral ends too early",
+        "sr_engine/store/upgrades.py",
+        'decisions.c.defer_until <= bindparam("now"),',
+        'decisions.c.defer_until > bindparam("now"),',
     ),
     Mutation(
         "the gate to the General phase is always open",
@@ -97,8 +97,8 @@ MUTATIONS = (
     Mutation(
         "an outcome leaves the schedules in force",
         "sr_engine/regions/outcomes.py",
-        "        upgrades.end_all_schedules(connection, ended, release_id)\n",
-        "",
+        "            upgrades.end_all_schedules(connection, hub_ids, release_id, outcome=used)\n",
+        "            hub_ids.clear()\n",
     ),
     Mutation(
         "a HAN device that appears later is not noticed",

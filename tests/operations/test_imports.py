@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from sr_engine.bootstrap import chores
 from sr_engine.operations.imports import ImportedDevices, import_devices, import_registrations
 from sr_engine.store import audit, inventory
-from tests.world import NOW, TestHub, World, eui
+from tests.regions.conftest import Nights
+from tests.requests.conftest import Suppliers
+from tests.world import NOW, A, B, TestHub, World, eui
+
+
+def do_chores(world: World) -> None:
+    for chore in chores(world.instance):
+        while world.run(chore):
+            pass
 
 
 def test_devices_are_added_counted_and_recorded(world: World) -> None:
@@ -43,3 +52,28 @@ def test_a_registration_decides_who_is_responsible_from_its_date_on(world: World
         (entry,) = audit.newest(connection, 1)
     assert (count, found.electricity) == (1, "supplier-b")
     assert (entry.action, entry.detail) == ("registrations imported", "changes.csv: 1 registrations")
+
+
+def test_a_meter_that_is_decommissioned_leaves_the_other_supplier_alone_responsible_and_its_approval_enough(
+    world: World,
+) -> None:
+    hub = TestHub(1, electricity=A.name, gas=B.name)
+    world.add_hubs([hub])
+    world.open_release()
+    suppliers = Suppliers(world)
+    nights = Nights(world, world.instance.configuration.regions["Central"])
+    # Nothing is left to be looked at but what the import brings.
+    do_chores(world)
+    suppliers.schedule(A, hub.chf)
+    assert nights.states([hub]) == ["AwaitingApproval"]
+    gas = [row | {"device_status": "Decommissioned"} for row in hub.rows() if row["device_type"] == "GSME"]
+
+    world.run(lambda uow: import_devices(uow, gas, "meters.csv"))
+    do_chores(world)
+
+    with world.instance.reading_engine.connect() as connection:
+        found = inventory.hubs(connection, [hub.chf], NOW, with_han=False)[hub.chf]
+    assert found.responsible == (A.name,)
+    assert suppliers.view(A, hub.chf).status == "Scheduled"
+    # What was only shown so would not be listed.
+    assert nights.states([hub]) == ["Scheduled"]

@@ -28,10 +28,17 @@ from sr_engine.messages.model import (
 )
 from sr_engine.operations import registrations as operations
 from sr_engine.operations.imports import import_devices, import_registrations
-from sr_engine.store.tables import decisions, due_registrations, exclusions, schedule_hubs, settled_registrations
+from sr_engine.store.tables import (
+    decisions,
+    due_registrations,
+    exclusions,
+    outbox,
+    schedule_hubs,
+    settled_registrations,
+)
 from tests.regions.conftest import Nights
 from tests.requests.conftest import Suppliers, days, schedule_id
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, eui, make_world
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, eui, make_world
 
 C = SupplierSeed("supplier-c", "00-00-5E-EF-10-00-00-A3", "http://127.0.0.1:8093/smartdcc/duis")
 SPLIT = TestHub(1, electricity=A.name, gas=B.name)
@@ -593,3 +600,44 @@ def test_the_approval_of_one_that_has_left_is_worth_nothing_before_the_change_is
 
     assert market.world.send(B, body, "11.6").code == "E110603"
     assert market.nights.cut() == 0
+
+
+def test_that_a_gas_only_hub_is_void_goes_to_the_gas_user_of_the_one_that_left(tmp_path: Path) -> None:
+    def two_users(directory: Path) -> None:
+        """A's own user is for gas; electricity has another one."""
+        users = directory / "users.toml"
+        edit(users, f'eui = "{A.eui}"\nroles = ["IS", "GS"]\n', f'eui = "{A.eui}"\nroles = ["GS"]\n')
+        power = '[[organisation.user]]\neui = "00-00-5E-EF-10-00-00-A9"\nroles = ["IS"]\n'
+        power += 'receiving_url = "http://127.0.0.1:8094/power"\nduis_version = 5.4\nstatus = "Active"\n\n'
+        following = '[[organisation]]\nid = "supplier-b"'
+        edit(users, following, power + following)
+
+    world = make_world(tmp_path / "two", suppliers=(*SAMPLE_SUPPLIERS, C), prepare=two_users)
+    hub = TestHub(1, electricity=B.name, gas=A.name)
+    world.add_hubs([hub])
+    world.open_release()
+    market = Market(world)
+    assert market.suppliers.schedule(A, hub.chf).code == "I0"
+
+    market.move(hub, "GS", C)
+    world.settle()
+
+    with world.instance.reading_engine.connect() as connection:
+        voided = connection.scalars(select(outbox.c.destination).where(outbox.c.event == "hub_voided")).all()
+    assert voided == [f"user:{A.eui}"]
+    world.close()
+
+
+def test_one_that_leaves_a_hub_that_had_failed_goes_on_to_see_that_it_failed(market: Market) -> None:
+    number = schedule_id(market.suppliers.schedule(A, SOLE.chf))
+    list_id = market.listed(SOLE)
+    market.nights.report(list_id, market.nights.saw(SOLE, ReportStatus.FAILED, "no power"))
+    before = market.frozen(A, number)
+    market.world.clock.advance(timedelta(days=3))
+
+    for role in ("IS", "GS"):
+        market.register(SOLE, role, B, market.world.clock.now())
+    market.look()
+
+    assert [one.status for one in before] == ["Failed"]
+    assert market.frozen(A, number) == before

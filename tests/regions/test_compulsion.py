@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
+from sr_engine.bootstrap import chores, phases_of
 from sr_engine.domain.states import AttemptState
+from sr_engine.domain.terms import Obligation
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Period, Phase, ReportStatus
+from sr_engine.operations.releases import withdraw
+from sr_engine.operations.terms import Wanted, announce
 from sr_engine.regions import compulsion
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.compulsion import Enlisting
@@ -433,3 +437,46 @@ def test_a_change_of_mind_does_not_take_a_hub_out_of_the_plan(central: Nights) -
     attempt = central.attempt(hub)
     assert (attempt.state, attempt.compulsory, attempt.window) == (AttemptState.SCHEDULED, True, COMPULSORY)
     assert central.version(hub.chf) == OLD_VERSION
+
+
+def test_what_the_dcc_manages_goes_on_being_planned_after_comply_by(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    free = COMPLY_BY + timedelta(hours=1)
+    exclude(central, hub, free)
+    make_compulsory(central, obligation="Voluntary", management="DCCManaged")
+    enlist(central)
+    assert central.attempts(hub) == []
+
+    central.world.clock.set(free)
+    enlist(central)
+
+    attempt = central.attempt(hub)
+    assert (attempt.state, attempt.compulsory) == (AttemptState.SCHEDULED, True)
+    assert attempt.window.end > free + central.region.lead_time
+
+
+def test_terms_announced_for_a_release_that_is_withdrawn_since_never_take_effect_and_tell_nobody(
+    central: Nights,
+) -> None:
+    (hub,) = hubs(1)
+    world, instance = central.world, central.world.instance
+    world.add_hubs([hub])
+    policy = instance.configuration.policy.compulsion
+    comply_by = NOW + 190 * DAY
+    wanted = Wanted(Obligation.MANDATORY, None, comply_by, None, "DCC-2026-17", date(2026, 10, 30))
+    world.run(lambda uow: announce(uow, firmware=FIRMWARE, wanted=wanted, policy=policy, alerts=instance.alerts))
+    world.run(lambda uow: withdraw(uow, phases_of(instance), FIRMWARE))
+    before = world.snapshot()["outbox"]
+
+    for at in (NOW + 91 * DAY, comply_by - policy.lead, comply_by):
+        world.clock.set(at)
+        for chore in chores(instance):
+            while world.run(chore):
+                pass
+        enlist(central)
+
+    with instance.reading_engine.connect() as connection:
+        assert connection.scalars(select(releases.c.obligation)).all() == ["Voluntary"]
+    assert world.snapshot()["outbox"] == before
+    assert central.attempts(hub) == []

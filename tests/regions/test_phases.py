@@ -12,7 +12,18 @@ import pytest
 
 from sr_engine.bootstrap import draw_id, phases_of, region_chores
 from sr_engine.domain.phases import RegionPhase
-from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ReportStatus
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    CommsHubFirmwareResult,
+    Decision,
+    ExclusionAction,
+    Period,
+    Phase,
+    RefusalReason,
+    ReportStatus,
+    ScheduleCommsHubFirmware,
+    UpdateCommsHubFirmwareExclusion,
+)
 from sr_engine.operations.phases import open_gate, resume
 from sr_engine.operations.releases import (
     Amendment,
@@ -28,7 +39,7 @@ from sr_engine.regions import phases as machinery
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.store import phases
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import FIRMWARE, NOW, OLD_VERSION, A, B, TestHub, make_world
+from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, make_world
 
 DAY = timedelta(days=1)
 ACTIVATED, FAILED = ReportStatus.ACTIVATED, ReportStatus.FAILED
@@ -145,6 +156,41 @@ def test_a_pilot_hub_that_awaits_approval_keeps_nobody_waiting(nights: Nights) -
 
     assert nights.states([open_]) == ["AwaitingApproval"]
     assert standing(nights).general_open
+
+
+def test_a_pilot_hub_that_is_excluded_keeps_nobody_waiting(nights: Nights) -> None:
+    done, excluded = pilot = [TestHub(1), TestHub(2, gas=B.name)]
+    nights.world.add_hubs(pilot)
+    release(nights, automatic_gate=True, soak=DAY)
+    nights.schedule(pilot, phase=Phase.PILOT)
+    nights.decide([excluded], B, Decision.APPROVE)
+    exclude = UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, (excluded.chf,))
+    assert nights.world.send(B, exclude, "11.9").code == "I99"
+    assert nights.cut(0) == 1
+    outcomes(nights, [done], ACTIVATED)
+
+    advance(nights, nights.world.clock.now() + DAY)
+
+    assert nights.states(pilot) == ["Activated", "Scheduled"]
+    assert standing(nights).general_open
+
+
+def test_a_pilot_hub_that_was_missed_without_having_been_listed_frees_its_place_in_the_share(nights: Nights) -> None:
+    waits, next_one = TestHub(1, gas=B.name), TestHub(2)
+    nights.world.add_hubs([waits, next_one])
+    release(nights, pilot_limit=2)
+    nights.schedule([waits], phase=Phase.PILOT)
+    later = Period(WINDOW.end + DAY, WINDOW.end + 10 * DAY)
+    body = ScheduleCommsHubFirmware(FIRMWARE, later, Phase.PILOT, (next_one.chf,))
+    full = nights.world.send(A, body, "11.5")
+
+    nights.time_out(WINDOW.end)
+
+    assert isinstance(full.result, CommsHubFirmwareResult)
+    assert full.result.refused == {RefusalReason.NOT_AVAILABLE: (next_one.chf,)}
+    assert nights.states([waits]) == ["Missed"]
+    nights.schedule([next_one], window=later, phase=Phase.PILOT)
+    assert nights.attempt(next_one).pilot
 
 
 def test_where_nobody_names_a_pilot_hub_the_soak_starts_when_the_pilot_closes(nights: Nights) -> None:

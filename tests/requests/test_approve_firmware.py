@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from sr_engine.bootstrap import phases_of
 from sr_engine.messages.model import Decision, Firmware, RefusalReason
+from sr_engine.operations.releases import close, set_cpl_status, withdraw
 from tests.requests.conftest import (
     APPROVE,
     CANCELLED,
@@ -17,7 +20,7 @@ from tests.requests.conftest import (
     refused,
     schedule_id,
 )
-from tests.world import WINDOW, A, B, TestHub, World, eui
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, eui
 
 IHD = ("0F0F", "IHD9000")
 
@@ -189,3 +192,42 @@ def test_an_answer_given_after_the_window_holds_no_night_any_more_is_a_conflict_
     assert suppliers.view(A).status == "AwaitingApproval"
     for supplier in (A, B):
         assert ("window_conflict", SPLIT.chf) in suppliers.alerts(supplier)
+
+
+def closed(world: World) -> None:
+    world.run(lambda uow: close(uow, FIRMWARE))
+
+
+def off_the_list(world: World) -> None:
+    world.run(lambda uow: set_cpl_status(uow, FIRMWARE, "Removed"))
+
+
+def withdrawn(world: World) -> None:
+    world.run(lambda uow: withdraw(uow, phases_of(world.instance), FIRMWARE))
+
+
+@pytest.mark.parametrize("comes", [closed, off_the_list])
+def test_of_a_release_that_takes_nothing_new_an_approval_can_still_be_taken_back_but_not_given(
+    suppliers: Suppliers, comes: Callable[[World], None]
+) -> None:
+    suppliers.schedule(A)
+    suppliers.decide(B, Decision.APPROVE)
+    comes(suppliers.world)
+
+    deferred = suppliers.decide(B, Decision.DEFER, until_days=1)
+    declined = suppliers.decide(B, Decision.DECLINE)
+    approved = suppliers.decide(B, Decision.APPROVE)
+
+    assert [deferred.code, declined.code, approved.code] == ["I99", "I99", "E110601"]
+    assert suppliers.view(B).own_approval == "Declined"
+    assert suppliers.view(A).status == "AwaitingApproval"
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_of_a_withdrawn_release_there_is_nothing_to_decide(suppliers: Suppliers, decision: Decision) -> None:
+    suppliers.decide(A, Decision.APPROVE)
+    withdrawn(suppliers.world)
+
+    answer = suppliers.decide(A, decision, until_days=1 if decision is Decision.DEFER else None)
+
+    assert answer.code == "E110601"
