@@ -14,6 +14,7 @@ from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
 from sr_engine.domain.states import WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Approval, Period
+from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, attempts, decisions, devices, exclusions, releases
 
@@ -151,10 +152,7 @@ def _standings() -> Select[Any]:
         )
         for approval in (Approval.DECLINED, Approval.APPROVED)
     ]
-    running = and_(
-        exclusions.c.hub_id == devices.c.device_id,
-        or_(exclusions.c.until.is_(None), exclusions.c.until > _time("now")),
-    )
+    running = and_(exclusions.c.hub_id == devices.c.device_id, exclusion_runs("now"))
     standing = case(
         (_OPEN.c.state.in_(sorted(WITH_CSP)), Standing.WITH_CSP.value),
         (exists().where(running, exclusions.c.overridden_at.is_(None)), Standing.EXCLUDED.value),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Connection, and_, bindparam, case, func, null, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, null, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
@@ -35,10 +35,7 @@ def _upsert() -> Insert:
     )
 
 
-_RUNNING = and_(
-    or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
-    or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > bindparam("now")),
-)
+_RUNNING = overlays.exclusion_runs("now")
 _SET = _upsert()
 _LIFT = exclusions.delete().where(
     exclusions.c.hub_id == bindparam("key_hub"), exclusions.c.organisation == bindparam("key_organisation")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select
 
 from sr_engine.domain.upgrades import Exclusion
 from sr_engine.messages.model import Period
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import devices, exclusions, registrations
+from sr_engine.store.tables import UtcDateTime, devices, exclusions, registrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,17 @@ class Overlays:
 
 NOTHING = Overlays()
 
+
+def exclusion_runs(at: str) -> ColumnElement[bool]:
+    """Whether an exclusion goes on after a time, given as the parameter `at`."""
+    # A comparison with another parameter would not give it its type.
+    time = bindparam(at, type_=UtcDateTime)
+    return and_(
+        or_(exclusions.c.until.is_(None), exclusions.c.until > time),
+        or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > time),
+    )
+
+
 _EXCLUSIONS = (
     select(
         exclusions.c.hub_id,
@@ -44,8 +55,7 @@ _EXCLUSIONS = (
     )
     .where(
         is_one_of(exclusions.c.hub_id, "hub_ids"),
-        or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
-        or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > bindparam("now")),
+        exclusion_runs("now"),
     )
     .order_by(exclusions.c.organisation)
 )

@@ -21,6 +21,7 @@ from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.messages.model import Firmware
 from sr_engine.store import inventory
 from sr_engine.store.lists import StoredAttempt
+from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
     attempts,
@@ -98,11 +99,7 @@ _PILOT = (
         # An excluded hub is never in a pilot, so nobody waits for it.
         ~and_(
             attempts.c.state == AttemptState.SCHEDULED.value,
-            exists().where(
-                exclusions.c.hub_id == attempts.c.hub_id,
-                or_(exclusions.c.until.is_(None), exclusions.c.until > bindparam("now")),
-                or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until > bindparam("now")),
-            ),
+            exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now")),
         ),
     )
     .group_by(attempts.c.state, _WAS_LISTED)
