@@ -24,7 +24,7 @@ from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.messages.schema import Schema
 from sr_engine.operations.registrations import SupplierChanges
-from sr_engine.pipeline.process import Processor
+from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
 from sr_engine.regions.deferrals import DeferralsRunOut
 from sr_engine.regions.lists import ListCutter
@@ -57,11 +57,17 @@ class Instance:
     duis_schema: Schema
     csp_schema: Schema
     alerts: Alerts
+    randbelow: Callable[[int], int]
+    """The only source of what is drawn by chance: a whole number from 0 and below its argument."""
+
+    def draw_id(self) -> str:
+        """A random identifier of 32 hexadecimal digits."""
+        return identifier(self.randbelow)
 
 
-def draw_id() -> str:
+def identifier(randbelow: Callable[[int], int]) -> str:
     """A random identifier of 32 hexadecimal digits."""
-    return secrets.token_hex(16)
+    return f"{randbelow(1 << 128):032x}"
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -71,8 +77,10 @@ def clock_of(settings: Settings) -> Clock:
     return ScaledClock(settings.clock.anchored_at, settings.clock.starts_at, settings.clock.rate)
 
 
-def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
-    """Read and check everything an instance needs.
+def open_instance(
+    directory: Path, *, clock: Clock | None = None, randbelow: Callable[[int], int] = secrets.randbelow
+) -> Instance:
+    """Read and check everything an instance needs; `clock` and `randbelow` stand in for real time and chance.
 
     Raises ConfigurationError, signing.KeyUnavailable or DatabaseError, each naming the file and what to do.
     """
@@ -97,7 +105,7 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
         signer=signer,
         access_control_broker=policy.access_control_broker_eui,
         max_devices=policy.limits.alert_max_devices,
-        draw_id=draw_id,
+        draw_id=partial(identifier, randbelow),
     )
     schemas = data_directory("xsd")
     trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
@@ -117,6 +125,7 @@ def open_instance(directory: Path, *, clock: Clock | None = None) -> Instance:
             schemas / "csp.xsd", roots={"UpgradeListAcknowledgement", "UpgradeReport"}, signature_apart=True
         ),
         alerts=alerts,
+        randbelow=randbelow,
     )
 
 
@@ -129,6 +138,7 @@ def processor_of(instance: Instance) -> Processor:
         instance.verifier,
         instance.signer,
         instance.alerts,
+        lambda: 1 + instance.randbelow(SCHEDULE_ID_MAX),
     )
 
 
@@ -155,7 +165,7 @@ def list_cutter(instance: Instance) -> ListCutter:
         instance.signer,
         instance.alerts,
         policy.access_control_broker_eui,
-        draw_id,
+        instance.draw_id,
         configuration.lifecycle,
         quiet_days_of(policy),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, Table, select
 
 from signing import Signer, SoftwareKey
-from sr_engine.bootstrap import Instance, draw_id, open_instance, processor_of
+from sr_engine.bootstrap import Instance, open_instance, processor_of
 from sr_engine.clock import FixedClock
 from sr_engine.instance import SAMPLE_SUPPLIERS, SupplierSeed, create_instance, folder_name
 from sr_engine.messages.compose import build_request
@@ -163,7 +164,7 @@ class World:
                 uow,
                 configuration=self.instance.configuration,
                 alerts=self.instance.alerts,
-                draw_id=draw_id,
+                draw_id=self.instance.draw_id,
                 firmware=firmware,
                 image_hash="AB" * 32,
                 regions=("North", "Central", "South"),
@@ -255,19 +256,20 @@ def make_world(
     *,
     suppliers: Sequence[SupplierSeed] = SAMPLE_SUPPLIERS,
     prepare: Callable[[Path], None] = lambda directory: None,
+    randbelow: Callable[[int], int] = secrets.randbelow,
 ) -> World:
     """A new instance in an empty folder; `prepare` may change its files before it is opened."""
     create_instance(directory, now=now, suppliers=suppliers)
     prepare(directory)
     clock = FixedClock(now)
-    instance = open_instance(directory, clock=clock)
+    instance = open_instance(directory, clock=clock, randbelow=randbelow)
     return World(directory, instance, clock, processor_of(instance))
 
 
 def reopen(world: World) -> World:
     """The same folder after a stop and a new start; the first world is closed."""
     world.close()
-    instance = open_instance(world.directory, clock=world.clock)
+    instance = open_instance(world.directory, clock=world.clock, randbelow=world.instance.randbelow)
     return World(world.directory, instance, world.clock, processor_of(instance), world.counters)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from sr_engine.bootstrap import draw_id, phases_of
+from sr_engine.bootstrap import phases_of
 from sr_engine.cli.dry_run import carry_out, dry_run_option, show_rehearsal, unless_changed, until_done
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.firmware import firmware_options
@@ -114,7 +114,7 @@ def open_(
                 unit_of_work,
                 configuration=instance.configuration,
                 alerts=instance.alerts,
-                draw_id=draw_id,
+                draw_id=instance.draw_id,
                 firmware=firmware,
                 image_hash=image_hash or "",
                 regions=regions,

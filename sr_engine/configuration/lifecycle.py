@@ -38,6 +38,7 @@ class AttemptEvent(StrEnum):
     TAKEN_BACK = "taken_back"
     WITHDRAWN = "withdrawn"
     SUPERSEDED = "superseded"
+    OVERRULED = "overruled"
     SUPPLIER_CHANGED = "supplier_changed"
     WINDOW_ENDED = "window_ended"
     LISTED = "listed"

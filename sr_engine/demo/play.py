@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sr_engine.bootstrap import Instance, draw_id, open_instance
+from sr_engine.bootstrap import Instance, open_instance
 from sr_engine.demo.cast import Cast, DemoFailed, check_alive, csp_stats, processes, set_up, supplier_stats
 from sr_engine.demo.country import FIRMWARE, OLD_VERSION, REGIONS
 from sr_engine.demo.report import problems, states_by_region, tell, waiting
@@ -60,7 +60,7 @@ def _open_release(instance: Instance, console: Console) -> None:
             unit_of_work,
             configuration=instance.configuration,
             alerts=instance.alerts,
-            draw_id=draw_id,
+            draw_id=instance.draw_id,
             firmware=FIRMWARE,
             image_hash="5EC0" * 16,
             regions=REGIONS,

@@ -58,6 +58,10 @@ def reconcile(
     current = upgrade.attempt if upgrade.attempt is not None and upgrade.attempt.is_open else None
     if current is not None and current.with_csp:
         return None
+    if compulsory is not None and (current is None or not current.compulsory):
+        # Where no night is left that compulsion could use, what Suppliers agree is the best there is.
+        region = upgrade.hub.region
+        compulsory = compulsory if region is not None and has_period(region, compulsory) else None
     wanted = _wanted(upgrade, current, now, has_period, compulsory)
     if wanted is None:
         return None

@@ -200,7 +200,7 @@ def carry_out(
             changes.events.append(
                 HubEvent(AlertEvent.HUB_VOIDED, hub_id, organisation, changes.release_id, occurrence, for_gas=for_gas)
             )
-    if not over:
+    if not over and (upgrade.attempt is not None or any(_is_of_use(upgrade, one, now) for one in upgrade.answers)):
         _tell_stayers(changes, before, after, change, now)
     _settle(changes, after, change, supplier_left=bool(gone or change.left), now=now, has_period=has_period)
     return Consequences(departures, _arrivals(changes, after, change), postponed=with_csp and bool(gone))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -102,7 +101,7 @@ class Processor:
     verifier: Verifier
     signer: Signer
     alerts: Alerts
-    draw_schedule_id: Callable[[], int] = lambda: 1 + secrets.randbelow(SCHEDULE_ID_MAX)
+    draw_schedule_id: Callable[[], int]
 
     def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
         """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept."""

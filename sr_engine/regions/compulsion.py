@@ -10,8 +10,9 @@ from sr_engine.configuration import AlertEvent, Region
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.agreement import compelled
 from sr_engine.domain.changes import Changes, HubEvent, add_change, settle
-from sr_engine.domain.states import Lifecycle
+from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.domain.upgrades import Release
+from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.store import audit, compulsion, inventory, releases, terms, upgrades
 from sr_engine.store.transactions import UnitOfWork
@@ -139,6 +140,7 @@ class Enlisting:
                 connection, release, self.region.name, window, now, after=self._after, limit=PLANNED_AT_ONCE
             )
             after = found.next_after
+            self._overrule(unit_of_work, release, found.hub_ids)
             changes = Changes(release, self.lifecycle)
             for upgrade in upgrades.load(connection, found.hub_ids, release, now).values():
                 change = compelled(upgrade, window, now, has_period)
@@ -148,6 +150,15 @@ class Enlisting:
         if after is None:
             self._releases.pop(0)
         self._after = after or ""
+
+    def _overrule(self, unit_of_work: UnitOfWork, release: Release, hub_ids: Collection[str]) -> None:
+        """Cancel what waits at other releases in the way of one that is compulsory."""
+        connection = unit_of_work.connection
+        cancelling = Cancelling(self.alerts, self.lifecycle)
+        reason = f"the upgrade to firmware {release.firmware.version} is compulsory and comes first"
+        for other, waiting in compulsion.overruled(connection, hub_ids, release.release_id).items():
+            in_the_way = releases.by_id(connection, other)
+            cancelling(unit_of_work, in_the_way, waiting, AttemptEvent.OVERRULED, reason, actor="processor")
 
     def _lift(self, unit_of_work: UnitOfWork) -> bool:
         """Let the answers decide again about hubs that the terms in force do not compel; true if there may be more."""

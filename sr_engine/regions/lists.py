@@ -29,6 +29,15 @@ CUT = "cut"
 
 
 @dataclass(frozen=True, slots=True)
+class _Eligible:
+    """An attempt that may be listed, and by when it has to be."""
+
+    stored: StoredAttempt
+    upgrade: HubUpgrade
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ListCutter:
     """Cuts the lists of one region for one nightly period, once."""
 
@@ -66,13 +75,14 @@ class ListCutter:
                 stored.attempt.organisation,
                 stored.attempt.window,
                 stored.attempt.pilot,
-                nights_left(stored.attempt.window),
+                nights_left(one.deadline),
                 stored.attempt.compulsory,
             )
-            for stored, _ in eligible
+            for one in eligible
+            for stored in [one.stored]
         ]
         plan = plan_period(candidates, period=period, capacity=region.hubs_per_night)
-        by_hub = {stored.hub_id: (stored, upgrade) for stored, upgrade in eligible}
+        by_hub = {one.stored.hub_id: one for one in eligible}
         for draft in cut(plan.chosen, list_size=region.list_size):
             self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])
         listed = f"{len(plan.chosen)} hubs listed, {len(plan.left_out)} left for later"
@@ -86,7 +96,7 @@ class ListCutter:
         scheduled: Sequence[StoredAttempt],
         due_at: datetime,
         period: Period,
-    ) -> list[tuple[StoredAttempt, HubUpgrade]]:
+    ) -> list[_Eligible]:
         """Keep those that may still be listed; those no longer agreed go back to where their answers leave them."""
         connection, now = unit_of_work.connection, unit_of_work.now
         by_release: dict[str, list[StoredAttempt]] = defaultdict(list)
@@ -100,6 +110,7 @@ class ListCutter:
             hub_ids = [stored.hub_id for stored in of_release]
             known = upgrades.load(connection, hub_ids, release, now, quiet_days=self.quiet_days)
             changes = Changes(release, self.lifecycle)
+            compulsory = release.compulsory_window(now)
             for stored in of_release:
                 upgrade = known.get(stored.hub_id)
                 if upgrade is None:
@@ -108,7 +119,8 @@ class ListCutter:
                 settle(changes, upgrade, now=now, has_period=has_period)
                 unchanged = len(changes.attempts) == before
                 if unchanged and upgrade.hub.region == region.name and _may_be_listed(upgrade, release, period, now):
-                    kept.append((stored, upgrade))
+                    end = stored.attempt.window.end
+                    kept.append(_Eligible(stored, upgrade, end if compulsory is None else min(end, compulsory.end)))
             upgrades.write(connection, changes, now)
             self.alerts.post(unit_of_work, changes.events)
             audit.record(
@@ -123,7 +135,7 @@ class ListCutter:
         region: Region,
         period: Period,
         draft: ListDraft,
-        members: Sequence[tuple[StoredAttempt, HubUpgrade]],
+        members: Sequence[_Eligible],
     ) -> None:
         """Queue one signed list, and tell every Supplier concerned that its hubs stand on it."""
         connection, now = unit_of_work.connection, unit_of_work.now
@@ -149,12 +161,13 @@ class ListCutter:
             now,
         )
         changes = Changes(release, self.lifecycle)
-        for stored, upgrade in members:
+        for one in members:
+            stored = one.stored
             listed = replace(
                 stored.attempt, state=AttemptState.LISTED, list_id=list_id, period=period, state_at=now, reason=None
             )
             change = AttemptChange(stored.hub_id, region.name, AttemptEvent.LISTED, stored.attempt.state, listed)
-            add_change(changes, upgrade, change, now)
+            add_change(changes, one.upgrade, change, now)
         upgrades.write(connection, changes, now)
         self.alerts.post(unit_of_work, changes.events)
         transitions = audit.transitions(

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts
-from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, UNKNOWN_REGION, AttemptChange
+from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.regions.cancelling import Cancelling
 from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.transactions import UnitOfWork
@@ -150,26 +151,9 @@ class Outcomes:
         followed = upgrades.activated_later(connection, activated)
         inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
         late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
-        self._supersede(unit_of_work, late, release, actor=actor, key=key)
-
-    def _supersede(
-        self, unit_of_work: UnitOfWork, hub_ids: Sequence[str], release: Release, *, actor: str, key: str | None
-    ) -> None:
-        """Cancel the next attempt at hubs whose last one came to a good end after all, unless it is with the CSP."""
-        changes = []
-        for upgrade in upgrades.load(unit_of_work.connection, hub_ids, release, unit_of_work.now).values():
-            attempt, hub = upgrade.attempt, upgrade.hub
-            if attempt is None:
-                continue
-            state = self.lifecycle.after(AttemptEvent.SUPERSEDED, attempt.state)
-            if state is not None:
-                after = replace(attempt, state=state, state_at=unit_of_work.now, reason=DONE_BEFORE)
-                region = hub.region or UNKNOWN_REGION
-                changes.append(AttemptChange(hub.hub_id, region, AttemptEvent.SUPERSEDED, attempt.state, after))
-        self._write(unit_of_work, changes, release, actor=actor, key=key)
-        upgrades.end_all_schedules(
-            unit_of_work.connection, [change.hub_id for change in changes], release.release_id, outcome=False
-        )
+        # The next attempt at a hub whose last one came to a good end after all, unless it is with the CSP.
+        cancelling = Cancelling(self.alerts, self.lifecycle)
+        cancelling(unit_of_work, release, late, AttemptEvent.SUPERSEDED, DONE_BEFORE, actor=actor, key=key)
 
     def _write(
         self,

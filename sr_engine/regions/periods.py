@@ -43,18 +43,16 @@ def overlaps(period: Period, others: Sequence[Period]) -> bool:
 
 
 class NightCounter:
-    """Counts the nights a window holds after a moment."""
+    """Counts the nights between a moment and a deadline."""
 
     def __init__(self, region: Region, after: datetime) -> None:
         self._region = region
         self._after = after
-        self._known: dict[Period, int] = {}
+        self._known: dict[datetime, int] = {}
 
-    def __call__(self, window: Period) -> int:
-        count = self._known.get(window)
+    def __call__(self, deadline: datetime) -> int:
+        count = self._known.get(deadline)
         if count is None:
-            rest = Period(self._after, window.end)
-            count = self._known[window] = (
-                sum(1 for _ in open_periods(self._region, rest)) if rest.start < rest.end else 0
-            )
+            nights = open_periods(self._region, Period(self._after, deadline)) if self._after < deadline else ()
+            count = self._known[deadline] = sum(1 for _ in nights)
         return count

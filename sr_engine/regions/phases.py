@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.delivery.alerts import Alerts
-from sr_engine.domain.agreement import AttemptChange
-from sr_engine.domain.changes import Changes, HubEvent, add_change
+from sr_engine.domain.changes import HubEvent
 from sr_engine.domain.phases import OutcomeCounts, PhasePlan, RegionPhase, gate_opens_at, too_many_failures
-from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
-from sr_engine.domain.upgrades import Release
-from sr_engine.store import audit, inventory, phases, releases, upgrades
+from sr_engine.domain.states import AttemptEvent, Lifecycle
+from sr_engine.regions.cancelling import Cancelling
+from sr_engine.store import audit, inventory, phases, releases
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.transactions import UnitOfWork
 
@@ -92,25 +91,12 @@ class Phases:
 
     def cancel(self, unit_of_work: UnitOfWork, phase: RegionPhase, *, actor: str) -> int:
         """Cancel what waits of a release that is withdrawn, at most AT_ONCE hubs; return how many."""
-        connection, now = unit_of_work.connection, unit_of_work.now
-        waiting = phases.waiting(connection, phase, after=0, limit=AT_ONCE)
-        if not waiting:
-            return 0
-        release = _release(unit_of_work, phase)
-        hub_ids = [stored.hub_id for stored in waiting]
-        known = upgrades.load(connection, hub_ids, release, now)
-        changes = Changes(release, self.lifecycle)
-        for stored in waiting:
-            after = replace(stored.attempt, state=AttemptState.CANCELLED, state_at=now, reason=WITHDRAWN)
-            change = AttemptChange(stored.hub_id, stored.region, AttemptEvent.WITHDRAWN, stored.attempt.state, after)
-            add_change(changes, known[stored.hub_id], change, now)
-        upgrades.write(connection, changes, now)
-        upgrades.end_all_schedules(connection, hub_ids, release.release_id, outcome=False)
-        self.alerts.post(unit_of_work, changes.events)
-        audit.record(
-            connection,
-            audit.transitions(changes.attempts, at=now, actor=actor, release_id=release.release_id, message_key=None),
-        )
+        waiting = phases.waiting(unit_of_work.connection, phase, after=0, limit=AT_ONCE)
+        if waiting:
+            release = releases.by_id(unit_of_work.connection, phase.release_id)
+            hub_ids = [stored.hub_id for stored in waiting]
+            cancelling = Cancelling(self.alerts, self.lifecycle)
+            cancelling(unit_of_work, release, hub_ids, AttemptEvent.WITHDRAWN, WITHDRAWN, actor=actor)
         return len(waiting)
 
 
@@ -126,10 +112,6 @@ def open_gate(unit_of_work: UnitOfWork, phase: RegionPhase, *, actor: str) -> bo
 def _say(unit_of_work: UnitOfWork, phase: RegionPhase, action: str, detail: str, *, actor: str) -> None:
     entry = audit.Entry(unit_of_work.now, actor, action, f"{phase.region}: {detail}", release_id=phase.release_id)
     audit.record(unit_of_work.connection, [entry])
-
-
-def _release(unit_of_work: UnitOfWork, phase: RegionPhase) -> Release:
-    return releases.by_id(unit_of_work.connection, phase.release_id)
 
 
 def _news(unit_of_work: UnitOfWork, phase: RegionPhase, waiting: Sequence[StoredAttempt]) -> list[HubEvent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,13 +66,13 @@ def _candidates() -> Select[Any]:
     page = _page().subquery()
     of_release = _OPEN.c.release_id == bindparam("release_id")
     other_window = or_(_OPEN.c.window_start != _time("window_start"), _OPEN.c.window_end != _time("window_end"))
+    awaiting = _OPEN.c.state == AttemptState.AWAITING_APPROVAL.value
     scheduled = and_(
         _OPEN.c.state == AttemptState.SCHEDULED.value,
         or_(and_(_OPEN.c.compulsory, other_window), _OPEN.c.window_start >= _time("window_end")),
     )
     to_be_planned = or_(
-        _OPEN.c.attempt_id.is_(None),
-        and_(of_release, or_(_OPEN.c.state == AttemptState.AWAITING_APPROVAL.value, scheduled)),
+        _OPEN.c.attempt_id.is_(None), and_(of_release, or_(awaiting, scheduled)), and_(~of_release, _overruled())
     )
     # After an attempt that failed or was missed the next begins once its night is over: one a night at most.
     night_not_over = exists().where(
@@ -100,6 +100,17 @@ def _candidates() -> Select[Any]:
         )
         .order_by(devices.c.device_id)
         .limit(bindparam("at_most"))
+    )
+
+
+def _overruled() -> ColumnElement[bool]:
+    """An open attempt at another release gives way: nobody is compelled to it, and it may not be over in time."""
+    return and_(
+        ~_OPEN.c.compulsory,
+        or_(
+            _OPEN.c.state == AttemptState.AWAITING_APPROVAL.value,
+            and_(_OPEN.c.state == AttemptState.SCHEDULED.value, _OPEN.c.window_end > _time("window_end")),
+        ),
     )
 
 
@@ -180,6 +191,13 @@ def _standings() -> Select[Any]:
     )
 
 
+_OPEN_ELSEWHERE = (
+    select(attempts.c.release_id, attempts.c.hub_id)
+    .where(
+        is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open, attempts.c.release_id != bindparam("release_id")
+    )
+    .order_by(attempts.c.release_id, attempts.c.hub_id)
+)
 _CANDIDATES = _candidates()
 _PAGE_END = _page_end()
 _LIFTED = _lifted()
@@ -192,8 +210,9 @@ def to_be_planned(
     """Hubs of a region that a release which is compulsory in `window` may be installed on and has not planned.
 
     Without an open attempt, or with one that awaits approval, was planned by compulsion for another window, or was
-    agreed for after it. Left out are hubs with an upgrade to another release under way, those that an exclusion nobody
-    has confirmed keeps out for all of the window, and those whose last attempt was for a night that is not over.
+    agreed for after it; also with one at another release that gives way to it. Left out are hubs with any other
+    upgrade to another release under way, those that an exclusion nobody has confirmed keeps out for all of the window,
+    and those whose last attempt was for a night that is not over.
     """
     sought: dict[str, object] = {
         "manufacturer": release.firmware.manufacturer,
@@ -221,6 +240,15 @@ def to_be_planned(
     if len(found) == limit:
         return Found(found, found[-1])
     return Found(found, last if examined == EXAMINED_AT_ONCE else None)
+
+
+def overruled(connection: Connection, hub_ids: Collection[str], release_id: str) -> dict[str, list[str]]:
+    """By other release, those of some hubs to be planned that have an attempt open at it."""
+    found: dict[str, list[str]] = {}
+    sought = {"hub_ids": members(hub_ids), "release_id": release_id}
+    for other, hub_id in connection.execute(_OPEN_ELSEWHERE, sought):
+        found.setdefault(other, []).append(hub_id)
+    return found
 
 
 def lifted(connection: Connection, region: str, now: datetime, *, limit: int) -> dict[str, list[str]]:

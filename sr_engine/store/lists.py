@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,49 @@ from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import attempts, outbox, release_regions, releases, trigger_runs, upgrade_lists
+from sr_engine.store.tables import UtcDateTime, attempts, outbox, release_regions, releases, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
 
 _ON_LIST = select(attempts).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
+_WAITING = sorted(state.value for state in OPEN - WITH_CSP)
+_LISTED = sorted(state.value for state in WITH_CSP)
+
+
+def _overdue() -> Select[Any]:
+    # Another comparison of the same parameter would not give it its type.
+    now, listed_before = (bindparam(name, type_=UtcDateTime) for name in ("now", "listed_before"))
+    return (
+        select(attempts)
+        .where(
+            attempts.c.region == bindparam("region"),
+            # Said for both alike, so that the index leads past all that has ended or is not due.
+            attempts.c.state.in_(_WAITING + _LISTED),
+            attempts.c.window_end <= now,
+            or_(attempts.c.state.in_(_WAITING), attempts.c.window_end <= listed_before),
+        )
+        .order_by(attempts.c.attempt_id)
+        .limit(bindparam("at_most"))
+    )
+
+
+def _compelled_overdue() -> Select[Any]:
+    return (
+        select(attempts)
+        .where(
+            attempts.c.region == bindparam("region"),
+            attempts.c.compulsory,
+            attempts.c.is_open,
+            attempts.c.period_end <= bindparam("listed_before"),
+            # The others are among those whose window has ended.
+            attempts.c.window_end > bindparam("listed_before"),
+        )
+        .order_by(attempts.c.attempt_id)
+        .limit(bindparam("at_most"))
+    )
+
+
+_OVERDUE = _overdue()
+_COMPELLED_OVERDUE = _compelled_overdue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,25 +207,21 @@ def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> d
 def overdue(
     connection: Connection, region: str, *, now: datetime, listed_before: datetime, limit: int
 ) -> list[StoredAttempt]:
-    """Open attempts whose window has ended: before `now` if not listed, before `listed_before` if with the CSP."""
-    waiting = sorted(state.value for state in OPEN - WITH_CSP)
-    return _stored(
-        connection,
-        select(attempts)
-        .where(
-            attempts.c.region == region,
-            # Said for both alike, so that the index leads past all that has ended or is not due.
-            attempts.c.state.in_(sorted(state.value for state in OPEN)),
-            attempts.c.window_end <= now,
-            or_(attempts.c.state.in_(waiting), attempts.c.window_end <= listed_before),
-        )
-        .order_by(attempts.c.attempt_id)
-        .limit(limit),
-    )
+    """Open attempts whose window has ended: before `now` if not listed, before `listed_before` if with the CSP.
+
+    Where the processor has chosen the night by itself, that night is the window, once the hub is with the CSP.
+    """
+    at = {"region": region, "now": now, "listed_before": listed_before}
+    found = _stored(connection, _OVERDUE, {**at, "at_most": limit})
+    if len(found) < limit:
+        found += _stored(connection, _COMPELLED_OVERDUE, {**at, "at_most": limit - len(found)})
+    return found
 
 
-def _stored(connection: Connection, statement: Select[Any]) -> list[StoredAttempt]:
-    return [_stored_of(row) for row in connection.execute(statement)]
+def _stored(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, object] | None = None
+) -> list[StoredAttempt]:
+    return [_stored_of(row) for row in connection.execute(statement, parameters)]
 
 
 def _stored_of(row: Row[Any]) -> StoredAttempt:

@@ -316,6 +316,14 @@ attempts = Table(
         sqlite_where=text("pilot = 1"),
         postgresql_where=text("pilot"),
     ),
+    # Of those planned by the processor, the ones with the CSP.
+    Index(
+        "ix_attempts_compelled",
+        "region",
+        "period_end",
+        sqlite_where=text("compulsory = 1 AND is_open = 1"),
+        postgresql_where=text("compulsory AND is_open"),
+    ),
     # What became of those that were listed: counted to judge whether too many fail.
     Index(
         "ix_attempts_outcomes",

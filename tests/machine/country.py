@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sqlalchemy import select
 
-from sr_engine.bootstrap import draw_id
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.instance import SupplierSeed
 from sr_engine.messages.model import (
@@ -146,7 +145,7 @@ class Country(RuleBasedStateMachine):
                 uow,
                 configuration=instance.configuration,
                 alerts=instance.alerts,
-                draw_id=draw_id,
+                draw_id=instance.draw_id,
                 firmware=release.firmware,
                 image_hash="AB" * 32,
                 regions=release.regions,

@@ -215,7 +215,7 @@ class Hubs:
         sides = self.sides(hub)
         answers = [self.answers.get((hub, release, one)) for one in sides]
         schedules = [one.schedule for one in answers if one is not None and one.schedule is not None]
-        forced = self.compulsory_window(release)
+        forced = self._forced(hub, release, attempt)
         if not schedules:
             if attempt is not None and forced is not None:
                 self._compel(hub, attempt, forced)
@@ -249,6 +249,13 @@ class Hubs:
         attempt.state = "Scheduled" if agreed else "AwaitingApproval"
         attempt.conflict, attempt.compulsory = conflict, False
         attempt.window = window if window.start < window.end else schedules[0].window
+
+    def _forced(self, hub: str, release: str, attempt: Attempt | None) -> Period | None:
+        """The time in which the hub can be compelled, if it is or could be any more."""
+        forced = self.compulsory_window(release)
+        if forced is None or (attempt is not None and attempt.compulsory):
+            return forced
+        return forced if self.free_nights(hub, forced) else None
 
     def _compel(self, hub: str, attempt: Attempt, window: Period) -> None:
         """The processor plans the hub by itself."""
@@ -321,8 +328,9 @@ class Hubs:
         """Who comes first where places are short: fewest nights left, then pilots."""
         attempt = self.newest(hub, release)
         assert attempt is not None
-        region = REGIONS[self.homes[hub].region]
-        return len(list(region.nights(night.end, attempt.window.end))), not attempt.pilot
+        region, forced = REGIONS[self.homes[hub].region], self.compulsory_window(release)
+        deadline = attempt.window.end if forced is None else min(attempt.window.end, forced.end)
+        return len(list(region.nights(night.end, deadline))), not attempt.pilot
 
     def listed(self, hub: str, release: str, list_id: str, night: Period) -> None:
         attempt = self.newest(hub, release)
@@ -336,6 +344,8 @@ class Hubs:
             if self.homes[hub].region != region.name:
                 continue
             waiting = timedelta(0) if attempt.state in OPEN else region.completion
-            if attempt.state in OPEN | WITH_CSP and attempt.window.end + waiting <= self.now:
+            chosen = attempt.night if attempt.compulsory and attempt.state in WITH_CSP else None
+            end = attempt.window.end if chosen is None else min(attempt.window.end, chosen.end)
+            if attempt.state in OPEN | WITH_CSP and end + waiting <= self.now:
                 self._end(hub, attempt, "Missed", "hub_missed")
                 self._end_schedules(hub, release, used=attempt.list_id is not None)

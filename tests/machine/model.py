@@ -110,6 +110,9 @@ class Model(Hubs):
                 continue
             for hub, home in self.homes.items():
                 if home.region == region.name and self._to_be_planned(hub, name, window):
+                    for other in self._in_the_way(hub, name):
+                        self._end(hub, self.attempts[hub, other][-1], "Cancelled", "hub_cancelled")
+                        self._end_schedules(hub, other, used=False)
                     self.settle(hub, name)
                     attempt = self.newest(hub, name)
                     if attempt is None or attempt.state not in OPEN:
@@ -120,17 +123,31 @@ class Model(Hubs):
     def _to_be_planned(self, hub: str, release: str, window: Period) -> bool:
         attempts = self.attempts.get((hub, release), [])
         newest = attempts[-1] if attempts else None
-        planned = newest is not None and newest.state == "Scheduled" and newest.window.start < window.end
+        planned = newest is not None and newest.state == "Scheduled"
+        if newest is not None and planned:
+            planned = newest.window == window if newest.compulsory else newest.window.start < window.end
         excluded = (self.excluded_until(hub, one) for of_hub, one in self.exclusions if of_hub == hub)
         return (
             self.homes[hub].status in MAY_BE_UPGRADED
             and self.applies(hub, release)
             and not self.with_csp(hub, release)
-            and not self.other_release_open(hub, release)
+            and all(self._gives_way(hub, other, window) for other in self._in_the_way(hub, release))
             and not planned
             and not any(one.night is not None and one.night.end > self.now for one in attempts)
             and not any(until is None or until >= window.end for until in excluded)
         )
+
+    def _in_the_way(self, hub: str, release: str) -> list[str]:
+        """The other releases an upgrade to which is under way."""
+        others = {other: self.newest(hub, other) for other in self.releases if other != release}
+        return [other for other, one in others.items() if one is not None and one.state in OPEN | WITH_CSP]
+
+    def _gives_way(self, hub: str, release: str, window: Period) -> bool:
+        """It is not with the CSP, nobody is compelled to it, and it is not sure to be over when `window` is."""
+        one = self.attempts[hub, release][-1]
+        if one.compulsory or one.state in WITH_CSP:
+            return False
+        return one.state == "AwaitingApproval" or one.window.end > window.end
 
     def _outcomes(self, release: str, region: str) -> list[Attempt]:
         """Of what was listed."""

@@ -21,7 +21,7 @@ from sr_engine.messages.model import (
 )
 from tests.machine import supplier_requests as expected_of
 from tests.machine.country import DECISIONS, FIRMWARE, MOST, RARE, SOME, WINDOWS, Country, same
-from tests.machine.facts import DAY
+from tests.machine.facts import DAY, REGIONS
 
 
 class Requesting(Country):
@@ -184,6 +184,17 @@ class Requesting(Country):
         if listed:
             for _ in range(2):
                 self.a_cut_comes_up(self.model.homes[hubs[0]].region, 0, 0)
+
+    @rule(bits=SOME, region=st.sampled_from(sorted(REGIONS)))
+    def nothing_is_heard_of_what_was_listed(self, bits: int, region: str) -> None:
+        """All is agreed and listed, night after night, and the CSP says nothing until it is too late."""
+        chosen = [hub for hub in self.hubs(bits) if self.model.homes[hub].region == region]
+        hubs = tuple(chosen or [hub for hub, home in self.model.homes.items() if home.region == region])
+        self.agree(hubs, (3, 12), "one", pilot=True)
+        for _ in hubs:
+            self.a_cut_comes_up(region, 0, 0)
+        self.wait(self.model.now + 20 * DAY)
+        self.look()
 
     def agree(
         self, hubs: tuple[str, ...], days: tuple[float, float], release: str, *, pilot: bool, accepts: bool = True

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -63,6 +64,8 @@ class Stage:
 
     world: World
     pristine: sqlite3.Connection
+    chance: Random
+    """What is drawn by chance is drawn from here, so that the same history has the same outcome."""
     keys: dict[str, SoftwareKey] = field(default_factory=dict)
     counter: int = 0
     seen: int = 0
@@ -75,6 +78,8 @@ class Stage:
             assert isinstance(driver, sqlite3.Connection)
             self.pristine.backup(driver)
         self.world.clock.set(now)
+        self.chance.seed(1)
+        self.counter = 0
         self.seen = 0
 
     def restart(self) -> None:
@@ -208,13 +213,16 @@ def the_stage() -> Stage:
         edit(directory / "config" / "policy.toml", "notice_days = 90", f"notice_days = {NOTICE.days}")
         edit(directory / "config" / "policy.toml", "lead_days = 28", f"lead_days = {LEAD.days}")
 
-    world = make_world(Path(folder.name) / "instance", NOW, suppliers=SUPPLIERS, prepare=prepare)
+    chance = Random(1)  # not for secrets, but to be repeated
+    world = make_world(
+        Path(folder.name) / "instance", NOW, suppliers=SUPPLIERS, prepare=prepare, randbelow=chance.randrange
+    )
     pristine = sqlite3.connect(":memory:", check_same_thread=False)
     with world.instance.engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         driver.backup(pristine)
-    stage = Stage(world, pristine)
+    stage = Stage(world, pristine, chance)
     for name in (*(supplier.name for supplier in SUPPLIERS), *map(folder_name, CSP_NAME.values())):
         stage.key(name)
     stage.folder = folder  # type: ignore[attr-defined]  # kept alive with the stage

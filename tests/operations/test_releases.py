@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from sr_engine.bootstrap import draw_id, phases_of
+from sr_engine.bootstrap import phases_of
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import CommsHubFirmwareResult, Decision, Phase, ScheduleCommsHubFirmware
@@ -51,7 +51,7 @@ def open_(world: World, phase_plan: PhasePlan | None = None, **values: object) -
             uow,
             configuration=instance.configuration,
             alerts=instance.alerts,
-            draw_id=draw_id,
+            draw_id=instance.draw_id,
             phase_plan=phase_plan,
             **(default | values),  # type: ignore[arg-type]  # the names are those of open_release
         )

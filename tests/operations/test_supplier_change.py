@@ -28,6 +28,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.operations import registrations as operations
 from sr_engine.operations.imports import import_devices, import_registrations
+from sr_engine.regions.deferrals import DeferralsRunOut
 from sr_engine.store.tables import (
     decisions,
     due_registrations,
@@ -334,6 +335,18 @@ def test_a_supplier_without_a_decision_is_told_nothing_when_it_leaves(market: Ma
 
     assert market.told(B) == market.told(A) == []
     assert len(market.welcomes(C)) == 1
+
+
+def test_that_an_answer_had_run_out_is_not_told_again_by_a_change_of_supplier(market: Market) -> None:
+    market.suppliers.decide(B, Decision.DEFER, until_days=1)
+    market.world.clock.set(NOW + timedelta(days=2))
+    market.world.run(DeferralsRunOut(market.world.instance.alerts, market.world.instance.configuration.lifecycle))
+    before = market.told(A)
+    assert before.count("other_supplier_answer_changed") == 2
+
+    market.move(SPLIT, "GS", A)
+
+    assert market.told(A) == before
 
 
 def test_nobody_is_welcomed_where_no_release_is_open_for_the_hub(market: Market) -> None:

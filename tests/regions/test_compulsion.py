@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import islice
 
@@ -12,7 +13,14 @@ from sqlalchemy import insert, select, update
 from sr_engine.bootstrap import chores, phases_of
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.terms import Obligation
-from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Period, Phase, ReportStatus
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    Decision,
+    Period,
+    Phase,
+    ReportStatus,
+    ScheduleCommsHubFirmware,
+)
 from sr_engine.operations.releases import withdraw
 from sr_engine.operations.terms import Wanted, announce
 from sr_engine.regions import compulsion
@@ -20,7 +28,7 @@ from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.compulsion import Enlisting
 from sr_engine.store import compulsion as store
 from sr_engine.store import inventory
-from sr_engine.store.tables import attempts, exclusions, release_regions, releases
+from sr_engine.store.tables import attempts, exclusions, release_regions, releases, schedule_hubs, schedules
 from tests.regions.conftest import Nights, hubs
 from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, World
 
@@ -193,8 +201,6 @@ def test_an_excluded_hub_is_planned_once_the_operator_confirms_or_when_its_exclu
 
 
 def test_a_hub_with_another_upgrade_under_way_is_planned_afterwards(central: Nights) -> None:
-    from dataclasses import replace
-
     (hub,) = hubs(1)
     central.world.add_hubs([hub])
     other = central.world.open_release(replace(FIRMWARE, version="9003"))
@@ -209,6 +215,57 @@ def test_a_hub_with_another_upgrade_under_way_is_planned_afterwards(central: Nig
     enlist(central)
 
     assert len(central.attempts(hub)) == 1
+
+
+def schedule_elsewhere(nights: Nights, hub: TestHub, window: Period) -> str:
+    """The hub is scheduled for another release, and then the first one becomes compulsory."""
+    other = replace(FIRMWARE, version="9003")
+    release_id = nights.world.open_release(other)
+    body = ScheduleCommsHubFirmware(other, window, Phase.GENERAL, (hub.chf,))
+    assert nights.world.send(A, body, "11.5").code == "I0"
+    ours = update(releases).where(releases.c.release_id != release_id)
+    terms = {"obligation": "Mandatory", "compulsory_from": NOW, "comply_by": COMPLY_BY}
+    nights.world.run(lambda uow: uow.connection.execute(ours.values(terms)))
+    return release_id
+
+
+@pytest.mark.parametrize(
+    ("hub", "window"),
+    [(TestHub(1), Period(NOW + 5 * DAY, COMPLY_BY + DAY)), (TestHub(1, gas=B.name), Period(NOW + 5 * DAY, COMPLY_BY))],
+    ids=["agreed, perhaps for later", "not agreed"],
+)
+def test_a_compulsory_release_comes_before_an_upgrade_to_another_that_may_not_be_over_in_time(
+    central: Nights, hub: TestHub, window: Period
+) -> None:
+    central.world.add_hubs([hub])
+    other = schedule_elsewhere(central, hub, window)
+
+    enlist(central)
+
+    overruled, compelled = central.attempts(hub)
+    assert (overruled.state, compelled.state) == (AttemptState.CANCELLED, AttemptState.SCHEDULED)
+    assert overruled.reason == f"the upgrade to firmware {FIRMWARE.version} is compulsory and comes first"
+    assert compelled.compulsory
+    suppliers = {A.name, B.name} if hub.gas == B.name else {A.name}
+    assert central.told("hub_cancelled") == [(hub.chf, name) for name in sorted(suppliers)]
+    with central.world.instance.reading_engine.connect() as connection:
+        in_force = connection.scalars(
+            select(schedule_hubs.c.in_force).join(schedules).where(schedules.c.release_id == other)
+        )
+        assert set(in_force) == {False}
+    before = central.world.snapshot()
+    enlist(central)
+    assert central.world.snapshot() == before
+
+
+def test_an_upgrade_to_another_release_that_is_agreed_for_a_night_in_time_stays(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    schedule_elsewhere(central, hub, Period(NOW + 5 * DAY, COMPLY_BY))
+
+    enlist(central)
+
+    assert [one.state for one in central.attempts(hub)] == [AttemptState.SCHEDULED]
 
 
 # --- once, in portions -----------------------------------------------------------------------------------------------
@@ -366,6 +423,20 @@ def test_hubs_are_spread_evenly_over_the_nights_before_comply_by(central: Nights
     assert Counter(central.states(many)) == {"Listed": len(many)}
 
 
+def test_an_agreed_window_beyond_comply_by_does_not_make_a_hub_wait_for_what_comes_after_it(central: Nights) -> None:
+    inside, beyond = hubs(2)
+    central.world.add_hubs([inside, beyond])
+    central.schedule([inside], window=COMPULSORY)
+    central.schedule([beyond], window=Period(NOW, COMPLY_BY + 30 * DAY), phase=Phase.PILOT)
+    make_compulsory(central)
+    central.change(hubs_per_night=1)
+
+    assert cut_night(central, nights_left(central) - 2) == 1
+
+    # Both have one more night; among equals pilot hubs go first.
+    assert central.states([inside, beyond]) == ["Scheduled", "Listed"]
+
+
 def test_capacity_is_never_exceeded_and_agreed_hubs_go_first(central: Nights) -> None:
     many = hubs(40)
     central.world.add_hubs(many)
@@ -422,6 +493,37 @@ def test_a_hub_that_was_not_listed_by_comply_by_is_missed_and_not_planned_again(
     enlist(central)
 
     assert [one.state for one in central.attempts(hub)] == [AttemptState.MISSED]
+
+
+def test_a_hub_of_which_nothing_is_heard_after_its_night_gets_another_night_before_comply_by(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    make_compulsory(central)
+    enlist(central)
+    cut_night(central, 0)
+    period = central.attempt(hub).period
+    assert period is not None
+    overdue = period.end + central.region.completion_sla
+    assert central.time_out(overdue - timedelta(seconds=1)) == 0
+
+    assert central.time_out(overdue) == 1
+    assert central.time_out(overdue) == 0
+    enlist(central)
+
+    assert [one.state for one in central.attempts(hub)] == [AttemptState.MISSED, AttemptState.SCHEDULED]
+    assert central.told("hub_missed") == [(hub.chf, A.name)]
+
+
+def test_where_no_night_before_comply_by_is_left_what_suppliers_agree_for_afterwards_stands(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    make_compulsory(central)
+    central.world.clock.set(COMPLY_BY - timedelta(hours=1))
+
+    central.schedule([hub], window=Period(COMPLY_BY - timedelta(minutes=30), COMPLY_BY + 20 * DAY))
+
+    attempt = central.attempt(hub)
+    assert (attempt.state, attempt.compulsory) == (AttemptState.SCHEDULED, False)
 
 
 def test_a_change_of_mind_does_not_take_a_hub_out_of_the_plan(central: Nights) -> None:

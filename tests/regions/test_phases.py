@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_engine.bootstrap import draw_id, phases_of, region_chores
+from sr_engine.bootstrap import phases_of, region_chores
 from sr_engine.domain.phases import RegionPhase
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
@@ -61,7 +61,7 @@ def release(nights: Nights, *, general_open: bool = False, firmware: str = "9002
             uow,
             configuration=instance.configuration,
             alerts=instance.alerts,
-            draw_id=draw_id,
+            draw_id=instance.draw_id,
             firmware=FIRMWARE,
             image_hash="AB" * 32,
             regions=("Central", "South"),

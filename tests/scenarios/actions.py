@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sr_engine.bootstrap import draw_id, phases_of
+from sr_engine.bootstrap import phases_of
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.terms import Management, Obligation
 from sr_engine.importers.csv_table import CsvRefused
@@ -159,7 +159,7 @@ def _opens(stage: Stage, deed: Table) -> Outcome:
             uow,
             configuration=instance.configuration,
             alerts=instance.alerts,
-            draw_id=draw_id,
+            draw_id=instance.draw_id,
             firmware=firmware(deed["opens"]),
             image_hash="AB" * 32,
             regions=deed.get("regions", tuple(instance.configuration.regions)),
