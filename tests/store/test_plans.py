@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, CursorResult, Engine, event
 
 from sr_engine.store import lists, upgrades
 from sr_engine.store.database import create_tables, open_engine
@@ -22,8 +22,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def plan_of(engine: Engine, work: Callable[[Connection], object]) -> str:
-    """The plan of the last statement that `work` executes."""
+def plans_of(engine: Engine, work: Callable[[Connection], object]) -> list[str]:
+    """The plan of each statement that `work` executes."""
     executed: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
@@ -32,19 +32,24 @@ def plan_of(engine: Engine, work: Callable[[Connection], object]) -> str:
     with engine.begin() as connection:
         event.listen(connection, "before_cursor_execute", note)
         work(connection)
-        statement, parameters = executed[-1]
-        found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        return "; ".join(row.detail for row in found)
+        return ["; ".join(row.detail for row in _explained(connection, *one)) for one in tuple(executed)]
+
+
+def _explained(connection: Connection, statement: str, parameters: Any) -> CursorResult[Any]:
+    return connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
 
 
 def test_overdue_attempts_are_found_by_state_and_end_of_window(engine: Engine) -> None:
-    plan = plan_of(engine, lambda one: lists.overdue(one, "Central", now=NOW, listed_before=NOW, limit=10))
+    agreed, compelled = plans_of(
+        engine, lambda one: lists.overdue(one, "Central", now=NOW, listed_before=NOW, limit=10)
+    )
 
-    assert "ix_attempts_region_state_window_end (region=? AND state=? AND window_end<?)" in plan
+    assert "ix_attempts_region_state_window_end (region=? AND state=? AND window_end<?)" in agreed
+    assert "ix_attempts_compelled (region=? AND period_end<?)" in compelled
 
 
 def test_schedules_that_end_are_found_by_hub(engine: Engine) -> None:
-    plan = plan_of(engine, lambda one: upgrades.end_all_schedules(one, ["hub"], "release"))
+    (plan,) = plans_of(engine, lambda one: upgrades.end_all_schedules(one, ["hub"], "release"))
 
     assert "ix_schedule_hubs_hub_id (hub_id=?)" in plan
     assert "SCAN schedules" not in plan
