@@ -31,6 +31,10 @@ PARKED = "Parked"
 
 ALERT = "alert"
 UPGRADE_LIST = "upgrade_list"
+METER_LIST = "meter_list"
+RESPONSE = "response"
+INDEPENDENT = (UPGRADE_LIST, METER_LIST, RESPONSE)
+"""Kinds of messages that wait for no other."""
 
 
 def _pending(table: FromClause) -> ColumnElement[bool]:
@@ -59,15 +63,21 @@ def _held() -> ColumnElement[bool]:
 
 def _sendable(*, barrier: bool) -> Select[Any]:
     """What `sendable` promises, with or without an alert that all that is later waits for."""
-    same_queue = and_(_pending(_WAITING), _WAITING.c.destination == bindparam("destination"))
+    same_queue = and_(
+        _pending(_WAITING),
+        _WAITING.c.destination == bindparam("destination"),
+        _WAITING.c.kind == literal_column(f"'{ALERT}'"),
+    )
     oldest_of_hub = ~exists().where(
         same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
     )
     oldest_of_all = ~exists().where(same_queue, _WAITING.c.outbox_id < outbox.c.outbox_id)
-    may_go = and_(outbox.c.kind == UPGRADE_LIST, ~_held()) | (outbox.c.hub_id.is_not(None) & oldest_of_hub)
+    independent = and_(outbox.c.kind.in_(INDEPENDENT), ~_held())
+    may_go = outbox.c.hub_id.is_not(None) & oldest_of_hub
     if barrier:
         before = (outbox.c.outbox_id < bindparam("barrier")) & may_go
         may_go = before | ((outbox.c.outbox_id == bindparam("barrier")) & oldest_of_all)
+    may_go |= independent
     return (
         select(
             outbox.c.outbox_id,
@@ -93,7 +103,7 @@ _BARRIER = select(func.min(_WAITING.c.outbox_id)).where(
     _pending(_WAITING),
     _WAITING.c.destination == bindparam("destination"),
     _WAITING.c.hub_id.is_(None),
-    _WAITING.c.kind != UPGRADE_LIST,
+    _WAITING.c.kind == literal_column(f"'{ALERT}'"),
 )
 _SENDABLE = _sendable(barrier=False)
 _SENDABLE_UP_TO_BARRIER = _sendable(barrier=True)
@@ -121,10 +131,10 @@ _INSERT_ALERTED = alerted_hubs.insert()
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be sent: `kind` is ALERT or UPGRADE_LIST, `destination` is `user:<EUI>` or `csp:<region>`.
+    """A message to be sent: `kind` is ALERT or one of INDEPENDENT, `destination` is `user:<EUI>` or `csp:<region>`.
 
-    Messages about one hub are delivered in order; an alert without `hub_id` is delivered before all later ones. Upgrade
-    lists are independent of one another, for no hub stands on two that are under way.
+    Alerts about one hub are delivered in order; an alert without `hub_id` is delivered before all later ones. Responses
+    wait for no other message, nor do lists, for no device stands on two that are under way.
     """
 
     message_id: str
@@ -193,8 +203,8 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
     """Messages for one destination that are due and may be sent side by side, longest due first.
 
     Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
-    and until it has been nothing later is. A list waits for no other: one that a CSP does not take must not cost the
-    others their nights. Lists of a release that is halted or withdrawn are held.
+    and until it has been no later alert is. A list waits for no other: one that a CSP does not take must not cost the
+    others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held.
     """
     sought = {"destination": destination, "now": now, "at_most": limit}
     barrier = connection.scalar(_BARRIER, {"destination": destination})
