@@ -16,15 +16,28 @@ from starlette.applications import Starlette
 from signing import Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
 from sr_engine.clock import Clock, ScaledClock, SystemClock
-from sr_engine.configuration import Configuration, ConfigurationError, Policy, Region, Settings, UserDirectory
+from sr_engine.configuration import (
+    AlertEvent,
+    Configuration,
+    ConfigurationError,
+    Policy,
+    Region,
+    Settings,
+    UserDirectory,
+)
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.gateway.app import Gateway
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.operator import OperatorDesk
+from sr_engine.gateway.pull import PullDesk
 from sr_engine.gateway.registrations import RegistrationDesk
+from sr_engine.gateway.resumer import Resumer
 from sr_engine.messages.schema import Schema
 from sr_engine.operations.registrations import SupplierChanges
+from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
+from sr_engine.pipeline.resuming import Resuming
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
 from sr_engine.regions.deferrals import DeferralsRunOut
 from sr_engine.regions.lists import ListCutter
@@ -34,6 +47,7 @@ from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Tick
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 from sr_engine.watching import Watched, Watcher
 
@@ -138,8 +152,21 @@ def processor_of(instance: Instance) -> Processor:
         instance.verifier,
         instance.signer,
         instance.alerts,
+        Holding(
+            instance.configuration.policy,
+            instance.users,
+            instance.signer,
+            instance.configuration.alerts[AlertEvent.QUARANTINED_REQUEST],
+            instance.randbelow,
+            instance.draw_id,
+        ),
         lambda: 1 + instance.randbelow(SCHEDULE_ID_MAX),
     )
+
+
+def resuming_of(instance: Instance) -> Resuming:
+    """What takes up the held requests of an instance."""
+    return Resuming(processor_of(instance), instance.draw_id)
 
 
 def destination_url(instance: Instance, destination: str) -> str | None:
@@ -240,6 +267,13 @@ def application(instance: Instance) -> Starlette:
     feed = instance.settings.registration_feed
     organisations = frozenset(one.id for one in instance.users.organisations())
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
+    resumer = Resumer(resuming_of(instance), instance.transactions, instance.clock, dispatcher.wake)
+    reading = Reading(instance.reading_engine)
+    more_routes = PullDesk(instance.users, reading).routes()
+    operator = instance.settings.operator
+    if operator is not None:
+        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
+        more_routes += operators.routes()
     gateway = Gateway(
         processor=processor_of(instance),
         csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),
@@ -248,7 +282,9 @@ def application(instance: Instance) -> Starlette:
         in_flight_limit=policy.overload.requests_in_flight,
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
+        resumer=resumer,
         registration_desk=desk,
+        more_routes=more_routes,
     )
 
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
@@ -256,16 +292,18 @@ def application(instance: Instance) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         ticker = Ticker(triggers(instance, dispatcher.wake), policy.triggers.tick)
-        sending = asyncio.create_task(dispatcher.run())
+        working = [asyncio.create_task(dispatcher.run()), asyncio.create_task(resumer.run())]
         ticker.start()
         try:
             async with Watcher([trusted]).running():
                 yield
         finally:
             ticker.stop()
-            sending.cancel()
-            with suppress(asyncio.CancelledError):
-                await sending
+            for task in working:
+                task.cancel()
+            for task in working:
+                with suppress(asyncio.CancelledError):
+                    await task
             await instance.transactions.close()
 
     return gateway.app(lifespan)

@@ -8,14 +8,18 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from sr_engine.bootstrap import chores, phases_of
 from sr_engine.configuration import AlertEvent
+from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.domain.terms import Obligation
-from sr_engine.messages.model import Decision, Period, ReportStatus
+from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Period, ReportStatus
 from sr_engine.operations.phases import halt, resume
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.operations.terms import Wanted, announce
 from sr_engine.store import inventory
+from sr_engine.store.tables import outbox
 from tests.regions.conftest import HOUR, Nights
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
@@ -128,6 +132,13 @@ def _answered(nights: Nights) -> None:
     nights.decide([_hub(nights, gas=B.name)], A, Decision.APPROVE)
 
 
+def _quarantined(nights: Nights) -> None:
+    nights.world.run(lambda uow: set_thresholds(uow, A.eui, Breach.USER, Thresholds(None, 1)))
+    hubs = [_hub(nights), _hub(nights)]
+    body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, tuple(hub.chf for hub in hubs))
+    assert nights.world.send(A, body, "11.6").code == "I99"
+
+
 ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
     AlertEvent.RELEASE_OPENED: _opened,
     AlertEvent.RELEASE_CHANGED: _terms,
@@ -145,6 +156,7 @@ ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
     AlertEvent.WINDOW_CONFLICT: _conflict,
     AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED: _answered,
     AlertEvent.CHANGE_OF_SUPPLIER: _moved,
+    AlertEvent.QUARANTINED_REQUEST: _quarantined,
 }
 
 
@@ -162,7 +174,9 @@ def test_the_alert_is_raised(event: AlertEvent, nights: Nights) -> None:
 
     ROWS[event](nights)
 
-    assert nights.told(event)
+    nights.world.settle()
+    with nights.world.instance.reading_engine.connect() as connection:
+        assert event in set(connection.scalars(select(outbox.c.event)))
 
 
 def test_no_row_of_the_table_is_left_out(nights: Nights) -> None:

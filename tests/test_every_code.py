@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sr_engine.domain.holding import CANCELLATION
 from sr_engine.instance import SAMPLE_SUPPLIERS, SupplierSeed
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
@@ -112,8 +113,19 @@ def _by_the_wrong_variant(stage: Stage) -> str:
 
 def _after_another(stage: Stage) -> str:
     world = stage.world
-    preceding = world.request_id(A)
-    return world.post(world.signed(A, approve(stage.hub()), "11.6", preceding=preceding)).code or ""
+    return world.post(world.signed(A, approve(stage.hub()), "11.6", preceding=world.request_id(B))).code or ""
+
+
+def _finally(stage: Stage, preceding: Body | None, *, hours: int) -> str:
+    """The final code of a request that waited for another, so many hours later."""
+    world = stage.world
+    before, now = world.request_id(A), world.clock.now()
+    if preceding is not None:
+        world.post(world.signed(A, preceding, "11.6", request_id=before))
+    world.post(world.signed(A, approve(stage.hub()), "11.6", preceding=before))
+    world.resume(now + timedelta(hours=hours))
+    world.clock.set(now)
+    return world.sent(A, "response")[-1].code
 
 
 def _deleted_twice(stage: Stage) -> str:
@@ -133,7 +145,6 @@ def _foreign(stage: Stage) -> TestHub:
     return hub
 
 
-LATER = NOW + timedelta(days=1)
 PAST = NOW - timedelta(days=1)
 
 ROWS: dict[str, Callable[[Stage], str]] = {
@@ -147,6 +158,8 @@ ROWS: dict[str, Callable[[Stage], str]] = {
     "E12": _by_the_wrong_variant,
     "E13": _to_the_wrong_service,
     "E19": lambda stage: stage.send(ReadCommsHubFirmwareSchedule(device_id=STRANGE), "11.7"),
+    "E40": lambda stage: _finally(stage, approve(stage.hub(), firmware=NOWHERE), hours=1),
+    "E41": lambda stage: _finally(stage, None, hours=24),
     "E42": _after_another,
     "E100": _changed_under_its_signature,
     "E080201": lambda stage: stage.send(ReadInventory(device_id=STRANGE), "8.2"),
@@ -154,7 +167,8 @@ ROWS: dict[str, Callable[[Stage], str]] = {
     "E110502": lambda stage: stage.send(schedule(stage.hub(), window=BACKWARDS), "11.5"),
     "E110503": lambda stage: stage.send(schedule(_foreign(stage)), "11.5"),
     "E110504": lambda stage: stage.send(schedule(stage.hub(), window=NO_NIGHT), "11.5"),
-    "E110505": lambda stage: stage.send(replace(schedule(stage.hub()), execution_date_time=LATER), "11.5"),
+    "E110505": lambda stage: stage.send(replace(schedule(stage.hub()), execution_date_time=PAST), "11.5"),
+    "E110509": lambda stage: stage.send(replace(schedule(stage.hub()), execution_date_time=CANCELLATION), "11.5"),
     "E110506": lambda stage: stage.send(schedule(stage.hub(), firmware=MANAGED), "11.5"),
     "E110507": lambda stage: stage.send(replace(schedule(stage.hub()), replaces_schedule_id=1), "11.5"),
     "E110508": lambda stage: stage.send(schedule(stage.listed()[0]), "11.5"),
@@ -165,6 +179,7 @@ ROWS: dict[str, Callable[[Stage], str]] = {
         replace(approve(stage.hub()), decision=Decision.DEFER, defer_until=PAST), "11.6"
     ),
     "E110606": lambda stage: stage.send(approve(stage.hub(), firmware=MANAGED), "11.6"),
+    "E110609": lambda stage: stage.send(replace(approve(stage.hub()), execution_date_time=CANCELLATION), "11.6"),
     "E110608": lambda stage: stage.send(approve(stage.listed()[0]), "11.6"),
     "W110601": lambda stage: stage.send(approve(stage.hub(), _foreign(stage)), "11.6"),
     "E110707": lambda stage: stage.send(ReadCommsHubFirmwareSchedule(schedule_id=1), "11.7"),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, Table, select
 
 from signing import Signer, SoftwareKey
-from sr_engine.bootstrap import Instance, open_instance, processor_of
+from sr_engine.bootstrap import Instance, open_instance, processor_of, resuming_of
 from sr_engine.clock import FixedClock
 from sr_engine.instance import SAMPLE_SUPPLIERS, SupplierSeed, create_instance, folder_name
 from sr_engine.messages.compose import build_request
@@ -25,7 +25,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.store import inventory, tidings
 from sr_engine.store.registrations import settle_first
-from sr_engine.store.tables import devices, metadata
+from sr_engine.store.tables import devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
 
 T = TypeVar("T")
@@ -189,9 +189,11 @@ class World:
         command_variant: int = 8,
         schema_version: str = "5.4",
         preceding: str | None = None,
+        first: bool = False,
     ) -> bytes:
         """A request as its Supplier would send it."""
         root = build_request(
+            first_in_sequence=first,
             preceding_request_id=None if preceding is None else RequestId.parse(preceding),
             schema_version=schema_version,
             request_id=request_id or self.request_id(supplier),
@@ -222,6 +224,23 @@ class World:
 
         return decode_response(self.instance.verifier.verify(parse(answer.body), roles={"89"}, at=self.clock.now()))
 
+    def resume(self, at: datetime | None = None) -> int:
+        """Carry out the held requests that are due, as a served instance does by itself; how many there were."""
+        if at is not None:
+            self.clock.set(at)
+        resuming, done = resuming_of(self.instance), 0
+        while due := self.run(resuming.due):
+            for held_id in due:
+                done += self.run(lambda uow, held_id=held_id: resuming.resume(uow, held_id))
+        return done
+
+    def sent(self, supplier: SupplierSeed, kind: str) -> list[DecodedResponse]:
+        """What was queued for a Supplier: messages of one kind, verified and decoded, oldest first."""
+        statement = select(outbox.c.body).where(outbox.c.destination == f"user:{supplier.eui}", outbox.c.kind == kind)
+        with self.instance.reading_engine.connect() as connection:
+            bodies = connection.scalars(statement.order_by(outbox.c.outbox_id)).all()
+        return [self.decoded(Answer(200, body, "")) for body in bodies]
+
     def settle(self) -> None:
         """Wait until everybody has been told everything: a served instance does so after it has answered."""
         for _ in range(SECONDS * 100):
@@ -232,7 +251,7 @@ class World:
         raise TimeoutError(f"somebody is still to be told something after {SECONDS} seconds")
 
     def snapshot(self) -> dict[str, list[tuple[object, ...]]]:
-        """Every row of every table but the audit trail: to show that nothing changed.
+        """Every row of every table but the audit trail and the counts of what was sent: to show that nothing changed.
 
         How far the delivery of messages has come is left out, for it goes on by itself.
         """
@@ -241,7 +260,7 @@ class World:
             return {
                 table.name: sorted((tuple(row) for row in connection.execute(_lasting(table))), key=repr)
                 for table in metadata.sorted_tables
-                if not table.name.startswith("audit")
+                if not table.name.startswith(("audit", "anomaly_counts"))
             }
 
 

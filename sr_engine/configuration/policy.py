@@ -63,6 +63,28 @@ class Overload:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """How long requests wait that are carried out after they were answered."""
+
+    answer: timedelta
+    """After which an answer counts as received."""
+    execution: timedelta
+    """How far ahead ExecutionDateTime may lie."""
+    preceding: timedelta
+    quarantine: timedelta
+    response_max_devices: int
+    """Refused ids in a Response that is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """The DCC's thresholds for each User (FACTS RQ23)."""
+
+    requests_per_hour: int
+    devices_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """How messages are sent and sent again."""
 
@@ -135,6 +157,8 @@ class Policy:
     limits: Limits
     horizon: Horizon
     overload: Overload
+    held: Held
+    anomaly: Anomaly
     delivery: Delivery
     trust: Trust
     triggers: Triggers
@@ -207,6 +231,25 @@ POLICY = Table(
             Key("requests_in_flight", values.whole_number(1)),
             Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
             Key("body_seconds", values.seconds(1, 600), field="body"),
+        ),
+    ),
+    Key(
+        "held",
+        Table(
+            Held,
+            Key("answer_seconds", values.seconds(1, 600), field="answer"),
+            Key("execution_days", values.days(1, 3650), field="execution"),
+            Key("preceding_hours", values.hours(1, 8760), field="preceding"),
+            Key("quarantine_hours", values.hours(1, 8760), field="quarantine"),
+            Key("response_max_devices", values.whole_number(1, 50_000)),
+        ),
+    ),
+    Key(
+        "anomaly",
+        Table(
+            Anomaly,
+            Key("requests_per_hour", values.whole_number(1)),
+            Key("devices_per_hour", values.whole_number(1)),
         ),
     ),
     Key(

@@ -37,6 +37,14 @@ class RegistrationFeed:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """Who may decide over HTTP what an operator decides."""
+
+    token_sha256: str
+    """SHA-256 of the bearer token, 64 lower-case hexadecimal digits: the token itself stands nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -64,6 +72,8 @@ class Settings:
     """None means real time."""
     registration_feed: RegistrationFeed | None = None
     """None: registrations are not taken over HTTP."""
+    operator: Operator | None = None
+    """None: nothing is decided over HTTP."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -88,6 +98,7 @@ def load_settings(path: Path) -> Settings:
         signing=content.signing,
         clock=content.clock,
         registration_feed=content.registration_feed,
+        operator=content.operator,
     )
 
 
@@ -102,6 +113,7 @@ class _File:
     config_directory: Path | None = None
     clock: ClockSettings | None = None
     registration_feed: RegistrationFeed | None = None
+    operator: Operator | None = None
 
 
 def _file(folder: Path) -> Table[_File]:
@@ -136,13 +148,11 @@ def _file(folder: Path) -> Table[_File]:
             "registration_feed",
             Table(
                 RegistrationFeed,
-                Key(
-                    "token_sha256",
-                    values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}"),
-                ),
+                Key("token_sha256", values.token_sha256()),
             ),
             optional=True,
         ),
+        Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
     )
 
 

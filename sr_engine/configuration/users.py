@@ -41,17 +41,20 @@ class User:
     duis_version: Decimal
     """The newest schemaVersion its systems understand."""
     status: Status
+    token_sha256: str | None = None
+    """SHA-256 of the bearer token with which its systems fetch messages; None: they cannot."""
 
 
 class UserDirectory:
     """Looks up Users and organisations; an EUI belongs to exactly one organisation."""
 
-    __slots__ = ("_by_eui", "_of_organisation", "_organisations")
+    __slots__ = ("_by_eui", "_by_token", "_of_organisation", "_organisations")
 
     def __init__(self, organisations: Iterable[Organisation], users: Iterable[User]) -> None:
         """Raises ValueError if an id or an EUI stands twice or a User belongs to no organisation given."""
         self._organisations: dict[str, Organisation] = {}
         self._by_eui: dict[str, User] = {}
+        self._by_token: dict[str, User] = {}
         self._of_organisation: dict[str, tuple[User, ...]] = {}
         for organisation in organisations:
             if organisation.id in self._organisations:
@@ -63,11 +66,17 @@ class UserDirectory:
             if user.organisation_id not in self._organisations:
                 raise ValueError(f"EUI {user.eui} belongs to {user.organisation_id}, which is not an organisation")
             self._by_eui[user.eui] = user
+            if user.token_sha256 is not None:
+                self._by_token[user.token_sha256] = user
             self._of_organisation[user.organisation_id] = (*self.users_of(user.organisation_id), user)
 
     def by_eui(self, eui: str) -> User | None:
         """Return the User with an EUI, in whatever case it is written; None if nobody has it."""
         return self._by_eui.get(eui.upper())
+
+    def by_token(self, token_sha256: str | None) -> User | None:
+        """Return the User whose token has this SHA-256; None if nobody's has."""
+        return None if token_sha256 is None else self._by_token.get(token_sha256)
 
     def organisation(self, organisation_id: str) -> Organisation | None:
         """Return an organisation by its id; None if there is none."""
@@ -112,7 +121,7 @@ def load_users(path: Path) -> UserDirectory:
     return UserDirectory(
         (Organisation(entry.id, entry.status) for entry in content.organisation),
         (
-            User(user.eui, entry.id, user.roles, user.receiving_url, user.duis_version, user.status)
+            User(user.eui, entry.id, user.roles, user.receiving_url, user.duis_version, user.status, user.token_sha256)
             for entry in content.organisation
             for user in entry.user
         ),
@@ -126,6 +135,7 @@ class _UserEntry:
     receiving_url: str
     duis_version: Decimal
     status: Status
+    token_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,7 @@ class _File:
 def _check_file(content: _File, place: Place) -> None:
     ids: set[str] = set()
     owners: dict[str, str] = {}
+    tokens: set[str] = set()
     for number, organisation in enumerate(content.organisation, 1):
         here = place.inside("organisation").item(number)
         if organisation.id in ids:
@@ -154,6 +165,12 @@ def _check_file(content: _File, place: Place) -> None:
                     f"{user.eui} already belongs to {owners[user.eui]}; an EUI belongs to one organisation, once"
                 )
             owners.setdefault(user.eui, organisation.id)
+            if user.token_sha256 in tokens:
+                here.inside("user").item(user_number).inside("token_sha256").report(
+                    "stands further up already; every User has a token of its own"
+                )
+            if user.token_sha256 is not None:
+                tokens.add(user.token_sha256)
 
 
 _USER = Table(
@@ -163,6 +180,7 @@ _USER = Table(
     Key("receiving_url", values.url()),
     Key("duis_version", values.schema_version()),
     Key("status", values.member(Status)),
+    Key("token_sha256", values.token_sha256(), optional=True),
 )
 
 _ORGANISATION = Table(

@@ -219,6 +219,11 @@ def _matching(wants: str, expression: re.Pattern[str]) -> Scalar[str]:
     return Scalar(wants, convert)
 
 
+def token_sha256() -> Scalar[str]:
+    """The SHA-256 of a token that is written down nowhere."""
+    return pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
+
+
 def _range(kind: str, minimum: int, maximum: int) -> str:
     if maximum == _ANYTHING:
         return f"{kind} of at least {minimum}"

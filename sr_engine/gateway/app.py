@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,6 +20,7 @@ from sr_engine.clock import Clock
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
+from sr_engine.gateway.resumer import Resumer
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Processor, Turned
@@ -46,9 +48,13 @@ class Gateway:
         in_flight_limit: int,
         retry_after: timedelta,
         after_work: Callable[[], None],
+        resumer: Resumer,
         registration_desk: RegistrationDesk | None = None,
+        more_routes: Sequence[Route] = (),
     ) -> None:
         """`registration_desk` takes the registration feed; without it there is no such address."""
+        self._resumer = resumer
+        self._more_routes = more_routes
         self._registration_desk = registration_desk
         self._processor = processor
         self._csp_desk = csp_desk
@@ -68,6 +74,7 @@ class Gateway:
         routes.append(Route("/api/v1/csp", self._guarded(self._csp), methods=["POST"]))
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
+        routes += self._more_routes
         routes.append(Route("/health/live", _live, methods=["GET"]))
         app = Starlette(
             routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
@@ -115,7 +122,12 @@ class Gateway:
             self._in_flight += 1
             try:
                 data = await self._body(request, media_type)
-                return _response(data if isinstance(data, Answer) else await take(data))
+                answer = data if isinstance(data, Answer) else await take(data)
+                response = _response(answer)
+                if answer.held is not None:
+                    # Runs once the answer has left.
+                    response.background = BackgroundTask(self._resumer.answer_left, *answer.held)
+                return response
             finally:
                 self._in_flight -= 1
 
@@ -173,6 +185,8 @@ class Gateway:
                     heavy=heavy or admitted.concerns_more,
                 )
                 self._after_work()
+                # It may be what another waits for.
+                self._resumer.wake()
         log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
         return answer
 

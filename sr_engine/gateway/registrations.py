@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from datetime import datetime
 from http import HTTPStatus
 
 from sr_engine.configuration import UserRole
+from sr_engine.gateway.tokens import bears
 from sr_engine.operations.registrations import Row, SupplierChanges, effective_from, receive_feed
 from sr_engine.pipeline.answer import Answer
 from sr_engine.store.transactions import UnitOfWork
@@ -19,7 +18,6 @@ from sr_engine.store.transactions import UnitOfWork
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
-_BEARER = re.compile(r"[Bb]earer +(\S+) *")
 _FIELDS = ("mpxn", "role", "organisation", "effective_from")
 _ALL_FIELDS = (*_FIELDS, "cancelled")
 
@@ -42,9 +40,7 @@ class RegistrationDesk:
 
     def lets_in(self, authorization: str | None) -> bool:
         """True if the header holds the token whose SHA-256 is configured."""
-        bearer = _BEARER.fullmatch(authorization or "")
-        given = hashlib.sha256((bearer[1] if bearer else "").encode()).hexdigest()
-        return bearer is not None and hmac.compare_digest(given, self.token_sha256)
+        return bears(authorization, self.token_sha256)
 
     def admit(self, data: bytes) -> Sequence[Row] | Answer:
         """Check all that needs no database."""

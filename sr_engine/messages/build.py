@@ -23,6 +23,7 @@ from sr_engine.messages.model import (
     FirmwareUpgradeRequested,
     Inventory,
     PropertyFilter,
+    QuarantinedRequest,
     RefusalReason,
     Result,
     ScheduleDetails,
@@ -217,6 +218,11 @@ def _add_alert(parent: etree._Element, body: AlertBody) -> None:
             add(element, DUIS + "AlertCode", body.alert_code)
             if body.time_stamp is not None:
                 add_moment(element, DUIS + "TimeStamp", body.time_stamp)
+        case QuarantinedRequest():
+            threshold = "ADUserThresholdBreach" if body.by_user_threshold else "ADDCCThresholdBreach"
+            breach = add(element, DUIS + threshold)
+            add(breach, DUIS + "RequestID", body.request_id)
+            add(breach, DUIS + "QuarantineEventRef", body.event_ref)
 
 
 def _alert_element(body: AlertBody) -> str:

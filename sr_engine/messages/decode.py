@@ -34,6 +34,7 @@ from sr_engine.messages.model import (
     Inventory,
     Phase,
     PropertyFilter,
+    QuarantinedRequest,
     ReadCommsHubFirmwareSchedule,
     ReadInventory,
     RefusalReason,
@@ -340,6 +341,12 @@ def _alert(element: etree._Element) -> AlertBody | None:
             return CommsHubFirmwareActivation(fields.eui("DeviceID"), fields.string("FirmwareVersion"))
         case "FirmwareDistributionFailure":
             return FirmwareDistributionFailure(fields.token("UpdateFirmwareRequestID"), fields.device_ids("MeterIDs"))
+        case "QuarantinedRequest" if "ADAttributeLimitsBreach" not in fields:
+            by_user = "ADUserThresholdBreach" in fields
+            breach = fields.child("ADUserThresholdBreach" if by_user else "ADDCCThresholdBreach")
+            return QuarantinedRequest(
+                breach.token("RequestID"), str(breach.integer("QuarantineEventRef")), by_user_threshold=by_user
+            )
         case "ChangeOfSupplier" if "DeviceChangeOfSupplier" in fields:
             return _change_of_supplier(fields.child("DeviceChangeOfSupplier"))
         case "CommsHubAlert" if "FirmwareTransferAlert" not in fields:

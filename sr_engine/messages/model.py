@@ -344,12 +344,23 @@ class CommsHubAlert:
     time_stamp: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class QuarantinedRequest:
+    """A request crossed an anomaly threshold and is held; `event_ref` has up to 20 digits (FACTS RQ25)."""
+
+    request_id: str
+    event_ref: str
+    by_user_threshold: bool
+    """The threshold is the User's own, not the DCC's."""
+
+
 AlertBody = (
     FirmwareUpgradeRequested
     | CommsHubFirmwareActivation
     | FirmwareDistributionFailure
     | DeviceChangeOfSupplier
     | CommsHubAlert
+    | QuarantinedRequest
 )
 
 

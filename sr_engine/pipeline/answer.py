@@ -20,6 +20,8 @@ class Answer:
     content_type: str = XML
     code: str | None = None
     retry_after: int | None = None
+    held: tuple[str, int] | None = None
+    """RequestID and Command Variant of a request of which a Response follows, once this has left."""
 
     @property
     def detail_header(self) -> str:

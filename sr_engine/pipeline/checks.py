@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 
 from signing import Certificate
@@ -120,18 +119,3 @@ def check_user(header: Header, entry: ServiceReferenceVariant, users: UserDirect
     if not users.is_active(user):
         raise Refusal("E3", f"User {user.eui} is suspended")
     return Sender(header.request_id.text, user.eui, user.organisation_id, frozenset(str(role) for role in roles))
-
-
-def check_dating_and_sequence(header: Header, execution_date_time: datetime | None, family: str) -> None:
-    """Requests that would have to wait are refused rather than run now: this release executes on receipt only."""
-    if header.preceding_request_id is not None:
-        raise Refusal(
-            "E42",
-            "requests that wait for another are not taken: send it without PrecedingServiceRequestID once the "
-            "preceding one has been answered",
-        )
-    if execution_date_time is not None:
-        raise Refusal(
-            f"E{family}05",
-            "requests are executed on receipt only: leave ExecutionDateTime out and send it when it is due",
-        )

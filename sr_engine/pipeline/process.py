@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
 
@@ -23,6 +23,7 @@ from signing import (
 )
 from sr_engine.configuration import Configuration, ServiceReferenceVariant, UserDirectory
 from sr_engine.delivery.alerts import Alerts
+from sr_engine.domain.holding import Breach, Hold, HoldReason
 from sr_engine.messages.build import build_response, serialise_unsigned
 from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.model import (
@@ -39,6 +40,7 @@ from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline import checks
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.checks import Refusal
+from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.problem import problem
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.requests import (
@@ -50,7 +52,7 @@ from sr_engine.requests import (
     update_exclusion,
 )
 from sr_engine.requests.outcome import Outcome, Rules, Sender
-from sr_engine.store import audit, exchanges, exclusions, upgrades
+from sr_engine.store import audit, exchanges, exclusions, held, upgrades
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -89,6 +91,8 @@ class Turned:
     sender_eui: str
     """Empty where nobody was authenticated."""
     request_key: str
+    devices: int = 0
+    """How many it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class Processor:
     verifier: Verifier
     signer: Signer
     alerts: Alerts
+    holding: Holding
     draw_schedule_id: Callable[[], int]
 
     def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
@@ -132,7 +137,7 @@ class Processor:
             sender = checks.check_user(header, entry, self.users)
         except Refusal as refused:
             answer = self._signed(request, refused.code, refused.detail, None, now)
-            return Turned(answer, verified.signer.eui, header.request_id.key)
+            return Turned(answer, verified.signer.eui, header.request_id.key, _devices(request))
         return Admitted(verified, request, entry, sender)
 
     def record_turned(self, unit_of_work: UnitOfWork, turned: Turned) -> Answer:
@@ -141,6 +146,8 @@ class Processor:
         detail = f"{turned.answer.code}: {turned.answer.detail}"
         key = turned.request_key
         audit.record(unit_of_work.connection, [audit.Entry(unit_of_work.now, actor, "refused", detail, key)])
+        if turned.sender_eui:
+            self.holding.count(unit_of_work, turned.sender_eui, turned.devices)
         return turned.answer
 
     def execute(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Answer:
@@ -151,9 +158,13 @@ class Processor:
         before = exchanges.find(connection, DUIS, key, header.command_variant)
         if before is not None:
             return self._repeated(unit_of_work, admitted, before)
-        outcome = self._decide(unit_of_work, admitted)
+        breach = self.holding.count(unit_of_work, admitted.sender.eui, _devices(admitted.request))
+        verdict = self.judge(unit_of_work, admitted, breach=breach)
+        if isinstance(verdict, Answer):
+            return verdict
+        outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
         answer = self._signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
-        exchanges.add(
+        exchange_id = exchanges.add(
             connection,
             exchanges.Exchange(
                 DUIS,
@@ -169,8 +180,41 @@ class Processor:
                 answer.body,
             ),
         )
-        self._carry_out(unit_of_work, admitted, outcome)
-        return answer
+        self.carry_out(unit_of_work, admitted, outcome)
+        if not isinstance(verdict, Hold):
+            return answer
+        held.add(connection, exchange_id, admitted.sender.eui, verdict, now)
+        self.holding.tell(unit_of_work, admitted.request, admitted.sender, verdict)
+        return replace(answer, held=(key, header.command_variant))
+
+    def judge(
+        self,
+        unit_of_work: UnitOfWork,
+        admitted: Admitted,
+        *,
+        breach: Breach | None = None,
+        passed: Collection[HoldReason] = (),
+    ) -> Outcome | Hold | Answer:
+        """Decide what a request that is no duplicate comes to; nothing is written.
+
+        `breach` says whose anomaly threshold is crossed, if one is; `passed` what the request has waited for already.
+        An Answer alone turns a read away for now.
+        """
+        request, entry = admitted.request, admitted.entry
+        if not entry.offered:
+            return Outcome("E100", f"Service Request {entry.variant} is not offered by this processor")
+        verdict = self.holding.waits(unit_of_work, entry, request, admitted.sender, passed)
+        if verdict is None or (isinstance(verdict, Hold) and verdict.reason is HoldReason.FUTURE_DATED):
+            outcome = self._decide(unit_of_work, admitted)
+            # What would be refused now does not wait.
+            verdict = verdict if verdict is not None and not outcome.code.startswith("E") else outcome
+        if isinstance(verdict, Outcome) and verdict.code.startswith("E"):
+            return verdict
+        if breach is not None and isinstance(request.body, ReadInventory | ReadCommsHubFirmwareSchedule):
+            return _read_next_hour(unit_of_work.now)
+        if breach is not None:
+            return self.holding.in_quarantine(unit_of_work, request, breach)
+        return verdict
 
     def _repeated(self, unit_of_work: UnitOfWork, admitted: Admitted, before: exchanges.Answered) -> Answer:
         """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""
@@ -188,14 +232,6 @@ class Processor:
         facts = StoredFacts(unit_of_work.connection, unit_of_work.now, quiet_days)
         rules = self._rules(unit_of_work, header.request_id.key)
         sender = admitted.sender
-        try:
-            family = header.service_reference_variant.replace(".", "0")
-            checks.check_dating_and_sequence(header, getattr(body, "execution_date_time", None), family)
-        except Refusal as refused:
-            return Outcome(refused.code, refused.detail)
-        not_offered = Outcome("E100", f"Service Request {admitted.entry.variant} is not offered by this processor")
-        if not admitted.entry.offered:
-            return not_offered
         match body:
             case ReadInventory():
                 return read_inventory.decide(body, sender, facts, rules)
@@ -210,7 +246,7 @@ class Processor:
             case UpdateCommsHubFirmwareExclusion():
                 return update_exclusion.decide(body, sender, facts, rules)
             case _:
-                return not_offered
+                return Outcome("E100", f"Service Request {admitted.entry.variant} is not offered by this processor")
 
     def _rules(self, unit_of_work: UnitOfWork, request_key: str) -> Rules:
         policy = self.configuration.policy
@@ -232,7 +268,8 @@ class Processor:
             pass
         return schedule_id
 
-    def _carry_out(self, unit_of_work: UnitOfWork, admitted: Admitted, outcome: Outcome) -> None:
+    def carry_out(self, unit_of_work: UnitOfWork, admitted: Admitted, outcome: Outcome) -> None:
+        """Write what an outcome changes, and that it did."""
         header, changes = admitted.request.header, outcome.changes
         actor, key = f"user:{admitted.sender.eui}", header.request_id.key
         summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}"
@@ -249,6 +286,9 @@ class Processor:
         if outcome.exclusions is not None:
             exclusions.write(unit_of_work.connection, outcome.exclusions, unit_of_work.now)
             entries += exclusions.entries(outcome.exclusions, at=unit_of_work.now, actor=actor, message_key=key)
+        if outcome.cancels is not None:
+            why = f"cancelled by {header.request_id.text}"
+            held.end(unit_of_work.connection, outcome.cancels, now=unit_of_work.now, code=held.CANCELLED, detail=why)
         audit.record(unit_of_work.connection, entries)
 
     def _signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
@@ -263,6 +303,20 @@ class Processor:
             result=result,
         )
         return Answer(HTTP_OK, self.signer.sign(root), detail, code=code)
+
+
+def _devices(request: ServiceRequest) -> int:
+    return len(getattr(request.body, "device_ids", ()))
+
+
+def _read_next_hour(now: datetime) -> Answer:
+    """Reads are not held: nobody would wait for them."""
+    seconds = 3600 - (now.minute * 60 + now.second)
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"an anomaly threshold is crossed, and requests that read are not held; send it again in {seconds} s",
+        retry_after=seconds,
+    )
 
 
 def _unauthenticated(document: ParsedDocument, reason: str, now: datetime) -> Turned:

@@ -37,6 +37,8 @@ class Outcome:
     result: Result | None = None
     changes: Changes | None = None
     exclusions: ExclusionChanges | None = None
+    cancels: int | None = None
+    """The held request that is carried out no more."""
 
 
 class Facts(Protocol):

@@ -14,7 +14,7 @@ _FIND = select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchang
     exchanges.c.message_key == bindparam("message_key"),
     exchanges.c.command_variant == bindparam("command_variant"),
 )
-_INSERT = exchanges.insert()
+_INSERT = exchanges.insert().returning(exchanges.c.exchange_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ def find(connection: Connection, interface: str, message_key: str, command_varia
     return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
 
 
-def add(connection: Connection, exchange: Exchange) -> None:
-    """Keep an exchange; raises IntegrityError if one is kept under the same key."""
-    connection.execute(
+def add(connection: Connection, exchange: Exchange) -> int:
+    """Keep an exchange and return its row number; raises IntegrityError if one is kept under the same key."""
+    added: int | None = connection.scalar(
         _INSERT,
         {
             "interface": exchange.interface,
@@ -70,3 +70,6 @@ def add(connection: Connection, exchange: Exchange) -> None:
             "answer": exchange.answer,
         },
     )
+    if added is None:
+        raise RuntimeError("the inbox gave no row number")
+    return added

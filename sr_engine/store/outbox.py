@@ -33,7 +33,9 @@ ALERT = "alert"
 UPGRADE_LIST = "upgrade_list"
 METER_LIST = "meter_list"
 RESPONSE = "response"
-INDEPENDENT = (UPGRADE_LIST, METER_LIST, RESPONSE)
+NOTICE = "notice"
+"""An alert about something else than hubs."""
+INDEPENDENT = (UPGRADE_LIST, METER_LIST, RESPONSE, NOTICE)
 """Kinds of messages that wait for no other."""
 
 

@@ -222,6 +222,74 @@ exchanges = Table(
     UniqueConstraint("interface", "message_key", "command_variant"),
 )
 
+# Requests that were answered I99 and are carried out later; what they say is in exchanges.
+held_requests = Table(
+    "held_requests",
+    metadata,
+    _row_number("held_id"),
+    Column("exchange_id", ForeignKey("exchanges.exchange_id"), nullable=False, unique=True),
+    Column("sender_eui", EUI, nullable=False),
+    # Why it waits now: Sequence, FutureDated or Quarantine.
+    Column("reason", String(16), nullable=False),
+    Column("held_at", UtcDateTime, nullable=False),
+    # Its answer is known to have left; not before that is anything done.
+    Column("answer_left_at", UtcDateTime),
+    # Sequence: the RequestID it waits for, upper case.
+    Column("preceding_key", String(70)),
+    # FutureDated: when it is carried out.
+    Column("due_at", UtcDateTime),
+    # Sequence and Quarantine: when it has waited long enough.
+    Column("expires_at", UtcDateTime),
+    # Quarantine: the QuarantineEventRef; and the operator's word.
+    Column("event_ref", String(20), unique=True),
+    Column("breached", String(8)),
+    Column("released_at", UtcDateTime),
+    Column("deleted_at", UtcDateTime),
+    # With an ExecutionDateTime: the SHA-256 of all values of the body but that, by which it can be cancelled.
+    Column("body_digest", String(64)),
+    Column("ended_at", UtcDateTime),
+    # The final response code, or Cancelled; why; and the whole Response.
+    Column("code", String(16)),
+    Column("detail", Text),
+    Column("response", LargeBinary),
+    Index(
+        "ix_held_requests_waiting",
+        "reason",
+        "due_at",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
+        "ix_held_requests_to_be_cancelled",
+        "sender_eui",
+        "body_digest",
+        sqlite_where=text("ended_at IS NULL AND body_digest IS NOT NULL"),
+        postgresql_where=text("ended_at IS NULL AND body_digest IS NOT NULL"),
+    ),
+)
+
+# What each User has sent in an hour that begins then.
+anomaly_counts = Table(
+    "anomaly_counts",
+    metadata,
+    Column("user_eui", EUI, primary_key=True),
+    Column("hour", UtcDateTime, primary_key=True),
+    Column("requests", Integer, nullable=False),
+    Column("devices", BigInteger, nullable=False),
+    **BY_KEY,
+)
+
+# Thresholds set for one User, by itself or by the DCC instead of the policy's; none: no such threshold.
+anomaly_thresholds = Table(
+    "anomaly_thresholds",
+    metadata,
+    Column("user_eui", EUI, primary_key=True),
+    Column("set_by", String(8), primary_key=True),
+    Column("requests_per_hour", BigInteger),
+    Column("devices_per_hour", BigInteger),
+    **BY_KEY,
+)
+
 schedules = Table(
     "schedules",
     metadata,

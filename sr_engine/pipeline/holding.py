@@ -1,0 +1,162 @@
+"""Which requests are held, and what becomes of them: sequences, future dates, anomaly thresholds (section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from signing import Signer
+from sr_engine.configuration import AlertDefinition, Policy, ServiceReferenceVariant, UserDirectory
+from sr_engine.domain.holding import (
+    CANCELLATION,
+    Breach,
+    Datable,
+    Hold,
+    HoldReason,
+    Thresholds,
+    digest_without_date,
+)
+from sr_engine.messages.build import build_alert
+from sr_engine.messages.model import QuarantinedRequest, ServiceRequest
+from sr_engine.requests.outcome import Outcome, Sender
+from sr_engine.store import anomalies, held, outbox
+from sr_engine.store.transactions import UnitOfWork
+
+LONGEST_SEQUENCE = 1_000
+"""Requests of a sequence that may wait for one another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Judges whether an admitted request has to wait."""
+
+    policy: Policy
+    users: UserDirectory
+    signer: Signer
+    alert: AlertDefinition
+    """Of QuarantinedRequest."""
+    randbelow: Callable[[int], int]
+    draw_id: Callable[[], str]
+
+    def count(self, unit_of_work: UnitOfWork, sender_eui: str, devices: int) -> Breach | None:
+        """Count an authenticated request that names so many devices.
+
+        Returns whose threshold it, or an earlier one of this hour, has crossed.
+        """
+        connection = unit_of_work.connection
+        counted = anomalies.count(connection, sender_eui, devices, unit_of_work.now)
+        default = Thresholds(self.policy.anomaly.requests_per_hour, self.policy.anomaly.devices_per_hour)
+        thresholds = {Breach.DCC: default, **anomalies.thresholds(connection, sender_eui)}
+        crossed = {whose for whose, one in thresholds.items() if one.crossed_by(*counted)}
+        return next((whose for whose in Breach if whose in crossed), None)
+
+    def waits(
+        self,
+        unit_of_work: UnitOfWork,
+        entry: ServiceReferenceVariant,
+        request: ServiceRequest,
+        sender: Sender,
+        passed: Collection[HoldReason],
+    ) -> Hold | Outcome | None:
+        """What a request waits for, beside what it has `passed`; an outcome if it never can, or ends a wait itself."""
+        found = None if HoldReason.SEQUENCE in passed else self._in_sequence(unit_of_work, request)
+        if found is None and HoldReason.FUTURE_DATED not in passed:
+            found = self._dated(unit_of_work, entry, request, sender)
+        return found
+
+    def _in_sequence(self, unit_of_work: UnitOfWork, request: ServiceRequest) -> Hold | Outcome | None:
+        """A request that names a preceding one waits for it; E42 if that can never end."""
+        header = request.header
+        preceding = header.preceding_request_id
+        if preceding is None:
+            return None
+        if header.first_in_sequence:
+            return Outcome(
+                "E42", "the first request of a sequence cannot have a preceding one: leave one of the two out"
+            )
+        if preceding.originator != header.request_id.originator:
+            return Outcome("E42", f"the preceding request {preceding.text} is not one of yours")
+        key: str | None = preceding.key
+        for _ in range(LONGEST_SEQUENCE):
+            if key is None:
+                expires_at = unit_of_work.now + self.policy.held.preceding
+                return Hold(
+                    HoldReason.SEQUENCE,
+                    f"accepted; it is carried out once {preceding.text} has ended well, and answered then",
+                    expires_at=expires_at,
+                    preceding_key=preceding.key,
+                    body_digest=_digest(request),
+                )
+            if key == header.request_id.key:
+                return Outcome("E42", f"the sequence leads from {preceding.text} back to this request")
+            key = held.preceding_key(unit_of_work.connection, key)
+        return Outcome("E42", f"more than {LONGEST_SEQUENCE} requests would wait for one another")
+
+    def _dated(
+        self, unit_of_work: UnitOfWork, entry: ServiceReferenceVariant, request: ServiceRequest, sender: Sender
+    ) -> Hold | Outcome | None:
+        """A request with an ExecutionDateTime waits until then, or cancels one that does."""
+        body = request.body
+        if not isinstance(body, Datable) or body.execution_date_time is None:
+            return None
+        family, at, now = f"{entry.variant.replace('.', '0')}", body.execution_date_time, unit_of_work.now
+        digest = digest_without_date(entry.variant, body)
+        if at == CANCELLATION:
+            found = held.to_be_cancelled(unit_of_work.connection, sender.eui, digest)
+            if found is None:
+                return Outcome(f"E{family}09", "no request of yours with these values waits to be executed")
+            return Outcome("I99", "the request that waited is carried out no more", cancels=found)
+        if not now < at <= now + self.policy.held.execution:
+            days = self.policy.held.execution.days
+            return Outcome(
+                f"E{family}05", f"ExecutionDateTime must be after now, {_shown(now)}, and at most {days} days ahead"
+            )
+        return Hold(
+            HoldReason.FUTURE_DATED,
+            f"accepted; it is checked again and carried out at {_shown(at)}, and answered then",
+            due_at=at,
+            body_digest=digest,
+        )
+
+    def in_quarantine(self, unit_of_work: UnitOfWork, request: ServiceRequest, breach: Breach) -> Hold:
+        """A request that crosses a threshold waits for the operator's word."""
+        reference = str(1 + self.randbelow(10**20 - 1))
+        hours = self.policy.held.quarantine
+        whose = "your own threshold" if breach is Breach.USER else "the DCC's threshold for you"
+        return Hold(
+            HoldReason.QUARANTINE,
+            f"held: {whose} of requests or devices in an hour is crossed; QuarantineEventRef {reference}. "
+            f"It is carried out once released, and deleted if it has not been after {hours.total_seconds() / 3600:g} h",
+            expires_at=unit_of_work.now + hours,
+            event_ref=reference,
+            breach=breach,
+            body_digest=_digest(request),
+        )
+
+    def tell(self, unit_of_work: UnitOfWork, request: ServiceRequest, sender: Sender, hold: Hold) -> None:
+        """Alert the User to its request in quarantine."""
+        user = self.users.by_eui(sender.eui)
+        if user is None or hold.event_ref is None or hold.breach is None:
+            return
+        body = QuarantinedRequest(
+            request.header.request_id.text, hold.event_ref, by_user_threshold=hold.breach is Breach.USER
+        )
+        root = build_alert(
+            schema_version=str(user.duis_version), alert_code=self.alert.code, body=body, at=unit_of_work.now
+        )
+        message = outbox.Outgoing(
+            self.draw_id(), outbox.NOTICE, f"user:{user.eui}", self.alert.event, self.signer.sign(root)
+        )
+        outbox.put(unit_of_work.connection, [message], unit_of_work.now)
+
+
+def _digest(request: ServiceRequest) -> str | None:
+    body = request.body
+    if isinstance(body, Datable) and body.execution_date_time not in {None, CANCELLATION}:
+        return digest_without_date(request.header.service_reference_variant, body)
+    return None
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

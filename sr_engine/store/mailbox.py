@@ -1,0 +1,54 @@
+"""What was queued for one receiver, as the receiver may fetch it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from sr_engine.store.outbox import DELIVERED
+from sr_engine.store.tables import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message to a receiver, and whether it has taken it."""
+
+    message_id: str
+    kind: str
+    created_at: datetime
+    delivered: bool
+    body: bytes
+
+
+class UnknownMessage(Exception):
+    """This receiver was sent no such message."""
+
+
+def messages(connection: Connection, destination: str, *, after: str | None, limit: int) -> Sequence[Letter]:
+    """Messages to a receiver in the order in which they were queued, beginning after the one named.
+
+    Raises UnknownMessage if that is not one of its own.
+    """
+    statement = select(outbox).where(outbox.c.destination == destination)
+    if after is not None:
+        row_number = connection.scalar(
+            select(outbox.c.outbox_id).where(outbox.c.message_id == after, outbox.c.destination == destination)
+        )
+        if row_number is None:
+            raise UnknownMessage(after)
+        statement = statement.where(outbox.c.outbox_id > row_number)
+    found = connection.execute(statement.order_by(outbox.c.outbox_id).limit(limit))
+    return [Letter(row.message_id, row.kind, row.created_at, row.state == DELIVERED, row.body) for row in found]
+
+
+def message(connection: Connection, destination: str, message_id: str) -> bytes:
+    """The bytes of one message to a receiver; raises UnknownMessage."""
+    body: bytes | None = connection.scalar(
+        select(outbox.c.body).where(outbox.c.message_id == message_id, outbox.c.destination == destination)
+    )
+    if body is None:
+        raise UnknownMessage(message_id)
+    return body
