@@ -32,9 +32,9 @@ IN_CODES = [
         "response_code.E110501.meaning: must be text that is not empty, not ''",
     ),
     (
-        "[response_code.E40] ... reserved = true",
+        "[response_code.E5] ... reserved = true",
         'reserved = "yes"',
-        "response_code.E40.reserved: must be true or false, not 'yes'",
+        "response_code.E5.reserved: must be true or false, not 'yes'",
     ),
 ]
 
