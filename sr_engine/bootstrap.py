@@ -34,6 +34,7 @@ from sr_engine.gateway.pull import PullDesk
 from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.gateway.resumer import Resumer
 from sr_engine.messages.schema import Schema
+from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
@@ -196,6 +197,11 @@ def list_cutter(instance: Instance) -> ListCutter:
         configuration.lifecycle,
         quiet_days_of(policy),
     )
+
+
+def withdrawing_of(instance: Instance) -> Withdrawing:
+    """What asks the CSPs of an instance to withdraw lists."""
+    return Withdrawing(instance.signer, instance.configuration.policy.access_control_broker_eui, instance.draw_id)
 
 
 def outcomes_of(instance: Instance) -> Outcomes:

@@ -13,6 +13,7 @@ from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
 from sr_engine.cli.instance import init, pki
 from sr_engine.cli.lifecycle import lifecycle
+from sr_engine.cli.lists import list_
 from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
 from sr_engine.cli.phases import phase
@@ -57,6 +58,7 @@ for command in (
     release,
     phase,
     policy,
+    list_,
     exclusion,
     quarantine,
     anomaly,

@@ -16,7 +16,7 @@ from sr_engine.store import anomalies, held
 
 @click.group()
 def quarantine() -> None:
-    """Requests that crossed an anomaly threshold and wait for a decision."""
+    """Requests held for the operator to decide."""
 
 
 @quarantine.command("list", short_help="List the requests in quarantine.")
@@ -72,7 +72,7 @@ def _decide(directory: Path, event_ref: str, *, release: bool) -> None:
 
 @click.group()
 def anomaly() -> None:
-    """Anomaly thresholds: how much a User may send in an hour before it is held."""
+    """How much a User may send in an hour."""
 
 
 @anomaly.command(short_help="Show thresholds, and what was sent in this hour.")

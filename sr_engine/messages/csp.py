@@ -82,6 +82,8 @@ def _add_list(body: etree._Element, message: UpgradeList) -> None:
 
 
 def _add_acknowledgement(body: etree._Element, message: UpgradeListAcknowledgement) -> None:
+    if message.withdrawal is not None:
+        add(body, CSP + "WithdrawalMessageID", message.withdrawal.text)
     if message.accepted:
         add_ids(body, CSP + "AcceptedDeviceIDList", message.accepted)
     for refused in message.refused:
@@ -124,6 +126,7 @@ def _acknowledgement(header: Fields, body: Fields) -> UpgradeListAcknowledgement
             RefusedHubs(refused.string("Reason"), refused.device_ids("DeviceIDList"))
             for refused in body.each("Refused")
         ),
+        withdrawal=body.optional(body.request_id, "WithdrawalMessageID"),
     )
 
 

@@ -405,6 +405,8 @@ class UpgradeListAcknowledgement:
     region: str
     accepted: tuple[str, ...]
     refused: tuple[RefusedHubs, ...] = ()
+    withdrawal: RequestId | None = None
+    """The MessageID of the withdrawal that it answers; None: it answers the list itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ class Cancelling:
         *,
         actor: str,
         key: str | None = None,
-    ) -> None:
-        """Nothing is changed of a hub whose newest attempt has ended or is with the CSP.
+    ) -> int:
+        """Return how many were ended; nothing is changed of a hub whose newest attempt the event cannot happen to.
 
         `key` is that of the message that brought it about, if one did.
         """
@@ -54,3 +54,4 @@ class Cancelling:
             connection,
             audit.transitions(changes.attempts, at=now, actor=actor, release_id=release.release_id, message_key=key),
         )
+        return len(cancelled)

@@ -14,7 +14,7 @@ from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.regions.cancelling import Cancelling
-from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades
+from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.transactions import UnitOfWork
 
@@ -45,6 +45,8 @@ class Outcomes:
         """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
         connection, now = unit_of_work.connection, unit_of_work.now
         release_id = _release_of(unit_of_work, message.list_id, message.region)
+        if message.withdrawal is not None:
+            return self._withdrawn(unit_of_work, message, message.withdrawal.key, release_id)
         reasons = {hub_id.upper(): refused.reason for refused in message.refused for hub_id in refused.device_ids}
         accepted = {hub_id.upper() for hub_id in message.accepted} - reasons.keys()
         known = lists.on_list(connection, message.list_id, accepted | reasons.keys())
@@ -63,6 +65,31 @@ class Outcomes:
         lists.acknowledged(connection, message.list_id, now)
         strangers = len(accepted) + len(reasons) - len(known)
         return f"{len(changes)} hubs acknowledged" + (f"; {strangers} not on the list" if strangers else "")
+
+    def _withdrawn(
+        self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, withdrawal: str, release_id: str
+    ) -> str:
+        """Hubs that the CSP has taken off the list are Cancelled; what it could not stop goes on."""
+        connection = unit_of_work.connection
+        reason = withdrawals.reason_of(connection, withdrawal, message.list_id)
+        if reason is None:
+            raise UnknownList(f"upgrade list {message.list_id} was not withdrawn by message {withdrawal}")
+        kept = {hub_id.upper() for refused in message.refused for hub_id in refused.device_ids}
+        taken_off = {hub_id.upper() for hub_id in message.accepted} - kept
+        on_list = lists.on_list(connection, message.list_id, taken_off)
+        cancelling = Cancelling(self.alerts, self.lifecycle)
+        cancelled = cancelling(
+            unit_of_work,
+            releases.by_id(connection, release_id),
+            # One that a CSP has refused, or that has had its outcome, may stand on another list by now.
+            [hub_id for hub_id, stored in on_list.items() if stored.attempt.with_csp],
+            AttemptEvent.LIST_WITHDRAWN,
+            f"withdrawn from its CSP: {reason}",
+            actor=f"csp:{message.region}",
+            key=message.message_id.key,
+        )
+        withdrawals.answered(connection, withdrawal, unit_of_work.now)
+        return f"{cancelled} hubs withdrawn, {len(kept)} not"
 
     def report(self, unit_of_work: UnitOfWork, message: UpgradeReport) -> str:
         """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one."""

@@ -56,6 +56,19 @@ def _compelled_overdue() -> Select[Any]:
 
 
 _OVERDUE = _overdue()
+_CUT_LISTS = (
+    select(
+        upgrade_lists,
+        releases.c.version,
+        select(func.count())
+        .where(attempts.c.list_id == upgrade_lists.c.list_id, attempts.c.state.in_(_LISTED))
+        .scalar_subquery()
+        .label("with_csp"),
+        (outbox.c.state == DELIVERED).label("delivered"),
+    )
+    .join(releases, releases.c.release_id == upgrade_lists.c.release_id)
+    .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
+)
 _COMPELLED_OVERDUE = _compelled_overdue()
 
 
@@ -153,6 +166,62 @@ def list_region(connection: Connection, list_id: str) -> tuple[str, str] | None:
         select(upgrade_lists.c.region, upgrade_lists.c.release_id).where(upgrade_lists.c.list_id == list_id)
     ).one_or_none()
     return None if row is None else (row.region, row.release_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CutList:
+    """A list as it was cut, and how far it has come."""
+
+    list_id: str
+    region: str
+    release_id: str
+    version: str
+    period: Period
+    hub_count: int
+    with_csp: int
+    """Hubs on it that have had no outcome."""
+    delivered: bool
+    acknowledged: bool
+
+
+def newest_lists(connection: Connection, *, region: str | None, limit: int) -> list[CutList]:
+    """The lists that were cut last, of a region or of all."""
+    statement = _CUT_LISTS.order_by(upgrade_lists.c.cut_at.desc(), upgrade_lists.c.list_id).limit(limit)
+    if region is not None:
+        statement = statement.where(upgrade_lists.c.region == region)
+    return [_cut_list(row) for row in connection.execute(statement)]
+
+
+def cut_list(connection: Connection, list_id: str) -> CutList | None:
+    """One list; None for an unknown one."""
+    row = connection.execute(_CUT_LISTS.where(upgrade_lists.c.list_id == list_id)).one_or_none()
+    return None if row is None else _cut_list(row)
+
+
+def with_csp(connection: Connection, list_id: str) -> list[str]:
+    """CHF ids on a list that have had no outcome and whose firmware is not on the hub, ascending."""
+    may_be_withdrawn = (AttemptState.LISTED.value, AttemptState.ACCEPTED.value)
+    return list(
+        connection.scalars(
+            select(attempts.c.hub_id)
+            .where(attempts.c.list_id == list_id, attempts.c.state.in_(may_be_withdrawn))
+            .order_by(attempts.c.hub_id)
+        )
+    )
+
+
+def _cut_list(row: Row[Any]) -> CutList:
+    return CutList(
+        row.list_id,
+        row.region,
+        row.release_id,
+        row.version,
+        Period(row.period_start, row.period_end),
+        row.hub_count,
+        row.with_csp,
+        row.delivered,
+        row.acknowledged_at is not None,
+    )
 
 
 def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:

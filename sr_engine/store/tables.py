@@ -461,6 +461,18 @@ arrivals = Table(
     **BY_KEY,
 )
 
+# Lists, or some hubs of them, that the processor has asked a CSP not to carry out.
+list_withdrawals = Table(
+    "list_withdrawals",
+    metadata,
+    # The MessageID, in canonical form.
+    Column("message_key", String(70), primary_key=True),
+    Column("list_id", ForeignKey("upgrade_lists.list_id"), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+)
+
 # Meter points whose change of Supplier has been carried out, up to a registration's effective date.
 settled_registrations = Table(
     "settled_registrations",

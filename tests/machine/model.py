@@ -199,6 +199,14 @@ class Model(Hubs):
             else:
                 attempt.state = "Accepted"
 
+    def withdrawn(self, list_id: str, accepted: Collection[str], refused: Collection[str]) -> None:
+        """The CSP has taken hubs off a list; what it could not stop, or has on the hub already, goes on."""
+        for hub in set(accepted) - set(refused):
+            found = self.on_list(list_id, hub)
+            if found is not None and found[1].state in {"Listed", "Accepted"}:
+                self._end(hub, found[1], "Cancelled", "hub_cancelled")
+                self._end_schedules(hub, found[0], used=False)
+
     def reported(self, list_id: str, entries: Iterable[tuple[str, str, datetime]]) -> None:
         """The highest of what is said of each hub counts, in whatever order it is said; nothing lowers an attempt."""
         highest: dict[str, tuple[int, datetime]] = {}
@@ -213,7 +221,7 @@ class Model(Hubs):
         may_become = {
             "Delivered": {"Listed", "Accepted"},
             "Failed": WITH_CSP,
-            "Activated": WITH_CSP | {"Failed", "Missed"},
+            "Activated": WITH_CSP | {"Failed", "Missed", "Cancelled"},
         }
         if attempt.state not in may_become[outcome]:
             return

@@ -24,7 +24,14 @@ from sr_engine.messages.compose import build_request
 from sr_engine.messages.csp import build_csp_message, decode_csp_message
 from sr_engine.messages.decode import DecodedResponse
 from sr_engine.messages.identifiers import RequestId
-from sr_engine.messages.model import Body, UpgradeList, UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.messages.model import (
+    Body,
+    CspMessage,
+    UpgradeList,
+    UpgradeListAcknowledgement,
+    UpgradeListWithdrawal,
+    UpgradeReport,
+)
 from sr_engine.store.tables import alerted_hubs, attempts, audit, decisions, devices, outbox, schedule_hubs
 from tests.machine.facts import REGIONS
 from tests.machine.hubs import LEAD, NOTICE
@@ -146,19 +153,24 @@ class Stage:
 
     def new_lists(self) -> list[UpgradeList]:
         """The upgrade lists that were put in the outbox since the last call, as their CSP will read them."""
+        return [one for one in self._to_csps() if isinstance(one, UpgradeList)]
+
+    def new_withdrawals(self) -> list[UpgradeListWithdrawal]:
+        """The withdrawals since the last call; no list is cut in between."""
+        return [one for one in self._to_csps() if isinstance(one, UpgradeListWithdrawal)]
+
+    def _to_csps(self) -> list[CspMessage]:
         found = self.rows(
             select(outbox.c.outbox_id, outbox.c.body)
             .where(outbox.c.kind == "upgrade_list", outbox.c.outbox_id > self.seen)
             .order_by(outbox.c.outbox_id)
         )
-        lists = []
+        messages = []
         for outbox_id, body in found:
             self.seen = outbox_id
             verified = self.world.instance.verifier.verify(parse(body), roles={"89"}, at=self.world.clock.now())
-            message = decode_csp_message(verified)
-            assert isinstance(message, UpgradeList)
-            lists.append(message)
-        return lists
+            messages.append(decode_csp_message(verified))
+        return messages
 
     def attempts(self) -> Sequence[Any]:
         return self.rows(select(attempts).order_by(attempts.c.hub_id, attempts.c.release_id, attempts.c.number))

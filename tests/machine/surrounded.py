@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from sqlalchemy import update
 
-from sr_engine.bootstrap import phases_of
+from sr_engine.bootstrap import phases_of, withdrawing_of
 from sr_engine.domain.terms import Management, Obligation
 from sr_engine.messages.model import (
     RefusedHubs,
@@ -20,6 +20,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.operations import phases, registrations, terms
 from sr_engine.operations import releases as operator
+from sr_engine.operations.lists import NotWithdrawable, find_list
 from sr_engine.store import inventory
 from sr_engine.store.tables import devices
 from sr_engine.store.transactions import UnitOfWork
@@ -53,6 +54,47 @@ class Surrounded(Requesting):
         )
         same(self.stage.csp(message, times=times), 204, "acknowledgement")
         self.model.acknowledged(one.list_id, accepted, refused)
+
+    @precondition(lambda self: self.lists)
+    @rule(which=SOME, some=SOME, refuses=SOME, times=st.integers(1, 2))
+    def the_operator_withdraws_a_list(self, which: int, some: int, refuses: int, times: int) -> None:
+        """All of it or some hubs, before it starts; the CSP agrees to some, now or not at all."""
+        one = self.lists[-1 - which % len(self.lists) % 3]
+        instance = self.stage.world.instance
+        self.stage.deliver_all()
+        asked = [hub for number, hub in enumerate(hubs_of([one])) if some >> number & 1]
+
+        def ask(unit_of_work: UnitOfWork) -> int:
+            region = instance.configuration.regions[one.region]
+            return withdrawing_of(instance)(
+                unit_of_work, region, find_list(unit_of_work, one.list_id), asked, "a fault"
+            )
+
+        attempts = {hub: self.model.on_list(one.list_id, hub) for hub in asked or hubs_of([one])}
+        going = {
+            hub for hub, found in attempts.items() if found is not None and found[1].state in {"Listed", "Accepted"}
+        }
+        possible = self.model.now < one.entries[0].period.start and (going == set(asked) if asked else bool(going))
+        try:
+            same(self.stage.world.run(ask), len(going), "withdrawal")
+        except NotWithdrawable:
+            hold(not possible, "withdrawal", "refused", one, asked)
+            return
+        hold(possible, "withdrawal", "not refused", one, asked)
+        (withdrawal,) = self.stage.new_withdrawals()
+        refused = [hub for number, hub in enumerate(hubs_of([one])) if refuses >> 2 * number & 3 == 3]
+        accepted = [hub for hub in asked or hubs_of([one]) if hub not in refused]
+        message = UpgradeListAcknowledgement(
+            self.stage.csp_id(one.region),
+            self.model.now,
+            one.list_id,
+            one.region,
+            tuple(accepted),
+            (RefusedHubs("under way", tuple(refused)),) if refused else (),
+            withdrawal.message_id,
+        )
+        same(self.stage.csp(message, times=times), 204, "acknowledgement of a withdrawal")
+        self.model.withdrawn(one.list_id, accepted, refused)
 
     @precondition(lambda self: self.lists)
     @rule(

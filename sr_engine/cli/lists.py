@@ -1,0 +1,72 @@
+"""Upgrade lists that were cut: looking at them, and asking a CSP not to carry one out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sr_engine.bootstrap import withdrawing_of
+from sr_engine.cli.failures import Failure
+from sr_engine.cli.opening import fully_opened, instance_option, opened
+from sr_engine.cli.output import show_table
+from sr_engine.operations.lists import NotWithdrawable, find_list
+from sr_engine.store import lists
+from sr_engine.store.transactions import UnitOfWork
+
+
+@click.group("list")
+def list_() -> None:
+    """Upgrade lists that were cut for the CSPs."""
+
+
+@list_.command(short_help="Show the lists that were cut last.")
+@click.option("--region", help="Only lists of this CSP region.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many lists.")
+@instance_option
+def show(region: str | None, limit: int, directory: Path) -> None:
+    """Show the lists that were cut last, newest first."""
+    with opened(directory) as instance, instance.engine.connect() as connection:
+        found = lists.newest_lists(connection, region=region, limit=limit)
+    show_table(
+        "Upgrade lists",
+        ("List", "Region", "Firmware", "From", "To", "Hubs", "With the CSP", "Delivered", "Acknowledged"),
+        (
+            (
+                one.list_id,
+                one.region,
+                one.version,
+                one.period.start,
+                one.period.end,
+                one.hub_count,
+                one.with_csp,
+                "yes" if one.delivered else "no",
+                "yes" if one.acknowledged else "no",
+            )
+            for one in found
+        ),
+    )
+
+
+@list_.command(short_help="Ask the CSP not to carry out a list.")
+@click.argument("list_id", metavar="LIST_ID")
+@click.option("--reason", required=True, help="Why; the CSP and the audit trail are told.")
+@click.option("--hub", "hub_ids", multiple=True, metavar="CHF", help="Only this hub; may be repeated.")
+@instance_option
+def withdraw(list_id: str, reason: str, hub_ids: tuple[str, ...], directory: Path) -> None:
+    """Ask the CSP not to carry out a list, or some hubs of it, before it starts.
+
+    A hub is cancelled, and its Suppliers are told, once the CSP has acknowledged that it is withdrawn.
+    """
+    with fully_opened(directory) as instance:
+        withdrawing, regions = withdrawing_of(instance), instance.configuration.regions
+
+        def work(unit_of_work: UnitOfWork) -> int:
+            cut = find_list(unit_of_work, list_id)
+            return withdrawing(unit_of_work, regions[cut.region], cut, hub_ids, reason)
+
+        try:
+            asked = instance.transactions.run_now(work)
+        except NotWithdrawable as refused:
+            raise Failure(str(refused)) from None
+    click.echo(f"the CSP is asked to withdraw {asked:,} hub(s) of list {list_id}")
