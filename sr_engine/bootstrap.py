@@ -22,7 +22,9 @@ from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.gateway.app import Gateway
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.registrations import RegistrationDesk
+from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
+from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
@@ -59,6 +61,7 @@ class Instance:
     alerts: Alerts
     randbelow: Callable[[int], int]
     """The only source of what is drawn by chance: a whole number from 0 and below its argument."""
+    official_schema: OfficialSchema | None
 
     def draw_id(self) -> str:
         """A random identifier of 32 hexadecimal digits."""
@@ -75,6 +78,16 @@ def clock_of(settings: Settings) -> Clock:
     if settings.clock is None:
         return SystemClock()
     return ScaledClock(settings.clock.anchored_at, settings.clock.starts_at, settings.clock.rate)
+
+
+def official_schema_of(settings: Settings) -> OfficialSchema | None:
+    """The official DUIS schema that an instance's settings name; raises ConfigurationError if it is not usable."""
+    if settings.official_schema is None:
+        return None
+    try:
+        return OfficialSchema.load(settings.official_schema)
+    except SchemaUnusable as unusable:
+        raise ConfigurationError((f"{SETTINGS_FILE}: official_schema: {unusable}",)) from None
 
 
 def open_instance(
@@ -95,6 +108,7 @@ def open_instance(
             f"access_control_broker_eui is {policy.access_control_broker_eui}"
         )
         raise ConfigurationError((problem,))
+    official_schema = official_schema_of(settings)
     clock = clock or clock_of(settings)
     engine = open_engine(settings.database_url)
     check_tables(engine)
@@ -126,6 +140,7 @@ def open_instance(
         ),
         alerts=alerts,
         randbelow=randbelow,
+        official_schema=official_schema,
     )
 
 
@@ -139,6 +154,7 @@ def processor_of(instance: Instance) -> Processor:
         instance.signer,
         instance.alerts,
         lambda: 1 + instance.randbelow(SCHEDULE_ID_MAX),
+        official_schema=instance.official_schema,
     )
 
 

@@ -64,6 +64,8 @@ class Settings:
     """None means real time."""
     registration_feed: RegistrationFeed | None = None
     """None: registrations are not taken over HTTP."""
+    official_schema: Path | None = None
+    """The official DUIS schema; None where there is none, and requests are held against our own alone."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -88,6 +90,7 @@ def load_settings(path: Path) -> Settings:
         signing=content.signing,
         clock=content.clock,
         registration_feed=content.registration_feed,
+        official_schema=content.official_schema,
     )
 
 
@@ -102,6 +105,7 @@ class _File:
     config_directory: Path | None = None
     clock: ClockSettings | None = None
     registration_feed: RegistrationFeed | None = None
+    official_schema: Path | None = None
 
 
 def _file(folder: Path) -> Table[_File]:
@@ -143,6 +147,7 @@ def _file(folder: Path) -> Table[_File]:
             ),
             optional=True,
         ),
+        Key("official_schema", path, optional=True),
     )
 
 
