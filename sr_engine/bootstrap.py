@@ -33,7 +33,9 @@ from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
 from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.gateway.resumer import Resumer
+from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
+from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.pipeline.holding import Holding
@@ -74,6 +76,7 @@ class Instance:
     alerts: Alerts
     randbelow: Callable[[int], int]
     """The only source of what is drawn by chance: a whole number from 0 and below its argument."""
+    official_schema: OfficialSchema | None
 
     def draw_id(self) -> str:
         """A random identifier of 32 hexadecimal digits."""
@@ -90,6 +93,16 @@ def clock_of(settings: Settings) -> Clock:
     if settings.clock is None:
         return SystemClock()
     return ScaledClock(settings.clock.anchored_at, settings.clock.starts_at, settings.clock.rate)
+
+
+def official_schema_of(settings: Settings) -> OfficialSchema | None:
+    """The official DUIS schema that an instance's settings name; raises ConfigurationError if it is not usable."""
+    if settings.official_schema is None:
+        return None
+    try:
+        return OfficialSchema.load(settings.official_schema)
+    except SchemaUnusable as unusable:
+        raise ConfigurationError((f"{SETTINGS_FILE}: official_schema: {unusable}",)) from None
 
 
 def open_instance(
@@ -110,6 +123,7 @@ def open_instance(
             f"access_control_broker_eui is {policy.access_control_broker_eui}"
         )
         raise ConfigurationError((problem,))
+    official_schema = official_schema_of(settings)
     clock = clock or clock_of(settings)
     engine = open_engine(settings.database_url)
     check_tables(engine)
@@ -141,6 +155,7 @@ def open_instance(
         ),
         alerts=alerts,
         randbelow=randbelow,
+        official_schema=official_schema,
     )
 
 
@@ -162,6 +177,7 @@ def processor_of(instance: Instance) -> Processor:
             instance.draw_id,
         ),
         lambda: 1 + instance.randbelow(SCHEDULE_ID_MAX),
+        official_schema=instance.official_schema,
     )
 
 

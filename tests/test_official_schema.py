@@ -17,6 +17,7 @@ from sr_engine.messages.model import (
     CommsHubFirmwareResult,
     Decision,
     Phase,
+    PropertyFilter,
     ReadInventory,
     ReportEntry,
     ReportStatus,
@@ -24,7 +25,9 @@ from sr_engine.messages.model import (
     UpgradeReport,
 )
 from sr_engine.regions.calendar import cut_time, open_periods
+from sr_engine.store import inventory
 from sr_engine.store.tables import outbox, upgrade_lists
+from tests.requests.test_read_inventory import FULL
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, make_world
 
 pytestmark = pytest.mark.reference
@@ -102,16 +105,23 @@ def test_the_answer_to_8_2_is_valid_against_the_published_schema(official: etree
     world = make_world(tmp_path / "instance")
     hub = TestHub(1, gas=B.name, han=("1A2B", "PPM1"))
     world.add_hubs([hub])
+    # More devices than an answer may hold, each with every field that the importer takes.
+    crowd = [row | FULL | {"uprn": 5, "import_mpxn": None} for number in range(2, 8) for row in TestHub(number).rows()]
+    world.run(lambda uow: inventory.put_devices(uow.connection, crowd))
     queries = [
         ReadInventory(device_id=hub.chf),
         ReadInventory(mpxn=hub.mpan),
         ReadInventory(uprn=100_000_001),
+        ReadInventory(property_filter=PropertyFilter("AB1 2CD", "1")),
+        ReadInventory(uprn=5),
         ReadInventory(uprn=999),
     ]
 
     answers = [world.post(world.signed(A, query, "8.2")) for query in queries]
+    counts = [answer.body.count(b"<sr:Device>") for answer in answers]
     world.close()
 
-    assert [answer.code for answer in answers] == ["I0", "I0", "I0", "E080201"]
+    assert [answer.code for answer in answers] == ["I0"] * 5 + ["E080201"]
+    assert counts == [5, 5, 5, 5, 17, 0]
     for answer in answers:
         official.assertValid(etree.fromstring(answer.body))

@@ -9,7 +9,8 @@ from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRe
 from sr_engine.configuration import ConfigurationError
 from sr_engine.importers.csv_table import CsvRefused
 from sr_engine.instance import InstanceExistsError
-from sr_engine.messages.schema import SchemaRefused, SchemaUnusable
+from sr_engine.messages.schema import SchemaRefused
+from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused

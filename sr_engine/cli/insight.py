@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sr_engine.bootstrap import quiet_days_of
+from sr_engine.bootstrap import official_schema_of, quiet_days_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import moment, show_table
@@ -29,10 +29,14 @@ def status(directory: Path, as_json: bool) -> None:
     with opened(directory) as instance, instance.engine.connect() as connection:
         found = count_all(connection, instance.clock.now())
         environment = instance.settings.environment
+        official = official_schema_of(instance.settings)
     if as_json:
-        click.echo(json.dumps({"environment": environment, **_as_json(found)}, indent=2))
+        schema = None if official is None else {"version": official.version, "path": str(official.path)}
+        click.echo(json.dumps({"environment": environment, "official_schema": schema, **_as_json(found)}, indent=2))
         return
     click.echo(f"{environment}, {moment(found.at)}")
+    if official is not None:
+        click.echo(f"official DUIS schema {official.version}, from {official.path}")
     _show(found)
 
 

@@ -17,6 +17,8 @@ from sr_engine.bootstrap import application
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, instance_option
 
+log = logging.getLogger(__name__)
+
 _STOP_WITHIN_SECONDS = 30
 _BACKLOG = 2048
 
@@ -34,6 +36,8 @@ def serve(directory: Path, host: str | None, port: int | None) -> None:
     """
     log_to_stderr()
     with fully_opened(directory) as instance:
+        if (official := instance.official_schema) is not None:
+            log.info("official DUIS schema %s, from %s", official.version, official.path)
         listen = instance.settings.listen
         listening = listen_on(host or listen.host, listen.port if port is None else port)
         address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -64,6 +65,12 @@ class AlertDefinition:
     """The AlertCode inside CommsHubAlert, four upper-case hexadecimal digits; set for that body only."""
     reserved: bool = False
     """It has its number so that receivers can be built for it, and is not raised yet."""
+    since: Decimal | None = None
+    """The DUIS version that first has its code or body; None if all versions taken here have them."""
+
+    def can_be_expressed_in(self, version: Decimal) -> bool:
+        """Whether a User of that DUIS version can be sent the alert as it is."""
+        return self.since is None or version >= self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,10 @@ def _check_definition(alert: AlertDefinition, place: Place) -> None:
         place.inside("hub_alert_code").report(f"is missing; a {alert.body} needs {_HUB_ALERT_CODE.wants}")
     if alert.body is not AlertBodyElement.COMMS_HUB_ALERT and alert.hub_alert_code is not None:
         place.inside("hub_alert_code").report(f"must be left out: {alert.body} has no place for it")
+    if alert.body is AlertBodyElement.DUIS_VERSION_MISMATCH and alert.since is not None:
+        place.inside("since").report(f"must be left out: {alert.body} is what older versions are sent instead")
+    if alert.event is AlertEvent.DUIS_VERSION_MISMATCH and alert.body is not AlertBodyElement.DUIS_VERSION_MISMATCH:
+        place.inside("body").report(f"must be {AlertBodyElement.DUIS_VERSION_MISMATCH}, not {alert.body}")
 
 
 def _check_alerts(alerts: Alerts, place: Place) -> None:
@@ -140,6 +151,7 @@ _ALERT = Table(
     Key("source", values.member(AlertSource)),
     Key("hub_alert_code", _HUB_ALERT_CODE, optional=True),
     Key("reserved", values.boolean(), optional=True),
+    Key("since", values.schema_version(), optional=True),
     check=_check_definition,
 )
 

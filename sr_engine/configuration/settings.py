@@ -74,6 +74,8 @@ class Settings:
     """None: registrations are not taken over HTTP."""
     operator: Operator | None = None
     """None: nothing is decided over HTTP."""
+    official_schema: Path | None = None
+    """The official DUIS schema; None where there is none, and requests are held against our own alone."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -99,6 +101,7 @@ def load_settings(path: Path) -> Settings:
         clock=content.clock,
         registration_feed=content.registration_feed,
         operator=content.operator,
+        official_schema=content.official_schema,
     )
 
 
@@ -114,6 +117,7 @@ class _File:
     clock: ClockSettings | None = None
     registration_feed: RegistrationFeed | None = None
     operator: Operator | None = None
+    official_schema: Path | None = None
 
 
 def _file(folder: Path) -> Table[_File]:
@@ -153,6 +157,7 @@ def _file(folder: Path) -> Table[_File]:
             optional=True,
         ),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
+        Key("official_schema", path, optional=True),
     )
 
 

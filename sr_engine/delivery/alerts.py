@@ -20,7 +20,9 @@ from sr_engine.messages.model import (
     AlertBody,
     CommsHubAlert,
     CommsHubFirmwareActivation,
+    DCCAlertVersionMismatch,
     DeviceChangeOfSupplier,
+    DUISVersionMismatch,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
 )
@@ -119,7 +121,11 @@ class Alerts:
         definition = self._definitions[events[0].event]
         for user, of_user in self._receivers(then, events[0].organisation, events):
             for body, told in self._bodies(then, definition, user, of_user, release):
-                yield _Alert(user, definition, body, told)
+                if definition.can_be_expressed_in(user.duis_version):
+                    yield _Alert(user, definition, body, told)
+                else:
+                    instead = self._definitions[AlertEvent.DUIS_VERSION_MISMATCH]
+                    yield _Alert(user, instead, _mismatch(definition.code, body, user), told)
 
     def _receivers(
         self, unit_of_work: UnitOfWork, organisation: str, events: Sequence[HubEvent]
@@ -215,6 +221,19 @@ class Alerts:
             )
         outbox.put(unit_of_work.connection, messages, unit_of_work.now)
         outbox.record_alerted(unit_of_work.connection, alerted)
+
+
+def _mismatch(code: str, body: AlertBody, user: User) -> DUISVersionMismatch:
+    """What is sent instead of an alert that the User's DUIS version cannot express (section 5; FACTS RQ30)."""
+    device_id = request_id = None
+    match body:
+        case CommsHubFirmwareActivation() | CommsHubAlert() | DeviceChangeOfSupplier():
+            device_id = body.device_id
+        case FirmwareDistributionFailure():
+            request_id = body.update_firmware_request_id
+        case _:
+            pass
+    return DUISVersionMismatch(DCCAlertVersionMismatch(code, device_id, request_id), str(user.duis_version))
 
 
 def _changes_of_supplier(

@@ -17,8 +17,10 @@ from sr_engine.messages.model import (
     CommsHubFirmwareActivation,
     CommsHubFirmwareResult,
     CommsHubUpgrade,
+    DCCAlertVersionMismatch,
     Device,
     DeviceChangeOfSupplier,
+    DUISVersionMismatch,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
     Inventory,
@@ -223,6 +225,23 @@ def _add_alert(parent: etree._Element, body: AlertBody) -> None:
             breach = add(element, DUIS + threshold)
             add(breach, DUIS + "RequestID", body.request_id)
             add(breach, DUIS + "QuarantineEventRef", body.event_ref)
+        case DUISVersionMismatch():
+            _add_version_mismatch(element, body)
+
+
+def _add_version_mismatch(parent: etree._Element, body: DUISVersionMismatch) -> None:
+    mismatch = body.mismatch
+    element = add(parent, DUIS + type(mismatch).__name__)
+    if isinstance(mismatch, DCCAlertVersionMismatch):
+        add(element, DUIS + "DCCAlertCode", mismatch.alert_code)
+        _add_optional(element, "DeviceID", mismatch.device_id)
+        _add_optional(element, "RequestID", mismatch.request_id)
+    else:
+        add(element, DUIS + "RequestID", mismatch.request_id)
+        add(element, DUIS + "ServiceReference", mismatch.service_reference)
+        add(element, DUIS + "ServiceReferenceVariant", mismatch.service_reference_variant)
+        add(element, DUIS + "ServiceRequestDUISVersion", mismatch.service_request_duis_version)
+    add(parent, DUIS + "ServiceUserDUISVersion", body.service_user_duis_version)
 
 
 def _alert_element(body: AlertBody) -> str:

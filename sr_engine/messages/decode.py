@@ -23,10 +23,12 @@ from sr_engine.messages.model import (
     CommsHubFirmwareActivation,
     CommsHubFirmwareResult,
     CommsHubUpgrade,
+    DCCAlertVersionMismatch,
     Decision,
     DeleteCommsHubFirmwareSchedule,
     Device,
     DeviceChangeOfSupplier,
+    DUISVersionMismatch,
     ExclusionAction,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
@@ -43,6 +45,7 @@ from sr_engine.messages.model import (
     ScheduleDetails,
     ScheduleRead,
     ServiceRequest,
+    ServiceResponseVersionMismatch,
     UnofferedBody,
     UpdateCommsHubFirmwareExclusion,
     UpgradeStatus,
@@ -353,8 +356,30 @@ def _alert(element: etree._Element) -> AlertBody | None:
             return CommsHubAlert(
                 fields.eui("CommsHubDeviceID"), fields.token("AlertCode"), fields.optional(fields.moment, "TimeStamp")
             )
+        case "DUISVersionMismatch":
+            return _version_mismatch(fields)
         case _:
             return None
+
+
+def _version_mismatch(fields: Fields) -> DUISVersionMismatch:
+    mismatch: DCCAlertVersionMismatch | ServiceResponseVersionMismatch
+    if "DCCAlertVersionMismatch" in fields:
+        of_alert = fields.child("DCCAlertVersionMismatch")
+        mismatch = DCCAlertVersionMismatch(
+            of_alert.string("DCCAlertCode"),
+            of_alert.optional(of_alert.eui, "DeviceID"),
+            of_alert.optional(of_alert.token, "RequestID"),
+        )
+    else:
+        of_response = fields.child("ServiceResponseVersionMismatch")
+        mismatch = ServiceResponseVersionMismatch(
+            of_response.token("RequestID"),
+            of_response.string("ServiceReference"),
+            of_response.string("ServiceReferenceVariant"),
+            of_response.string("ServiceRequestDUISVersion"),
+        )
+    return DUISVersionMismatch(mismatch, fields.string("ServiceUserDUISVersion"))
 
 
 def _change_of_supplier(fields: Fields) -> DeviceChangeOfSupplier:

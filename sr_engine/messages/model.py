@@ -354,6 +354,33 @@ class QuarantinedRequest:
     """The threshold is the User's own, not the DCC's."""
 
 
+@dataclass(frozen=True, slots=True)
+class DCCAlertVersionMismatch:
+    """An alert that could not be expressed: its number, and what it was about as far as that is one thing."""
+
+    alert_code: str
+    device_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceResponseVersionMismatch:
+    """A Response to be sent later that could not be expressed: the request that it answers."""
+
+    request_id: str
+    service_reference: str
+    service_reference_variant: str
+    service_request_duis_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DUISVersionMismatch:
+    """There is a message that the recipient's DUIS version, which is named, cannot express (FACTS RQ30)."""
+
+    mismatch: DCCAlertVersionMismatch | ServiceResponseVersionMismatch
+    service_user_duis_version: str
+
+
 AlertBody = (
     FirmwareUpgradeRequested
     | CommsHubFirmwareActivation
@@ -361,6 +388,7 @@ AlertBody = (
     | DeviceChangeOfSupplier
     | CommsHubAlert
     | QuarantinedRequest
+    | DUISVersionMismatch
 )
 
 

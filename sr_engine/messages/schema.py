@@ -12,6 +12,7 @@ from lxml import etree
 from signing import ParsedDocument
 from sr_engine.messages.elements import local_name
 from sr_engine.messages.reasons import Explanation, bounded
+from sr_engine.messages.schema_files import SchemaUnusable, read_schema
 
 if TYPE_CHECKING:
     from sr_engine.messages.explain import Explainer
@@ -33,10 +34,6 @@ _MAX_TAGS_TO_EXPLAIN = 20_000
 _MAX_BYTES_TO_EXPLAIN = 2 * 1024 * 1024
 """Over more tags or bytes the validator that explains would take seconds, and hundreds of megabytes for an endless list
 of ids; lxml's own message is given then. A list of 50,001 ids is explained."""
-
-
-class SchemaUnusable(Exception):
-    """A schema file cannot be read or is no XML Schema."""
 
 
 class SchemaRefused(Exception):
@@ -61,12 +58,16 @@ class Schema:
     so that log is never read here: what is wrong is found by validating a refused document again.
     """
 
-    def __init__(self, path: Path, *, roots: Collection[str] = (), signature_apart: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, roots: Collection[str] = (), signature_apart: bool = False, explained: bool = True
+    ) -> None:
         """Load the schema; `roots` names the document elements accepted here, all the schema knows if empty.
 
         With `signature_apart` what is inside a ds:Signature is not looked at: for documents whose signature is checked
-        next, element by element, so that this is not done twice. Raises SchemaUnusable.
+        next, element by element, so that this is not done twice. Refusals that are not `explained` are in lxml's own
+        words. Raises SchemaUnusable.
         """
+        self._explained = explained
         self._roots = frozenset(roots)
         self._signature_apart = signature_apart
         self._validator = _load(path, signature_apart=signature_apart)
@@ -103,7 +104,8 @@ class Schema:
 
     def _refusal(self, document: ParsedDocument) -> SchemaRefused:
         explanation = None
-        if len(document.data) <= _MAX_BYTES_TO_EXPLAIN and document.data.count(b"<") <= _MAX_TAGS_TO_EXPLAIN:
+        small = len(document.data) <= _MAX_BYTES_TO_EXPLAIN and document.data.count(b"<") <= _MAX_TAGS_TO_EXPLAIN
+        if self._explained and small:
             explanation = self.explainer().explain(document.root)
         if explanation is None:
             explanation = self._lxml_explanation(document.root)
@@ -113,19 +115,19 @@ class Schema:
         with self._last_word_lock:
             self._last_word(root)
             error = self._last_word.error_log[0]
-            return Explanation(bounded(_without_namespaces(error.message)), error.line or None, None)
+            return Explanation(bounded(_without_namespaces(error.message)), error.line or None, error.path)
 
 
 def _load(path: Path, *, signature_apart: bool = False) -> etree.XMLSchema:
     try:
-        schema = etree.parse(path)
+        schema = read_schema(path)
         if signature_apart:
             for reference in schema.findall(_SIGNATURE_REFERENCE):
                 parent = reference.getparent()
                 if parent is not None:
                     parent.replace(reference, _any_signature(reference.get("minOccurs", "1")))
         return etree.XMLSchema(schema)
-    except (OSError, etree.XMLSyntaxError, etree.XMLSchemaParseError) as error:
+    except etree.XMLSchemaParseError as error:
         raise SchemaUnusable(f"{path} is not a usable XML Schema: {bounded(str(error))}") from None
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from signing import Certificate
+from signing import Certificate, ParsedDocument
 from sr_engine.configuration import Catalogue, SchemaVersions, ServiceReferenceVariant, UserDirectory
 from sr_engine.configuration.catalogue import CatalogueSource
 from sr_engine.messages.decode import Echo
 from sr_engine.messages.model import Header, ServiceRequest
+from sr_engine.messages.official import OfficialSchema
 from sr_engine.requests.outcome import Sender
 
 
@@ -42,6 +43,15 @@ def check_schema_version(echo: Echo, catalogue: Catalogue, versions: SchemaVersi
             f"taken: {allowed}",
             "/sr:Request/@schemaVersion",
         )
+
+
+def check_official_schema(
+    document: ParsedDocument, echo: Echo, catalogue: Catalogue, official: OfficialSchema | None
+) -> None:
+    """What asks for a published Service Request is valid by the official schema too, where there is one (section 4)."""
+    entry = catalogue.by_variant(echo.service_reference_variant)
+    if official is not None and entry is not None and entry.source is CatalogueSource.PUBLISHED:
+        official.check(document)
 
 
 def check_list_size(request: ServiceRequest, most: int) -> None:

@@ -36,6 +36,7 @@ from sr_engine.messages.model import (
     ServiceRequest,
     UpdateCommsHubFirmwareExclusion,
 )
+from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline import checks
 from sr_engine.pipeline.answer import Answer
@@ -107,6 +108,7 @@ class Processor:
     alerts: Alerts
     holding: Holding
     draw_schedule_id: Callable[[], int]
+    official_schema: OfficialSchema | None = None
 
     def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
         """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept."""
@@ -116,6 +118,7 @@ class Processor:
             self.schema.check(document)
             echo = unverified_echo(document)
             checks.check_schema_version(echo, catalogue, policy.schema_versions)
+            checks.check_official_schema(document, echo, catalogue, self.official_schema)
             verified = self.verifier.verify(document, roles=policy.certificate_roles.requests, at=now)
             request = decode_request(verified)
             checks.check_list_size(request, policy.limits.list_max_devices)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, bindparam, case, func, or_, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from sr_engine.domain.upgrades import Hub
@@ -112,9 +112,15 @@ _BY_MPXN = _listing(
         )
     )
 )
-_BY_UPRN = _listing(devices.c.uprn == bindparam("uprn"))
+_BY_UPRN = _listing(_with_their_hubs(devices.c.uprn == bindparam("uprn")))
 _BY_ADDRESS = _listing(
-    and_(devices.c.postcode == bindparam("postcode"), devices.c.address_identifier == bindparam("address_identifier"))
+    _with_their_hubs(
+        and_(
+            devices.c.postcode == bindparam("postcode"),
+            # An address without identifier is shown, and so asked for, with an empty one.
+            func.coalesce(devices.c.address_identifier, "") == bindparam("address_identifier"),
+        )
+    )
 )
 
 
@@ -194,7 +200,7 @@ def set_firmware(connection: Connection, hub_ids: Collection[str], version: str)
 
 
 def find(connection: Connection, query: ReadInventory, limit: int) -> list[Device]:
-    """Devices that match an 8.2: the one asked for and all that share its hub, or those at the MPxN, UPRN or address.
+    """Devices that match an 8.2, by device, MPxN, UPRN or address, and all that share a hub with them.
 
     At most `limit`, the hub's own two first.
     """

@@ -12,6 +12,7 @@ from sr_engine.store import summaries
 from sr_engine.store.outbox import PARKED, PENDING
 from sr_engine.store.tables import outbox
 from tests.cli.conftest import Run
+from tests.official import with_official, write_official
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit
 
 HUB = TestHub(1, gas=B.name)
@@ -57,6 +58,18 @@ def test_status_as_json_says_the_same(run: Run, busy: World) -> None:
         "attempts": {"AwaitingApproval": 1},
     }
     assert {"kind": "alert", "event": "release_opened", "state": "Pending", "number": 2} in found["messages"]
+
+
+def test_status_tells_which_official_schema_is_used(run: Run, world: World) -> None:
+    path = write_official(world.directory / "official")
+    assert json.loads(run("status", "--json", "--dir", world.directory).stdout)["official_schema"] is None
+    with_official(world.directory)
+
+    lines = run("status", "--dir", world.directory).stdout.splitlines()
+    found = json.loads(run("status", "--json", "--dir", world.directory).stdout)
+
+    assert lines[1] == f"official DUIS schema 9.7, from {path}"
+    assert found["official_schema"] == {"version": "9.7", "path": str(path)}
 
 
 def test_status_tells_of_halts_and_of_the_products_list(run: Run, busy: World) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.conftest import Run
+from tests.official import with_official
 from tests.world import World, edit
 
 
@@ -46,6 +47,25 @@ def test_wrong_configuration_is_named_by_file_and_key(run: Run, world: World) ->
         2,
         "sr-engine: policy.toml: overload.requests_in_flight: must be a whole number of at least 1, not 0\n",
     )
+
+
+def test_an_official_schema_that_is_not_usable_is_named_by_file_and_key(run: Run, world: World) -> None:
+    with_official(world.directory)
+    (world.directory / "official" / "The Schema V9.6.xsd").write_text("<schema/>", encoding="utf-8")
+
+    code, said = refused(run, world)
+
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith("sr-engine: sr-engine.toml: official_schema: ")
+    assert "is not the DUIS schema" in said
+
+
+def test_the_official_schema_in_use_is_logged(run: Run, world: World) -> None:
+    with_official(world.directory)
+
+    _, said = refused(run, world, "--host", "192.0.2.1", "--port", "0")
+
+    assert f"official DUIS schema 9.7, from {world.directory / 'official'}" in said
 
 
 def test_a_missing_database_is_named(run: Run, world: World) -> None:

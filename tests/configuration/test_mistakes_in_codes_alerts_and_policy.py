@@ -85,6 +85,24 @@ IN_ALERTS = [
         ),
     ),
     (
+        "since = 5.1",
+        'since = "5.1"',
+        "alert.hub_activated.since: must be a schemaVersion such as 5.4, not '5.1'",
+    ),
+    (
+        'body = "DUISVersionMismatch"',
+        'body = "DUISVersionMismatch"\nsince = 5.1',
+        (
+            "alert.duis_version_mismatch.since: must be left out: DUISVersionMismatch is what older versions are sent "
+            "instead"
+        ),
+    ),
+    (
+        'body = "DUISVersionMismatch"',
+        'body = "QuarantinedRequest"',
+        "alert.duis_version_mismatch.body: must be DUISVersionMismatch, not QuarantinedRequest",
+    ),
+    (
         'last = "A5FF"',
         'last = "A4FF"',
         "hub_alert_codes.last: must not be below first, which is A500",

@@ -51,6 +51,12 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert settings.database_url == f"sqlite:///{tmp_path / 'sr-engine.db'}"
     assert settings.config_directory == data_directory("config")
     assert settings.clock is None, "real time"
+    assert settings.official_schema is None
+
+
+def test_the_official_schema_is_where_the_file_says(tmp_path: Path) -> None:
+    settings = load_settings(_write(tmp_path, f'official_schema = "duis/DUIS Schema V5.4.xsd"\n{SETTINGS}'))
+    assert settings.official_schema == tmp_path / "duis" / "DUIS Schema V5.4.xsd"
 
 
 def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:

@@ -134,6 +134,17 @@ def test_every_event_has_an_alert_and_says_how_sure_its_number_is(shipped: Confi
     assert published == {AlertEvent.FIRMWARE_DELIVERED, AlertEvent.DELIVERY_FAILED}
 
 
+def test_what_a_hub_runs_can_be_told_since_5_1_and_all_else_to_everybody(shipped: Configuration) -> None:
+    since = {event: alert.since for event, alert in shipped.alerts.items() if alert.since is not None}
+    assert since == {AlertEvent.HUB_ACTIVATED: Decimal("5.1")}
+    activated = shipped.alerts[AlertEvent.HUB_ACTIVATED]
+    assert [activated.can_be_expressed_in(Decimal(version)) for version in ("5.0", "5.10", "5.4")] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_policy_values_come_in_the_units_that_the_code_uses(shipped: Configuration) -> None:
     policy = shipped.policy
     assert policy.access_control_broker_eui == "90-B3-D5-1F-30-00-00-02"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,8 @@ from sr_engine.messages.model import (
     AlertBody,
     CommsHubAlert,
     CommsHubFirmwareActivation,
+    DCCAlertVersionMismatch,
+    DUISVersionMismatch,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
     Period,
@@ -33,7 +35,7 @@ from sr_engine.store import releases
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
 from tests.regions.conftest import Nights
-from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
+from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
 GAS_EUI = "00-00-5E-EF-10-00-00-A9"
 
@@ -129,18 +131,88 @@ def test_an_organisation_without_user_is_passed_over(world: World) -> None:
 
 
 def test_an_alert_is_written_in_the_version_its_receiver_understands(tmp_path: Path) -> None:
-    def older(directory: Path) -> None:
-        users = directory / "users.toml"
-        text = users.read_text(encoding="utf-8")
-        users.write_text(text.replace("duis_version = 5.4", "duis_version = 5.1", 1), encoding="utf-8")
-
-    world = make_world(tmp_path / "older", prepare=older)
+    world = make_world(tmp_path / "older", prepare=of_version("5.1"))
     world.open_release()
     post(world, event(AlertEvent.HUB_LISTED, TestHub(1)), event(AlertEvent.HUB_LISTED, TestHub(1), B.name))
 
     with world.instance.reading_engine.connect() as connection:
         bodies = connection.scalars(select(outbox.c.body).order_by(outbox.c.outbox_id)).all()
     assert [parse(body).root.get("schemaVersion") for body in bodies] == ["5.1", "5.4"]
+    world.close()
+
+
+def of_version(version: str) -> Callable[[Path], None]:
+    """An instance in which the systems of A understand no newer version."""
+
+    def prepare(directory: Path) -> None:
+        users = directory / "users.toml"
+        text = users.read_text(encoding="utf-8")
+        users.write_text(text.replace("duis_version = 5.4", f"duis_version = {version}", 1), encoding="utf-8")
+
+    return prepare
+
+
+def test_an_alert_newer_than_its_receiver_is_replaced_by_one_that_says_so_hub_by_hub(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "older", prepare=of_version("5.0"))
+    world.open_release()
+    hubs = [TestHub(1), TestHub(2)]
+    events = [event(AlertEvent.HUB_ACTIVATED, hub, supplier.name) for hub in hubs for supplier in (A, B)]
+
+    assert post(world, *events) == 4
+    assert post(world, *events) == 0, "what was replaced has been told all the same"
+
+    alerts = sent(world)
+    assert [one for one in alerts if one[0] == f"user:{A.eui}"] == [
+        (f"user:{A.eui}", hub.chf, "N999", DUISVersionMismatch(DCCAlertVersionMismatch("N64", hub.chf), "5.0"))
+        for hub in hubs
+    ]
+    assert [one for one in alerts if one[0] == f"user:{B.eui}"] == [
+        (f"user:{B.eui}", hub.chf, "N64", CommsHubFirmwareActivation(hub.chf, "9002")) for hub in hubs
+    ]
+    world.close()
+
+
+def test_the_version_that_first_has_an_alert_is_sent_it_as_it_is(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "first", prepare=of_version("5.1"))
+    world.open_release()
+
+    post(world, event(AlertEvent.HUB_ACTIVATED, TestHub(1)))
+
+    ((_, _, code, body),) = sent(world)
+    assert (code, body) == ("N64", CommsHubFirmwareActivation(TestHub(1).chf, "9002"))
+    world.close()
+
+
+def since(name: str, version: str) -> Callable[[Path], None]:
+    """As `of_version("5.0")`, where an alert has its body only since a version."""
+
+    def prepare(directory: Path) -> None:
+        of_version("5.0")(directory)
+        edit(directory / "config" / "alerts.toml", f"[alert.{name}]\n", f"[alert.{name}]\nsince = {version}\n")
+
+    return prepare
+
+
+def test_one_that_is_about_many_hubs_is_replaced_by_one_that_names_none(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "many", prepare=since("release_opened", "5.2"))
+    world.add_hubs([TestHub(1), TestHub(2)])
+
+    world.open_release()
+
+    assert sent(world) == [(f"user:{A.eui}", None, "N999", DUISVersionMismatch(DCCAlertVersionMismatch("N59"), "5.0"))]
+    world.close()
+
+
+def test_one_that_is_about_a_request_is_replaced_by_one_that_names_it(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "request", prepare=since("hub_failed", "5.2"))
+    world.open_release()
+    hub = TestHub(1)
+
+    post(world, event(AlertEvent.HUB_FAILED, hub))
+
+    drawn = f"{BROKER}:{BROKER}:1"
+    mismatch = DCCAlertVersionMismatch("N18", request_id=drawn)
+    assert sent(world) == [(f"user:{A.eui}", hub.chf, "N999", DUISVersionMismatch(mismatch, "5.0"))]
     world.close()
 
 

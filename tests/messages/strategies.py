@@ -175,12 +175,23 @@ results: st.SearchStrategy[model.Result | None] = st.one_of(st.none(), inventori
 # --- Alerts ----------------------------------------------------------------------------------------------------------
 
 alert_codes = st.sampled_from(["N18", "N27", "N59", "N64", "N999"])
+_request_id_texts = request_ids.map(lambda each: each.text)
+version_mismatches = st.builds(
+    model.DCCAlertVersionMismatch, alert_codes, optional(euis), optional(_request_id_texts)
+) | st.builds(
+    model.ServiceResponseVersionMismatch,
+    _request_id_texts,
+    st.just("11.5"),
+    st.just("11.5"),
+    schema_versions,
+)
 alerts: st.SearchStrategy[model.AlertBody] = st.one_of(
     st.builds(model.FirmwareUpgradeRequested, device_types, texts(1, 8), device_ids),
     st.builds(model.CommsHubFirmwareActivation, euis, texts(1, 8)),
-    st.builds(model.FirmwareDistributionFailure, request_ids.map(lambda each: each.text), device_ids),
+    st.builds(model.FirmwareDistributionFailure, _request_id_texts, device_ids),
     st.builds(model.DeviceChangeOfSupplier, euis, device_types, texts(1, 13), optional(mpans), optional(mpans)),
     st.builds(model.CommsHubAlert, euis, st.sampled_from(["81A0", "F001"]), optional(moments)),
+    st.builds(model.DUISVersionMismatch, version_mismatches, schema_versions),
 )
 
 # --- CSP exchange ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from lxml import etree
 
 from signing import DocumentRefused, parse
 from sr_engine.messages.reasons import MAX_REASON
-from sr_engine.messages.schema import Schema, SchemaRefused, SchemaUnusable
+from sr_engine.messages.schema import Schema, SchemaRefused
+from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.resources import data_directory
 from tests.messages.conftest import refusal
 from tests.messages.strategies import BROKER, HEADER, HUB, NAMESPACE, SCHEDULE, SUPPLIER, request_text
@@ -221,7 +222,7 @@ MISTAKES = {
             "blocked or not validly derived from the type definition of the element declaration."
         ),
         3,
-        None,
+        "/sr:Request/sr:Body/sr:ScheduleCommsHubFirmware/sr:Phase",
     ),
 }
 
