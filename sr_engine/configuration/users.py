@@ -41,6 +41,8 @@ class User:
     duis_version: Decimal
     """The newest schemaVersion its systems understand."""
     status: Status
+    allocation_per_second: int | None = None
+    """Requests it may send while the processor is busy; None: as many as `policy.toml` says."""
 
 
 class UserDirectory:
@@ -77,6 +79,10 @@ class UserDirectory:
         """Return all organisations."""
         return tuple(self._organisations.values())
 
+    def users(self) -> tuple[User, ...]:
+        """Return all Users."""
+        return tuple(self._by_eui.values())
+
     def users_of(self, organisation_id: str) -> tuple[User, ...]:
         """Return the Users of an organisation in the order of the file."""
         return self._of_organisation.get(organisation_id, ())
@@ -112,7 +118,15 @@ def load_users(path: Path) -> UserDirectory:
     return UserDirectory(
         (Organisation(entry.id, entry.status) for entry in content.organisation),
         (
-            User(user.eui, entry.id, user.roles, user.receiving_url, user.duis_version, user.status)
+            User(
+                user.eui,
+                entry.id,
+                user.roles,
+                user.receiving_url,
+                user.duis_version,
+                user.status,
+                user.allocation_per_second,
+            )
             for entry in content.organisation
             for user in entry.user
         ),
@@ -126,6 +140,7 @@ class _UserEntry:
     receiving_url: str
     duis_version: Decimal
     status: Status
+    allocation_per_second: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,7 @@ _USER = Table(
     Key("receiving_url", values.url()),
     Key("duis_version", values.schema_version()),
     Key("status", values.member(Status)),
+    Key("allocation_per_second", values.whole_number(1), optional=True),
 )
 
 _ORGANISATION = Table(
