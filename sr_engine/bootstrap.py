@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ from sr_engine.configuration import (
 )
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
-from sr_engine.gateway.app import Gateway
+from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, Gateway
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.fairness import Gate, Shares
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
 from sr_engine.gateway.registrations import RegistrationDesk
@@ -201,6 +203,21 @@ def quiet_days_of(policy: Policy) -> QuietDays:
     return QuietDays(policy.change_of_supplier.quiet_before, policy.change_of_supplier.quiet_after)
 
 
+def shares_of(instance: Instance) -> Shares:
+    """How the gateway's capacity is shared out."""
+    overload = instance.configuration.policy.overload
+    allocations = dict.fromkeys((CSP_SHARE, REGISTRATION_SHARE), overload.allocation_per_second)
+    for user in instance.users.users():
+        allocations[user.eui] = user.allocation_per_second or overload.allocation_per_second
+    return Shares(
+        overload.requests_in_flight,
+        overload.worked_on_at_once,
+        overload.operating_threshold_per_second,
+        overload.allocation_per_second,
+        allocations,
+    )
+
+
 def list_cutter(instance: Instance) -> ListCutter:
     """What cuts the upgrade lists of an instance."""
     configuration = instance.configuration
@@ -274,8 +291,11 @@ def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Trigger
     ]
 
 
-def application(instance: Instance) -> Starlette:
-    """The whole processor as an ASGI application: gateway, region triggers and delivery."""
+def application(instance: Instance, *, monotonic: Callable[[], float] = time.monotonic) -> Starlette:
+    """The whole processor as an ASGI application: gateway, region triggers and delivery.
+
+    `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends.
+    """
     policy = instance.configuration.policy
     dispatcher = Dispatcher(
         engine=instance.reading_engine,
@@ -301,7 +321,7 @@ def application(instance: Instance) -> Starlette:
         csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),
         transactions=instance.transactions,
         clock=instance.clock,
-        in_flight_limit=policy.overload.requests_in_flight,
+        gate=Gate(shares_of(instance), monotonic),
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
         resumer=resumer,

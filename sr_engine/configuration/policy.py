@@ -57,6 +57,11 @@ class Overload:
     """When a request is turned away with HTTP 503 rather than kept waiting."""
 
     requests_in_flight: int
+    worked_on_at_once: int
+    operating_threshold_per_second: int
+    """Above it only Users over their allocation are turned away (FACTS RQ28)."""
+    allocation_per_second: int
+    """Of a User that has none of its own."""
     retry_after: timedelta
     body: timedelta
     """How long a body may take to arrive."""
@@ -167,6 +172,13 @@ class Policy:
     change_of_supplier: ChangeOfSupplier
 
 
+def _check_overload(overload: Overload, place: Place) -> None:
+    if overload.allocation_per_second > overload.operating_threshold_per_second:
+        place.inside("allocation_per_second").report(
+            f"must not be above operating_threshold_per_second, which is {overload.operating_threshold_per_second}"
+        )
+
+
 def _check_delivery(delivery: Delivery, place: Place) -> None:
     if delivery.total_timeout < delivery.connect_timeout:
         place.inside("total_timeout_seconds").report("must not be shorter than connect_timeout_seconds")
@@ -179,6 +191,17 @@ def _check_delivery(delivery: Delivery, place: Place) -> None:
 
 _ROLES = ASet(
     Array(values.pattern("two upper-case hexadecimal digits in quotes such as '87'", "[0-9A-F]{2}"), may_be_empty=False)
+)
+
+_OVERLOAD = Table(
+    Overload,
+    Key("requests_in_flight", values.whole_number(1)),
+    Key("worked_on_at_once", values.whole_number(1)),
+    Key("operating_threshold_per_second", values.whole_number(1)),
+    Key("allocation_per_second", values.whole_number(1)),
+    Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
+    Key("body_seconds", values.seconds(1, 600), field="body"),
+    check=_check_overload,
 )
 
 _DELIVERY = Table(
@@ -224,15 +247,7 @@ POLICY = Table(
             Key("upgrade_window_days", values.days(1, 3650), field="upgrade_window"),
         ),
     ),
-    Key(
-        "overload",
-        Table(
-            Overload,
-            Key("requests_in_flight", values.whole_number(1)),
-            Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
-            Key("body_seconds", values.seconds(1, 600), field="body"),
-        ),
-    ),
+    Key("overload", _OVERLOAD),
     Key(
         "held",
         Table(

@@ -43,6 +43,8 @@ class User:
     status: Status
     token_sha256: str | None = None
     """SHA-256 of the bearer token with which its systems fetch messages; None: they cannot."""
+    allocation_per_second: int | None = None
+    """Requests it may send while the processor is busy; None: as many as `policy.toml` says."""
 
 
 class UserDirectory:
@@ -86,6 +88,10 @@ class UserDirectory:
         """Return all organisations."""
         return tuple(self._organisations.values())
 
+    def users(self) -> tuple[User, ...]:
+        """Return all Users."""
+        return tuple(self._by_eui.values())
+
     def users_of(self, organisation_id: str) -> tuple[User, ...]:
         """Return the Users of an organisation in the order of the file."""
         return self._of_organisation.get(organisation_id, ())
@@ -121,7 +127,16 @@ def load_users(path: Path) -> UserDirectory:
     return UserDirectory(
         (Organisation(entry.id, entry.status) for entry in content.organisation),
         (
-            User(user.eui, entry.id, user.roles, user.receiving_url, user.duis_version, user.status, user.token_sha256)
+            User(
+                user.eui,
+                entry.id,
+                user.roles,
+                user.receiving_url,
+                user.duis_version,
+                user.status,
+                user.token_sha256,
+                user.allocation_per_second,
+            )
             for entry in content.organisation
             for user in entry.user
         ),
@@ -136,6 +151,7 @@ class _UserEntry:
     duis_version: Decimal
     status: Status
     token_sha256: str | None = None
+    allocation_per_second: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +197,7 @@ _USER = Table(
     Key("duis_version", values.schema_version()),
     Key("status", values.member(Status)),
     Key("token_sha256", values.token_sha256(), optional=True),
+    Key("allocation_per_second", values.whole_number(1), optional=True),
 )
 
 _ORGANISATION = Table(

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from sr_engine.clock import Clock
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.gateway.resumer import Resumer
@@ -32,11 +33,17 @@ HEAVY_BYTES = 64 * 1024
 """From this size on a request is worked on in a thread, so that small ones pass in between."""
 
 
+CSP_SHARE = "csp"
+REGISTRATION_SHARE = "registrations"
+"""The shares of those who are no User."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
+ShareOf = Callable[[bytes], str]
+"""Whose a message is, judged by its first bytes."""
 
 
 class Gateway:
-    """Takes messages over HTTP, at most so many at a time, and answers them once what they did is durable."""
+    """Takes messages over HTTP, each sender's in its turn, and answers them once what they did is durable."""
 
     def __init__(
         self,
@@ -45,7 +52,7 @@ class Gateway:
         csp_desk: CspDesk,
         transactions: Transactions,
         clock: Clock,
-        in_flight_limit: int,
+        gate: Gate,
         retry_after: timedelta,
         after_work: Callable[[], None],
         resumer: Resumer,
@@ -60,10 +67,9 @@ class Gateway:
         self._csp_desk = csp_desk
         self._transactions = transactions
         self._clock = clock
-        self._limit = in_flight_limit
+        self._gate = gate
         self._retry_after = round(retry_after.total_seconds())
         self._after_work = after_work
-        self._in_flight = 0
         self._max_bytes = processor.configuration.policy.limits.max_body_bytes
         self._body_seconds = processor.configuration.policy.overload.body.total_seconds()
 
@@ -71,7 +77,7 @@ class Gateway:
         """The ASGI application."""
         services = sorted(self._processor.configuration.catalogue.service)
         routes = [Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services]
-        routes.append(Route("/api/v1/csp", self._guarded(self._csp), methods=["POST"]))
+        routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE), methods=["POST"]))
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes += self._more_routes
@@ -87,7 +93,7 @@ class Gateway:
         async def take(data: bytes) -> Answer:
             return await self._duis(service, data)
 
-        return self._guarded(take)
+        return self._guarded(take, lambda head: claimed_originator(head) or OTHERS)
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
@@ -95,7 +101,7 @@ class Gateway:
         async def take(data: bytes) -> Answer:
             return await self._registrations(desk, data)
 
-        guarded = self._guarded(take, media_type=JSON)
+        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, media_type=JSON)
 
         async def endpoint(request: Request) -> Response:
             if desk.lets_in(request.headers.get("authorization")):
@@ -107,33 +113,41 @@ class Gateway:
 
         return endpoint
 
-    def _guarded(self, take: Callable[[bytes], Awaitable[Answer]], *, media_type: str = XML) -> Endpoint:
-        """Around a taker of bytes: overload, media type and size, then the answer as HTTP."""
+    def _guarded(
+        self, take: Callable[[bytes], Awaitable[Answer]], share_of: ShareOf, *, media_type: str = XML
+    ) -> Endpoint:
+        """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
 
         async def endpoint(request: Request) -> Response:
-            if self._in_flight >= self._limit:
-                return _response(
-                    problem(
-                        HTTPStatus.SERVICE_UNAVAILABLE,
-                        f"too many requests are being worked on; send it again in {self._retry_after} s",
-                        retry_after=self._retry_after,
-                    )
-                )
-            self._in_flight += 1
+            visit = self._gate.arrive()
+            if visit is None:
+                return _response(self._overloaded("too many requests are being worked on"))
             try:
-                data = await self._body(request, media_type)
-                answer = data if isinstance(data, Answer) else await take(data)
+                data = await self._body(request, media_type, visit, share_of)
+                if isinstance(data, Answer):
+                    return _response(data)
+                if not await visit.turn():
+                    return _response(self._overloaded("too many requests are waiting"))
+                answer = await take(data)
                 response = _response(answer)
                 if answer.held is not None:
                     # Runs once the answer has left.
                     response.background = BackgroundTask(self._resumer.answer_left, *answer.held)
                 return response
             finally:
-                self._in_flight -= 1
+                visit.leave()
 
         return endpoint
 
-    async def _body(self, request: Request, wanted: str) -> bytes | Answer:
+    def _overloaded(self, why: str) -> Answer:
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{why}; send it again in {self._retry_after} s",
+            retry_after=self._retry_after,
+        )
+
+    async def _body(self, request: Request, wanted: str, visit: Visit, share_of: ShareOf) -> bytes | Answer:
+        """The whole body; of one that there is no room for no more is read than shows whose it is."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != wanted:
             return problem(
@@ -155,6 +169,8 @@ class Gateway:
                     if size > self._max_bytes:
                         return too_large
                     chunks.append(chunk)
+                    if not visit.claimed and size >= HEAD_BYTES and not visit.claim(share_of(b"".join(chunks))):
+                        return self._no_room()
         except TimeoutError:
             return problem(
                 HTTPStatus.REQUEST_TIMEOUT,
@@ -163,7 +179,11 @@ class Gateway:
         except ClientDisconnect:
             # Nobody reads this answer; what matters is that half a request is none.
             return problem(HTTPStatus.BAD_REQUEST, "the connection was closed before the whole body had come")
-        return b"".join(chunks)
+        data = b"".join(chunks)
+        return data if visit.claimed or visit.claim(share_of(data)) else self._no_room()
+
+    def _no_room(self) -> Answer:
+        return self._overloaded("the processor is busy, and there is no room for more requests of yours")
 
     async def _duis(self, service: str, data: bytes) -> Answer:
         heavy = len(data) >= HEAVY_BYTES

@@ -136,6 +136,16 @@ IN_POLICY = [
         "limits.inventory_max_devices: must be a whole number from 1 to 17, not 18",
     ),
     (
+        "worked_on_at_once = 16",
+        "worked_on_at_once = 0",
+        "overload.worked_on_at_once: must be a whole number of at least 1, not 0",
+    ),
+    (
+        "operating_threshold_per_second = 1_000",
+        "operating_threshold_per_second = 99",
+        "overload.allocation_per_second: must not be above operating_threshold_per_second, which is 99",
+    ),
+    (
         "back_off_seconds = [5, 30",
         "back_off_seconds = [5, 1.5",
         "delivery.back_off_seconds[2]: must be a whole number of seconds from 1 to 604800, not 1.5",

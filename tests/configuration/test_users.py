@@ -70,6 +70,13 @@ def test_a_user_is_found_by_its_eui_in_whatever_case(directory: UserDirectory) -
     assert directory.by_eui("00-00-5E-EF-10-00-00-09") is None
 
 
+def test_a_user_may_have_an_allocation_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "users.toml"
+    path.write_text(USERS.replace("duis_version = 5.1", "duis_version = 5.1\nallocation_per_second = 250"), "utf-8")
+
+    assert [user.allocation_per_second for user in load_users(path).users()] == [None, 250, None]
+
+
 def test_an_organisation_has_its_users_in_the_order_of_the_file(directory: UserDirectory) -> None:
     assert directory.organisation("calm") == Organisation("calm", Status.SUSPENDED)
     assert directory.organisation("nobody") is None
@@ -161,6 +168,11 @@ def test_the_receiver_has_the_most_preferred_role_that_anyone_has(
             "duis_version = 5.1",
             'duis_version = "5.1"',
             "users.toml: organisation[1].user[2].duis_version: must be a schemaVersion such as 5.4, not '5.1'",
+        ),
+        (
+            "duis_version = 5.1",
+            "duis_version = 5.1\nallocation_per_second = 0",
+            "users.toml: organisation[1].user[2].allocation_per_second: must be a whole number of at least 1, not 0",
         ),
         (
             'status = "Suspended"',

@@ -6,6 +6,7 @@ import http.client
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,11 +77,13 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(world: World) -> Iterator[Served]:
+def serving(world: World, *, monotonic: Callable[[], float] = time.monotonic) -> Iterator[Served]:
     """Serve a world until the end of the block."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(application(world.instance), log_config=None, lifespan="on", access_log=False)
+        config = uvicorn.Config(
+            application(world.instance, monotonic=monotonic), log_config=None, lifespan="on", access_log=False
+        )
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -1,0 +1,278 @@
+"""Whose request is next: each User has a share of its own, and a burst waits behind itself (FACTS RQ28, CP8).
+
+What a message claims about its originator decides the order of the work and never authority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+HEAD_BYTES = 4096
+"""Where the RequestID of a message is looked for."""
+
+OTHERS = "others"
+"""The one share of all who claim to be nobody that is known here."""
+
+_RESERVED = 4
+"""Of so many places, one is kept for whoever has none."""
+
+_ORIGINATOR = re.compile(rb"<(?:[\w.-]+:)?RequestID\s*>\s*([0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}):")
+_ROUNDING = 1e-6
+
+
+def claimed_originator(head: bytes) -> str | None:
+    """The originator that the first bytes of a message name, in canonical form; None if they name none."""
+    found = _ORIGINATOR.search(head, 0, HEAD_BYTES)
+    return None if found is None else found[1].decode("ascii").upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How much is taken at a time, altogether and of each (`policy.toml`, `[overload]`; `users.toml`)."""
+
+    requests_in_flight: int
+    worked_on_at_once: int
+    operating_threshold_per_second: int
+    allocation_per_second: int
+    """Of every share that has none of its own."""
+    allocations: Mapping[str, int]
+    """By share; a share that is not named here is that of OTHERS."""
+
+
+class Places:
+    """So many places, of which those who have some already leave a quarter to those who have none."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._kept = number // _RESERVED
+        self._held: Counter[str] = Counter()
+
+    def free_for(self, name: str) -> bool:
+        """Whether there is a place for one more of that name."""
+        return self._free > (self._kept if name in self._held else 0)
+
+    def take(self, name: str) -> None:
+        """Take a place that is free."""
+        self._free -= 1
+        self._held[name] += 1
+
+    def give_back(self, name: str) -> None:
+        """Give a place back that was taken."""
+        self._free += 1
+        self._held[name] -= 1
+        if not self._held[name]:
+            del self._held[name]
+
+
+class _Rate:
+    """How much of a number per second the last second has used up: a bucket that leaks."""
+
+    __slots__ = ("_at", "_level", "_per_second")
+
+    def __init__(self, per_second: int, now: float) -> None:
+        self._per_second = per_second
+        self._level = 0.0
+        self._at = now
+
+    def level(self, now: float) -> float:
+        return max(0.0, self._level - (now - self._at) * self._per_second)
+
+    def used_up(self, now: float) -> bool:
+        return self.level(now) > self._per_second - 1 + _ROUNDING
+
+    def count(self, now: float) -> None:
+        """One more; what goes beyond the number is forgotten within the second like the rest."""
+        self._level = min(self.level(now) + 1, self._per_second)
+        self._at = now
+
+
+class _Share:
+    """What one User has here."""
+
+    __slots__ = ("name", "present", "rate", "waiting")
+
+    def __init__(self, name: str, allocation: int, now: float) -> None:
+        self.name = name
+        self.rate = _Rate(allocation, now)
+        self.waiting: deque[Visit] = deque()
+        self.present = 0
+
+
+class _Stage(Enum):
+    ARRIVING = auto()
+    """Whose it is has not been read."""
+    READING = auto()
+    WAITING = auto()
+    WORKED_ON = auto()
+    GONE = auto()
+
+
+class Visit:
+    """One request on its way through a Gate: claim, wait for its turn, leave."""
+
+    __slots__ = ("_gate", "share", "stage", "turn_comes")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.stage = _Stage.ARRIVING
+        self.share: _Share | None = None
+        self.turn_comes: asyncio.Future[bool] | None = None
+
+    @property
+    def claimed(self) -> bool:
+        """Whether it is known whose it is."""
+        return self.share is not None
+
+    def claim(self, name: str) -> bool:
+        """Say, once, whose it is; False if there is no place for it, and it must leave."""
+        return self._gate.claim(self, name)
+
+    async def turn(self) -> bool:
+        """Wait until it is to be worked on; False if it had to give way instead, and must leave."""
+        return await self._gate.turn(self)
+
+    def leave(self) -> None:
+        """Give back whatever it holds; the second time nothing."""
+        self._gate.leave(self)
+
+
+class Gate:
+    """Lets requests in, share by share in turn, and turns away who takes more than its own when others want theirs.
+
+    * While the whole is below its operating threshold everybody may take more than its allocation.
+    * Above it, a share that has used its allocation of the last second up is refused.
+    * With every place taken, the newest in the longest queue gives way, one over its allocation before one within.
+    """
+
+    def __init__(self, shares: Shares, monotonic: Callable[[], float]) -> None:
+        """`monotonic` tells the time in seconds."""
+        self._rules = shares
+        self._monotonic = monotonic
+        self._rate = _Rate(shares.operating_threshold_per_second, monotonic())
+        self._shares: dict[str, _Share] = {}
+        self._forgotten_at = monotonic()
+        self._places = Places(shares.worked_on_at_once)
+        self._count = Counter[_Stage]()
+        # Shares with requests waiting, the next one to be served first.
+        self._ring: dict[_Share, None] = {}
+
+    def arrive(self) -> Visit | None:
+        """A request of which nothing has been read; None if there is no place for it, whosever it is."""
+        # Those that wait are not counted: they can be asked to give way.
+        held = self._count[_Stage.ARRIVING] + self._count[_Stage.READING] + self._count[_Stage.WORKED_ON]
+        if held >= self._rules.requests_in_flight:
+            return None
+        visit = Visit(self)
+        self._count[_Stage.ARRIVING] += 1
+        return visit
+
+    @property
+    def remembered(self) -> Collection[str]:
+        """The names of shares that something is kept for."""
+        return self._shares.keys()
+
+    def claim(self, visit: Visit, name: str) -> bool:
+        now = self._monotonic()
+        share = self._share(name, now)
+        over = share.rate.used_up(now)
+        if over and self._rate.used_up(now):
+            return False
+        placed = self._count[_Stage.READING] + self._count[_Stage.WAITING] + self._count[_Stage.WORKED_ON]
+        if placed >= self._rules.requests_in_flight and not self._make_room(share, over=over, now=now):
+            return False
+        share.rate.count(now)
+        self._rate.count(now)
+        share.present += 1
+        visit.share = share
+        self._move(visit, _Stage.READING)
+        return True
+
+    async def turn(self, visit: Visit) -> bool:
+        share = visit.share
+        if share is None or visit.stage is not _Stage.READING:
+            raise RuntimeError("a request waits for its turn once, after it is known whose it is")
+        if self._places.free_for(share.name):
+            self._work_on(visit, share)
+            return True
+        visit.turn_comes = asyncio.get_running_loop().create_future()
+        share.waiting.append(visit)
+        self._ring.setdefault(share)
+        self._move(visit, _Stage.WAITING)
+        return await visit.turn_comes
+
+    def leave(self, visit: Visit) -> None:
+        share, stage = visit.share, visit.stage
+        if stage is _Stage.GONE:
+            return
+        self._move(visit, _Stage.GONE)
+        if share is None:
+            return
+        share.present -= 1
+        if stage is _Stage.WAITING:
+            self._take_out(visit, share)
+        elif stage is _Stage.WORKED_ON:
+            self._places.give_back(share.name)
+            self._serve()
+
+    def _serve(self) -> None:
+        """Have as many worked on as there are places, one of each share in turn."""
+        while (share := next((one for one in self._ring if self._places.free_for(one.name)), None)) is not None:
+            visit = share.waiting[0]
+            # Its turn comes again after that of all others.
+            del self._ring[share]
+            self._ring[share] = None
+            if visit.turn_comes is None or visit.turn_comes.done():
+                self.leave(visit)  # its caller has gone away
+                continue
+            self._take_out(visit, share)
+            self._work_on(visit, share)
+            visit.turn_comes.set_result(True)
+
+    def _make_room(self, share: _Share, *, over: bool, now: float) -> bool:
+        """Have somebody give way who has more waiting than the newcomer's share would have; False if nobody has."""
+
+        def excess(one: _Share) -> tuple[bool, int]:
+            return one.rate.used_up(now), len(one.waiting)
+
+        longest = max(self._ring, key=excess, default=None)
+        if longest is None or excess(longest) <= (over, len(share.waiting) + 1):
+            return False
+        visit = longest.waiting[-1]
+        self.leave(visit)
+        if visit.turn_comes is not None and not visit.turn_comes.done():
+            visit.turn_comes.set_result(False)
+        return True
+
+    def _share(self, name: str, now: float) -> _Share:
+        if name not in self._rules.allocations:
+            name = OTHERS
+        if now - self._forgotten_at >= 1:
+            self._forgotten_at = now
+            idle = [one.name for one in self._shares.values() if not one.present and not one.rate.level(now)]
+            for each in idle:
+                del self._shares[each]
+        share = self._shares.get(name)
+        if share is None:
+            allocation = self._rules.allocations.get(name, self._rules.allocation_per_second)
+            share = self._shares[name] = _Share(name, allocation, now)
+        return share
+
+    def _work_on(self, visit: Visit, share: _Share) -> None:
+        self._places.take(share.name)
+        self._move(visit, _Stage.WORKED_ON)
+
+    def _take_out(self, visit: Visit, share: _Share) -> None:
+        share.waiting.remove(visit)
+        if not share.waiting:
+            del self._ring[share]
+
+    def _move(self, visit: Visit, stage: _Stage) -> None:
+        self._count[visit.stage] -= 1
+        if stage is not _Stage.GONE:
+            self._count[stage] += 1
+        visit.stage = stage

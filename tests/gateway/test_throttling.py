@@ -1,0 +1,93 @@
+"""Above the operating threshold only Users over their allocation are turned away (FACTS RQ28), over real HTTP."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sr_engine.messages.model import ReadInventory
+from tests.gateway.conftest import WAIT, HttpAnswer, Served, serving, still
+from tests.gateway.test_fairness import Hand
+from tests.world import A, B, TestHub, edit, make_world
+
+HUB = TestHub(1, electricity=A.name, gas=B.name)
+INVENTORY = ReadInventory(device_id=HUB.chf)
+
+
+def _small(directory: Path) -> None:
+    """Two requests a second are A's, one anybody else's, and five all of theirs."""
+    still(directory)
+    policy = directory / "config" / "policy.toml"
+    edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 5")
+    edit(policy, "allocation_per_second = 100", "allocation_per_second = 1")
+    users = directory / "users.toml"
+    edit(users, f'eui = "{A.eui}"', f'eui = "{A.eui}"\nallocation_per_second = 2')
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def served(tmp_path: Path, hand: Hand) -> Iterator[Served]:
+    world = make_world(tmp_path, prepare=_small)
+    world.add_hubs([HUB])
+    with serving(world, monotonic=hand) as running:
+        yield running
+    world.close()
+
+
+def _burst(served: Served, number: int) -> list[HttpAnswer]:
+    return [served.post(served.world.signed(A, INVENTORY, "8.2")) for _ in range(number)]
+
+
+def test_only_the_user_over_its_allocation_is_told_when_to_come_back(served: Served, hand: Hand) -> None:
+    statuses = [answer.status for answer in _burst(served, 5)]
+    before = served.world.snapshot()
+
+    refused = served.post(served.world.signed(A, INVENTORY, "8.2"))
+
+    assert statuses == [200] * 5, "below the threshold everybody may send more than its allocation"
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+    assert refused.headers["Content-Type"] == "application/problem+xml"
+    assert "no room for more requests of yours; send it again in 5 s" in refused.detail
+    assert served.world.snapshot() == before
+    assert served.post(served.world.signed(B, INVENTORY, "8.2")).status == 200
+
+    hand.seconds += 0.5  # half a second later A has one of its own again, and all together two and a half
+    assert [answer.status for answer in _burst(served, 3)] == [200, 200, 503]
+
+
+def test_csps_and_the_registration_feed_do_not_suffer_from_users_nor_from_those_who_are_none(served: Served) -> None:
+    _burst(served, 6)
+
+    assert [served.post(b"garbage").status for _ in range(2)] == [400, 503], "those who are no User share one"
+    assert [served.post(b"garbage", "/api/v1/csp").status for _ in range(2)] == [400, 503]
+
+
+def test_a_large_request_there_is_no_room_for_is_turned_away_before_it_has_all_come(served: Served) -> None:
+    _burst(served, 6)
+    beginning = served.world.signed(A, INVENTORY, "8.2").ljust(8192)
+    head = (
+        "POST /api/v1/serviceD HTTP/1.1\r\nHost: processor\r\nContent-Type: application/xml\r\n"
+        f"Content-Length: {16 * 1024 * 1024}\r\nConnection: close\r\n\r\n"
+    )
+
+    with socket.create_connection(("127.0.0.1", served.port), timeout=WAIT) as connection:
+        connection.sendall(head.encode() + beginning)
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_request_claimed_for_another_user_uses_up_that_one_s_share_and_gets_nothing_by_it(served: Served) -> None:
+    """The claim decides the order of work only: who signed decides the answer."""
+    forged = served.world.signed(B, INVENTORY, "8.2", request_id=served.world.request_id(A))
+
+    answers = Counter(served.post(forged).body.count(b">E100<") for _ in range(3))
+
+    assert answers == {1: 3}
