@@ -311,7 +311,7 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
     resumer = Resumer(resuming_of(instance), instance.transactions, instance.clock, dispatcher.wake)
     reading = Reading(instance.reading_engine)
-    more_routes = PullDesk(instance.users, reading).routes()
+    more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)

@@ -42,6 +42,8 @@ class Region:
     """Counted from the moment a list was delivered."""
     completion_sla: timedelta
     """Counted from the end of the window."""
+    token_sha256: str | None = None
+    """SHA-256 of the bearer token with which its CSP fetches messages; None: it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ def _check_region(region: Region, place: Place) -> None:
 
 
 def _check_regions(regions: Regions, place: Place) -> None:
+    tokens: dict[str, str] = {}
+    for name, region in regions.region.items():
+        if region.token_sha256 is not None and tokens.setdefault(region.token_sha256, name) != name:
+            place.inside("region").inside(name).inside("token_sha256").report(
+                f"is that of {tokens[region.token_sha256]} too; every region has a token of its own"
+            )
     for name in CSP_REGIONS:
         if name in regions.region and name in regions.not_upgradable:
             place.inside("not_upgradable").report(f"names {name}, which also has a table of its own")
@@ -80,6 +88,7 @@ _REGION = Table(
     Key("lead_time_hours", values.hours(0, 2160), field="lead_time"),
     Key("acknowledgement_sla_hours", values.hours(1, 720), field="acknowledgement_sla"),
     Key("completion_sla_hours", values.hours(1, 720), field="completion_sla"),
+    Key("token_sha256", values.token_sha256(), optional=True),
     check=_check_region,
 )
 

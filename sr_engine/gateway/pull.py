@@ -1,11 +1,11 @@
-"""What a Supplier's systems have missed, for them to fetch: messages sent to a User, and whole Responses."""
+"""What a receiver has missed, for it to fetch: messages sent to a User or a region's CSP, and whole Responses."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sr_engine.configuration import UserDirectory
-from sr_engine.configuration.users import User
+from sr_engine.configuration import Region, UserDirectory
 from sr_engine.gateway.registrations import JSON, problem
 from sr_engine.gateway.tokens import digest_of
 from sr_engine.messages.identifiers import RequestId
@@ -25,20 +24,22 @@ from sr_engine.store.reading import Reading
 MOST_MESSAGES = 1_000
 """Messages named in one answer."""
 
-_NOT_LET_IN = "send the token of your User, as Authorization: Bearer TOKEN"
+_NOT_LET_IN = "send your token, as Authorization: Bearer TOKEN"
 
-Fetch = Callable[[Request, User], Answer]
+Fetch = Callable[[Request, str], Answer]
+"""Answers a receiver, which is named as in the outbox: `user:<EUI>` or `csp:<region>`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullDesk:
-    """Lets a User with a token fetch what was sent to it, and nothing else."""
+    """Lets a User, or a region's CSP, with a token fetch what was sent to it, and nothing else."""
 
     users: UserDirectory
+    regions: Mapping[str, Region]
     reading: Reading
 
     def routes(self) -> list[Route]:
-        """The addresses, for Users that have a token."""
+        """The addresses, for those who have a token."""
         return [
             Route("/api/v1/messages", self._endpoint(self._list), methods=["GET"]),
             Route("/api/v1/messages/{message_id}", self._endpoint(self._message), methods=["GET"]),
@@ -47,24 +48,32 @@ class PullDesk:
 
     def _endpoint(self, fetch: Fetch) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            user = self.users.by_token(digest_of(request.headers.get("authorization")))
-            if user is None:
+            receiver = self._receiver(digest_of(request.headers.get("authorization")))
+            if receiver is None:
                 refused = problem(HTTPStatus.UNAUTHORIZED, _NOT_LET_IN)
                 headers = {"WWW-Authenticate": "Bearer"}
                 return Response(refused.body, refused.status, headers, refused.content_type)
-            answer = await asyncio.to_thread(fetch, request, user)
+            answer = await asyncio.to_thread(fetch, request, receiver)
             return Response(answer.body, answer.status, media_type=answer.content_type)
 
         return endpoint
 
-    def _list(self, request: Request, user: User) -> Answer:
+    def _receiver(self, token_sha256: str | None) -> str | None:
+        """Whose token it is."""
+        user = self.users.by_token(token_sha256)
+        if user is not None:
+            return f"user:{user.eui}"
+        regions = (region for region in self.regions.values() if token_sha256 is not None)
+        return next((f"csp:{region.name}" for region in regions if region.token_sha256 == token_sha256), None)
+
+    def _list(self, request: Request, receiver: str) -> Answer:
         limit = request.query_params.get("limit", str(MOST_MESSAGES))
         if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MOST_MESSAGES):
             return problem(HTTPStatus.BAD_REQUEST, f"limit must be a whole number from 1 to {MOST_MESSAGES}")
         after = request.query_params.get("after")
         try:
             found = self.reading(
-                lambda connection: mailbox.messages(connection, _destination(user), after=after, limit=int(limit))
+                lambda connection: mailbox.messages(connection, receiver, after=after, limit=int(limit))
             )
         except mailbox.UnknownMessage:
             return problem(
@@ -83,27 +92,23 @@ class PullDesk:
         body = json.dumps({"messages": listed}).encode()
         return Answer(HTTPStatus.OK, body, f"{len(listed)} messages", JSON)
 
-    def _message(self, request: Request, user: User) -> Answer:
+    def _message(self, request: Request, receiver: str) -> Answer:
         message_id = request.path_params["message_id"]
         try:
-            body = self.reading(lambda connection: mailbox.message(connection, _destination(user), message_id))
+            body = self.reading(lambda connection: mailbox.message(connection, receiver, message_id))
         except mailbox.UnknownMessage:
             return problem(HTTPStatus.NOT_FOUND, f"no message {message_id} was sent to you")
         return Answer(HTTPStatus.OK, body, "found", XML)
 
-    def _response(self, request: Request, user: User) -> Answer:
+    def _response(self, request: Request, receiver: str) -> Answer:
         text = request.path_params["request_id"]
         try:
             key = RequestId.parse(text).key
         except ValueError:
             return problem(HTTPStatus.BAD_REQUEST, "the last part of the address must be a RequestID")
-        found = self.reading(lambda connection: held.response(connection, key, user.eui))
+        found = self.reading(lambda connection: held.response(connection, key, receiver.removeprefix("user:")))
         if found is None:
             return problem(
                 HTTPStatus.NOT_FOUND, f"there is no Response to {text}, or not yet; only what was held has one"
             )
         return Answer(HTTPStatus.OK, found, "found", XML)
-
-
-def _destination(user: User) -> str:
-    return f"user:{user.eui}"

@@ -12,6 +12,11 @@ Problems = Callable[[], tuple[str, ...]]
 # What is replaced in the shipped file, by what, and what is said then.
 IN_REGIONS = [
     (
+        "list_size = 5000\n",
+        'list_size = 5000\ntoken_sha256 = "AB"\n',
+        "region.North.token_sha256: must be a SHA-256 of 64 lower-case hexadecimal digits in quotes, not 'AB'",
+    ),
+    (
         '[region."4G North"] ... hubs_per_night = 20000',
         "hubs_per_night = 'x'",
         "region.\"4G North\".hubs_per_night: must be a whole number of at least 1, not 'x'",
@@ -189,3 +194,13 @@ def test_a_mistake_in_the_regions_is_named(edit: Edit, problems: Problems, old: 
 def test_a_mistake_in_the_catalogue_is_named(edit: Edit, problems: Problems, old: str, new: str, message: str) -> None:
     edit("service_requests.toml", old, new)
     assert f"service_requests.toml: {message}" in problems()
+
+
+def test_two_regions_with_the_same_token_are_named(edit: Edit, problems: Problems) -> None:
+    token = f'token_sha256 = "{"ab" * 32}"\n'
+    for region in ("North", "Central"):
+        edit("regions.toml", f"[region.{region}]\n", f"[region.{region}]\n{token}")
+
+    assert problems() == (
+        "regions.toml: region.Central.token_sha256: is that of North too; every region has a token of its own",
+    )

@@ -19,14 +19,23 @@ from typing import Any
 
 import pytest
 
+from sr_engine.bootstrap import list_cutter
 from sr_engine.domain.holding import Breach, Thresholds
-from sr_engine.messages.model import ApproveCommsHubFirmware, CommsHubFirmwareResult, Decision, ReadInventory
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    CommsHubFirmwareResult,
+    Decision,
+    Phase,
+    ReadInventory,
+    ScheduleCommsHubFirmware,
+)
 from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.pipeline.answer import Answer
+from sr_engine.regions.calendar import cut_time, open_periods
 from tests.gateway.conftest import WAIT, HttpAnswer, Served, serving, still
-from tests.world import FIRMWARE, A, B, TestHub, World, edit, make_world
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
-TOKEN, OTHER_TOKEN, OPERATOR = "token-of-supplier-a", "token-of-supplier-b", "token-of-the-operator"
+TOKEN, OTHER_TOKEN, OPERATOR, CSP = "token-of-supplier-a", "token-of-supplier-b", "token-of-the-operator", "token-csp"
 HUB = TestHub(1)
 READ = ReadInventory(device_id=HUB.chf)
 
@@ -72,6 +81,11 @@ def _with_tokens(directory: Path, url: str) -> None:
     for supplier, token in ((A, TOKEN), (B, OTHER_TOKEN)):
         known = f'receiving_url = "{supplier.receiving_url}"\n'
         edit(users, known, f'receiving_url = "{url}"\ntoken_sha256 = "{_sha256(token)}"\n')
+    edit(
+        directory / "config" / "regions.toml",
+        "[region.Central]\n",
+        f'[region.Central]\ntoken_sha256 = "{_sha256(CSP)}"\n',
+    )
     settings = directory / "sr-engine.toml"
     settings.write_text(f'{settings.read_text()}\n[operator]\ntoken_sha256 = "{_sha256(OPERATOR)}"\n')
 
@@ -145,6 +159,28 @@ def test_a_user_fetches_what_was_sent_to_it_and_nothing_else(served: Served, inb
         for token in (None, "wrong", OPERATOR):
             assert get(served, path, token).status == 401
     assert get(served, f"/api/v1/messages?after={response['message_id']}", OTHER_TOKEN).status == 400
+
+
+def test_a_csp_fetches_the_lists_of_its_region(served: Served) -> None:
+    world = served.world
+    hubs = [TestHub(2), TestHub(3, region="North")]
+    world.add_hubs(hubs)
+    body = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, tuple(hub.chf for hub in hubs))
+    assert world.send(A, body, "11.5").code == "I0"
+    cutter = list_cutter(world.instance)
+    for name in ("Central", "North"):
+        region = world.instance.configuration.regions[name]
+        night = next(open_periods(region, WINDOW))
+        due = cut_time(region, night)
+        world.run(lambda uow, region=region, due=due, night=night: cutter.run(uow, region, due, night))
+
+    (listed,) = json.loads(get(served, "/api/v1/messages", CSP).body)["messages"]
+
+    assert listed["kind"] == "upgrade_list"
+    fetched = get(served, f"/api/v1/messages/{listed['message_id']}", CSP).body
+    assert hubs[0].chf.encode() in fetched
+    assert hubs[1].chf.encode() not in fetched
+    assert get(served, f"/api/v1/messages/{listed['message_id']}").status == 404
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=nothing"])
