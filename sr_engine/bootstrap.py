@@ -273,7 +273,9 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
     """What is done in a region before its lists are cut, in this order."""
     return (
         partial(phases_of(instance).advance, region=region.name),
-        Enlisting(region, instance.alerts, instance.configuration.lifecycle),
+        Enlisting(
+            region, instance.alerts, instance.configuration.lifecycle, quiet_days_of(instance.configuration.policy)
+        ),
     )
 
 

@@ -12,9 +12,11 @@ from sr_engine.domain.agreement import compelled
 from sr_engine.domain.changes import Changes, HubEvent, add_change, settle
 from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.domain.upgrades import Release
+from sr_engine.messages.model import Period
 from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.store import audit, compulsion, inventory, releases, terms, upgrades
+from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
 
 PLANNED_AT_ONCE = 2_000
@@ -94,28 +96,35 @@ class Enlisting:
     region: Region
     alerts: Alerts
     lifecycle: Lifecycle
+    quiet_days: QuietDays
+    _lifting: list[str] = field(default_factory=list)
+    """Releases of which hubs are still to be lifted in this look."""
     _releases: list[str] = field(default_factory=list)
-    """Those still to be looked through in this look."""
+    """Those whose hubs are still to be planned."""
     _after: str = ""
     _next_look: datetime | None = None
 
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
         """Plan the next hubs; true while there may be more to plan at once."""
         now = unit_of_work.now
-        if not self._releases:
+        if not self._lifting and not self._releases:
             if self._next_look is not None and now < self._next_look:
                 return False
-            if self._lift(unit_of_work):
-                return True
-            self._releases = [
-                release.release_id
-                for release in releases.all_releases(unit_of_work.connection)
-                if self._plans(release, now)
-            ]
+            known = releases.all_releases(unit_of_work.connection)
+            self._lifting = [release.release_id for release in known if release.status != "Withdrawn"]
+            # A hub has one upgrade under way at a time: what has to be done first comes first.
+            compulsory = sorted(
+                (window.end, release.release_id)
+                for release in known
+                if self._plans(release, now) and (window := release.compulsory_window(now)) is not None
+            )
+            self._releases = [release_id for _, release_id in compulsory]
             self._after = ""
-        if self._releases:
+        if self._lifting:
+            self._lift_next(unit_of_work, self._lifting[0])
+        elif self._releases:
             self._plan_next(unit_of_work, self._releases[0])
-        if self._releases:
+        if self._lifting or self._releases:
             return True
         self._next_look = now + LOOK_EVERY
         return False
@@ -140,7 +149,7 @@ class Enlisting:
                 connection, release, self.region.name, window, now, after=self._after, limit=PLANNED_AT_ONCE
             )
             after = found.next_after
-            self._overrule(unit_of_work, release, found.hub_ids)
+            self._overrule(unit_of_work, release, found.hub_ids, window, has_period)
             changes = Changes(release, self.lifecycle)
             for upgrade in upgrades.load(connection, found.hub_ids, release, now).values():
                 change = compelled(upgrade, window, now, has_period)
@@ -151,34 +160,46 @@ class Enlisting:
             self._releases.pop(0)
         self._after = after or ""
 
-    def _overrule(self, unit_of_work: UnitOfWork, release: Release, hub_ids: Collection[str]) -> None:
-        """Cancel what waits at other releases in the way of one that is compulsory."""
-        connection = unit_of_work.connection
+    def _overrule(
+        self,
+        unit_of_work: UnitOfWork,
+        release: Release,
+        hub_ids: Collection[str],
+        window: Period,
+        has_period: PeriodFinder,
+    ) -> None:
+        """Cancel what waits at other releases in the way of one that is compulsory and has a night for the hub."""
+        connection, now = unit_of_work.connection, unit_of_work.now
         cancelling = Cancelling(self.alerts, self.lifecycle)
         reason = f"the upgrade to firmware {release.firmware.version} is compulsory and comes first"
         for other, waiting in compulsion.overruled(connection, hub_ids, release.release_id).items():
+            known = upgrades.load(connection, waiting, release, now, quiet_days=self.quiet_days)
+            overruled = [
+                hub_id
+                for hub_id, upgrade in known.items()
+                if has_period.free(self.region.name, window, upgrade.blocked(now, compulsory=True))
+            ]
             in_the_way = releases.by_id(connection, other)
-            cancelling(unit_of_work, in_the_way, waiting, AttemptEvent.OVERRULED, reason, actor="processor")
+            cancelling(unit_of_work, in_the_way, overruled, AttemptEvent.OVERRULED, reason, actor="processor")
 
-    def _lift(self, unit_of_work: UnitOfWork) -> bool:
-        """Let the answers decide again about hubs that the terms in force do not compel; true if there may be more."""
+    def _lift_next(self, unit_of_work: UnitOfWork, release_id: str) -> None:
+        """Let the answers decide again about the next hubs that the terms in force do not compel."""
         connection, now = unit_of_work.connection, unit_of_work.now
+        release = releases.by_id(connection, release_id)
         has_period = PeriodFinder({self.region.name: self.region}, now)
-        found = compulsion.lifted(connection, self.region.name, now, limit=PLANNED_AT_ONCE)
-        changed = 0
-        for release_id, hub_ids in found.items():
-            changed += self._settle(unit_of_work, releases.by_id(connection, release_id), hub_ids, has_period)
-        return changed == PLANNED_AT_ONCE
-
-    def _settle(
-        self, unit_of_work: UnitOfWork, release: Release, hub_ids: Collection[str], has_period: PeriodFinder
-    ) -> int:
-        now = unit_of_work.now
+        window = release.compulsory_window(now)
+        hub_ids = compulsion.lifted(
+            connection, release_id, self.region.name, window, now, after=self._after, limit=PLANNED_AT_ONCE
+        )
         changes = Changes(release, self.lifecycle)
-        for upgrade in upgrades.load(unit_of_work.connection, hub_ids, release, now).values():
+        for upgrade in upgrades.load(connection, hub_ids, release, now).values():
             settle(changes, upgrade, now=now, has_period=has_period)
         self._write(unit_of_work, changes)
-        return len(changes.attempts)
+        if len(hub_ids) == PLANNED_AT_ONCE:
+            self._after = hub_ids[-1]
+        else:
+            self._lifting.pop(0)
+            self._after = ""
 
     def _write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         connection, now = unit_of_work.connection, unit_of_work.now

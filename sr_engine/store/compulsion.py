@@ -104,9 +104,15 @@ def _candidates() -> Select[Any]:
 
 
 def _overruled() -> ColumnElement[bool]:
-    """An open attempt at another release gives way: nobody is compelled to it, and it may not be over in time."""
+    """An open attempt at another release may not be over in time, and that release has no earlier ComplyBy."""
+    comes_first = exists().where(
+        releases.c.release_id == _OPEN.c.release_id,
+        releases.c.compulsory_from <= _time("now"),
+        releases.c.comply_by > _time("now"),
+        releases.c.comply_by <= _time("window_end"),
+    )
     return and_(
-        ~_OPEN.c.compulsory,
+        ~comes_first,
         or_(
             _OPEN.c.state == AttemptState.AWAITING_APPROVAL.value,
             and_(_OPEN.c.state == AttemptState.SCHEDULED.value, _OPEN.c.window_end > _time("window_end")),
@@ -133,23 +139,21 @@ def _page_end() -> Select[int, str]:
 
 
 def _lifted() -> Select[Any]:
-    """Hubs planned by compulsion where the release is compulsory no more, or not in that window; by release."""
+    """Hubs of a release planned by compulsion for another window than the one given."""
     return (
-        select(attempts.c.release_id, attempts.c.hub_id)
-        .join(releases)
+        select(attempts.c.hub_id)
         .where(
+            attempts.c.release_id == bindparam("release_id"),
             attempts.c.region == bindparam("region"),
+            attempts.c.is_open,
             attempts.c.state == AttemptState.SCHEDULED.value,
             # Those whose window has ended are Missed.
             attempts.c.window_end > _time("now"),
             attempts.c.compulsory,
-            or_(
-                releases.c.compulsory_from.is_(None),
-                releases.c.compulsory_from != attempts.c.window_start,
-                releases.c.comply_by != attempts.c.window_end,
-            ),
+            attempts.c.hub_id > bindparam("after"),
+            or_(attempts.c.window_start != _time("window_start"), attempts.c.window_end != _time("window_end")),
         )
-        .order_by(attempts.c.release_id, attempts.c.hub_id)
+        .order_by(attempts.c.hub_id)
         .limit(bindparam("at_most"))
     )
 
@@ -251,12 +255,22 @@ def overruled(connection: Connection, hub_ids: Collection[str], release_id: str)
     return found
 
 
-def lifted(connection: Connection, region: str, now: datetime, *, limit: int) -> dict[str, list[str]]:
-    """By release, the hubs of a region planned by compulsion that the terms in force do not compel, or not so."""
-    found: dict[str, list[str]] = {}
-    for release_id, hub_id in connection.execute(_LIFTED, {"region": region, "now": now, "at_most": limit}):
-        found.setdefault(release_id, []).append(hub_id)
-    return found
+def lifted(
+    connection: Connection,
+    release_id: str,
+    region: str,
+    window: Period | None,
+    now: datetime,
+    *,
+    after: str,
+    limit: int,
+) -> list[str]:
+    """The next hubs of a release planned by compulsion that its terms do not compel, or for another window."""
+    # No attempt is for no time at all.
+    compelled = window or Period(now, now)
+    sought = {"release_id": release_id, "region": region, "now": now, "after": after, "at_most": limit}
+    window_of = {"window_start": compelled.start, "window_end": compelled.end}
+    return list(connection.scalars(_LIFTED, sought | window_of))
 
 
 def standings(connection: Connection, release: Release, now: datetime) -> Mapping[str, Mapping[Standing, int]]:

@@ -131,7 +131,7 @@ class Model(Hubs):
             self.homes[hub].status in MAY_BE_UPGRADED
             and self.applies(hub, release)
             and not self.with_csp(hub, release)
-            and all(self._gives_way(hub, other, window) for other in self._in_the_way(hub, release))
+            and self._is_free_of_others(hub, release, window)
             and not planned
             and not any(one.night is not None and one.night.end > self.now for one in attempts)
             and not any(until is None or until >= window.end for until in excluded)
@@ -142,12 +142,17 @@ class Model(Hubs):
         others = {other: self.newest(hub, other) for other in self.releases if other != release}
         return [other for other, one in others.items() if one is not None and one.state in OPEN | WITH_CSP]
 
-    def _gives_way(self, hub: str, release: str, window: Period) -> bool:
-        """It is not with the CSP, nobody is compelled to it, and it is not sure to be over when `window` is."""
-        one = self.attempts[hub, release][-1]
-        if one.compulsory or one.state in WITH_CSP:
-            return False
-        return one.state == "AwaitingApproval" or one.window.end > window.end
+    def _is_free_of_others(self, hub: str, release: str, window: Period) -> bool:
+        """No upgrade to another release is in the way, or those that are give way and the hub has a night.
+
+        What gives way is not with the CSP, and not sure to be over when `window` is.
+        """
+        others = [self.attempts[hub, other][-1] for other in self._in_the_way(hub, release)]
+        give_way = all(one.state == "AwaitingApproval" or one.window.end > window.end for one in others)
+        if not others:
+            return True
+        going = any(one.state in WITH_CSP for one in others)
+        return give_way and not going and bool(self.free_nights(hub, window, self.blocked(hub)))
 
     def _outcomes(self, release: str, region: str) -> list[Attempt]:
         """Of what was listed."""

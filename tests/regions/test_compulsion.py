@@ -10,7 +10,7 @@ from itertools import islice
 import pytest
 from sqlalchemy import insert, select, update
 
-from sr_engine.bootstrap import chores, phases_of
+from sr_engine.bootstrap import chores, phases_of, quiet_days_of
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.terms import Obligation
 from sr_engine.messages.model import (
@@ -46,10 +46,15 @@ def lift(nights: Nights) -> None:
     make_compulsory(nights, obligation="Voluntary", compulsory_from=None, comply_by=None)
 
 
+def chore_of(nights: Nights) -> Enlisting:
+    instance = nights.world.instance
+    quiet_days = quiet_days_of(instance.configuration.policy)
+    return Enlisting(nights.region, instance.alerts, instance.configuration.lifecycle, quiet_days)
+
+
 def enlist(nights: Nights) -> int:
     """One look through all hubs of the region; returns how many transactions it took."""
-    instance = nights.world.instance
-    chore = Enlisting(nights.region, instance.alerts, instance.configuration.lifecycle)
+    chore = chore_of(nights)
     times = 1
     while nights.world.run(chore):
         times += 1
@@ -268,6 +273,69 @@ def test_an_upgrade_to_another_release_that_is_agreed_for_a_night_in_time_stays(
     assert [one.state for one in central.attempts(hub)] == [AttemptState.SCHEDULED]
 
 
+def test_an_agreed_upgrade_stays_where_the_compulsory_one_has_no_night_for_the_hub(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    schedule_elsewhere(central, hub, Period(NOW + 5 * DAY, COMPLY_BY + 5 * DAY))
+    exclude(central, hub, COMPLY_BY - timedelta(hours=3))
+
+    enlist(central)
+
+    assert [one.state for one in central.attempts(hub)] == [AttemptState.SCHEDULED]
+
+
+def compel_both(nights: Nights, first: datetime, second: datetime) -> None:
+    """Two releases for the same hubs are compulsory, each by a date of its own."""
+    newer = nights.world.open_release(replace(FIRMWARE, version="9003"))
+    for is_newer, comply_by in ((False, first), (True, second)):
+        chosen = update(releases).where((releases.c.release_id == newer) == is_newer)
+        terms = {"obligation": "Mandatory", "compulsory_from": NOW, "comply_by": comply_by}
+        nights.world.run(lambda uow, chosen=chosen, terms=terms: uow.connection.execute(chosen.values(terms)))
+
+
+@pytest.mark.parametrize(("first", "second"), [(15, 60), (60, 15)])
+def test_of_two_compulsory_releases_the_one_to_comply_with_first_comes_first(
+    central: Nights, first: int, second: int
+) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    compel_both(central, NOW + first * DAY, NOW + second * DAY)
+
+    enlist(central)
+    central.world.clock.set(NOW + timedelta(hours=2))
+    enlist(central)
+
+    assert [one.window.end for one in central.attempts(hub)] == [NOW + 15 * DAY]
+
+
+def test_what_is_compelled_by_a_later_date_gives_way_to_an_earlier_one_announced_since(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    make_compulsory(central, Period(NOW, NOW + 60 * DAY))
+    enlist(central)
+    compel_both(central, NOW + 60 * DAY, NOW + 15 * DAY)
+    central.world.clock.set(NOW + timedelta(hours=2))
+
+    enlist(central)
+
+    assert [(one.state, one.window.end) for one in central.attempts(hub)] == [
+        (AttemptState.CANCELLED, NOW + 60 * DAY),
+        (AttemptState.SCHEDULED, NOW + 15 * DAY),
+    ]
+
+
+def test_an_agreed_upgrade_to_a_release_with_an_earlier_date_of_its_own_is_not_overruled(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    central.schedule([hub], window=Period(NOW + 5 * DAY, NOW + 90 * DAY))
+    compel_both(central, NOW + 15 * DAY, NOW + 60 * DAY)
+
+    enlist(central)
+
+    (attempt,) = central.attempts(hub)
+    assert (attempt.state, attempt.compulsory) == (AttemptState.SCHEDULED, False)
+
+
 # --- once, in portions -----------------------------------------------------------------------------------------------
 
 
@@ -289,12 +357,12 @@ def test_hubs_are_looked_through_in_portions_and_again_after_an_hour(
     seven = hubs(7)
     central.world.add_hubs(seven)
     make_compulsory(central)
-    instance = central.world.instance
-    chore = Enlisting(central.region, instance.alerts, instance.configuration.lifecycle)
+    chore = chore_of(central)
     states = []
     while central.world.run(chore):
         states.append(sum(bool(central.attempts(hub)) for hub in seven))
-    assert states == [2, 4, 6]
+    # What is no longer compelled is looked for first.
+    assert states == [0, 2, 4, 6]
     assert central.states(seven) == ["Scheduled"] * 7
 
     late = TestHub(8)
@@ -370,6 +438,29 @@ def test_when_the_terms_are_lifted_the_answers_decide_again(central: Nights) -> 
     before = central.world.snapshot()
     enlist(central)
     assert central.world.snapshot() == before
+
+
+def test_terms_are_lifted_for_all_hubs_however_many_are_planned_by_other_releases(
+    central: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compulsion, "PLANNED_AT_ONCE", 2)
+    managed, lifted = hubs(5), [TestHub(number, model="OTHER") for number in range(11, 16)]
+    central.world.add_hubs([*managed, *lifted])
+    # The DCC manages the first release, whose ComplyBy has passed: it plans month by month.
+    make_compulsory(central, Period(NOW - 9 * DAY, NOW - DAY), management="DCCManaged")
+    other = central.world.open_release(replace(FIRMWARE, model="OTHER"))
+    terms = {"obligation": "Mandatory", "compulsory_from": NOW, "comply_by": COMPLY_BY}
+    of_other = update(releases).where(releases.c.release_id == other)
+    central.world.run(lambda uow: uow.connection.execute(of_other.values(terms)))
+    enlist(central)
+    assert central.states([*managed, *lifted]) == ["Scheduled"] * 10
+
+    nothing = {"obligation": "Voluntary", "compulsory_from": None, "comply_by": None}
+    central.world.run(lambda uow: uow.connection.execute(of_other.values(nothing)))
+    enlist(central)
+
+    assert central.states(managed) == ["Scheduled"] * 5
+    assert central.states(lifted) == ["Cancelled"] * 5
 
 
 def test_hubs_follow_a_comply_by_that_is_moved(central: Nights) -> None:
