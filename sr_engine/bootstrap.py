@@ -119,6 +119,7 @@ def open_instance(
     users = configuration.load_users(settings.users_file)
     key = SoftwareKey.load(settings.signing.key, settings.signing.certificate)
     policy = loaded.policy
+    _check_tokens(settings, loaded, users)
     if key.eui != policy.access_control_broker_eui:
         problem = (
             f"{SETTINGS_FILE}: signing.certificate: is for {key.eui}, but policy.toml says that "
@@ -159,6 +160,24 @@ def open_instance(
         randbelow=randbelow,
         official_schema=official_schema,
     )
+
+
+def _check_tokens(settings: Settings, loaded: Configuration, users: UserDirectory) -> None:
+    """Every token opens one thing; raises ConfigurationError where one would open two."""
+    feed, operator = settings.registration_feed, settings.operator
+    owners: list[tuple[str, str | None]] = [
+        ("registration_feed", None if feed is None else feed.token_sha256),
+        ("operator", None if operator is None else operator.token_sha256),
+    ]
+    owners += [(f"region {region.name}", region.token_sha256) for region in loaded.regions.values()]
+    owners += [
+        (f"User {user.eui}", user.token_sha256) for one in users.organisations() for user in users.users_of(one.id)
+    ]
+    seen: dict[str, str] = {}
+    for owner, token in owners:
+        if token is not None and seen.setdefault(token, owner) != owner:
+            problem = f"{SETTINGS_FILE}: token_sha256: {seen[token]} and {owner} have the same; each needs its own"
+            raise ConfigurationError((problem,))
 
 
 def processor_of(instance: Instance) -> Processor:
@@ -311,8 +330,15 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
     feed = instance.settings.registration_feed
     organisations = frozenset(one.id for one in instance.users.organisations())
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    resumer = Resumer(resuming_of(instance), instance.transactions, instance.clock, dispatcher.wake)
     reading = Reading(instance.reading_engine)
+    resumer = Resumer(
+        resuming=resuming_of(instance),
+        transactions=instance.transactions,
+        reading=reading,
+        clock=instance.clock,
+        monotonic=monotonic,
+        after_work=dispatcher.wake,
+    )
     more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
     operator = instance.settings.operator
     if operator is not None:

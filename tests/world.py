@@ -24,6 +24,7 @@ from sr_engine.operations.releases import open_release
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.store import inventory, tidings
+from sr_engine.store.reading import Reading
 from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
@@ -229,7 +230,8 @@ class World:
         if at is not None:
             self.clock.set(at)
         resuming, done = resuming_of(self.instance), 0
-        while due := self.run(resuming.due):
+        reading = Reading(self.instance.reading_engine)
+        while due := resuming.due(reading, self.clock.now()):
             for held_id in due:
                 done += self.run(lambda uow, held_id=held_id: resuming.resume(uow, held_id))
         return done

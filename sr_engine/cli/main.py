@@ -18,7 +18,7 @@ from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
 from sr_engine.cli.phases import phase
 from sr_engine.cli.policy import policy
-from sr_engine.cli.quarantine import anomaly, quarantine
+from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.releases import release
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
@@ -60,6 +60,7 @@ for command in (
     policy,
     list_,
     exclusion,
+    held_,
     quarantine,
     anomaly,
     status,

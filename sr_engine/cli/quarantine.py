@@ -9,9 +9,12 @@ import click
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, instance_option, opened
 from sr_engine.cli.output import show_table
-from sr_engine.domain.holding import Breach, Thresholds
+from sr_engine.domain.holding import Breach, HoldReason, Thresholds
 from sr_engine.operations import quarantine as operations
 from sr_engine.store import anomalies, held
+from sr_engine.store.transactions import UnitOfWork
+
+_LIMIT = click.IntRange(1, 2**63 - 1)
 
 
 @click.group()
@@ -24,7 +27,7 @@ def quarantine() -> None:
 def list_(directory: Path) -> None:
     """List the requests in quarantine, the first held first."""
     with opened(directory) as instance, instance.engine.connect() as connection:
-        found = held.quarantined(connection)
+        found = held.waiting(connection, HoldReason.QUARANTINE)
     show_table(
         "Requests in quarantine",
         ("QuarantineEventRef", "RequestID", "Service Request", "Threshold of", "Since", "Until", "Decided"),
@@ -35,7 +38,7 @@ def list_(directory: Path) -> None:
                 one.service_reference_variant,
                 one.breach,
                 one.held_at,
-                one.expires_at,
+                one.ready_at,
                 one.decided,
             )
             for one in found
@@ -43,31 +46,67 @@ def list_(directory: Path) -> None:
     )
 
 
-@quarantine.command(short_help="Let a request be checked again and carried out.")
-@click.argument("event_ref", metavar="QUARANTINE_EVENT_REF")
+_REFERENCE = click.argument("event_ref", metavar="[QUARANTINE_EVENT_REF]", required=False)
+_USER = click.option("--user", "user_eui", metavar="EUI", help="All requests of this User, instead of one.")
+
+
+@quarantine.command(short_help="Let requests be checked again and carried out.")
+@_REFERENCE
+@_USER
 @instance_option
-def release(event_ref: str, directory: Path) -> None:
+def release(event_ref: str | None, user_eui: str | None, directory: Path) -> None:
     """Let a request be checked again and carried out; a processor that is running does so within seconds."""
-    _decide(directory, event_ref, release=True)
+    _decide(directory, event_ref, user_eui, release=True)
 
 
-@quarantine.command(short_help="Refuse a request for good.")
-@click.argument("event_ref", metavar="QUARANTINE_EVENT_REF")
+@quarantine.command(short_help="Refuse requests for good.")
+@_REFERENCE
+@_USER
 @instance_option
-def delete(event_ref: str, directory: Path) -> None:
+def delete(event_ref: str | None, user_eui: str | None, directory: Path) -> None:
     """Refuse a request for good: its User is answered E100."""
-    _decide(directory, event_ref, release=False)
+    _decide(directory, event_ref, user_eui, release=False)
 
 
-def _decide(directory: Path, event_ref: str, *, release: bool) -> None:
+def _decide(directory: Path, event_ref: str | None, user_eui: str | None, *, release: bool) -> None:
+    if (event_ref is None) is (user_eui is None):
+        raise click.UsageError("give a QuarantineEventRef, or --user")
     with opened(directory, writing=True) as instance:
+
+        def work(unit_of_work: UnitOfWork) -> list[str]:
+            chosen = [event_ref] if event_ref else operations.undecided_of(unit_of_work, user_eui or "")
+            for one in chosen:
+                operations.decide(unit_of_work, one, release=release)
+            return chosen
+
         try:
-            instance.transactions.run_now(
-                lambda unit_of_work: operations.decide(unit_of_work, event_ref, release=release)
-            )
+            decided = instance.transactions.run_now(work)
         except operations.NotQuarantined as refused:
             raise Failure(str(refused)) from None
-    click.echo(f"{event_ref} is {'released' if release else 'deleted'}")
+    what = event_ref or f"{len(decided):,} request(s) of {user_eui}"
+    click.echo(f"{what}: {'released' if release else 'deleted'}")
+
+
+@click.group("held")
+def held_() -> None:
+    """Requests that wait to be carried out."""
+
+
+@held_.command("list", short_help="List the requests that wait.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many requests.")
+@instance_option
+def list_held(limit: int, directory: Path) -> None:
+    """List the requests that wait, whatever for, the first held first."""
+    with opened(directory) as instance, instance.engine.connect() as connection:
+        found = held.waiting(connection, limit=limit)
+    show_table(
+        "Requests that wait",
+        ("RequestID", "Service Request", "For", "Since", "Until", "After"),
+        (
+            (one.request_id, one.service_reference_variant, one.reason, one.held_at, one.ready_at, one.preceding)
+            for one in found
+        ),
+    )
 
 
 @click.group()
@@ -99,8 +138,8 @@ def show(directory: Path) -> None:
 @anomaly.command("set", short_help="Set the thresholds of one User.")
 @click.argument("user_eui", metavar="EUI")
 @click.option("--by", type=click.Choice(list(Breach), case_sensitive=False), default=Breach.DCC, show_default=True)
-@click.option("--requests", type=click.IntRange(1), help="Requests in an hour; left out: any number.")
-@click.option("--devices", type=click.IntRange(1), help="Devices named in an hour; left out: any number.")
+@click.option("--requests", type=_LIMIT, help="Requests in an hour; left out: any number.")
+@click.option("--devices", type=_LIMIT, help="Devices named in an hour; left out: any number.")
 @click.option("--reset", is_flag=True, help="Take the thresholds away: the policy's count again for the DCC.")
 @instance_option
 def set_(*, user_eui: str, by: str, requests: int | None, devices: int | None, reset: bool, directory: Path) -> None:

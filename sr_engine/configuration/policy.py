@@ -77,6 +77,10 @@ class Held:
     """How far ahead ExecutionDateTime may lie."""
     preceding: timedelta
     quarantine: timedelta
+    most_waiting: int
+    """Requests of one User that wait at a time."""
+    response_page_devices: int
+    """Hubs in a Response to 11.7 that is sent."""
     response_max_devices: int
     """Refused ids in a Response that is sent."""
 
@@ -256,6 +260,8 @@ POLICY = Table(
             Key("execution_days", values.days(1, 3650), field="execution"),
             Key("preceding_hours", values.hours(1, 8760), field="preceding"),
             Key("quarantine_hours", values.hours(1, 8760), field="quarantine"),
+            Key("most_waiting", values.whole_number(1, 1_000_000)),
+            Key("response_page_devices", values.whole_number(1, 50_000)),
             Key("response_max_devices", values.whole_number(1, 50_000)),
         ),
     ),
@@ -263,8 +269,8 @@ POLICY = Table(
         "anomaly",
         Table(
             Anomaly,
-            Key("requests_per_hour", values.whole_number(1)),
-            Key("devices_per_hour", values.whole_number(1)),
+            Key("requests_per_hour", values.whole_number(1, 2**63 - 1)),
+            Key("devices_per_hour", values.whole_number(1, 2**63 - 1)),
         ),
     ),
     Key(

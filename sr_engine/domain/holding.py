@@ -65,10 +65,13 @@ class Hold:
 
     reason: HoldReason
     detail: str
+    ready_at: datetime
+    """From when it is taken up, unless what it waits for happens before."""
     expires_at: datetime | None = None
     """When it has waited in vain."""
-    due_at: datetime | None = None
     preceding_key: str | None = None
+    root_key: str | None = None
+    """What the whole chain of requests before it waits for."""
     event_ref: str | None = None
     breach: Breach | None = None
     body_digest: str | None = None

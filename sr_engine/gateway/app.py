@@ -205,8 +205,8 @@ class Gateway:
                     heavy=heavy or admitted.concerns_more,
                 )
                 self._after_work()
-                # It may be what another waits for.
-                self._resumer.wake()
+                if answer.frees:
+                    self._resumer.wake()
         log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
         return answer
 
@@ -263,7 +263,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     headers = dict((isinstance(error, HTTPException) and error.headers) or {})
     words = {
         HTTPStatus.METHOD_NOT_ALLOWED: f"this address takes {headers.get('Allow', 'other methods')} only",
-        HTTPStatus.NOT_FOUND: "no such address here: there are /api/v1/serviceD, /serviceS, /serviceT and /csp",
+        HTTPStatus.NOT_FOUND: "no such address here: below /api/v1 there are /serviceD, /serviceS, /serviceT, /csp, /messages, /responses",
     }
     response = _response(problem(status, words.get(status, status.phrase)))
     response.headers.update(headers)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sr_engine.domain.holding import HoldReason
 from sr_engine.gateway.registrations import JSON, problem
 from sr_engine.gateway.tokens import bears
 from sr_engine.operations import quarantine
@@ -61,12 +62,12 @@ class OperatorDesk:
                 "quarantine_event_ref": one.event_ref,
                 "request_id": one.request_id,
                 "service_reference_variant": one.service_reference_variant,
-                "threshold_of": one.breach.value,
+                "threshold_of": one.breach,
                 "held_at": one.held_at.isoformat().replace("+00:00", "Z"),
-                "expires_at": one.expires_at.isoformat().replace("+00:00", "Z"),
+                "until": one.ready_at.isoformat().replace("+00:00", "Z"),
                 "decided": one.decided,
             }
-            for one in self.reading(held.quarantined)
+            for one in self.reading(lambda connection: held.waiting(connection, HoldReason.QUARANTINE))
         ]
 
     async def _release(self, request: Request) -> Answer:

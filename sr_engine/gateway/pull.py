@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -24,6 +24,8 @@ from sr_engine.store.reading import Reading
 MOST_MESSAGES = 1_000
 """Messages named in one answer."""
 
+FETCHED_AT_ONCE = 4
+
 _NOT_LET_IN = "send your token, as Authorization: Bearer TOKEN"
 
 Fetch = Callable[[Request, str], Answer]
@@ -37,6 +39,8 @@ class PullDesk:
     users: UserDirectory
     regions: Mapping[str, Region]
     reading: Reading
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHED_AT_ONCE))
+    """So that what is fetched leaves the processor's threads and memory to what it is there for."""
 
     def routes(self) -> list[Route]:
         """The addresses, for those who have a token."""
@@ -53,8 +57,12 @@ class PullDesk:
                 refused = problem(HTTPStatus.UNAUTHORIZED, _NOT_LET_IN)
                 headers = {"WWW-Authenticate": "Bearer"}
                 return Response(refused.body, refused.status, headers, refused.content_type)
-            answer = await asyncio.to_thread(fetch, request, receiver)
-            return Response(answer.body, answer.status, media_type=answer.content_type)
+            if self.places.locked():
+                answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too much is being fetched; send it again in a second")
+                return Response(answer.body, answer.status, {"Retry-After": "1"}, answer.content_type)
+            async with self.places:
+                answer = await asyncio.to_thread(fetch, request, receiver)
+                return Response(answer.body, answer.status, media_type=answer.content_type)
 
         return endpoint
 
@@ -68,7 +76,7 @@ class PullDesk:
 
     def _list(self, request: Request, receiver: str) -> Answer:
         limit = request.query_params.get("limit", str(MOST_MESSAGES))
-        if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MOST_MESSAGES):
+        if re.fullmatch("[0-9]{1,4}", limit) is None or not 1 <= int(limit) <= MOST_MESSAGES:
             return problem(HTTPStatus.BAD_REQUEST, f"limit must be a whole number from 1 to {MOST_MESSAGES}")
         after = request.query_params.get("after")
         try:
@@ -85,7 +93,7 @@ class PullDesk:
                 "kind": one.kind,
                 "created_at": one.created_at.isoformat().replace("+00:00", "Z"),
                 "delivered": one.delivered,
-                "sha256": hashlib.sha256(one.body).hexdigest(),
+                "sha256": one.sha256,
             }
             for one in found
         ]
@@ -106,9 +114,11 @@ class PullDesk:
             key = RequestId.parse(text).key
         except ValueError:
             return problem(HTTPStatus.BAD_REQUEST, "the last part of the address must be a RequestID")
-        found = self.reading(lambda connection: held.response(connection, key, receiver.removeprefix("user:")))
-        if found is None:
+        found = self.reading(lambda connection: held.ended(connection, key, receiver.removeprefix("user:")))
+        if found is not None and found.response is None:
+            return problem(HTTPStatus.GONE, f"there is no Response to {text}: it was {found.detail}")
+        if found is None or found.response is None:
             return problem(
                 HTTPStatus.NOT_FOUND, f"there is no Response to {text}, or not yet; only what was held has one"
             )
-        return Answer(HTTPStatus.OK, found, "found", XML)
+        return Answer(HTTPStatus.OK, found.response, "found", XML)

@@ -6,32 +6,52 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from sr_engine.clock import Clock
 from sr_engine.pipeline.resuming import Resuming
 from sr_engine.store import held
+from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions, UnitOfWork
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-TRIED_AGAIN_AFTER = 60
-"""Looks after which a held request that could not be carried out is tried again."""
+WAIT_SECONDS = 60.0
+"""After a failure, before the same request is tried again."""
+MOST_TRIES = 5
+"""A request that cannot be carried out so often is refused."""
+
+
+@dataclass(slots=True)
+class _Failure:
+    tries: int
+    again_at: float
+    """By the clock that only goes forward."""
 
 
 class Resumer:
     """Runs what is due of an instance."""
 
     def __init__(
-        self, resuming: Resuming, transactions: Transactions, clock: Clock, after_work: Callable[[], None]
+        self,
+        *,
+        resuming: Resuming,
+        transactions: Transactions,
+        reading: Reading,
+        clock: Clock,
+        monotonic: Callable[[], float],
+        after_work: Callable[[], None],
     ) -> None:
-        """`after_work` is called when messages may have been queued."""
+        """`monotonic` tells the seconds between tries; `after_work` is called when messages may have been queued."""
+        self._monotonic = monotonic
         self._resuming = resuming
         self._transactions = transactions
+        self._reading = reading
         self._clock = clock
         self._after_work = after_work
         self._wake = asyncio.Event()
-        self._failed: dict[int, int] = {}
+        self._failures: dict[int, _Failure] = {}
 
     async def answer_left(self, message_key: str, command_variant: int) -> None:
         """The answer to a held request has left: from now on a Response may follow."""
@@ -59,19 +79,40 @@ class Resumer:
                     await self._wake.wait()
 
     async def _look(self) -> None:
-        self._failed = {held_id: looks - 1 for held_id, looks in self._failed.items() if looks > 1}
-        while due := [one for one in await self._transactions.run(self._resuming.due) if one not in self._failed]:
+        while due := await asyncio.to_thread(self._due):
             for held_id in due:
                 await self._resume(held_id)
             self._after_work()
 
-    async def _resume(self, held_id: int) -> None:
-        def work(unit_of_work: UnitOfWork) -> bool:
-            return self._resuming.resume(unit_of_work, held_id)
+    def _due(self) -> list[int]:
+        now = self._monotonic()
+        put_off = [held_id for held_id, failure in self._failures.items() if failure.again_at > now]
+        return self._resuming.due(self._reading, self._clock.now(), put_off)
 
+    async def _resume(self, held_id: int) -> None:
         try:
-            await self._transactions.run(work, heavy=True)
-        except Exception:
-            # The others go on; this one is still held.
-            self._failed[held_id] = TRIED_AGAIN_AFTER
+            found = await asyncio.to_thread(self._reading, lambda connection: held.find(connection, held_id))
+            if found is None:
+                return
+            # What takes long is done before the database is held for it.
+            prepared = await asyncio.to_thread(self._resuming.prepare, found)
+            await self._transactions.run(
+                lambda unit_of_work: self._resuming.resume(unit_of_work, held_id, prepared), heavy=True
+            )
+            self._failures.pop(held_id, None)
+        except Exception as error:
             log.exception("held request %d could not be carried out", held_id)
+            await self._put_off(held_id, error)
+
+    async def _put_off(self, held_id: int, error: Exception) -> None:
+        """The others go on; this one is tried again later, and refused in the end."""
+        known = self._failures.get(held_id)
+        tries = 1 if known is None else known.tries + 1
+        self._failures[held_id] = _Failure(tries, self._monotonic() + WAIT_SECONDS)
+        if tries < MOST_TRIES:
+            return
+        why = type(error).__name__
+        await self._transactions.run(
+            lambda unit_of_work: self._resuming.give_up(unit_of_work, held_id, why), heavy=True
+        )
+        del self._failures[held_id]

@@ -28,6 +28,14 @@ def decide(unit_of_work: UnitOfWork, event_ref: str, *, release: bool) -> None:
     audit.record(connection, [audit.Entry(now, OPERATOR, action, f"QuarantineEventRef {event_ref}", request_id)])
 
 
+def undecided_of(unit_of_work: UnitOfWork, user_eui: str) -> list[str]:
+    """QuarantineEventRefs of a User's requests on which nothing was decided; raises NotQuarantined if it has none."""
+    found = held.undecided_of(unit_of_work.connection, user_eui.upper())
+    if not found:
+        raise NotQuarantined(f"no request of {user_eui} waits in quarantine for a decision")
+    return found
+
+
 def set_thresholds(unit_of_work: UnitOfWork, user_eui: str, set_by: Breach, wanted: Thresholds | None) -> None:
     """Set a User's thresholds, on its own word or the DCC's; None: the policy's again, or none of its own."""
     anomalies.set_thresholds(unit_of_work.connection, user_eui, set_by, wanted)

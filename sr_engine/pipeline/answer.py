@@ -22,6 +22,8 @@ class Answer:
     retry_after: int | None = None
     held: tuple[str, int] | None = None
     """RequestID and Command Variant of a request of which a Response follows, once this has left."""
+    frees: bool = False
+    """A request that waited for this one can be carried out now."""
 
     @property
     def detail_header(self) -> str:

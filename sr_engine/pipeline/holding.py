@@ -23,9 +23,6 @@ from sr_engine.requests.outcome import Outcome, Sender
 from sr_engine.store import anomalies, held, outbox
 from sr_engine.store.transactions import UnitOfWork
 
-LONGEST_SEQUENCE = 1_000
-"""Requests of a sequence that may wait for one another."""
-
 
 @dataclass(frozen=True, slots=True)
 class Holding:
@@ -77,21 +74,22 @@ class Holding:
             )
         if preceding.originator != header.request_id.originator:
             return Outcome("E42", f"the preceding request {preceding.text} is not one of yours")
-        key: str | None = preceding.key
-        for _ in range(LONGEST_SEQUENCE):
-            if key is None:
-                expires_at = unit_of_work.now + self.policy.held.preceding
-                return Hold(
-                    HoldReason.SEQUENCE,
-                    f"accepted; it is carried out once {preceding.text} has ended well, and answered then",
-                    expires_at=expires_at,
-                    preceding_key=preceding.key,
-                    body_digest=_digest(request),
-                )
-            if key == header.request_id.key:
-                return Outcome("E42", f"the sequence leads from {preceding.text} back to this request")
-            key = held.preceding_key(unit_of_work.connection, key)
-        return Outcome("E42", f"more than {LONGEST_SEQUENCE} requests would wait for one another")
+        connection, now = unit_of_work.connection, unit_of_work.now
+        root, dated = held.chain_of(connection, preceding.key)
+        if header.request_id.key in {root, preceding.key}:
+            return Outcome("E42", f"the sequence leads from {preceding.text} back to this request")
+        # One that waits for its own date is not expected before.
+        expires_at = max(now, dated or now) + self.policy.held.preceding
+        has_ended = held.final_code(connection, preceding.key) is not None
+        return Hold(
+            HoldReason.SEQUENCE,
+            f"accepted; it is carried out once {preceding.text} has ended well, and answered then",
+            ready_at=now if has_ended else expires_at,
+            expires_at=expires_at,
+            preceding_key=preceding.key,
+            root_key=root,
+            body_digest=_digest(request),
+        )
 
     def _dated(
         self, unit_of_work: UnitOfWork, entry: ServiceReferenceVariant, request: ServiceRequest, sender: Sender
@@ -106,7 +104,7 @@ class Holding:
             found = held.to_be_cancelled(unit_of_work.connection, sender.eui, digest)
             if found is None:
                 return Outcome(f"E{family}09", "no request of yours with these values waits to be executed")
-            return Outcome("I99", "the request that waited is carried out no more", cancels=found)
+            return Outcome("I99", f"{found[1]} is carried out no more", cancels=found)
         if not now < at <= now + self.policy.held.execution:
             days = self.policy.held.execution.days
             return Outcome(
@@ -115,7 +113,7 @@ class Holding:
         return Hold(
             HoldReason.FUTURE_DATED,
             f"accepted; it is checked again and carried out at {_shown(at)}, and answered then",
-            due_at=at,
+            ready_at=at,
             body_digest=digest,
         )
 
@@ -123,16 +121,23 @@ class Holding:
         """A request that crosses a threshold waits for the operator's word."""
         reference = str(1 + self.randbelow(10**20 - 1))
         hours = self.policy.held.quarantine
+        expires_at = unit_of_work.now + hours
         whose = "your own threshold" if breach is Breach.USER else "the DCC's threshold for you"
         return Hold(
             HoldReason.QUARANTINE,
             f"held: {whose} of requests or devices in an hour is crossed; QuarantineEventRef {reference}. "
             f"It is carried out once released, and deleted if it has not been after {hours.total_seconds() / 3600:g} h",
-            expires_at=unit_of_work.now + hours,
+            ready_at=expires_at,
+            expires_at=expires_at,
             event_ref=reference,
             breach=breach,
             body_digest=_digest(request),
         )
+
+    def too_many(self, unit_of_work: UnitOfWork, sender_eui: str) -> bool:
+        """True if a User has as many requests waiting as it may have."""
+        most = self.policy.held.most_waiting
+        return held.how_many(unit_of_work.connection, sender_eui, most) >= most
 
     def tell(self, unit_of_work: UnitOfWork, request: ServiceRequest, sender: Sender, hold: Hold) -> None:
         """Alert the User to its request in quarantine."""

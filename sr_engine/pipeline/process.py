@@ -61,6 +61,7 @@ from sr_engine.store.transactions import UnitOfWork
 DUIS = "DUIS"
 SCHEDULE_ID_MAX = 10**12
 HTTP_OK = 200
+_HOUR = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,8 @@ class Processor:
             return self._repeated(unit_of_work, admitted, before)
         breach = self.holding.count(unit_of_work, admitted.sender.eui, _devices(admitted.request))
         verdict = self.judge(unit_of_work, admitted, breach=breach)
+        if isinstance(verdict, Hold) and self.holding.too_many(unit_of_work, admitted.sender.eui):
+            verdict = _too_many_wait(self.configuration.policy.held.most_waiting)
         if isinstance(verdict, Answer):
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
@@ -183,10 +186,11 @@ class Processor:
                 answer.body,
             ),
         )
-        self.carry_out(unit_of_work, admitted, outcome)
+        freed = self.carry_out(unit_of_work, admitted, outcome)
         if not isinstance(verdict, Hold):
-            return answer
-        held.add(connection, exchange_id, admitted.sender.eui, verdict, now)
+            freed += held.free_followers(connection, key, now)
+            return replace(answer, frees=freed > 0)
+        held.add(connection, exchange_id, message_key=key, sender_eui=admitted.sender.eui, hold=verdict, now=now)
         self.holding.tell(unit_of_work, admitted.request, admitted.sender, verdict)
         return replace(answer, held=(key, header.command_variant))
 
@@ -209,7 +213,13 @@ class Processor:
         verdict = self.holding.waits(unit_of_work, entry, request, admitted.sender, passed)
         if verdict is None or (isinstance(verdict, Hold) and verdict.reason is HoldReason.FUTURE_DATED):
             outcome = self._decide(unit_of_work, admitted)
-            # What would be refused now does not wait.
+            if isinstance(verdict, Hold) and not outcome.code.startswith("E"):
+                # Its dates and the registrations known for it are judged as of when it is to be executed, too.
+                then = replace(unit_of_work, now=verdict.ready_at)
+                at_execution = self._decide(then, admitted)
+                refused = at_execution.code.startswith("E")
+                outcome = replace(at_execution, detail=f"when executed: {at_execution.detail}") if refused else outcome
+            # What would be refused does not wait.
             verdict = verdict if verdict is not None and not outcome.code.startswith("E") else outcome
         if isinstance(verdict, Outcome) and verdict.code.startswith("E"):
             return verdict
@@ -271,8 +281,8 @@ class Processor:
             pass
         return schedule_id
 
-    def carry_out(self, unit_of_work: UnitOfWork, admitted: Admitted, outcome: Outcome) -> None:
-        """Write what an outcome changes, and that it did."""
+    def carry_out(self, unit_of_work: UnitOfWork, admitted: Admitted, outcome: Outcome) -> int:
+        """Write what an outcome changes, and that it did; how many requests wait no more since another is cancelled."""
         header, changes = admitted.request.header, outcome.changes
         actor, key = f"user:{admitted.sender.eui}", header.request_id.key
         summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}"
@@ -289,10 +299,15 @@ class Processor:
         if outcome.exclusions is not None:
             exclusions.write(unit_of_work.connection, outcome.exclusions, unit_of_work.now)
             entries += exclusions.entries(outcome.exclusions, at=unit_of_work.now, actor=actor, message_key=key)
+        freed = 0
         if outcome.cancels is not None:
+            held_id, cancelled = outcome.cancels
             why = f"cancelled by {header.request_id.text}"
-            held.end(unit_of_work.connection, outcome.cancels, now=unit_of_work.now, code=held.CANCELLED, detail=why)
+            held.end(unit_of_work.connection, held_id, now=unit_of_work.now, code=held.CANCELLED, detail=why)
+            freed = held.free_followers(unit_of_work.connection, cancelled, unit_of_work.now)
+            entries.append(audit.Entry(unit_of_work.now, actor, "held request cancelled", why, cancelled))
         audit.record(unit_of_work.connection, entries)
+        return freed
 
     def _signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
         header = request.header
@@ -314,11 +329,19 @@ def _devices(request: ServiceRequest) -> int:
 
 def _read_next_hour(now: datetime) -> Answer:
     """Reads are not held: nobody would wait for them."""
-    seconds = 3600 - (now.minute * 60 + now.second)
+    seconds = _HOUR - (now.minute * 60 + now.second)
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         f"an anomaly threshold is crossed, and requests that read are not held; send it again in {seconds} s",
         retry_after=seconds,
+    )
+
+
+def _too_many_wait(most: int) -> Answer:
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"{most:,} of your requests wait to be carried out, and no more are taken before some have been",
+        retry_after=_HOUR,
     )
 
 

@@ -37,8 +37,8 @@ class Outcome:
     result: Result | None = None
     changes: Changes | None = None
     exclusions: ExclusionChanges | None = None
-    cancels: int | None = None
-    """The held request that is carried out no more."""
+    cancels: tuple[int, str] | None = None
+    """The held request that is carried out no more: its id in the store, and its RequestID."""
 
 
 class Facts(Protocol):

@@ -1,24 +1,30 @@
-"""Requests that were answered I99 and are carried out later; what they say is in the inbox."""
+"""Requests that were answered I99 and are carried out later; what they say is in the inbox.
+
+Each has a time from which it is taken up: its date, the end of its patience, or the moment at which what it waits for
+happened. So finding those that are due is a look at the beginning of one index, however many wait or have ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, not_, or_, select, update
 
 from sr_engine.domain.holding import Breach, Hold, HoldReason
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, exchanges, held_requests
 
 CANCELLED = "Cancelled"
 """Instead of a response code, of a request that was cancelled before it was carried out."""
 
-_PRECEDING = exchanges.alias("preceding")
-_PRECEDING_HELD = held_requests.alias("preceding_held")
 _DUIS = "DUIS"
-_NEWEST_FIRST = held_requests.c.held_id.desc()
+_WAITS = held_requests.c.ended_at.is_(None)
+_OF_EXCHANGE = exchanges.c.exchange_id == held_requests.c.exchange_id
+_BY_KEY = and_(exchanges.c.interface == _DUIS, exchanges.c.message_key == bindparam("message_key"))
+_LATER = exchanges.alias("later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,185 +47,201 @@ class HeldRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A request in quarantine, as the operator sees it."""
+class Waiting:
+    """A held request as the operator sees it; times in UTC."""
 
-    event_ref: str
     request_id: str
     sender_eui: str
     service_reference_variant: str
-    breach: Breach
+    reason: HoldReason
     held_at: datetime
-    expires_at: datetime
+    ready_at: datetime
+    preceding: str | None
+    event_ref: str | None
+    breach: Breach | None
     decided: str | None
-    """`released` or `deleted`, once the operator has said so."""
+    """`released` or `deleted`, once the operator has said so of one in quarantine."""
 
 
-def _preceding_has_ended() -> ColumnElement[bool]:
-    """The request it waits for has its final code: it was not held, or is held no more."""
-    return and_(
-        _PRECEDING.c.exchange_id.is_not(None),
-        or_(_PRECEDING_HELD.c.held_id.is_(None), _PRECEDING_HELD.c.ended_at.is_not(None)),
-    )
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a held request ended: with which code, and the whole Response unless it was cancelled."""
+
+    code: str
+    detail: str
+    response: bytes | None
 
 
-def _with_preceding(statement: Select[Any]) -> Select[Any]:
-    preceding = and_(
-        _PRECEDING.c.message_key == held_requests.c.preceding_key,
-        _PRECEDING.c.interface == _DUIS,
-        # A Transform request and its Signed Pre-Command have one RequestID: the later of them counts.
-        ~exists().where(
-            _LATER.c.message_key == _PRECEDING.c.message_key,
-            _LATER.c.interface == _DUIS,
-            _LATER.c.command_variant > _PRECEDING.c.command_variant,
-        ),
-    )
-    return statement.outerjoin(_PRECEDING, preceding).outerjoin(
-        _PRECEDING_HELD, _PRECEDING_HELD.c.exchange_id == _PRECEDING.c.exchange_id
-    )
-
-
-_LATER = exchanges.alias("later")
-
-
-def _is_due() -> ColumnElement[bool]:
-    now = bindparam("now", type_=UtcDateTime)
-    expired = held_requests.c.expires_at <= now
-    return and_(
-        held_requests.c.ended_at.is_(None),
+_DUE = (
+    select(held_requests.c.held_id)
+    .where(
+        _WAITS,
+        held_requests.c.ready_at <= bindparam("now", type_=UtcDateTime),
         or_(
             held_requests.c.answer_left_at.is_not(None),
             held_requests.c.held_at <= bindparam("answered_before", type_=UtcDateTime),
         ),
-        or_(
-            and_(held_requests.c.reason == HoldReason.FUTURE_DATED.value, held_requests.c.due_at <= now),
-            and_(held_requests.c.reason == HoldReason.SEQUENCE.value, or_(expired, _preceding_has_ended())),
-            and_(
-                held_requests.c.reason == HoldReason.QUARANTINE.value,
-                or_(expired, held_requests.c.released_at.is_not(None), held_requests.c.deleted_at.is_not(None)),
-            ),
-        ),
+        not_(is_one_of(held_requests.c.held_id, "put_off")),
     )
-
-
-_DUE = (
-    _with_preceding(select(held_requests.c.held_id).select_from(held_requests))
-    .where(_is_due())
-    .order_by(held_requests.c.held_id)
+    .order_by(held_requests.c.ready_at, held_requests.c.held_id)
     .limit(bindparam("at_most"))
 )
-_FIND = _with_preceding(
-    select(
-        held_requests.c.held_id,
-        held_requests.c.reason,
-        exchanges.c.message_key,
-        exchanges.c.command_variant,
-        held_requests.c.sender_eui,
-        exchanges.c.received_at,
-        exchanges.c.received,
-        held_requests.c.expires_at,
-        held_requests.c.released_at,
-        held_requests.c.deleted_at,
-        func.coalesce(_PRECEDING_HELD.c.code, _PRECEDING.c.code).label("preceding_code"),
-        _preceding_has_ended().label("preceding_has_ended"),
-    )
-    .select_from(held_requests)
-    .join(exchanges, exchanges.c.exchange_id == held_requests.c.exchange_id)
-).where(_is_due(), held_requests.c.held_id == bindparam("key"))
-_PRECEDING_KEY = (
-    select(held_requests.c.preceding_key)
-    .join(exchanges, exchanges.c.exchange_id == held_requests.c.exchange_id)
+_FIND = (
+    select(held_requests, exchanges.c.message_key, exchanges.c.command_variant, exchanges.c.received_at)
+    .add_columns(exchanges.c.received)
+    .join(exchanges, _OF_EXCHANGE)
+    .where(_WAITS, held_requests.c.held_id == bindparam("key"))
+)
+# A Transform request and its Signed Pre-Command have one RequestID: the later of them counts.
+_FINAL_CODE = (
+    select(func.coalesce(held_requests.c.code, exchanges.c.code))
+    .select_from(exchanges)
+    .outerjoin(held_requests, _OF_EXCHANGE)
     .where(
-        exchanges.c.interface == _DUIS,
-        exchanges.c.message_key == bindparam("message_key"),
-        held_requests.c.ended_at.is_(None),
+        _BY_KEY,
+        or_(held_requests.c.held_id.is_(None), held_requests.c.ended_at.is_not(None)),
+        ~exists().where(
+            _LATER.c.interface == _DUIS,
+            _LATER.c.message_key == exchanges.c.message_key,
+            _LATER.c.command_variant > exchanges.c.command_variant,
+        ),
     )
 )
+_STANDING = (
+    select(held_requests.c.reason, held_requests.c.root_key, held_requests.c.ready_at)
+    .join(exchanges, _OF_EXCHANGE)
+    .where(_BY_KEY, _WAITS)
+)
+_HOW_MANY = select(func.count()).select_from(
+    select(held_requests.c.held_id)
+    .where(_WAITS, held_requests.c.sender_eui == bindparam("sender_eui"))
+    .limit(bindparam("at_most"))
+    .subquery()
+)
 _INSERT = held_requests.insert()
+_NEW_ROOT = (
+    held_requests.update()
+    .where(_WAITS, held_requests.c.root_key == bindparam("old_root"))
+    .values(root_key=bindparam("new_root"))
+)
+_FREE = (
+    held_requests.update()
+    .where(
+        _WAITS,
+        held_requests.c.preceding_key == bindparam("key"),
+        held_requests.c.reason == HoldReason.SEQUENCE.value,
+    )
+    .values(ready_at=bindparam("now", type_=UtcDateTime))
+)
 _ANSWER_LEFT = (
     held_requests.update()
     .where(
         held_requests.c.exchange_id
         == select(exchanges.c.exchange_id)
-        .where(
-            exchanges.c.interface == _DUIS,
-            exchanges.c.message_key == bindparam("key"),
-            exchanges.c.command_variant == bindparam("variant"),
-        )
+        .where(_BY_KEY, exchanges.c.command_variant == bindparam("variant"))
         .scalar_subquery(),
         held_requests.c.answer_left_at.is_(None),
     )
     .values(answer_left_at=bindparam("now", type_=UtcDateTime))
 )
 _TO_BE_CANCELLED = (
-    select(held_requests.c.held_id)
+    select(held_requests.c.held_id, exchanges.c.message_key)
+    .join(exchanges, _OF_EXCHANGE)
     .where(
-        held_requests.c.ended_at.is_(None),
+        _WAITS,
         held_requests.c.sender_eui == bindparam("sender_eui"),
         held_requests.c.body_digest == bindparam("body_digest"),
     )
-    .order_by(_NEWEST_FIRST)
+    .order_by(held_requests.c.held_id.desc())
     .limit(1)
 )
-_RESPONSE = (
-    select(held_requests.c.code, held_requests.c.response, held_requests.c.ended_at)
-    .join(exchanges, exchanges.c.exchange_id == held_requests.c.exchange_id)
-    .where(
-        exchanges.c.interface == _DUIS,
-        exchanges.c.message_key == bindparam("message_key"),
-        held_requests.c.sender_eui == bindparam("sender_eui"),
-    )
-    .order_by(_NEWEST_FIRST)
+_ENDED = (
+    select(held_requests.c.code, held_requests.c.detail, held_requests.c.response)
+    .join(exchanges, _OF_EXCHANGE)
+    .where(_BY_KEY, held_requests.c.sender_eui == bindparam("sender_eui"), held_requests.c.ended_at.is_not(None))
+    .order_by(held_requests.c.held_id.desc())
     .limit(1)
+)
+_WAITING = (
+    select(held_requests, exchanges.c.message_key, exchanges.c.service_reference_variant)
+    .join(exchanges, _OF_EXCHANGE)
+    .where(_WAITS)
+    .order_by(held_requests.c.held_id)
 )
 
 
-def add(connection: Connection, exchange_id: int, sender_eui: str, hold: Hold, now: datetime) -> None:
+def add(
+    connection: Connection, exchange_id: int, *, message_key: str, sender_eui: str, hold: Hold, now: datetime
+) -> None:
     """Hold a request whose answer is in the inbox."""
-    connection.execute(
-        _INSERT, {"exchange_id": exchange_id, "sender_eui": sender_eui, "held_at": now, **_of_hold(hold)}
-    )
+    row = {"exchange_id": exchange_id, "sender_eui": sender_eui, "held_at": now, **_of_hold(hold)}
+    connection.execute(_INSERT, row)
+    _take_root(connection, message_key, hold)
 
 
-def hold_again(connection: Connection, held_id: int, hold: Hold) -> None:
-    """Let a request that waits no more for one reason wait for the next."""
-    # What says how it can be cancelled stays, and so does the operator's word.
+def hold_again(connection: Connection, held: HeldRequest, hold: Hold) -> None:
+    """Let a request that waits no more for one reason wait for the next; the operator's word on it stays."""
     values = {name: value for name, value in _of_hold(hold).items() if name not in {"event_ref", "breached"}}
-    connection.execute(update(held_requests).where(held_requests.c.held_id == held_id).values(values))
+    connection.execute(update(held_requests).where(held_requests.c.held_id == held.held_id).values(values))
+    _take_root(connection, held.message_key, hold)
+
+
+def _take_root(connection: Connection, message_key: str, hold: Hold) -> None:
+    """Whoever waits, however indirectly, for a request that waits for another waits for that other."""
+    if hold.root_key is not None:
+        connection.execute(_NEW_ROOT, {"old_root": message_key, "new_root": hold.root_key})
 
 
 def _of_hold(hold: Hold) -> dict[str, object]:
     return {
         "reason": hold.reason.value,
-        "preceding_key": hold.preceding_key,
-        "due_at": hold.due_at,
+        "ready_at": hold.ready_at,
         "expires_at": hold.expires_at,
+        "preceding_key": hold.preceding_key,
+        "root_key": hold.root_key,
         "event_ref": hold.event_ref,
         "breached": None if hold.breach is None else hold.breach.value,
         "body_digest": hold.body_digest,
     }
 
 
+def free_followers(connection: Connection, message_key: str, now: datetime) -> int:
+    """Those that wait for a request which has its final code wait no more; how many there are."""
+    return connection.execute(_FREE, {"key": message_key, "now": now}).rowcount
+
+
 def answer_left(connection: Connection, message_key: str, command_variant: int, now: datetime) -> None:
     """Note that the answer to a held request has left, so that a Response may follow."""
-    connection.execute(_ANSWER_LEFT, {"key": message_key, "variant": command_variant, "now": now})
+    connection.execute(_ANSWER_LEFT, {"message_key": message_key, "variant": command_variant, "now": now})
 
 
-def due(connection: Connection, *, now: datetime, answered_before: datetime, limit: int) -> list[int]:
-    """Ids of held requests that wait no more, the first held first.
+def due(
+    connection: Connection, *, now: datetime, answered_before: datetime, limit: int, put_off: Collection[int] = ()
+) -> list[int]:
+    """Ids of held requests that are to be taken up, what was to happen first first; without those `put_off`.
 
     Of those whose answer may still be on its way only the ones held up to `answered_before`.
     """
-    return list(connection.scalars(_DUE, {"now": now, "answered_before": answered_before, "at_most": limit}))
+    sought = {"now": now, "answered_before": answered_before, "at_most": limit}
+    return list(connection.scalars(_DUE, {**sought, "put_off": members(map(str, put_off))}))
+
+
+def find(connection: Connection, held_id: int) -> HeldRequest | None:
+    """A held request that has not ended."""
+    row = connection.execute(_FIND, {"key": held_id}).one_or_none()
+    return None if row is None else _held_of(connection, row)
 
 
 def find_due(connection: Connection, held_id: int, *, now: datetime, answered_before: datetime) -> HeldRequest | None:
-    """A held request, if it waits no more."""
-    row = connection.execute(_FIND, {"key": held_id, "now": now, "answered_before": answered_before}).one_or_none()
-    return None if row is None else _held_of(row)
+    """A held request, if it is to be taken up."""
+    row = connection.execute(_FIND, {"key": held_id}).one_or_none()
+    if row is None or row.ready_at > now or (row.answer_left_at is None and row.held_at > answered_before):
+        return None
+    return _held_of(connection, row)
 
 
-def _held_of(row: Row[Any]) -> HeldRequest:
+def _held_of(connection: Connection, row: Row[Any]) -> HeldRequest:
+    preceding = None if row.preceding_key is None else final_code(connection, row.preceding_key)
     return HeldRequest(
         row.held_id,
         HoldReason(row.reason),
@@ -231,20 +253,37 @@ def _held_of(row: Row[Any]) -> HeldRequest:
         row.expires_at,
         row.released_at is not None,
         row.deleted_at is not None,
-        row.preceding_code if row.preceding_has_ended else None,
+        preceding,
     )
 
 
-def preceding_key(connection: Connection, message_key: str) -> str | None:
-    """The RequestID that a request which still waits waits for."""
-    found: str | None = connection.scalar(_PRECEDING_KEY, {"message_key": message_key})
+def final_code(connection: Connection, message_key: str) -> str | None:
+    """The final code of a request; None if it is unknown or still waits."""
+    found: str | None = connection.scalar(_FINAL_CODE, {"message_key": message_key})
     return found
 
 
-def to_be_cancelled(connection: Connection, sender_eui: str, body_digest: str) -> int | None:
-    """The newest request of a User that waits and asks for this."""
-    found: int | None = connection.scalar(_TO_BE_CANCELLED, {"sender_eui": sender_eui, "body_digest": body_digest})
-    return found
+def chain_of(connection: Connection, message_key: str) -> tuple[str, datetime | None]:
+    """What the chain before a request waits for in the end: that request itself if it does not wait for another.
+
+    Also when it is to be carried out, if it waits for a date.
+    """
+    row = connection.execute(_STANDING, {"message_key": message_key}).one_or_none()
+    if row is None:
+        return message_key, None
+    dated = row.ready_at if row.reason == HoldReason.FUTURE_DATED.value else None
+    return (row.root_key or message_key), dated
+
+
+def how_many(connection: Connection, sender_eui: str, at_most: int) -> int:
+    """How many requests of a User wait, counted up to `at_most`."""
+    return int(connection.scalar(_HOW_MANY, {"sender_eui": sender_eui, "at_most": at_most}) or 0)
+
+
+def to_be_cancelled(connection: Connection, sender_eui: str, body_digest: str) -> tuple[int, str] | None:
+    """The newest request of a User that waits and asks for this: its id here, and its RequestID."""
+    row = connection.execute(_TO_BE_CANCELLED, {"sender_eui": sender_eui, "body_digest": body_digest}).one_or_none()
+    return None if row is None else (row.held_id, row.message_key)
 
 
 def end(
@@ -258,36 +297,60 @@ def end(
     )
 
 
-def response(connection: Connection, message_key: str, sender_eui: str) -> bytes | None:
-    """The whole Response to a request of a User that was held; None if there is none, or not yet."""
-    row = connection.execute(_RESPONSE, {"message_key": message_key, "sender_eui": sender_eui}).one_or_none()
-    return None if row is None else row.response
+def ended(connection: Connection, message_key: str, sender_eui: str) -> Ended | None:
+    """How a held request of a User has ended; None if there is none, or it waits."""
+    row = connection.execute(_ENDED, {"message_key": message_key, "sender_eui": sender_eui}).one_or_none()
+    return None if row is None else Ended(*row)
 
 
-# --- What the operator sees of quarantine -------------------------------------------------------------------------
+# --- What the operator sees and says --------------------------------------------------------------------------------
 
 
-def quarantined(connection: Connection) -> Sequence[Quarantined]:
-    """Requests in quarantine, the first held first."""
-    found = connection.execute(
-        select(held_requests, exchanges.c.message_key, exchanges.c.service_reference_variant)
-        .join(exchanges, exchanges.c.exchange_id == held_requests.c.exchange_id)
-        .where(held_requests.c.ended_at.is_(None), held_requests.c.reason == HoldReason.QUARANTINE.value)
-        .order_by(held_requests.c.held_id)
-    )
+def waiting(connection: Connection, reason: HoldReason | None = None, *, limit: int | None = None) -> Sequence[Waiting]:
+    """Requests that wait, for whatever reason or for one, the first held first."""
+    statement = _WAITING.limit(limit)
+    if reason is not None:
+        statement = statement.where(held_requests.c.reason == reason.value)
     return [
-        Quarantined(
-            row.event_ref,
+        Waiting(
             row.message_key,
             row.sender_eui,
             row.service_reference_variant,
-            Breach(row.breached),
+            HoldReason(row.reason),
             row.held_at,
-            row.expires_at,
+            row.ready_at,
+            row.preceding_key,
+            row.event_ref,
+            None if row.breached is None else Breach(row.breached),
             "released" if row.released_at is not None else "deleted" if row.deleted_at is not None else None,
         )
-        for row in found
+        for row in connection.execute(statement)
     ]
+
+
+def waiting_counts(connection: Connection) -> dict[HoldReason, int]:
+    """How many requests wait for which reason."""
+    found = connection.execute(
+        select(held_requests.c.reason, func.count()).where(_WAITS).group_by(held_requests.c.reason)
+    )
+    return {HoldReason(reason): number for reason, number in found}
+
+
+def undecided_of(connection: Connection, sender_eui: str) -> list[str]:
+    """QuarantineEventRefs of a User's requests of which the operator has said nothing."""
+    return list(
+        connection.scalars(
+            select(held_requests.c.event_ref)
+            .where(
+                _WAITS,
+                held_requests.c.sender_eui == sender_eui,
+                held_requests.c.reason == HoldReason.QUARANTINE.value,
+                held_requests.c.released_at.is_(None),
+                held_requests.c.deleted_at.is_(None),
+            )
+            .order_by(held_requests.c.held_id)
+        )
+    )
 
 
 def decide(connection: Connection, event_ref: str, now: datetime, *, release: bool) -> str | None:
@@ -296,21 +359,12 @@ def decide(connection: Connection, event_ref: str, now: datetime, *, release: bo
     The first word counts.
     """
     row = connection.execute(
-        select(
-            held_requests.c.held_id, held_requests.c.released_at, held_requests.c.deleted_at, exchanges.c.message_key
-        )
-        .join(exchanges, exchanges.c.exchange_id == held_requests.c.exchange_id)
-        .where(
-            held_requests.c.event_ref == event_ref,
-            held_requests.c.ended_at.is_(None),
-            held_requests.c.reason == HoldReason.QUARANTINE.value,
-        )
+        select(held_requests, exchanges.c.message_key)
+        .join(exchanges, _OF_EXCHANGE)
+        .where(_WAITS, held_requests.c.event_ref == event_ref, held_requests.c.reason == HoldReason.QUARANTINE.value)
     ).one_or_none()
     if row is None or row.released_at is not None or row.deleted_at is not None:
         return None
-    connection.execute(
-        update(held_requests)
-        .where(held_requests.c.held_id == row.held_id)
-        .values({"released_at" if release else "deleted_at": now})
-    )
+    said = {"released_at" if release else "deleted_at": now, "ready_at": now}
+    connection.execute(update(held_requests).where(held_requests.c.held_id == row.held_id).values(said))
     return str(row.message_key)

@@ -20,7 +20,8 @@ class Letter:
     kind: str
     created_at: datetime
     delivered: bool
-    body: bytes
+    sha256: str
+    """Of its body, in hexadecimal."""
 
 
 class UnknownMessage(Exception):
@@ -32,7 +33,9 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
 
     Raises UnknownMessage if that is not one of its own.
     """
-    statement = select(outbox).where(outbox.c.destination == destination)
+    statement = select(outbox.c.message_id, outbox.c.kind, outbox.c.created_at, outbox.c.state, outbox.c.sha256).where(
+        outbox.c.destination == destination
+    )
     if after is not None:
         row_number = connection.scalar(
             select(outbox.c.outbox_id).where(outbox.c.message_id == after, outbox.c.destination == destination)
@@ -41,7 +44,7 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
             raise UnknownMessage(after)
         statement = statement.where(outbox.c.outbox_id > row_number)
     found = connection.execute(statement.order_by(outbox.c.outbox_id).limit(limit))
-    return [Letter(row.message_id, row.kind, row.created_at, row.state == DELIVERED, row.body) for row in found]
+    return [Letter(row.message_id, row.kind, row.created_at, row.state == DELIVERED, row.sha256) for row in found]
 
 
 def message(connection: Connection, destination: str, message_id: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -186,6 +187,7 @@ def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> 
                 "hub_id": message.hub_id,
                 "event": message.event,
                 "body": message.body,
+                "sha256": hashlib.sha256(message.body).hexdigest(),
                 "created_at": now,
                 "state": PENDING,
                 "tries": 0,

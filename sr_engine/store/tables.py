@@ -234,12 +234,13 @@ held_requests = Table(
     Column("held_at", UtcDateTime, nullable=False),
     # Its answer is known to have left; not before that is anything done.
     Column("answer_left_at", UtcDateTime),
-    # Sequence: the RequestID it waits for, upper case.
-    Column("preceding_key", String(70)),
-    # FutureDated: when it is carried out.
-    Column("due_at", UtcDateTime),
-    # Sequence and Quarantine: when it has waited long enough.
+    # When it is taken up: at its date, when it has waited in vain, or as soon as what it waits for has happened.
+    Column("ready_at", UtcDateTime, nullable=False),
+    # Sequence and Quarantine: when it has waited in vain.
     Column("expires_at", UtcDateTime),
+    # Sequence: the RequestID it waits for, upper case, and the one that the whole chain before it waits for.
+    Column("preceding_key", String(70)),
+    Column("root_key", String(70)),
     # Quarantine: the QuarantineEventRef; and the operator's word.
     Column("event_ref", String(20), unique=True),
     Column("breached", String(8)),
@@ -252,19 +253,20 @@ held_requests = Table(
     Column("code", String(16)),
     Column("detail", Text),
     Column("response", LargeBinary),
-    Index(
-        "ix_held_requests_waiting",
-        "reason",
-        "due_at",
-        sqlite_where=text("ended_at IS NULL"),
-        postgresql_where=text("ended_at IS NULL"),
-    ),
-    Index(
-        "ix_held_requests_to_be_cancelled",
-        "sender_eui",
-        "body_digest",
-        sqlite_where=text("ended_at IS NULL AND body_digest IS NOT NULL"),
-        postgresql_where=text("ended_at IS NULL AND body_digest IS NOT NULL"),
+    # Of those that wait: the next to be taken up, by sender, by what they wait for, and by what they ask for.
+    *(
+        Index(
+            f"ix_held_requests_{name}",
+            *columns,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        )
+        for name, columns in {
+            "ready": ("ready_at", "held_id"),
+            "sender": ("sender_eui", "body_digest"),
+            "preceding": ("preceding_key",),
+            "root": ("root_key",),
+        }.items()
     ),
 )
 
@@ -523,12 +525,16 @@ outbox = Table(
     Column("hub_id", EUI),
     Column("event", String(40), nullable=False),
     Column("body", LargeBinary, nullable=False),
+    # Of the body, in hexadecimal: by it receivers tell what they have already.
+    Column("sha256", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("state", String(12), nullable=False),
     Column("tries", Integer, nullable=False),
     Column("next_try_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("last_error", Text),
+    # All that was ever sent to a receiver, in order.
+    Index("ix_outbox_destination", "destination", "outbox_id"),
     # What is waiting, by when it is due and by hub; what is delivered is in neither.
     Index(
         "ix_outbox_due",

@@ -76,7 +76,7 @@ def test_a_request_in_quarantine_is_listed_and_decided_once(
     held = reference(world)
     assert held in run("quarantine", "list", *place).stdout
 
-    assert run("quarantine", word, held, *place).stdout == f"{held} is {done}\n"
+    assert run("quarantine", word, held, *place).stdout == f"{held}: {done}\n"
 
     assert done in run("quarantine", "list", *place).stdout
     again = run("quarantine", word, held, *place)

@@ -183,7 +183,7 @@ def test_a_csp_fetches_the_lists_of_its_region(served: Served) -> None:
     assert get(served, f"/api/v1/messages/{listed['message_id']}").status == 404
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=nothing"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=" + "9" * 5_000, "after=nothing"])
 def test_a_wrong_question_is_answered_with_what_is_wrong(served: Served, query: str) -> None:
     answer = get(served, f"/api/v1/messages?{query}")
     assert answer.status == 400

@@ -21,6 +21,7 @@ from sr_engine.messages.model import (
     UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.operations.imports import import_registrations
+from sr_engine.store import audit
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
 
 OWN, OTHER = TestHub(1), TestHub(2)
@@ -179,3 +180,71 @@ def test_a_follower_with_a_date_waits_for_both(world: World) -> None:
 
     assert codes(world) == ["I0"]
     assert status(world) == "Scheduled"
+
+
+def test_what_is_due_at_once_after_a_stop_is_carried_out_in_the_order_of_its_dates(world: World) -> None:
+    approve = replace(DECLINE, decision=Decision.APPROVE, execution_date_time=LATER + DAY)
+    world.send(A, approve, "11.6")
+    world.send(A, DECLINE, "11.6")
+    world = reopen(world)
+
+    assert world.resume(LATER + 2 * DAY) == 2
+
+    answer = world.send(A, ReadCommsHubFirmwareSchedule(device_id=OWN.chf), "11.7")
+    assert isinstance(answer.result, ScheduleRead)
+    assert answer.result.upgrades[0].own_approval == "Approved"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        replace(
+            SCHEDULE,
+            window=replace(WINDOW, end=WINDOW.start + timedelta(hours=47)),
+            execution_date_time=WINDOW.start + 2 * DAY,
+        ),
+        replace(EXCLUDE, exclude_until=LATER - timedelta(seconds=1)),
+    ],
+)
+def test_what_would_be_refused_at_its_date_does_not_wait(
+    world: World, body: ScheduleCommsHubFirmware | UpdateCommsHubFirmwareExclusion
+) -> None:
+    variant = "11.5" if isinstance(body, ScheduleCommsHubFirmware) else "11.9"
+    answer = world.post(world.signed(A, body, variant))
+
+    assert answer.code == ("E110502" if variant == "11.5" else "E110905")
+    assert answer.detail.startswith("when executed: ")
+
+
+def test_a_change_of_supplier_that_is_known_for_the_date_is_heeded_now(world: World) -> None:
+    rows = [
+        {"mpxn": mpxn, "role": role, "effective_from": NOW + DAY, "organisation": B.name, "cancelled": False}
+        for mpxn, role in ((OWN.mpan, "IS"), (OWN.mprn, "GS"))
+    ]
+    world.run(lambda uow: import_registrations(uow, rows, "feed"))
+
+    assert world.send(A, replace(DECLINE, device_ids=(OWN.chf,)), "11.6").code == "E110603"
+    # Nor may the one that comes ask for something while it is not responsible.
+    assert world.send(B, replace(DECLINE, device_ids=(OWN.chf,)), "11.6").code == "E110603"
+
+
+def test_a_follower_waits_as_long_as_its_predecessors_date_asks_for(world: World) -> None:
+    first = world.request_id(A)
+    dated = replace(DECLINE, execution_date_time=NOW + 4 * DAY)
+    world.post(world.signed(A, dated, "11.6", request_id=first))
+    world.post(world.signed(A, replace(SCHEDULE, execution_date_time=None), "11.5", preceding=first))
+
+    world.resume(NOW + 4 * DAY)
+
+    assert codes(world) == ["I99", "I0"]
+
+
+def test_the_trail_tells_what_was_cancelled_by_what(world: World) -> None:
+    first, second = world.request_id(A), world.request_id(A)
+    world.post(world.signed(A, DECLINE, "11.6", request_id=first))
+    answer = world.post(world.signed(A, replace(DECLINE, execution_date_time=CANCELLATION), "11.6", request_id=second))
+
+    assert first in answer.detail
+    with world.instance.reading_engine.connect() as connection:
+        said = [one for one in audit.newest(connection, 10) if one.action == "held request cancelled"]
+    assert [(one.message_key, one.detail) for one in said] == [(first, f"cancelled by {second}")]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from sr_engine.bootstrap import resuming_of
 from sr_engine.instance import SupplierSeed
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
@@ -23,12 +26,14 @@ from sr_engine.messages.model import (
     ScheduleRead,
 )
 from sr_engine.pipeline.answer import Answer
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world, reopen
+from sr_engine.store.reading import Reading
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
 
 OWN, OTHER = TestHub(1), TestHub(2)
 SCHEDULE = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, (OWN.chf,))
 DECLINE = ApproveCommsHubFirmware(FIRMWARE, Decision.DECLINE, (OWN.chf,))
 NO_RELEASE = replace(DECLINE, firmware=replace(FIRMWARE, version="7777"))
+READ = ReadInventory(device_id=OWN.chf)
 MOMENT = timedelta(seconds=3)
 
 
@@ -102,8 +107,7 @@ def test_nothing_happens_before_the_answer_can_have_arrived(sequences: Sequences
 
 def test_requests_may_come_in_any_order(sequences: Sequences) -> None:
     first, second, third = sequences.ids(3)
-    read = ReadInventory(device_id=OWN.chf)
-    assert sequences.send(read, "8.2", third, after=second).code == "I99"
+    assert sequences.send(READ, "8.2", third, after=second).code == "I99"
     assert sequences.send(DECLINE, "11.6", second, after=first).code == "I99"
     assert sequences.world.resume(NOW + MOMENT) == 0
 
@@ -217,3 +221,101 @@ def test_a_long_refusal_is_sent_in_part_and_kept_whole(sequences: Sequences) -> 
     assert isinstance(sent.result, CommsHubFirmwareResult)
     assert sum(map(len, sent.result.refused.values())) == most
     assert (sent.result.accepted_device_count, sent.result.refused_device_count) == (1, most + 5)
+
+
+def test_a_long_sequence_costs_each_request_the_same(sequences: Sequences) -> None:
+    ids = sequences.ids(150)
+    statements: list[int] = []
+    engine = sequences.world.instance.engine
+
+    def count(*_: object) -> None:
+        statements[-1] += 1
+
+    event.listen(engine, "before_cursor_execute", count)
+    for before, one in pairwise(ids):
+        statements.append(0)
+        assert sequences.send(READ, "8.2", one, after=before).code == "I99"
+    event.remove(engine, "before_cursor_execute", count)
+    assert len(set(statements[1:])) == 1
+
+    assert sequences.send(READ, "8.2", ids[0], after=ids[-1]).code == "E42"
+    assert sequences.world.resume(NOW + MOMENT) == 149
+    assert set(sequences.finally_().values()) == {"E40"}
+
+
+def test_a_user_may_have_only_so_many_requests_waiting(tmp_path: Path) -> None:
+    def prepare(directory: Path) -> None:
+        edit(directory / "config" / "policy.toml", "most_waiting = 2_000", "most_waiting = 2")
+
+    world = make_world(tmp_path / "instance", prepare=prepare)
+    sequences = Sequences(world)
+    world.add_hubs([OWN])
+    first, *rest = sequences.ids(5)
+    answers = [sequences.send(READ, "8.2", one, after=first) for one in rest[:3]]
+    assert [one.status for one in answers] == [200, 200, 503]
+    assert answers[2].retry_after is not None
+    foreign = world.signed(B, READ, "8.2", preceding=world.request_id(B))
+    assert world.post(foreign).code == "I99"
+
+    sequences.send(READ, "8.2", first)
+    world.resume(NOW + MOMENT)
+
+    assert sequences.send(READ, "8.2", rest[2], after=first).code == "I99"
+    world.close()
+
+
+def test_what_cannot_be_carried_out_is_refused_in_the_end_and_holds_nobody_up(sequences: Sequences) -> None:
+    first, second = sequences.ids(2)
+    sequences.send(READ, "8.2", second, after=first)
+    resuming = resuming_of(sequences.world.instance)
+    sequences.send(READ, "8.2", first)
+    sequences.world.clock.set(NOW + MOMENT)
+    reading = Reading(sequences.world.instance.reading_engine)
+    (held_id,) = resuming.due(reading, NOW + MOMENT)
+    assert resuming.due(reading, NOW + MOMENT, [held_id]) == []
+
+    assert sequences.world.run(lambda uow: resuming.give_up(uow, held_id, "a fault"))
+
+    assert sequences.finally_() == {second: "E100"}
+    assert not sequences.world.run(lambda uow: resuming.give_up(uow, held_id, "a fault"))
+
+
+def test_a_smaller_limit_of_the_policy_does_not_keep_what_was_taken_from_its_end(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "instance")
+    world.add_hubs([OWN])
+    sequences = Sequences(world)
+    first, second = sequences.ids(2)
+    sequences.send(READ, "8.2", first)
+    strangers = tuple(TestHub(number).chf for number in range(1_000, 1_100))
+    sequences.send(replace(DECLINE, device_ids=strangers), "11.6", second, after=first)
+    edit(world.directory / "config" / "policy.toml", "max_body_bytes = 16_777_216", "max_body_bytes = 2_000")
+    world = reopen(world)
+
+    world.resume(NOW + MOMENT)
+
+    assert [one.code for one in world.sent(A, "response")] == ["E100"]
+    world.close()
+
+
+def test_a_page_that_its_receiver_could_not_take_is_sent_in_part(tmp_path: Path) -> None:
+    def prepare(directory: Path) -> None:
+        edit(directory / "config" / "policy.toml", "response_page_devices = 120", "response_page_devices = 2")
+
+    world = make_world(tmp_path / "instance", prepare=prepare)
+    hubs = [TestHub(number) for number in range(1, 5)]
+    world.add_hubs(hubs)
+    world.open_release()
+    sequences = Sequences(world)
+    first, second = sequences.ids(2)
+    body = replace(SCHEDULE, device_ids=tuple(hub.chf for hub in hubs))
+    scheduled = world.decoded(sequences.send(body, "11.5", first)).result
+    assert isinstance(scheduled, CommsHubFirmwareResult)
+    sequences.send(ReadCommsHubFirmwareSchedule(schedule_id=scheduled.schedule_id), "11.7", second, after=first)
+
+    world.resume(NOW + MOMENT)
+
+    (sent,) = world.sent(A, "response")
+    assert isinstance(sent.result, ScheduleRead)
+    assert [one.device_id for one in sent.result.upgrades] == [hub.chf for hub in hubs[:2]]
+    assert sent.result.more_devices
+    world.close()
