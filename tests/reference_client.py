@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -160,6 +160,13 @@ async def _post(url: str, data: bytes) -> bytes:
         return body
 
 
+_UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
+    "identity": bytes,
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+}
+
+
 class _Callback(BaseHTTPRequestHandler):
     """Unpacks what comes, within the limit, and hands it to the client."""
 
@@ -170,17 +177,20 @@ class _Callback(BaseHTTPRequestHandler):
         client = self.client
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         content_type = self.headers.get_content_type()
-        unpack = {"identity": _plain, "gzip": _gunzip, "deflate": _inflate}.get(
-            self.headers.get("Content-Encoding", "identity")
-        )
+        unpack = _UNPACK.get(self.headers.get("Content-Encoding", "identity"))
         if self.path != CALLBACK_PATH:
             self._answer(client.refuse(404))
         elif content_type != "application/xml" or unpack is None:
             self._answer(client.refuse(415))
-        elif len(data := unpack(body)) > BODY_LIMIT:
-            self._answer(client.refuse(413))
         else:
-            self._answer(client.receive(data))
+            self._answer(self._taken(unpack, body))
+
+    def _taken(self, unpack: Callable[[bytes], bytes], body: bytes) -> int:
+        try:
+            data = unpack(body)
+        except (OSError, zlib.error):
+            return self.client.refuse(400)
+        return self.client.refuse(413) if len(data) > BODY_LIMIT else self.client.receive(data)
 
     def _answer(self, status: int) -> None:
         self.send_response_only(status)
@@ -189,18 +199,6 @@ class _Callback(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Nothing: what was answered is in `callback_statuses`."""
-
-
-def _plain(body: bytes) -> bytes:
-    return body
-
-
-def _gunzip(body: bytes) -> bytes:
-    return gzip.decompress(body)
-
-
-def _inflate(body: bytes) -> bytes:
-    return zlib.decompress(body)
 
 
 @contextmanager

@@ -224,15 +224,18 @@ class Alerts:
 
 
 def _mismatch(code: str, body: AlertBody, user: User) -> DUISVersionMismatch:
-    """What is sent instead of an alert that the User's DUIS version cannot express (section 5; FACTS RQ30)."""
-    device_id = request_id = None
+    """What is sent instead of an alert that the User's DUIS version cannot express (section 5; FACTS RQ30).
+
+    It names the device if the alert is about one only.
+    """
+    device_ids: tuple[str, ...] = ()
     match body:
         case CommsHubFirmwareActivation() | CommsHubAlert() | DeviceChangeOfSupplier():
-            device_id = body.device_id
-        case FirmwareDistributionFailure():
-            request_id = body.update_firmware_request_id
-        case _:
-            pass
+            device_ids = (body.device_id,)
+        case FirmwareUpgradeRequested() | FirmwareDistributionFailure():
+            device_ids = body.device_ids
+    device_id = device_ids[0] if len(device_ids) == 1 else None
+    request_id = body.update_firmware_request_id if isinstance(body, FirmwareDistributionFailure) else None
     return DUISVersionMismatch(DCCAlertVersionMismatch(code, device_id, request_id), str(user.duis_version))
 
 

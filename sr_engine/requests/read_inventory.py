@@ -8,7 +8,10 @@ from sr_engine.requests.outcome import Facts, Outcome, Rules, Sender
 
 def decide(request: ReadInventory, _sender: Sender, facts: Facts, rules: Rules) -> Outcome:
     """Answer with the devices that match; all seven roles may ask about any device (FACTS DM3)."""
-    devices = facts.inventory(request, rules.inventory_max_devices)
-    if not devices:
+    most = rules.inventory_max_devices
+    found = facts.inventory(request, most + 1)
+    if not found:
         return Outcome("E080201", "no device in the inventory matches the request")
-    return Outcome("I0", f"{len(devices)} device(s) read", Inventory(tuple(devices)))
+    devices = tuple(found[:most])
+    more = f"; more than {most} match, ask for the others by their hub" if len(found) > most else ""
+    return Outcome("I0", f"{len(devices)} device(s) read{more}", Inventory(devices))

@@ -193,13 +193,19 @@ def since(name: str, version: str) -> Callable[[Path], None]:
     return prepare
 
 
-def test_one_that_is_about_many_hubs_is_replaced_by_one_that_names_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("hubs", "named"), [([TestHub(1), TestHub(2)], None), ([TestHub(1)], TestHub(1).chf)], ids=["two hubs", "one hub"]
+)
+def test_one_that_lists_hubs_is_replaced_by_one_that_names_a_hub_only_if_it_is_alone(
+    tmp_path: Path, hubs: list[TestHub], named: str | None
+) -> None:
     world = make_world(tmp_path / "many", prepare=since("release_opened", "5.2"))
-    world.add_hubs([TestHub(1), TestHub(2)])
+    world.add_hubs(hubs)
 
     world.open_release()
 
-    assert sent(world) == [(f"user:{A.eui}", None, "N999", DUISVersionMismatch(DCCAlertVersionMismatch("N59"), "5.0"))]
+    mismatch = DUISVersionMismatch(DCCAlertVersionMismatch("N59", named), "5.0")
+    assert sent(world) == [(f"user:{A.eui}", named, "N999", mismatch)]
     world.close()
 
 
@@ -211,7 +217,7 @@ def test_one_that_is_about_a_request_is_replaced_by_one_that_names_it(tmp_path: 
     post(world, event(AlertEvent.HUB_FAILED, hub))
 
     drawn = f"{BROKER}:{BROKER}:1"
-    mismatch = DCCAlertVersionMismatch("N18", request_id=drawn)
+    mismatch = DCCAlertVersionMismatch("N18", hub.chf, drawn)
     assert sent(world) == [(f"user:{A.eui}", hub.chf, "N999", DUISVersionMismatch(mismatch, "5.0"))]
     world.close()
 

@@ -223,6 +223,7 @@ def test_it_answers_400_to_what_is_not_valid_or_not_genuine_and_does_not_look_at
     assert pair.call_back(forged) == 400
     assert pair.call_back(good.ljust(BODY_LIMIT + 1)) == 413
     assert pair.call_back(gzip.compress(good.ljust(BODY_LIMIT + 1)), XML | {"Content-Encoding": "gzip"}) == 413
+    assert pair.call_back(good, XML | {"Content-Encoding": "gzip"}) == 400
     assert pair.call_back(good, {"Content-Type": "text/plain"}) == 415
     assert pair.client.uncorrelated == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from signing import parse
 from sr_engine.messages.official import OfficialSchema
-from sr_engine.messages.schema import SchemaRefused
+from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.messages.schema_files import SchemaUnusable
 from tests.messages.strategies import HUB, request_text
 from tests.official import COMMON, MAIN, write_official
@@ -27,6 +27,14 @@ def test_imports_are_found_beside_it_however_people_have_named_them_and_never_on
     assert refused.value.reason == (
         "Element 'UPRN': This element is not expected. Expected is ( DeviceID ). (official DUIS schema 9.7)"
     )
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_schema_of_an_operator_is_found_whole_so_and_refusals_by_it_are_explained(tmp_path: Path) -> None:
+    schema = Schema(write_official(tmp_path))
+
+    with pytest.raises(SchemaRefused, match="UPRN"):
+        schema.check(parse(request_text(body=BY_UPRN).encode()))
 
 
 def test_the_file_of_exactly_that_name_is_preferred(tmp_path: Path) -> None:
