@@ -263,7 +263,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     headers = dict((isinstance(error, HTTPException) and error.headers) or {})
     words = {
         HTTPStatus.METHOD_NOT_ALLOWED: f"this address takes {headers.get('Allow', 'other methods')} only",
-        HTTPStatus.NOT_FOUND: "no such address; below /api/v1 there are serviceD, serviceS, serviceT, csp, messages, responses",
+        HTTPStatus.NOT_FOUND: "no such address: below /api/v1 are serviceD, serviceS, serviceT, csp, messages, responses",
     }
     response = _response(problem(status, words.get(status, status.phrase)))
     response.headers.update(headers)
