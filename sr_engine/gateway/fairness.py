@@ -10,7 +10,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 HEAD_BYTES = 4096
 """Where the RequestID of a message is looked for."""
@@ -103,8 +103,8 @@ class _Share:
         self.present = 0
 
 
-class _Stage(Enum):
-    ARRIVING = auto()
+class _Stage(IntEnum):
+    ARRIVING = 0
     """Whose it is has not been read."""
     READING = auto()
     WAITING = auto()
@@ -157,7 +157,8 @@ class Gate:
         self._shares: dict[str, _Share] = {}
         self._forgotten_at = monotonic()
         self._places = Places(shares.worked_on_at_once)
-        self._count = Counter[_Stage]()
+        self._count = [0] * len(_Stage)
+        """Requests at each stage."""
         # Shares with requests waiting, the next one to be served first.
         self._ring: dict[_Share, None] = {}
 
@@ -273,6 +274,5 @@ class Gate:
 
     def _move(self, visit: Visit, stage: _Stage) -> None:
         self._count[visit.stage] -= 1
-        if stage is not _Stage.GONE:
-            self._count[stage] += 1
+        self._count[stage] += 1
         visit.stage = stage
