@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sr_engine.configuration import values
@@ -37,6 +37,19 @@ class RegistrationFeed:
 
 
 @dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """The upstream DCC that is asked for what is not offered here."""
+
+    url: str
+    """Without a slash at the end; `/api/v1/...` follows."""
+    timeout: timedelta = timedelta(seconds=2.5)
+    """Less than the three seconds after which a Supplier's client gives up."""
+    requests_at_once: int = 16
+    token_sha256: str | None = None
+    """SHA-256 of the bearer token it sends with its messages to Users; None: their signature is enough."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -64,6 +77,8 @@ class Settings:
     """None means real time."""
     registration_feed: RegistrationFeed | None = None
     """None: registrations are not taken over HTTP."""
+    relay: RelaySettings | None = None
+    """None: what is not offered here is refused."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -88,6 +103,7 @@ def load_settings(path: Path) -> Settings:
         signing=content.signing,
         clock=content.clock,
         registration_feed=content.registration_feed,
+        relay=content.relay,
     )
 
 
@@ -102,6 +118,12 @@ class _File:
     config_directory: Path | None = None
     clock: ClockSettings | None = None
     registration_feed: RegistrationFeed | None = None
+    relay: RelaySettings | None = None
+
+
+_SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
+_CLIENT_GIVES_UP_AFTER = 3
+"""Seconds (section 2 of the domain description)."""
 
 
 def _file(folder: Path) -> Table[_File]:
@@ -134,12 +156,17 @@ def _file(folder: Path) -> Table[_File]:
         ),
         Key(
             "registration_feed",
+            Table(RegistrationFeed, Key("token_sha256", _SHA256)),
+            optional=True,
+        ),
+        Key(
+            "relay",
             Table(
-                RegistrationFeed,
-                Key(
-                    "token_sha256",
-                    values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}"),
-                ),
+                RelaySettings,
+                Key("url", values.base_url()),
+                Key("timeout_seconds", values.seconds_below(_CLIENT_GIVES_UP_AFTER), field="timeout", optional=True),
+                Key("requests_at_once", values.whole_number(1, 1000), optional=True),
+                Key("token_sha256", _SHA256, optional=True),
             ),
             optional=True,
         ),

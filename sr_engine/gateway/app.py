@@ -18,8 +18,10 @@ from starlette.routing import Route
 from sr_engine.clock import Clock
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
+from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
+from sr_engine.gateway.relay import Relay
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Processor, Turned
@@ -33,11 +35,14 @@ HEAVY_BYTES = 64 * 1024
 
 CSP_SHARE = "csp"
 REGISTRATION_SHARE = "registrations"
+UPSTREAM_SHARE = "upstream"
 """The shares of those who are no User."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 ShareOf = Callable[[bytes], str]
 """Whose a message is, judged by its first bytes."""
+Taker = Callable[[bytes], Awaitable[Answer | Awaitable[Answer]]]
+"""Answers a message, or says what answers it once it no longer takes up a place here."""
 
 
 class Gateway:
@@ -54,8 +59,15 @@ class Gateway:
         retry_after: timedelta,
         after_work: Callable[[], None],
         registration_desk: RegistrationDesk | None = None,
+        relay: Relay | None = None,
+        receiving_desk: ReceivingDesk | None = None,
     ) -> None:
-        """`registration_desk` takes the registration feed; without it there is no such address."""
+        """`registration_desk` takes the registration feed; without it there is no such address.
+
+        `relay` asks upstream for what is not offered here, and `receiving_desk` takes what upstream sends to Users.
+        """
+        self._relay = relay
+        self._receiving_desk = receiving_desk
         self._registration_desk = registration_desk
         self._processor = processor
         self._csp_desk = csp_desk
@@ -74,6 +86,8 @@ class Gateway:
         routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE), methods=["POST"]))
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
+        if self._receiving_desk is not None:
+            routes.append(Route("/api/v1/receive/{eui}", self._receive(self._receiving_desk), methods=["POST"]))
         routes.append(Route("/health/live", _live, methods=["GET"]))
         app = Starlette(
             routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
@@ -83,7 +97,7 @@ class Gateway:
         return app
 
     def _service(self, service: str) -> Endpoint:
-        async def take(data: bytes) -> Answer:
+        async def take(data: bytes) -> Answer | Awaitable[Answer]:
             return await self._duis(service, data)
 
         return self._guarded(take, lambda head: claimed_originator(head) or OTHERS)
@@ -106,9 +120,24 @@ class Gateway:
 
         return endpoint
 
-    def _guarded(
-        self, take: Callable[[bytes], Awaitable[Answer]], share_of: ShareOf, *, media_type: str = XML
-    ) -> Endpoint:
+    def _receive(self, desk: ReceivingDesk) -> Endpoint:
+        """What upstream sends to a User; nothing of a body is read before its sender is let in."""
+
+        async def endpoint(request: Request) -> Response:
+            if not desk.lets_in(request.headers.get("authorization")):
+                detail = "you are not let in: send the token that is known here, as Authorization: Bearer TOKEN"
+                refused = _response(problem(HTTPStatus.UNAUTHORIZED, detail))
+                refused.headers["WWW-Authenticate"] = "Bearer"
+                return refused
+
+            async def take(data: bytes) -> Answer:
+                return await self._received(desk, request.path_params["eui"], data)
+
+            return await self._guarded(take, lambda _: UPSTREAM_SHARE)(request)
+
+        return endpoint
+
+    def _guarded(self, take: Taker, share_of: ShareOf, *, media_type: str = XML) -> Endpoint:
         """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
 
         async def endpoint(request: Request) -> Response:
@@ -121,7 +150,11 @@ class Gateway:
                     return _response(data)
                 if not await visit.turn():
                     return _response(self._overloaded("too many requests are waiting"))
-                return _response(await take(data))
+                taken = await take(data)
+                if not isinstance(taken, Answer):
+                    visit.leave()
+                    taken = await taken
+                return _response(taken)
             finally:
                 visit.leave()
 
@@ -173,7 +206,7 @@ class Gateway:
     def _no_room(self) -> Answer:
         return self._overloaded("the processor is busy, and there is no room for more requests of yours")
 
-    async def _duis(self, service: str, data: bytes) -> Answer:
+    async def _duis(self, service: str, data: bytes) -> Answer | Awaitable[Answer]:
         heavy = len(data) >= HEAVY_BYTES
         now = self._clock.now()
         if heavy:
@@ -187,6 +220,8 @@ class Gateway:
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.record_turned(unit_of_work, admitted)
                 )
+            case Admitted() if self._relay is not None and not admitted.entry.offered:
+                return self._relayed(self._relay, service, admitted, heavy=heavy)
             case Admitted():
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
@@ -194,6 +229,23 @@ class Gateway:
                 )
                 self._after_work()
         log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
+        return answer
+
+    async def _relayed(self, relay: Relay, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
+        answer = await relay.answer(service, admitted, heavy=heavy)
+        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
+        return answer
+
+    async def _received(self, desk: ReceivingDesk, eui: str, data: bytes) -> Answer:
+        heavy = len(data) >= HEAVY_BYTES
+        now = self._clock.now()
+        received = await asyncio.to_thread(desk.admit, eui, data, now) if heavy else desk.admit(eui, data, now)
+        if isinstance(received, Answer):
+            answer = received
+        else:
+            answer = await self._transactions.run(lambda uow: desk.execute(uow, received), heavy=heavy)
+            self._after_work()
+        log.info("message of the upstream DCC answered %s: %s", answer.status, answer.detail_header)
         return answer
 
     async def _csp(self, data: bytes) -> Answer:

@@ -148,9 +148,9 @@ class Processor:
         connection, now = unit_of_work.connection, unit_of_work.now
         header = admitted.request.header
         key = header.request_id.key
-        before = exchanges.find(connection, DUIS, key, header.command_variant)
-        if before is not None:
-            return self._repeated(unit_of_work, admitted, before)
+        answered = self.answered_before(unit_of_work, admitted)
+        if answered is not None:
+            return answered
         outcome = self._decide(unit_of_work, admitted)
         answer = self._signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
         exchanges.add(
@@ -171,6 +171,12 @@ class Processor:
         )
         self._carry_out(unit_of_work, admitted, outcome)
         return answer
+
+    def answered_before(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Answer | None:
+        """What a request gets whose RequestID was used before; None if it was not."""
+        header = admitted.request.header
+        before = exchanges.find(unit_of_work.connection, DUIS, header.request_id.key, header.command_variant)
+        return None if before is None else self._repeated(unit_of_work, admitted, before)
 
     def _repeated(self, unit_of_work: UnitOfWork, admitted: Admitted, before: exchanges.Answered) -> Answer:
         """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""

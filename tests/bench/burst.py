@@ -21,10 +21,10 @@ from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from tests.bench.measure import Row
 from tests.world import FIRMWARE, A, B, TestHub, World, edit, make_world
 
-ALLOCATION = 20
+ALLOCATION = 10
 """Requests per second of either User."""
-THRESHOLD = 80
-NORMAL = 20
+THRESHOLD = 40
+NORMAL = 5
 """Requests per second of the User that keeps to its allocation."""
 TIMES = 10
 """How many times its allocation the other one sends."""
@@ -62,7 +62,7 @@ def measure(seconds: int) -> Burst:
         bursting = _requests(world, A, TIMES * ALLOCATION * seconds)
         world.close()
         with serving_apart(world.directory) as port:
-            asyncio.run(_send(port, warm[:50], per_second=NORMAL))
+            asyncio.run(_send(port, warm[:20], per_second=NORMAL))
             (first,) = asyncio.run(_side_by_side(port, (alone, NORMAL)))
             second, third = asyncio.run(_side_by_side(port, (beside, NORMAL), (bursting, TIMES * ALLOCATION)))
     return Burst(first, second, third)
