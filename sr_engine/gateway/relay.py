@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
+from io import BytesIO
 
 import aiohttp
 
@@ -70,6 +71,16 @@ class Relay:
 
     async def answer(self, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
         """What upstream answers or has answered; copies that come meanwhile share one question."""
+        name = admitted.sender.eui
+        if not self._places.free_for(name):
+            return self._busy("too many requests are being relayed")
+        self._places.take(name)
+        try:
+            return await self._shared(service, admitted, heavy=heavy)
+        finally:
+            self._places.give_back(name)
+
+    async def _shared(self, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
         header = admitted.request.header
         key = (header.request_id.key, header.command_variant)
         found = self._under_way.get(key)
@@ -80,7 +91,7 @@ class Relay:
                 return answer
             before = await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
             return before or self._busy("a request with the same RequestID was being relayed")
-        # A task of its own: a Supplier that hangs up does not undo what was asked for it and for others.
+        # A task of its own: a caller that goes away does not undo what was asked for it and for others.
         task = asyncio.create_task(self._answer(service, admitted, heavy=heavy))
         self._under_way[key] = (admitted.document.digest, task)
         task.add_done_callback(lambda _: self._under_way.pop(key))
@@ -90,15 +101,10 @@ class Relay:
         before = await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
         if before is not None:
             return before
-        name = admitted.sender.eui
-        if not self._places.free_for(name):
-            return self._busy("too many requests are being relayed")
-        self._places.take(name)
-        try:
-            answered = await self._ask(service, admitted.document.data)
-        finally:
-            self._places.give_back(name)
+        answered = await self._ask(service, admitted.document.data)
         if isinstance(answered, Answer):
+            if answered.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                await self._transactions.run(lambda uow: self._relaying.note(uow, admitted, answered))
             return answered
         return await self._transactions.run(lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy)
 
@@ -109,7 +115,8 @@ class Relay:
         headers = {"Content-Type": XML, "Accept-Encoding": "identity"}
         url = f"{self._upstream.url}/api/v1/{service}"
         try:
-            async with self._session.post(url, data=data, headers=headers, allow_redirects=False) as response:
+            # As a file it is sent piece by piece, and does not hold the others up.
+            async with self._session.post(url, data=BytesIO(data), headers=headers, allow_redirects=False) as response:
                 return await self._read(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             log.warning("the upstream DCC cannot be reached: %s", error)

@@ -50,3 +50,10 @@ class Relaying:
         summary = f"{variant} {RELAYED}: {_DETAIL}"
         audit.record(connection, [audit.Entry(now, f"user:{admitted.sender.eui}", "request", summary, key)])
         return Answer(HTTP_OK, body, _DETAIL, code=RELAYED)
+
+    def note(self, unit_of_work: UnitOfWork, admitted: Admitted, answer: Answer) -> None:
+        """Note in the audit trail that upstream was asked and gave no answer; the RequestID is not used up."""
+        header, now = admitted.request.header, unit_of_work.now
+        detail = f"{header.service_reference_variant} not {RELAYED}, HTTP {answer.status}: {answer.detail}"
+        entry = audit.Entry(now, f"user:{admitted.sender.eui}", "refused", detail, header.request_id.key)
+        audit.record(unit_of_work.connection, [entry])

@@ -5,16 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from lxml import etree
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from sr_engine.clock import SystemClock
 from sr_engine.messages.model import Body, ReadInventory, UnofferedBody
@@ -55,6 +56,20 @@ def _kept(world: World) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(select(*columns))]
 
 
+def _trail(world: World) -> Sequence[Row[Any]]:
+    with world.instance.reading_engine.connect() as connection:
+        return connection.execute(select(audit).order_by(audit.c.audit_id)).all()
+
+
+def test_a_large_request_and_a_large_answer_are_relayed_like_small_ones(served: Served, dcc: Upstream) -> None:
+    dcc.handler = giving(body=ANSWER.ljust(3_000_000))
+    data = served.world.signed(A, *UNOFFERED).ljust(2_000_000)
+
+    assert served.post(data).body == ANSWER.ljust(3_000_000)
+    assert [one.body for one in dcc.asked] == [data]
+    assert _kept(served.world) == [(data, ANSWER.ljust(3_000_000), A.eui)]
+
+
 def test_a_request_goes_up_and_its_answer_comes_down_byte_for_byte(served: Served, dcc: Upstream) -> None:
     data = b"\xef\xbb\xbf" + served.world.signed(A, *UNOFFERED).replace(b"?>", b" ?>\n", 1) + b"\n"
 
@@ -66,8 +81,7 @@ def test_a_request_goes_up_and_its_answer_comes_down_byte_for_byte(served: Serve
         ("/dcc/api/v1/serviceD", "application/xml", data)
     ]
     assert _kept(served.world) == [(data, ANSWER, A.eui)]
-    with served.world.instance.reading_engine.connect() as connection:
-        record = connection.execute(select(audit).order_by(audit.c.audit_id.desc()).limit(1)).one()
+    record = _trail(served.world)[-1]
     assert (record.actor, record.action) == (f"user:{A.eui}", "request")
     assert record.detail.startswith("11.1 relayed: ")
 
@@ -171,6 +185,8 @@ def test_what_is_no_answer_is_told_from_one_and_the_request_may_be_sent_again(
     assert mishap.says in answer.detail
     assert etree.fromstring(answer.body).findtext("{*}detail") == answer.detail
     assert answer.headers["Retry-After"] == mishap.retry_after
+    noted = [row for row in _trail(served.world) if "not relayed" in row.detail]
+    assert [row.action for row in noted] == ["refused"] * (mishap.status != 503), "what may have been taken is noted"
     assert served.world.snapshot() == before
     dcc.handler = giving()
     assert served.post(data).body == ANSWER
