@@ -17,5 +17,5 @@ def test_a_burst_of_one_user_slows_no_other_down_and_costs_it_no_answer() -> Non
     assert set(burst.beside.statuses) == {200}
     assert set(burst.bursting.statuses) == {200, 503}
     assert burst.bursting.statuses[200] >= ALLOCATION * SECONDS
-    # Far from the three seconds after which a client gives up, on a machine that does other things besides.
-    assert burst.beside.p99 < max(0.5, 5 * burst.alone.p99)
+    # Half of the time after which a client gives up: this machine may be doing other things besides.
+    assert burst.beside.p99 < 1.5
