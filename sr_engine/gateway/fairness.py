@@ -146,6 +146,7 @@ class Gate:
 
     * While the whole is below its operating threshold everybody may take more than its allocation.
     * Above it, a share that has used its allocation of the last second up is refused.
+    * However slowly its bodies come, a share leaves a quarter of the places to others.
     * With every place taken, the newest in the longest queue gives way, one over its allocation before one within.
     """
 
@@ -157,6 +158,7 @@ class Gate:
         self._shares: dict[str, _Share] = {}
         self._forgotten_at = monotonic()
         self._places = Places(shares.worked_on_at_once)
+        self._kept = shares.requests_in_flight // _RESERVED
         self._count = [0] * len(_Stage)
         """Requests at each stage."""
         # Shares with requests waiting, the next one to be served first.
@@ -182,6 +184,10 @@ class Gate:
         share = self._share(name, now)
         over = share.rate.used_up(now)
         if over and self._rate.used_up(now):
+            return False
+        # What is being read or worked on cannot be asked to give way.
+        settled = share.present - len(share.waiting)
+        if settled and settled >= self._rules.requests_in_flight - self._kept:
             return False
         placed = self._count[_Stage.READING] + self._count[_Stage.WAITING] + self._count[_Stage.WORKED_ON]
         if placed >= self._rules.requests_in_flight and not self._make_room(share, over=over, now=now):

@@ -123,7 +123,7 @@ IN_POLICY = [
         "overload.worked_on_at_once: must be a whole number of at least 1, not 0",
     ),
     (
-        "operating_threshold_per_second = 500",
+        "operating_threshold_per_second = 1_000",
         "operating_threshold_per_second = 99",
         "overload.allocation_per_second: must not be above operating_threshold_per_second, which is 99",
     ),

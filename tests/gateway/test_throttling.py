@@ -22,7 +22,7 @@ def _small(directory: Path) -> None:
     """Two requests a second are A's, one anybody else's, and five all of theirs."""
     still(directory)
     policy = directory / "config" / "policy.toml"
-    edit(policy, "operating_threshold_per_second = 500", "operating_threshold_per_second = 5")
+    edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 5")
     edit(policy, "allocation_per_second = 100", "allocation_per_second = 1")
     users = directory / "users.toml"
     edit(users, f'eui = "{A.eui}"', f'eui = "{A.eui}"\nallocation_per_second = 2')
