@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from signing import Certificate, DocumentRefused, NotAuthenticated, ProfileRefused, VerifiedDocument, Verifier, parse
 from sr_engine.configuration import Policy, User, UserDirectory
-from sr_engine.messages.decode import DecodedResponse, decode_response
+from sr_engine.messages.decode import ResponseHeader, decode_response_header
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.problem import problem
@@ -30,7 +30,7 @@ class Received:
     """A message that upstream signed, and the User it is for."""
 
     document: VerifiedDocument = field(repr=False)
-    message: DecodedResponse
+    header: ResponseHeader
     user: User
 
     @property
@@ -42,7 +42,7 @@ class Received:
     @property
     def key(self) -> str:
         """What the audit trail names it by."""
-        request_id = self.message.request_id
+        request_id = self.header.request_id
         return self.message_id if request_id is None else request_id.key
 
 
@@ -81,12 +81,12 @@ class ReceivingDesk:
             return problem(HTTPStatus.FORBIDDEN, refused.reason)
         if verified.signer == self.own_certificate:
             return problem(HTTPStatus.FORBIDDEN, "the message was signed by this processor, not by the upstream DCC")
-        return Received(verified, decode_response(verified), user)
+        return Received(verified, decode_response_header(verified), user)
 
     def execute(self, unit_of_work: UnitOfWork, received: Received) -> Answer:
         """Queue the message for its User, in the caller's transaction."""
         connection, now, user = unit_of_work.connection, unit_of_work.now, received.user
-        request_id = received.message.request_id
+        request_id = received.header.request_id
         if request_id is not None and request_id.originator != user.eui:
             detail = f"the message answers a request that User {user.eui} has not sent"
             audit.record(connection, [audit.Entry(now, UPSTREAM, "refused", detail, received.key)])
@@ -97,6 +97,6 @@ class ReceivingDesk:
             received.message_id, outbox.RESPONSE, f"user:{user.eui}", RELAYED, received.document.data
         )
         outbox.put(connection, [message], now)
-        detail = f"{received.message.code}, passed on to User {user.eui} as message {received.message_id}"
+        detail = f"{received.header.code}, passed on to User {user.eui} as message {received.message_id}"
         audit.record(connection, [audit.Entry(now, UPSTREAM, RELAYED, detail, received.key)])
         return Answer(HTTPStatus.NO_CONTENT, b"", "taken, and passed on as it came")

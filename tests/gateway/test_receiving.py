@@ -116,6 +116,21 @@ def test_a_response_and_an_alert_reach_their_user_byte_for_byte_once_each(
     assert alert[0] == "relayed"
 
 
+def test_a_response_of_a_kind_that_is_not_known_here_is_passed_on_all_the_same(
+    served: Served, key: SoftwareKey
+) -> None:
+    root = _response()
+    body = root[1]
+    body.remove(body[0])
+    etree.SubElement(body, f"{{{etree.QName(root).namespace}}}DeviceAlertMessage").text = "81 8F 1E"
+    header = root[0]
+    header[-1].text = "2026-11-23T09:00:00"  # a time without a zone, which is valid
+    data = Signer(key).sign(root)
+
+    assert _send(served, data).status == 204
+    assert _queued(served) == [("response", f"user:{A.eui}", data)]
+
+
 def test_the_same_bytes_to_another_user_are_another_message(served: Served, key: SoftwareKey) -> None:
     data = _alert(key)
 
