@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 
-from signing import Signer, SoftwareKey, Trust, Verifier
+from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
@@ -28,12 +28,14 @@ from sr_engine.configuration import (
 )
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
-from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, Gateway
+from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.fairness import Gate, Shares
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
+from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import RegistrationDesk
+from sr_engine.gateway.relay import Relay, Upstream
 from sr_engine.gateway.resumer import Resumer
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
@@ -42,6 +44,7 @@ from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
+from sr_engine.pipeline.relaying import Relaying
 from sr_engine.pipeline.resuming import Resuming
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
 from sr_engine.regions.deferrals import DeferralsRunOut
@@ -225,7 +228,7 @@ def quiet_days_of(policy: Policy) -> QuietDays:
 def shares_of(instance: Instance) -> Shares:
     """How the gateway's capacity is shared out."""
     overload = instance.configuration.policy.overload
-    allocations = dict.fromkeys((CSP_SHARE, REGISTRATION_SHARE), overload.allocation_per_second)
+    allocations = dict.fromkeys((CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE), overload.allocation_per_second)
     for user in instance.users.users():
         allocations[user.eui] = user.allocation_per_second or overload.allocation_per_second
     return Shares(
@@ -234,6 +237,36 @@ def shares_of(instance: Instance) -> Shares:
         overload.operating_threshold_per_second,
         overload.allocation_per_second,
         allocations,
+    )
+
+
+def relay_of(instance: Instance, processor: Processor) -> Relay | None:
+    """What asks the upstream DCC for what is not offered here, if one is configured."""
+    settings, policy = instance.settings.relay, instance.configuration.policy
+    if settings is None:
+        return None
+    upstream = Upstream(
+        settings.url,
+        settings.timeout,
+        policy.overload.retry_after,
+        policy.limits.max_body_bytes,
+        settings.requests_at_once,
+    )
+    return Relay(upstream, Relaying(processor), instance.transactions)
+
+
+def receiving_desk_of(instance: Instance) -> ReceivingDesk | None:
+    """What takes the messages of the upstream DCC to Users, if one is configured."""
+    settings = instance.settings
+    if settings.relay is None:
+        return None
+    return ReceivingDesk(
+        Schema(data_directory("xsd") / "duis.xsd", roots={"Response"}, signature_apart=True),
+        instance.verifier,
+        Certificate.from_pem(settings.signing.certificate.read_bytes()),
+        instance.users,
+        instance.configuration.policy,
+        settings.relay.token_sha256,
     )
 
 
@@ -344,8 +377,10 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
         more_routes += operators.routes()
+    processor = processor_of(instance)
+    relay = relay_of(instance, processor)
     gateway = Gateway(
-        processor=processor_of(instance),
+        processor=processor,
         csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),
         transactions=instance.transactions,
         clock=instance.clock,
@@ -355,6 +390,8 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
         resumer=resumer,
         registration_desk=desk,
         more_routes=more_routes,
+        relay=relay,
+        receiving_desk=receiving_desk_of(instance),
     )
 
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
@@ -365,7 +402,7 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
         working = [asyncio.create_task(dispatcher.run()), asyncio.create_task(resumer.run())]
         ticker.start()
         try:
-            async with Watcher([trusted]).running():
+            async with Watcher([trusted]).running(), relay.running() if relay else nullcontext():
                 yield
         finally:
             ticker.stop()

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 _STOP_WITHIN_SECONDS = 30
 _BACKLOG = 2048
+_ACCEPTED_AT_ONCE = 16
+"""Connections taken in one turn of the event loop, which takes one of each socket: with a single socket a burst of new
+connections would wait through as many commits."""
 
 
 @click.command(short_help="Run the processor until it is told to stop.")
@@ -56,9 +60,11 @@ def serve(directory: Path, host: str | None, port: int | None) -> None:
         # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, server.handle_exit)
-        with listening:
+        with ExitStack() as sockets:
+            taking = [sockets.enter_context(listening)]
+            taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
             try:
-                server.run(sockets=[listening])
+                server.run(sockets=taking)
             except SystemExit:
                 raise Failure("the processor could not start; the lines above say why") from None
     click.echo("stopped")

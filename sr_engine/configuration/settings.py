@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sr_engine.configuration import values
@@ -45,6 +45,19 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """The upstream DCC that is asked for what is not offered here."""
+
+    url: str
+    """Without a slash at the end; `/api/v1/...` follows."""
+    timeout: timedelta = timedelta(seconds=2.5)
+    """Less than the three seconds after which a Supplier's client gives up."""
+    requests_at_once: int = 16
+    token_sha256: str | None = None
+    """SHA-256 of the bearer token it sends with its messages to Users; None: their signature is enough."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -76,6 +89,8 @@ class Settings:
     """None: nothing is decided over HTTP."""
     official_schema: Path | None = None
     """The official DUIS schema; None where there is none, and requests are held against our own alone."""
+    relay: RelaySettings | None = None
+    """None: what is not offered here is refused."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -102,6 +117,7 @@ def load_settings(path: Path) -> Settings:
         registration_feed=content.registration_feed,
         operator=content.operator,
         official_schema=content.official_schema,
+        relay=content.relay,
     )
 
 
@@ -118,6 +134,12 @@ class _File:
     registration_feed: RegistrationFeed | None = None
     operator: Operator | None = None
     official_schema: Path | None = None
+    relay: RelaySettings | None = None
+
+
+_SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
+_CLIENT_GIVES_UP_AFTER = 3
+"""Seconds (section 2 of the domain description)."""
 
 
 def _file(folder: Path) -> Table[_File]:
@@ -150,9 +172,17 @@ def _file(folder: Path) -> Table[_File]:
         ),
         Key(
             "registration_feed",
+            Table(RegistrationFeed, Key("token_sha256", values.token_sha256())),
+            optional=True,
+        ),
+        Key(
+            "relay",
             Table(
-                RegistrationFeed,
-                Key("token_sha256", values.token_sha256()),
+                RelaySettings,
+                Key("url", values.base_url()),
+                Key("timeout_seconds", values.seconds_below(_CLIENT_GIVES_UP_AFTER), field="timeout", optional=True),
+                Key("requests_at_once", values.whole_number(1, 1000), optional=True),
+                Key("token_sha256", values.token_sha256(), optional=True),
             ),
             optional=True,
         ),

@@ -89,6 +89,32 @@ def seconds(minimum: int, maximum: int) -> Scalar[timedelta]:
     return _duration("seconds", timedelta(seconds=1), minimum, maximum)
 
 
+def seconds_below(limit: int) -> Scalar[timedelta]:
+    """A duration in seconds, whole or not, shorter than so many."""
+
+    def convert(value: object) -> timedelta:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise TypeError
+        if not Decimal(value).is_finite() or not Decimal("0.01") <= value < limit:
+            raise ValueError
+        return timedelta(seconds=float(value))
+
+    return Scalar(f"a number of seconds from 0.01 and below {limit}", convert)
+
+
+def base_url() -> Scalar[str]:
+    """An http or https address to which paths are added; without a slash at the end."""
+    address = url()
+
+    def convert(value: object) -> str:
+        base = address.convert(value)
+        if urlsplit(base).query or "@" in urlsplit(base).netloc:
+            raise ValueError
+        return base.rstrip("/")
+
+    return Scalar("an http or https address to which /api/v1/... is added", convert)
+
+
 def rate() -> Scalar[float]:
     """How many times as fast as real time."""
 

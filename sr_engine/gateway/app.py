@@ -19,8 +19,10 @@ from starlette.routing import Route
 from sr_engine.clock import Clock
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
+from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
+from sr_engine.gateway.relay import Relay
 from sr_engine.gateway.resumer import Resumer
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
@@ -35,11 +37,14 @@ HEAVY_BYTES = 64 * 1024
 
 CSP_SHARE = "csp"
 REGISTRATION_SHARE = "registrations"
+UPSTREAM_SHARE = "upstream"
 """The shares of those who are no User."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 ShareOf = Callable[[bytes], str]
 """Whose a message is, judged by its first bytes."""
+Taker = Callable[[bytes], Awaitable[Answer | Awaitable[Answer]]]
+"""Answers a message, or says what answers it once it no longer takes up a place here."""
 
 
 class Gateway:
@@ -57,9 +62,16 @@ class Gateway:
         after_work: Callable[[], None],
         resumer: Resumer,
         registration_desk: RegistrationDesk | None = None,
+        relay: Relay | None = None,
+        receiving_desk: ReceivingDesk | None = None,
         more_routes: Sequence[Route] = (),
     ) -> None:
-        """`registration_desk` takes the registration feed; without it there is no such address."""
+        """`registration_desk` takes the registration feed; without it there is no such address.
+
+        `relay` asks upstream for what is not offered here, and `receiving_desk` takes what upstream sends to Users.
+        """
+        self._relay = relay
+        self._receiving_desk = receiving_desk
         self._resumer = resumer
         self._more_routes = more_routes
         self._registration_desk = registration_desk
@@ -81,6 +93,8 @@ class Gateway:
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes += self._more_routes
+        if self._receiving_desk is not None:
+            routes.append(Route("/api/v1/receive/{eui}", self._receive(self._receiving_desk), methods=["POST"]))
         routes.append(Route("/health/live", _live, methods=["GET"]))
         app = Starlette(
             routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
@@ -90,7 +104,7 @@ class Gateway:
         return app
 
     def _service(self, service: str) -> Endpoint:
-        async def take(data: bytes) -> Answer:
+        async def take(data: bytes) -> Answer | Awaitable[Answer]:
             return await self._duis(service, data)
 
         return self._guarded(take, lambda head: claimed_originator(head) or OTHERS)
@@ -113,9 +127,24 @@ class Gateway:
 
         return endpoint
 
-    def _guarded(
-        self, take: Callable[[bytes], Awaitable[Answer]], share_of: ShareOf, *, media_type: str = XML
-    ) -> Endpoint:
+    def _receive(self, desk: ReceivingDesk) -> Endpoint:
+        """What upstream sends to a User; nothing of a body is read before its sender is let in."""
+
+        async def endpoint(request: Request) -> Response:
+            if not desk.lets_in(request.headers.get("authorization")):
+                detail = "you are not let in: send the token that is known here, as Authorization: Bearer TOKEN"
+                refused = _response(problem(HTTPStatus.UNAUTHORIZED, detail))
+                refused.headers["WWW-Authenticate"] = "Bearer"
+                return refused
+
+            async def take(data: bytes) -> Answer:
+                return await self._received(desk, request.path_params["eui"], data)
+
+            return await self._guarded(take, lambda _: UPSTREAM_SHARE)(request)
+
+        return endpoint
+
+    def _guarded(self, take: Taker, share_of: ShareOf, *, media_type: str = XML) -> Endpoint:
         """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
 
         async def endpoint(request: Request) -> Response:
@@ -128,11 +157,14 @@ class Gateway:
                     return _response(data)
                 if not await visit.turn():
                     return _response(self._overloaded("too many requests are waiting"))
-                answer = await take(data)
-                response = _response(answer)
-                if answer.held is not None:
+                taken = await take(data)
+                if not isinstance(taken, Answer):
+                    visit.leave()
+                    taken = await taken
+                response = _response(taken)
+                if taken.held is not None:
                     # Runs once the answer has left.
-                    response.background = BackgroundTask(self._resumer.answer_left, *answer.held)
+                    response.background = BackgroundTask(self._resumer.answer_left, *taken.held)
                 return response
             finally:
                 visit.leave()
@@ -185,7 +217,7 @@ class Gateway:
     def _no_room(self) -> Answer:
         return self._overloaded("the processor is busy, and there is no room for more requests of yours")
 
-    async def _duis(self, service: str, data: bytes) -> Answer:
+    async def _duis(self, service: str, data: bytes) -> Answer | Awaitable[Answer]:
         heavy = len(data) >= HEAVY_BYTES
         now = self._clock.now()
         if heavy:
@@ -199,6 +231,8 @@ class Gateway:
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.record_turned(unit_of_work, admitted)
                 )
+            case Admitted() if self._relay is not None and not admitted.entry.offered:
+                return self._relayed(self._relay, service, admitted, heavy=heavy)
             case Admitted():
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
@@ -208,6 +242,23 @@ class Gateway:
                 if answer.frees:
                     self._resumer.wake()
         log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
+        return answer
+
+    async def _relayed(self, relay: Relay, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
+        answer = await relay.answer(service, admitted, heavy=heavy)
+        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
+        return answer
+
+    async def _received(self, desk: ReceivingDesk, eui: str, data: bytes) -> Answer:
+        heavy = len(data) >= HEAVY_BYTES
+        now = self._clock.now()
+        received = await asyncio.to_thread(desk.admit, eui, data, now) if heavy else desk.admit(eui, data, now)
+        if isinstance(received, Answer):
+            answer = received
+        else:
+            answer = await self._transactions.run(lambda uow: desk.execute(uow, received), heavy=heavy)
+            self._after_work()
+        log.info("message of the upstream DCC answered %s: %s", answer.status, answer.detail_header)
         return answer
 
     async def _csp(self, data: bytes) -> Answer:
@@ -263,7 +314,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     headers = dict((isinstance(error, HTTPException) and error.headers) or {})
     words = {
         HTTPStatus.METHOD_NOT_ALLOWED: f"this address takes {headers.get('Allow', 'other methods')} only",
-        HTTPStatus.NOT_FOUND: "no such address: below /api/v1 are serviceD, serviceS, serviceT, csp, messages, responses",
+        HTTPStatus.NOT_FOUND: "no such address; below /api/v1 are serviceD, serviceS, serviceT, csp, messages and more",
     }
     response = _response(problem(status, words.get(status, status.phrase)))
     response.headers.update(headers)

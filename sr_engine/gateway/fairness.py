@@ -10,7 +10,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 HEAD_BYTES = 4096
 """Where the RequestID of a message is looked for."""
@@ -103,8 +103,8 @@ class _Share:
         self.present = 0
 
 
-class _Stage(Enum):
-    ARRIVING = auto()
+class _Stage(IntEnum):
+    ARRIVING = 0
     """Whose it is has not been read."""
     READING = auto()
     WAITING = auto()
@@ -146,6 +146,7 @@ class Gate:
 
     * While the whole is below its operating threshold everybody may take more than its allocation.
     * Above it, a share that has used its allocation of the last second up is refused.
+    * However slowly its bodies come, a share leaves a quarter of the places to others.
     * With every place taken, the newest in the longest queue gives way, one over its allocation before one within.
     """
 
@@ -157,7 +158,9 @@ class Gate:
         self._shares: dict[str, _Share] = {}
         self._forgotten_at = monotonic()
         self._places = Places(shares.worked_on_at_once)
-        self._count = Counter[_Stage]()
+        self._kept = shares.requests_in_flight // _RESERVED
+        self._count = [0] * len(_Stage)
+        """Requests at each stage."""
         # Shares with requests waiting, the next one to be served first.
         self._ring: dict[_Share, None] = {}
 
@@ -181,6 +184,10 @@ class Gate:
         share = self._share(name, now)
         over = share.rate.used_up(now)
         if over and self._rate.used_up(now):
+            return False
+        # What is being read or worked on cannot be asked to give way.
+        settled = share.present - len(share.waiting)
+        if settled and settled >= self._rules.requests_in_flight - self._kept:
             return False
         placed = self._count[_Stage.READING] + self._count[_Stage.WAITING] + self._count[_Stage.WORKED_ON]
         if placed >= self._rules.requests_in_flight and not self._make_room(share, over=over, now=now):
@@ -273,6 +280,5 @@ class Gate:
 
     def _move(self, visit: Visit, stage: _Stage) -> None:
         self._count[visit.stage] -= 1
-        if stage is not _Stage.GONE:
-            self._count[stage] += 1
+        self._count[stage] += 1
         visit.stage = stage

@@ -81,6 +81,15 @@ class DecodedResponse:
     alert: AlertBody | None
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseHeader:
+    """Of a Response that is passed on, all that has to be known."""
+
+    request_id: RequestId | None
+    """None in a DCC Alert."""
+    code: str
+
+
 def decode_request(document: VerifiedDocument) -> ServiceRequest:
     """Return the Service Request that a verified, schema-valid document holds.
 
@@ -116,6 +125,18 @@ def decode_response(document: VerifiedDocument) -> DecodedResponse:
         result=None if holder is None else _result(holder),
         alert=None if holder is None else _alert(holder),
     )
+
+
+def decode_response_header(document: VerifiedDocument) -> ResponseHeader:
+    """Return what stands in the header of a verified, schema-valid Response, whatever its body holds.
+
+    Raises ValueError if the document is no Response.
+    """
+    root = document.root
+    if root.tag != DUIS + "Response":
+        raise ValueError(f"the document is no Response: its root is {local_name(root)}")
+    header = Fields.of(root[0])
+    return ResponseHeader(header.optional(header.request_id, "RequestID"), header.string("ResponseCode"))
 
 
 def unverified_echo(document: ParsedDocument) -> Echo:

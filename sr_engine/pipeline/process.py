@@ -159,9 +159,9 @@ class Processor:
         connection, now = unit_of_work.connection, unit_of_work.now
         header = admitted.request.header
         key = header.request_id.key
-        before = exchanges.find(connection, DUIS, key, header.command_variant)
-        if before is not None:
-            return self._repeated(unit_of_work, admitted, before)
+        answered = self.answered_before(unit_of_work, admitted)
+        if answered is not None:
+            return answered
         breach = self.holding.count(unit_of_work, admitted.sender.eui, _devices(admitted.request))
         verdict = self.judge(unit_of_work, admitted, breach=breach)
         if isinstance(verdict, Hold) and self.holding.too_many(unit_of_work, admitted.sender.eui):
@@ -228,6 +228,12 @@ class Processor:
         if breach is not None:
             return self.holding.in_quarantine(unit_of_work, request, breach)
         return verdict
+
+    def answered_before(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Answer | None:
+        """What a request gets whose RequestID was used before; None if it was not."""
+        header = admitted.request.header
+        before = exchanges.find(unit_of_work.connection, DUIS, header.request_id.key, header.command_variant)
+        return None if before is None else self._repeated(unit_of_work, admitted, before)
 
     def _repeated(self, unit_of_work: UnitOfWork, admitted: Admitted, before: exchanges.Answered) -> Answer:
         """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""

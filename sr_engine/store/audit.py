@@ -40,7 +40,8 @@ _OF_ATTEMPTS = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record; `hubs` are canonical ids. `actor` is `user:<EUI>`, `csp:<region>`, `operator` or `processor`.
+    """One record; `hubs` are canonical ids. `actor` is `user:<EUI>`, `csp:<region>`, `upstream`, `operator` or
+    `processor`.
 
     Where the states are those of attempts, `attempt_number` says which attempt of each hub at the release it is.
     """

@@ -101,6 +101,7 @@ def _sendable(*, barrier: bool) -> Select[Any]:
 
 _WAITING = outbox.alias("waiting")
 _INSERT = outbox.insert()
+_KNOWN = select(outbox.c.outbox_id).where(outbox.c.message_id == bindparam("message_id"))
 _DESTINATIONS = select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= bindparam("now")).distinct()
 _BARRIER = select(func.min(_WAITING.c.outbox_id)).where(
     _pending(_WAITING),
@@ -196,6 +197,11 @@ def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> 
             for message in messages
         ],
     )
+
+
+def is_known(connection: Connection, message_id: str) -> bool:
+    """Whether a message of this id was queued, delivered or not."""
+    return connection.scalar(_KNOWN, {"message_id": message_id}) is not None
 
 
 def destinations(connection: Connection, now: datetime) -> list[str]:

@@ -620,7 +620,7 @@ audit = Table(
     _row_number("audit_id"),
     Column("chain_id", Integer, nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    # `user:<EUI>`, `csp:<region>`, `operator`, or `processor`.
+    # `user:<EUI>`, `csp:<region>`, `upstream`, `operator`, or `processor`.
     Column("actor", String(64), nullable=False),
     Column("action", String(48), nullable=False),
     Column("message_key", String(70)),

@@ -136,7 +136,7 @@ IN_POLICY = [
         "limits.inventory_max_devices: must be a whole number from 1 to 17, not 18",
     ),
     (
-        "worked_on_at_once = 16",
+        "worked_on_at_once = 32",
         "worked_on_at_once = 0",
         "overload.worked_on_at_once: must be a whole number of at least 1, not 0",
     ),

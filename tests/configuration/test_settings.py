@@ -1,11 +1,18 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sr_engine.configuration import ClockSettings, ConfigurationError, Listen, RegistrationFeed, load_settings
+from sr_engine.configuration import (
+    ClockSettings,
+    ConfigurationError,
+    Listen,
+    RegistrationFeed,
+    RelaySettings,
+    load_settings,
+)
 from sr_engine.resources import data_directory
 
 SETTINGS = """
@@ -137,3 +144,36 @@ def test_the_registration_feed_has_the_digest_of_a_token_or_is_off(tmp_path: Pat
     assert load_settings(_write(tmp_path, SETTINGS + feed)).registration_feed == RegistrationFeed("0a" * 32)
     with pytest.raises(ConfigurationError, match="token_sha256: must be a SHA-256 of 64 lower-case hexadecimal digits"):
         load_settings(_write(tmp_path, SETTINGS + feed.replace("0a", "0A")))
+
+
+def test_the_relay_has_an_address_and_gives_up_before_clients_do_or_is_off(tmp_path: Path) -> None:
+    relay = '\n[relay]\nurl = "https://dcc.example:8079/duis/"\n'
+    more = f'timeout_seconds = 1.5\nrequests_at_once = 4\ntoken_sha256 = "{"0a" * 32}"\n'
+
+    assert load_settings(_write(tmp_path, SETTINGS)).relay is None
+    assert load_settings(_write(tmp_path, SETTINGS + relay)).relay == RelaySettings("https://dcc.example:8079/duis")
+    assert load_settings(_write(tmp_path, SETTINGS + relay + more)).relay == RelaySettings(
+        "https://dcc.example:8079/duis", timedelta(seconds=1.5), 4, "0a" * 32
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("timeout_seconds = 3", "timeout_seconds: must be a number of seconds from 0.01 and below 3, not 3"),
+        ("timeout_seconds = 0", "timeout_seconds: must be a number of seconds from 0.01 and below 3, not 0"),
+        ("timeout_seconds = nan", "timeout_seconds: must be a number of seconds from 0.01 and below 3, not NaN"),
+        ('timeout_seconds = "2"', "timeout_seconds: must be a number of seconds from 0.01 and below 3, not '2'"),
+        ("requests_at_once = 0", "requests_at_once: must be a whole number from 1 to 1000, not 0"),
+        (
+            'url = "https://dcc.example/?to=duis"',
+            ("url: must be an http or https address to which /api/v1/... is added, not 'https://dcc.example/?to=duis'"),
+        ),
+        ("", "url: is missing; it must be an http or https address to which /api/v1/... is added"),
+    ],
+)
+def test_a_mistake_in_the_relay_is_named(tmp_path: Path, line: str, message: str) -> None:
+    url = "" if line.startswith("url") or not line else 'url = "http://dcc.example"\n'
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings(_write(tmp_path, f"{SETTINGS}\n[relay]\n{url}{line}\n"))
+    assert refusal.value.problems == (f"sr-engine.toml: relay.{message}",)
