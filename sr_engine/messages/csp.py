@@ -1,14 +1,29 @@
-"""The CSP exchange: upgrade lists and withdrawals out, acknowledgements and reports in (section 5, CSP messages)."""
+"""The CSP exchange: lists, withdrawals and images out, acknowledgements and reports in (section 5, CSP messages)."""
 
 from __future__ import annotations
 
 from lxml import etree
 
 from signing import VerifiedDocument
-from sr_engine.messages.elements import CSP, Fields, add, add_firmware, add_ids, add_moment, add_period, local_name
+from sr_engine.messages.elements import (
+    CSP,
+    Fields,
+    add,
+    add_firmware,
+    add_ids,
+    add_moment,
+    add_octets,
+    add_period,
+    local_name,
+)
 from sr_engine.messages.model import (
     CspMessage,
+    FirmwareImage,
+    HubDevices,
     ListEntry,
+    MeterFirmwareAcknowledgement,
+    MeterFirmwareList,
+    MeterFirmwareReport,
     RefusedHubs,
     ReportEntry,
     ReportStatus,
@@ -35,18 +50,30 @@ def build_csp_message(message: CspMessage) -> etree._Element:
     add(header, CSP + "MessageID", message.message_id.text)
     add_moment(header, CSP + "CreatedDateTime", message.created)
     body = add(root, CSP + "Body")
-    add(body, CSP + "UpgradeListID", message.list_id)
+    match message:
+        case FirmwareImage():
+            pass
+        case MeterFirmwareList() | MeterFirmwareAcknowledgement() | MeterFirmwareReport():
+            add(body, CSP + "MeterFirmwareListID", message.list_id)
+        case _:
+            add(body, CSP + "UpgradeListID", message.list_id)
     add(body, CSP + "CSPRegion", message.region)
     match message:
+        case FirmwareImage():
+            add(body, CSP + "ImageID", message.image_id)
+            add(body, CSP + "ImageHash", message.image_hash)
+            add_octets(body, CSP + "Image", message.image)
+        case MeterFirmwareList():
+            _add_meter_list(body, message)
         case UpgradeList():
             _add_list(body, message)
-        case UpgradeListAcknowledgement():
+        case UpgradeListAcknowledgement() | MeterFirmwareAcknowledgement():
             _add_acknowledgement(body, message)
         case UpgradeListWithdrawal():
             add(body, CSP + "Reason", message.reason)
             if message.device_ids:
                 add_ids(body, CSP + "DeviceIDList", message.device_ids)
-        case UpgradeReport():
+        case UpgradeReport() | MeterFirmwareReport():
             for entry in message.entries:
                 _add_outcome(body, entry)
     return root
@@ -68,6 +95,14 @@ def decode_csp_message(document: VerifiedDocument) -> CspMessage:
             return _withdrawal(header, body)
         case "UpgradeReport":
             return _report(header, body)
+        case "FirmwareImage":
+            return _image(header, body)
+        case "MeterFirmwareList":
+            return _meter_list(header, body)
+        case "MeterFirmwareAcknowledgement":
+            return _meter_acknowledgement(header, body)
+        case "MeterFirmwareReport":
+            return _meter_report(header, body)
         case _:
             raise ValueError(f"the document is no message of the CSP exchange: its root is {local_name(root)}")
 
@@ -81,7 +116,19 @@ def _add_list(body: etree._Element, message: UpgradeList) -> None:
         add_ids(element, CSP + "DeviceIDList", entry.device_ids)
 
 
-def _add_acknowledgement(body: etree._Element, message: UpgradeListAcknowledgement) -> None:
+def _add_meter_list(body: etree._Element, message: MeterFirmwareList) -> None:
+    add(body, CSP + "FirmwareVersion", message.version)
+    add(body, CSP + "ImageID", message.image_id)
+    add(body, CSP + "ImageHash", message.image_hash)
+    for hub in message.hubs:
+        element = add(body, CSP + "Hub")
+        add(element, CSP + "CommsHubDeviceID", hub.hub_id)
+        add_ids(element, CSP + "DeviceIDList", hub.device_ids)
+
+
+def _add_acknowledgement(
+    body: etree._Element, message: UpgradeListAcknowledgement | MeterFirmwareAcknowledgement
+) -> None:
     if message.accepted:
         add_ids(body, CSP + "AcceptedDeviceIDList", message.accepted)
     for refused in message.refused:
@@ -120,10 +167,13 @@ def _acknowledgement(header: Fields, body: Fields) -> UpgradeListAcknowledgement
         list_id=body.token("UpgradeListID"),
         region=body.string("CSPRegion"),
         accepted=body.device_ids("AcceptedDeviceIDList"),
-        refused=tuple(
-            RefusedHubs(refused.string("Reason"), refused.device_ids("DeviceIDList"))
-            for refused in body.each("Refused")
-        ),
+        refused=_refused(body),
+    )
+
+
+def _refused(body: Fields) -> tuple[RefusedHubs, ...]:
+    return tuple(
+        RefusedHubs(refused.string("Reason"), refused.device_ids("DeviceIDList")) for refused in body.each("Refused")
     )
 
 
@@ -144,13 +194,62 @@ def _report(header: Fields, body: Fields) -> UpgradeReport:
         created=header.moment("CreatedDateTime"),
         list_id=body.token("UpgradeListID"),
         region=body.string("CSPRegion"),
-        entries=tuple(
-            ReportEntry(
-                device_id=outcome.eui("DeviceID"),
-                status=outcome.enumerated("Status", ReportStatus),
-                at=outcome.moment("DateTime"),
-                reason=outcome.optional(outcome.string, "Reason"),
-            )
-            for outcome in body.each("Outcome")
-        ),
+        entries=_outcomes(body),
+    )
+
+
+def _outcomes(body: Fields) -> tuple[ReportEntry, ...]:
+    return tuple(
+        ReportEntry(
+            device_id=outcome.eui("DeviceID"),
+            status=outcome.enumerated("Status", ReportStatus),
+            at=outcome.moment("DateTime"),
+            reason=outcome.optional(outcome.string, "Reason"),
+        )
+        for outcome in body.each("Outcome")
+    )
+
+
+def _image(header: Fields, body: Fields) -> FirmwareImage:
+    return FirmwareImage(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        region=body.string("CSPRegion"),
+        image_id=body.token("ImageID"),
+        image_hash=body.token("ImageHash"),
+        image=body.octets("Image"),
+    )
+
+
+def _meter_list(header: Fields, body: Fields) -> MeterFirmwareList:
+    return MeterFirmwareList(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("MeterFirmwareListID"),
+        region=body.string("CSPRegion"),
+        version=body.string("FirmwareVersion"),
+        image_id=body.token("ImageID"),
+        image_hash=body.token("ImageHash"),
+        hubs=tuple(HubDevices(hub.eui("CommsHubDeviceID"), hub.device_ids("DeviceIDList")) for hub in body.each("Hub")),
+    )
+
+
+def _meter_acknowledgement(header: Fields, body: Fields) -> MeterFirmwareAcknowledgement:
+    return MeterFirmwareAcknowledgement(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("MeterFirmwareListID"),
+        region=body.string("CSPRegion"),
+        accepted=body.device_ids("AcceptedDeviceIDList"),
+        refused=_refused(body),
+    )
+
+
+def _meter_report(header: Fields, body: Fields) -> MeterFirmwareReport:
+    return MeterFirmwareReport(
+        message_id=header.request_id("MessageID"),
+        created=header.moment("CreatedDateTime"),
+        list_id=body.token("MeterFirmwareListID"),
+        region=body.string("CSPRegion"),
+        entries=_outcomes(body),
     )

@@ -23,13 +23,16 @@ from sr_engine.messages.model import (
     CommsHubFirmwareActivation,
     CommsHubFirmwareResult,
     CommsHubUpgrade,
+    CSPFirmwareDeliveryStatus,
     Decision,
     DeleteCommsHubFirmwareSchedule,
     Device,
     DeviceChangeOfSupplier,
     ExclusionAction,
     FirmwareDistributionFailure,
+    FirmwareRefusal,
     FirmwareUpgradeRequested,
+    FirmwareWarning,
     Header,
     Inventory,
     Phase,
@@ -44,6 +47,8 @@ from sr_engine.messages.model import (
     ServiceRequest,
     UnofferedBody,
     UpdateCommsHubFirmwareExclusion,
+    UpdateFirmware,
+    UpdatePPMIDFirmware,
     UpgradeStatus,
 )
 from sr_engine.messages.times import date_from_xsd
@@ -156,6 +161,10 @@ def _body(element: etree._Element) -> Body:
     match local_name(element):
         case "ReadInventory":
             return _read_inventory(Fields.of(element))
+        case "UpdateFirmware":
+            return UpdateFirmware(*_image_and_devices(Fields.of(element)))
+        case "UpdatePPMIDFirmware":
+            return UpdatePPMIDFirmware(*_image_and_devices(Fields.of(element)))
         case "ScheduleCommsHubFirmware":
             return _schedule(Fields.of(element))
         case "ApproveCommsHubFirmware":
@@ -184,6 +193,14 @@ def _property_filter(fields: Fields) -> PropertyFilter | None:
         return None
     inner = fields.child("PropertyFilter")
     return PropertyFilter(inner.string("PostCode"), inner.string("AddressIdentifier"))
+
+
+def _image_and_devices(fields: Fields) -> tuple[bytes, str, tuple[str, ...]]:
+    return (
+        fields.octets("FirmwareImage"),
+        fields.string("FirmwareVersion"),
+        fields.device_ids_as_received("DeviceIDList"),
+    )
 
 
 def _schedule(fields: Fields) -> ScheduleCommsHubFirmware:
@@ -248,6 +265,8 @@ def _result(element: etree._Element) -> Result | None:
     match local_name(element):
         case "DSPInventory":
             return Inventory(tuple(_device(device) for device in Fields.of(element).each("Device")))
+        case "DSPUpdateFirmwareWarning" | "DSPUpdatePPMIDFirmwareWarning" as name:
+            return _firmware_warning(Fields.of(element), of_ppmids="PPMID" in name)
         case "CommsHubFirmwareResult":
             return _firmware_result(Fields.of(element))
         case "CommsHubFirmwareScheduleRead":
@@ -292,6 +311,11 @@ def _firmware_result(fields: Fields) -> CommsHubFirmwareResult:
         else {reason: warning.device_ids_as_received(reason) for reason in RefusalReason if reason in warning},
         refused_device_count=None if warning is None else warning.optional(warning.integer, "RefusedDeviceCount"),
     )
+
+
+def _firmware_warning(fields: Fields, *, of_ppmids: bool) -> FirmwareWarning:
+    lists = {reason: fields.device_ids_as_received(reason) for reason in FirmwareRefusal if reason in fields}
+    return FirmwareWarning(of_ppmids, lists)
 
 
 def _schedule_read(fields: Fields) -> ScheduleRead:
@@ -340,6 +364,15 @@ def _alert(element: etree._Element) -> AlertBody | None:
             return CommsHubFirmwareActivation(fields.eui("DeviceID"), fields.string("FirmwareVersion"))
         case "FirmwareDistributionFailure":
             return FirmwareDistributionFailure(fields.token("UpdateFirmwareRequestID"), fields.device_ids("MeterIDs"))
+        case "CSPFirmwareDeliveryStatus":
+            return CSPFirmwareDeliveryStatus(
+                fields.token("UpdateFirmwareRequestID"),
+                fields.eui("CommsHubDeviceID"),
+                fields.eui("TargetDeviceID"),
+                fields.string("FirmwareVersion"),
+                fields.moment("TimeStamp"),
+                fields.string("CommsHubTransferStatus") == "Success",
+            )
         case "ChangeOfSupplier" if "DeviceChangeOfSupplier" in fields:
             return _change_of_supplier(fields.child("DeviceChangeOfSupplier"))
         case "CommsHubAlert" if "FirmwareTransferAlert" not in fields:

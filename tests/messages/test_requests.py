@@ -136,10 +136,10 @@ def test_the_request_id_is_kept_as_it_was_received(exchange: Exchange) -> None:
 
 
 def test_a_published_body_that_is_not_offered_is_named_whatever_is_in_it(exchange: Exchange) -> None:
-    body = '<sr:UpdateFirmware colour="red">text<any xmlns="urn:x"><thing/></any></sr:UpdateFirmware>'
+    body = '<sr:UpdateInventory colour="red">text<any xmlns="urn:x"><thing/></any></sr:UpdateInventory>'
     request = decode_request(exchange.send_text(request_text(body=body)))
-    assert request.body == UnofferedBody("UpdateFirmware")
-    assert request.header.body_element == "UpdateFirmware"
+    assert request.body == UnofferedBody("UpdateInventory")
+    assert request.header.body_element == "UpdateInventory"
 
 
 def test_what_the_e100_echoes_is_read_without_a_signature() -> None:
