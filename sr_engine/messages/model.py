@@ -259,7 +259,7 @@ class CommsHubFirmwareResult:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareWarning:
-    """Result of an 11.1, or of an 11.4 if `of_ppmids`, that was not accepted in full: which devices were not and why."""
+    """Result of an 11.1, or 11.4 if `of_ppmids`, that was not accepted in full: which devices were not, and why."""
 
     of_ppmids: bool
     refused: Mapping[FirmwareRefusal, tuple[str, ...]]

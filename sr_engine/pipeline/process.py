@@ -34,12 +34,15 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     ServiceRequest,
     UpdateCommsHubFirmwareExclusion,
+    UpdateFirmware,
+    UpdatePPMIDFirmware,
 )
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline import checks
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.problem import problem
+from sr_engine.regions.meter_lists import MeterLists
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.requests import (
     approve_firmware,
@@ -48,6 +51,7 @@ from sr_engine.requests import (
     read_schedule,
     schedule_firmware,
     update_exclusion,
+    update_firmware,
 )
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, exclusions, upgrades
@@ -102,6 +106,7 @@ class Processor:
     signer: Signer
     alerts: Alerts
     draw_schedule_id: Callable[[], int]
+    meter_lists: MeterLists
 
     def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
         """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept."""
@@ -199,6 +204,8 @@ class Processor:
         match body:
             case ReadInventory():
                 return read_inventory.decide(body, sender, facts, rules)
+            case UpdateFirmware() | UpdatePPMIDFirmware():
+                return update_firmware.decide(body, sender, facts, regions=self.configuration.regions.keys())
             case ScheduleCommsHubFirmware():
                 return schedule_firmware.decide(body, sender, facts, rules)
             case ApproveCommsHubFirmware():
@@ -249,6 +256,8 @@ class Processor:
         if outcome.exclusions is not None:
             exclusions.write(unit_of_work.connection, outcome.exclusions, unit_of_work.now)
             entries += exclusions.entries(outcome.exclusions, at=unit_of_work.now, actor=actor, message_key=key)
+        if outcome.firmware is not None:
+            entries += self.meter_lists.issue(unit_of_work, admitted.sender, outcome.firmware, key)
         audit.record(unit_of_work.connection, entries)
 
     def _signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sr_engine.domain.agreement import HasPeriod
 from sr_engine.domain.changes import Changes
+from sr_engine.domain.deliveries import FirmwareOrder
 from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
 from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.states import Lifecycle
@@ -37,6 +38,7 @@ class Outcome:
     result: Result | None = None
     changes: Changes | None = None
     exclusions: ExclusionChanges | None = None
+    firmware: FirmwareOrder | None = None
 
 
 class Facts(Protocol):

@@ -1,0 +1,114 @@
+"""What an accepted 11.1 or 11.4 sends to CSPs: the image, once a region, and the list of devices it is for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from signing import Signer
+from sr_engine.configuration import Region
+from sr_engine.delivery.alerts import broker_message_id
+from sr_engine.domain.deliveries import FirmwareOrder, FirmwareTarget
+from sr_engine.messages.csp import build_csp_message
+from sr_engine.messages.identifiers import RequestId
+from sr_engine.messages.model import FirmwareImage, HubDevices, MeterFirmwareList
+from sr_engine.requests.outcome import Sender
+from sr_engine.store import audit, firmware, outbox
+from sr_engine.store.transactions import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLists:
+    """Issues the lists of firmware requests, one a region, in the transaction that accepts the request."""
+
+    signer: Signer
+    access_control_broker: str
+    regions: Mapping[str, Region]
+    draw_id: Callable[[], str]
+
+    def issue(self, unit_of_work: UnitOfWork, sender: Sender, order: FirmwareOrder, key: str) -> list[audit.Entry]:
+        """Store the request and its image, and queue what the CSPs are to have; return what the audit trail is to say.
+
+        An image has a message of its own, which a list waits for: it is sent to a region once, however many lists name
+        it, and every message stays below the size that is taken.
+        """
+        connection, now = unit_of_work.connection, unit_of_work.now
+        image_id = hashlib.sha256(order.image).hexdigest().upper()
+        firmware.put_image(connection, image_id, order.image)
+        request = firmware.NewRequest(
+            sender.request_id,
+            sender.organisation,
+            sender.eui,
+            order.version,
+            image_id,
+            order.image_hash,
+            len(order.targets),
+        )
+        request_number = firmware.add_request(connection, request, now)
+        by_region: dict[str, list[FirmwareTarget]] = defaultdict(list)
+        for target in order.targets:
+            by_region[target.region or ""].append(target)
+        entries = []
+        for name in sorted(by_region):
+            # In the order of the index, which is the cheapest to write.
+            members = sorted(by_region[name], key=itemgetter(0))
+            region = self.regions[name]
+            image_message_id = self._bring(unit_of_work, region, image_id, order)
+            list_id, message_id = self.draw_id(), self.draw_id()
+            message = MeterFirmwareList(
+                self._message_id(unit_of_work, region),
+                now,
+                list_id,
+                name,
+                order.version,
+                image_id,
+                order.image_hash,
+                _by_hub(members),
+            )
+            self._queue(unit_of_work, region, message_id, message, "meter_list")
+            new = firmware.NewList(list_id, request_number, name, message_id, image_message_id)
+            firmware.add_list(connection, new, [member.device_id for member in members], now)
+            detail = f"{name}: list {list_id} of {len(members)} device(s) for firmware {order.version}"
+            hubs = [hub.hub_id for hub in message.hubs]
+            entries.append(audit.Entry(now, "processor", "meter firmware list", detail, key, hubs=hubs))
+        return entries
+
+    def _bring(self, unit_of_work: UnitOfWork, region: Region, image_id: str, order: FirmwareOrder) -> str:
+        """The message that brings the image to a region, queued now if it was not before."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        known = firmware.image_message(connection, image_id, region.name)
+        if known is not None:
+            return known
+        message_id = self.draw_id()
+        image = FirmwareImage(
+            self._message_id(unit_of_work, region), now, region.name, image_id, order.image_hash, order.image
+        )
+        self._queue(unit_of_work, region, message_id, image, "firmware_image")
+        firmware.add_image_message(connection, image_id, region.name, message_id)
+        return message_id
+
+    def _message_id(self, unit_of_work: UnitOfWork, region: Region) -> RequestId:
+        eui = region.csp_eui
+        return RequestId.parse(broker_message_id(unit_of_work, self.access_control_broker, eui, recipient=eui))
+
+    def _queue(
+        self,
+        unit_of_work: UnitOfWork,
+        region: Region,
+        message_id: str,
+        message: FirmwareImage | MeterFirmwareList,
+        event: str,
+    ) -> None:
+        body = self.signer.sign(build_csp_message(message))
+        outgoing = outbox.Outgoing(message_id, outbox.METER_LIST, f"csp:{region.name}", event, body)
+        outbox.put(unit_of_work.connection, [outgoing], unit_of_work.now)
+
+
+def _by_hub(members: Sequence[FirmwareTarget]) -> tuple[HubDevices, ...]:
+    by_hub: dict[str, list[str]] = defaultdict(list)
+    for member in members:
+        by_hub[member.hub_id or ""].append(member.device_id)
+    return tuple(HubDevices(hub_id, tuple(device_ids)) for hub_id, device_ids in by_hub.items())
