@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from sr_engine.bootstrap import chores, phases_of
 from sr_engine.configuration import AlertEvent
@@ -16,6 +17,8 @@ from sr_engine.messages.model import Decision, Period, ReportStatus
 from sr_engine.operations.phases import halt, resume
 from sr_engine.operations.terms import Wanted, announce
 from sr_engine.store import inventory
+from sr_engine.store.tables import outbox
+from tests.firmware import ENTRY, Meters, esme, listed
 from tests.regions.conftest import HOUR, Nights
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
@@ -128,6 +131,28 @@ def _answered(nights: Nights) -> None:
     nights.decide([_hub(nights, gas=B.name)], A, Decision.APPROVE)
 
 
+def _firmware(nights: Nights) -> tuple[Meters, str, str]:
+    """A meter on a list: its id and that of the list."""
+    meter = esme(_hub(nights))
+    listed(nights.world, ENTRY)
+    meters = Meters(nights.world)
+    assert meters.update([meter]).code == "I99"
+    return meters, meter, meters.lists()[-1].list_id
+
+
+def _brought(status: ReportStatus) -> Callable[[Nights], None]:
+    def play(nights: Nights) -> None:
+        meters, meter, list_id = _firmware(nights)
+        meters.report(list_id, [meter], status)
+
+    return play
+
+
+def _not_distributed(nights: Nights) -> None:
+    meters, meter, list_id = _firmware(nights)
+    meters.acknowledge(list_id, refusals={"no coverage": [meter]})
+
+
 ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
     AlertEvent.RELEASE_OPENED: _opened,
     AlertEvent.RELEASE_CHANGED: _terms,
@@ -144,8 +169,17 @@ ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
     AlertEvent.HUB_RESUMED: _resumed,
     AlertEvent.WINDOW_CONFLICT: _conflict,
     AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED: _answered,
+    AlertEvent.FIRMWARE_DELIVERED: _brought(ReportStatus.DELIVERED),
+    AlertEvent.DELIVERY_FAILED: _brought(ReportStatus.FAILED),
+    AlertEvent.FIRMWARE_NOT_DISTRIBUTED: _not_distributed,
     AlertEvent.CHANGE_OF_SUPPLIER: _moved,
 }
+
+
+def queued(world: World) -> list[str]:
+    """The events of the alerts that are queued."""
+    with world.instance.reading_engine.connect() as connection:
+        return list(connection.scalars(select(outbox.c.event).where(outbox.c.kind == "alert")))
 
 
 @pytest.fixture
@@ -162,7 +196,7 @@ def test_the_alert_is_raised(event: AlertEvent, nights: Nights) -> None:
 
     ROWS[event](nights)
 
-    assert nights.told(event)
+    assert [one for one in queued(nights.world) if one == event]
 
 
 def test_no_row_of_the_table_is_left_out(nights: Nights) -> None:

@@ -51,6 +51,7 @@ from sr_engine.messages.model import (
     UpdatePPMIDFirmware,
     UpgradeStatus,
 )
+from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.times import date_from_xsd
 
 
@@ -86,7 +87,7 @@ def decode_request(document: VerifiedDocument) -> ServiceRequest:
     """Return the Service Request that a verified, schema-valid document holds.
 
     Times are in UTC. Lists of device ids are as received, each id once; single device ids are canonical. Raises
-    ValueError if the document is no Request.
+    ValueError if the document is no Request, SchemaRefused for an image that is not base64.
     """
     header, body = _parts(document.root)
     return ServiceRequest(_header(document.root, header, body), _body(body))
@@ -196,8 +197,14 @@ def _property_filter(fields: Fields) -> PropertyFilter | None:
 
 
 def _image_and_devices(fields: Fields) -> tuple[bytes, str, tuple[str, ...]]:
+    try:
+        image = fields.octets("FirmwareImage")
+    except ValueError:
+        raise SchemaRefused(
+            "FirmwareImage is not base64", path=f"/sr:Request/sr:Body/sr:{local_name(fields.element)}/sr:FirmwareImage"
+        ) from None
     return (
-        fields.octets("FirmwareImage"),
+        image,
         fields.string("FirmwareVersion"),
         fields.device_ids_as_received("DeviceIDList"),
     )

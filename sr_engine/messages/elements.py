@@ -91,8 +91,13 @@ class Fields:
         return of(self.string(name))
 
     def octets(self, name: str) -> bytes:
-        """What a base64Binary holds; its white space counts for nothing."""
-        return a2b_base64(self.string(name))
+        """What a base64Binary holds; raises ValueError if it is none, for libxml2 passes over foreign characters."""
+        text = self.string(name)
+        try:
+            return a2b_base64(text, strict_mode=True)
+        except ValueError:
+            # White space counts for nothing, and is hardly ever there.
+            return a2b_base64("".join(text.split()), strict_mode=True)
 
     def firmware(self) -> Firmware:
         return Firmware(self.string("DeviceManufacturer"), self.string("DeviceModel"), self.string("FirmwareVersion"))

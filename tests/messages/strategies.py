@@ -68,11 +68,17 @@ property_filters = st.builds(model.PropertyFilter, texts(6, 8), texts(0, 30))
 
 # --- Requests --------------------------------------------------------------------------------------------------------
 
-bodies: st.SearchStrategy[model.Body] = st.one_of(
+published: st.SearchStrategy[model.ReadInventory | model.UpdateFirmware | model.UpdatePPMIDFirmware] = st.one_of(
     st.builds(model.ReadInventory, uprn=uprns),
     st.builds(model.ReadInventory, device_id=euis),
     st.builds(model.ReadInventory, mpxn=texts(1, 13)),
     st.builds(model.ReadInventory, property_filter=property_filters),
+    st.builds(model.UpdateFirmware, st.binary(max_size=80), texts(1, 8), device_ids),
+    st.builds(model.UpdatePPMIDFirmware, st.binary(max_size=80), texts(1, 8), device_ids),
+)
+"""Of the bodies that are written in full, those that the official schema has too."""
+bodies: st.SearchStrategy[model.Body] = st.one_of(
+    published,
     st.builds(
         model.ScheduleCommsHubFirmware,
         firmware=firmware,
@@ -102,8 +108,6 @@ bodies: st.SearchStrategy[model.Body] = st.one_of(
         exclude_until=optional(moments),
         execution_date_time=optional(moments),
     ),
-    st.builds(model.UpdateFirmware, st.binary(max_size=80), texts(1, 8), device_ids),
-    st.builds(model.UpdatePPMIDFirmware, st.binary(max_size=80), texts(1, 8), device_ids),
     st.sampled_from(["UpdateInventory", "ReadSchedule", "DisplayMessage"]).map(model.UnofferedBody),
 )
 

@@ -285,7 +285,7 @@ _entries = st.builds(
 SERVED = frozenset({"North", "Central", "South"})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     numbers=st.lists(st.integers(0, 9), min_size=1, max_size=12, unique=True),
     targets=st.lists(_targets, max_size=8),
