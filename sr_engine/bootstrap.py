@@ -247,6 +247,7 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
         partial(phases_of(instance).advance, region=region.name),
         Enlisting(region, instance.alerts, instance.configuration.lifecycle),
         partial(meter_outcomes_of(instance).time_out, region=region),
+        partial(meter_outcomes_of(instance).chase, region=region),
     )
 
 

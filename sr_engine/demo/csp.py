@@ -83,7 +83,7 @@ class DemoCsp:
 
     async def _bring(self, session: aiohttp.ClientSession, meter_list: MeterFirmwareList) -> None:
         """Bring an image to the hub of every device at once."""
-        device_ids = tuple(device_id for hub in meter_list.hubs for device_id in hub.device_ids)
+        device_ids = tuple(device_id for behind in meter_list.hubs.values() for device_id in behind)
         list_id, clock = meter_list.list_id, self._party.clock
         await self._send(
             session,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 
 class DeliveryState(StrEnum):
@@ -39,25 +38,27 @@ def may_become(before: DeliveryState, after: DeliveryState) -> bool:
     return before in _FROM[after]
 
 
-class FirmwareTarget(NamedTuple):
-    """A device as firmware requests see it; a plain tuple, for there are tens of thousands in a request."""
+@dataclass(frozen=True, slots=True)
+class FirmwareTargets:
+    """Devices that are alike in all that decides about firmware: a list of tens of thousands has a few such groups."""
 
-    device_id: str
     device_type: str
     status: str | None
     manufacturer: str
     model: str
     version: str | None
     gbcs_version: str | None
-    hub_id: str | None
     region: str | None
-    """Of its hub's CHF record; None where there is no such hub."""
+    """Of their hubs' CHF records; None where there is no such hub."""
     electricity: str | None
-    """The Supplier responsible for it in role IS: an ESME's own, for other devices that of their hub's."""
+    """The Supplier responsible for them in role IS: an ESME's own, for other devices that of their hub's."""
     gas: str | None
     """The same in role GS."""
     in_progress: bool
-    """Another firmware request for it has not come to its end."""
+    """Another firmware request for them has not come to its end."""
+    device_ids: tuple[str, ...] = field(repr=False)
+    hub_ids: tuple[str, ...] = field(repr=False)
+    """The hub of each, in the same order; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +86,8 @@ class FirmwareOrder:
     version: str
     image: bytes = field(repr=False)
     image_hash: str
-    targets: tuple[FirmwareTarget, ...] = field(repr=False)
+    targets: tuple[FirmwareTargets, ...]
+
+    @property
+    def device_count(self) -> int:
+        return sum(len(one.device_ids) for one in self.targets)

@@ -19,7 +19,6 @@ from sr_engine.messages.elements import (
 from sr_engine.messages.model import (
     CspMessage,
     FirmwareImage,
-    HubDevices,
     ListEntry,
     MeterFirmwareAcknowledgement,
     MeterFirmwareList,
@@ -122,9 +121,9 @@ def _add_meter_list(body: etree._Element, message: MeterFirmwareList) -> None:
     add(body, CSP + "ImageHash", message.image_hash)
     # Tens of thousands of hubs: parsed from text they cost a quarter of what they do element by element.
     hubs = "".join(
-        f"<csp:Hub><csp:CommsHubDeviceID>{hub.hub_id}</csp:CommsHubDeviceID>"
-        f"<csp:DeviceIDList>{','.join(hub.device_ids)}</csp:DeviceIDList></csp:Hub>"
-        for hub in message.hubs
+        f"<csp:Hub><csp:CommsHubDeviceID>{hub_id}</csp:CommsHubDeviceID>"
+        f"<csp:DeviceIDList>{','.join(device_ids)}</csp:DeviceIDList></csp:Hub>"
+        for hub_id, device_ids in message.hubs.items()
     )
     if hubs.count("<") != 6 * len(message.hubs) or "&" in hubs:
         raise ValueError("an id holds a character that would be markup")
@@ -235,7 +234,7 @@ def _meter_list(header: Fields, body: Fields) -> MeterFirmwareList:
         version=body.string("FirmwareVersion"),
         image_id=body.token("ImageID"),
         image_hash=body.token("ImageHash"),
-        hubs=tuple(HubDevices(hub.eui("CommsHubDeviceID"), hub.device_ids("DeviceIDList")) for hub in body.each("Hub")),
+        hubs={hub.eui("CommsHubDeviceID"): hub.device_ids("DeviceIDList") for hub in body.each("Hub")},
     )
 
 

@@ -503,14 +503,6 @@ class FirmwareImage:
 
 
 @dataclass(frozen=True, slots=True)
-class HubDevices:
-    """Devices behind one hub."""
-
-    hub_id: str
-    device_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class MeterFirmwareList:
     """Which devices a CSP is to bring an image to, by hub."""
 
@@ -521,7 +513,8 @@ class MeterFirmwareList:
     version: str
     image_id: str
     image_hash: str
-    hubs: tuple[HubDevices, ...]
+    hubs: Mapping[str, tuple[str, ...]]
+    """Device ids by the CHF id of their hub."""
 
 
 @dataclass(frozen=True, slots=True)

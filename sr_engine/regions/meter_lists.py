@@ -6,15 +6,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 from signing import Signer
 from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import broker_message_id
-from sr_engine.domain.deliveries import FirmwareOrder, FirmwareTarget
+from sr_engine.domain.deliveries import FirmwareOrder
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
-from sr_engine.messages.model import FirmwareImage, HubDevices, MeterFirmwareList
+from sr_engine.messages.model import FirmwareImage, MeterFirmwareList
 from sr_engine.requests.outcome import Sender
 from sr_engine.store import audit, firmware, outbox
 from sr_engine.store.transactions import UnitOfWork
@@ -45,16 +44,15 @@ class MeterLists:
             order.version,
             image_id,
             order.image_hash,
-            len(order.targets),
+            order.device_count,
         )
         request_number = firmware.add_request(connection, request, now)
-        by_region: dict[str, list[FirmwareTarget]] = defaultdict(list)
-        for target in order.targets:
-            by_region[target.region or ""].append(target)
+        by_region: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for alike in order.targets:
+            by_region[alike.region or ""] += zip(alike.hub_ids, alike.device_ids, strict=True)
         entries = []
         for name in sorted(by_region):
-            # In the order of the index, which is the cheapest to write.
-            members = sorted(by_region[name], key=itemgetter(0))
+            members = sorted(by_region[name])
             region = self.regions[name]
             image_message_id = self._bring(unit_of_work, region, image_id, order)
             list_id, message_id = self.draw_id(), self.draw_id()
@@ -70,10 +68,9 @@ class MeterLists:
             )
             self._queue(unit_of_work, region, message_id, message, "meter_list")
             new = firmware.NewList(list_id, request_number, name, message_id, image_message_id)
-            firmware.add_list(connection, new, [member.device_id for member in members], now)
+            firmware.add_list(connection, new, [device_id for _, device_id in members], now)
             detail = f"{name}: list {list_id} of {len(members)} device(s) for firmware {order.version}"
-            hubs = [hub.hub_id for hub in message.hubs]
-            entries.append(audit.Entry(now, "processor", "meter firmware list", detail, key, hubs=hubs))
+            entries.append(audit.Entry(now, "processor", "meter firmware list", detail, key, hubs=message.hubs))
         return entries
 
     def _bring(self, unit_of_work: UnitOfWork, region: Region, image_id: str, order: FirmwareOrder) -> str:
@@ -107,8 +104,8 @@ class MeterLists:
         outbox.put(unit_of_work.connection, [outgoing], unit_of_work.now)
 
 
-def _by_hub(members: Sequence[FirmwareTarget]) -> tuple[HubDevices, ...]:
-    by_hub: dict[str, list[str]] = defaultdict(list)
-    for member in members:
-        by_hub[member.hub_id or ""].append(member.device_id)
-    return tuple(HubDevices(hub_id, tuple(device_ids)) for hub_id, device_ids in by_hub.items())
+def _by_hub(members: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    by_hub: dict[str, tuple[str, ...]] = {}
+    for hub_id, device_id in members:
+        by_hub[hub_id] = (*by_hub.get(hub_id, ()), device_id)
+    return by_hub

@@ -10,7 +10,7 @@ from sr_engine.configuration import AlertEvent, Region
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.domain.deliveries import DeliveryState, may_become
 from sr_engine.messages.model import MeterFirmwareAcknowledgement, MeterFirmwareReport, ReportStatus
-from sr_engine.store import audit, firmware
+from sr_engine.store import audit, firmware, outbox
 from sr_engine.store.firmware import Moved
 from sr_engine.store.firmware_tidings import DeviceNews
 from sr_engine.store.transactions import UnitOfWork
@@ -87,6 +87,17 @@ class MeterOutcomes:
             detail = f"{region.name}: {len(late)} device(s): {_SILENCE}"
             audit.record(connection, [audit.Entry(now, "processor", "meter firmware missed", detail)])
         return len(late) == MISSED_AT_ONCE
+
+    def chase(self, unit_of_work: UnitOfWork, region: Region) -> bool:
+        """Send lists again that were not acknowledged within the SLA, with the same bytes; there is never more."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        late = firmware.unacknowledged(connection, region.name, now - region.acknowledgement_sla)
+        for list_id, message_id in late:
+            outbox.send_again(connection, message_id, now)
+            firmware.chased(connection, list_id, now)
+        detail = f"{region.name}: {len(late)} list(s) of meters not acknowledged within the SLA, sent again"
+        audit.record(connection, [audit.Entry(now, "processor", "chase", detail)] if late else [])
+        return False
 
     def _write(self, unit_of_work: UnitOfWork, request: int, moved: Iterable[Moved]) -> None:
         news: dict[AlertEvent, list[DeviceNews]] = defaultdict(list)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sr_engine.domain.deliveries import CplEntry, FirmwareOrder, FirmwareTarget
+from sr_engine.domain.deliveries import CplEntry, FirmwareOrder, FirmwareTargets
 from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
 from sr_engine.domain.ota import NotAnImage, image_hash, read_header
 from sr_engine.messages.model import FirmwareRefusal, FirmwareWarning, UpdateFirmware, UpdatePPMIDFirmware
@@ -34,8 +34,8 @@ class FirmwareFacts(Protocol):
     def cpl_entries(self, version: str, device_types: Collection[str]) -> Sequence[CplEntry]:
         """Entries of that version for devices of these types, whatever their status."""
 
-    def firmware_targets(self, device_ids: Sequence[str]) -> Mapping[str, FirmwareTarget]:
-        """By canonical id, those of some devices that are known."""
+    def firmware_targets(self, device_ids: Sequence[str]) -> Sequence[FirmwareTargets]:
+        """Those of some devices that are known, in groups that are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Image:
 
 @dataclass(slots=True)
 class _Judged:
-    accepted: list[FirmwareTarget] = field(default_factory=list)
+    accepted: list[FirmwareTargets] = field(default_factory=list)
     refused: dict[FirmwareRefusal, list[str]] = field(default_factory=dict)
 
     def words(self) -> str:
@@ -58,7 +58,7 @@ class _Judged:
             for reason, words in _WORDS.items()
             if reason in self.refused
         )
-        accepted = f"{len(self.accepted):,} device(s) accepted"
+        accepted = f"{sum(len(one.device_ids) for one in self.accepted):,} device(s) accepted"
         return f"{accepted}; refused {reasons}" if reasons else accepted
 
 
@@ -75,21 +75,21 @@ def decide(
     if isinstance(image, Outcome):
         return image
     device_ids = canonical(request.device_ids)
-    known = facts.firmware_targets(device_ids)
-    own = {device_id: one for device_id, one in known.items() if _is_responsible(sender, one)}
+    own = [one for one in facts.firmware_targets(device_ids) if _is_responsible(sender, one)]
     if not of_ppmids:
-        wrong = _wrong_list({one.device_type for one in own.values()})
+        wrong = _wrong_list({one.device_type for one in own})
         if wrong is not None:
             return Outcome("E110106", wrong)
     judged = _Judged()
-    for as_received, device_id in zip(request.device_ids, device_ids, strict=True):
-        target = own.get(device_id)
-        if target is None or target.device_type not in types:
-            reason: FirmwareRefusal | None = FirmwareRefusal.INVALID
-        else:
-            reason = _refusal(target, image, regions)
+    reasons: dict[str, FirmwareRefusal | None] = {}
+    for alike in own:
+        if alike.device_type in types:
+            reason = _refusal(alike, image, regions)
+            reasons.update(dict.fromkeys(alike.device_ids, reason))
             if reason is None:
-                judged.accepted.append(target)
+                judged.accepted.append(alike)
+    for as_received, device_id in zip(request.device_ids, device_ids, strict=True):
+        reason = reasons.get(device_id, FirmwareRefusal.INVALID)
         if reason is not None:
             judged.refused.setdefault(reason, []).append(as_received)
     refused = {reason: tuple(device_ids) for reason, device_ids in judged.refused.items()}
@@ -131,7 +131,7 @@ def _checked_image(
     return _Image(hashed, entries)
 
 
-def _is_responsible(sender: Sender, target: FirmwareTarget) -> bool:
+def _is_responsible(sender: Sender, target: FirmwareTargets) -> bool:
     organisation, roles = sender.organisation, sender.roles
     return (target.electricity == organisation and "IS" in roles) or (target.gas == organisation and "GS" in roles)
 
@@ -145,8 +145,8 @@ def _wrong_list(types: Collection[str]) -> str | None:
     return None
 
 
-def _refusal(target: FirmwareTarget, image: _Image, regions: Collection[str]) -> FirmwareRefusal | None:
-    """Why a device of the right type and Supplier cannot be accepted, the first reason that applies."""
+def _refusal(target: FirmwareTargets, image: _Image, regions: Collection[str]) -> FirmwareRefusal | None:
+    """Why devices of the right type and Supplier cannot be accepted, the first reason that applies."""
     if target.status not in UPGRADABLE_STATUSES:
         return FirmwareRefusal.NOT_COMMISSIONED
     entry = image.entries.get((target.manufacturer, target.model, target.device_type))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from sr_engine.domain.deliveries import CplEntry, FirmwareTarget
+from sr_engine.domain.deliveries import CplEntry, FirmwareTargets
 from sr_engine.domain.exclusions import ExcludableHub
 from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.supplier_change import Arrival, Departure
@@ -45,7 +45,7 @@ class StoredFacts:
     def cpl_entries(self, version: str, device_types: Collection[str]) -> Sequence[CplEntry]:
         return cpl.of_version(self._connection, version, device_types)
 
-    def firmware_targets(self, device_ids: Sequence[str]) -> Mapping[str, FirmwareTarget]:
+    def firmware_targets(self, device_ids: Sequence[str]) -> Sequence[FirmwareTargets]:
         return firmware.targets(self._connection, device_ids, self._now)
 
     def hub(self, device_id: str) -> Hub | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Select, Text, and_, bindparam, case, exists, 
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.selectable import ScalarSelect
 
-from sr_engine.domain.deliveries import OPEN_DELIVERIES, DeliveryState, FirmwareTarget
+from sr_engine.domain.deliveries import OPEN_DELIVERIES, DeliveryState, FirmwareTargets
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.inventory import responsible
+from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
     UtcDateTime,
@@ -23,6 +24,7 @@ from sr_engine.store.tables import (
     firmware_images,
     firmware_lists,
     firmware_requests,
+    outbox,
     registrations,
 )
 
@@ -45,32 +47,38 @@ def _registered(role: str) -> ScalarSelect[str | None]:
 
 def _targets() -> Select[Any]:
     hub = devices.alias("hub")
-    return (
-        select(
-            devices.c.device_id,
-            devices.c.device_type,
-            devices.c.device_status,
-            devices.c.manufacturer,
-            devices.c.model,
-            devices.c.firmware_version,
-            devices.c.gbcs_version,
-            devices.c.hub_id,
-            hub.c.csp_region,
-            case(
-                (devices.c.device_type == "ESME", _registered("IS")),
-                (devices.c.device_type == "GSME", null()),
-                else_=responsible("ESME", "IS", devices.c.hub_id),
-            ),
-            case(
-                (devices.c.device_type == "GSME", _registered("GS")),
-                (devices.c.device_type == "ESME", null()),
-                else_=responsible("GSME", "GS", devices.c.hub_id),
-            ),
-            exists().where(firmware_deliveries.c.device_id == devices.c.device_id, firmware_deliveries.c.is_open),
-        )
+    alike = (
+        devices.c.device_type,
+        devices.c.device_status,
+        devices.c.manufacturer,
+        devices.c.model,
+        devices.c.firmware_version,
+        devices.c.gbcs_version,
+        hub.c.csp_region,
+        case(
+            (devices.c.device_type == "ESME", _registered("IS")),
+            (devices.c.device_type == "GSME", null()),
+            else_=responsible("ESME", "IS", devices.c.hub_id),
+        ).label("electricity"),
+        case(
+            (devices.c.device_type == "GSME", _registered("GS")),
+            (devices.c.device_type == "ESME", null()),
+            else_=responsible("GSME", "GS", devices.c.hub_id),
+        ).label("gas"),
+        exists()
+        .where(firmware_deliveries.c.device_id == devices.c.device_id, firmware_deliveries.c.is_open)
+        .label("in_progress"),
+    )
+    one_by_one = (
+        select(*alike, devices.c.device_id, func.coalesce(devices.c.hub_id, "").label("hub_id"))
         .join(hub, and_(hub.c.device_id == devices.c.hub_id, hub.c.device_type == "CHF"), isouter=True)
         .where(is_one_of(devices.c.device_id, "device_ids"))
+        .subquery()
     )
+    # Grouped here: tens of thousands of rows cost more as objects of Python than all the rest.
+    shared = [one_by_one.c[column.name] for column in alike]
+    ids = [func.group_concat(one_by_one.c[name]).label(f"{name}s") for name in ("device_id", "hub_id")]
+    return select(*shared, *ids).group_by(*shared)
 
 
 _TARGETS = _targets()
@@ -132,17 +140,43 @@ _MOVE = (
         reason=bindparam("new_reason"),
     )
 )
+_HAS_UNANSWERED = exists().where(
+    firmware_deliveries.c.list_id == firmware_lists.c.list_id,
+    firmware_deliveries.c.state == DeliveryState.LISTED.value,
+)
 _ACKNOWLEDGED = (
     firmware_lists.update()
     .where(
-        firmware_lists.c.list_id == bindparam("key_list"),
-        firmware_lists.c.acknowledged_at.is_(None),
-        ~exists().where(
-            firmware_deliveries.c.list_id == firmware_lists.c.list_id,
-            firmware_deliveries.c.state == DeliveryState.LISTED.value,
-        ),
+        firmware_lists.c.list_id == bindparam("key_list"), firmware_lists.c.acknowledged_at.is_(None), ~_HAS_UNANSWERED
     )
     .values(acknowledged_at=bindparam("now"))
+)
+_UNACKNOWLEDGED = (
+    select(firmware_lists.c.list_id, firmware_lists.c.message_id)
+    .join(outbox, outbox.c.message_id == firmware_lists.c.message_id)
+    .where(
+        firmware_lists.c.region == bindparam("region"),
+        firmware_lists.c.acknowledged_at.is_(None),
+        outbox.c.state == DELIVERED,
+        outbox.c.delivered_at <= bindparam("delivered_before", type_=UtcDateTime),
+        func.coalesce(firmware_lists.c.chased_at, outbox.c.delivered_at)
+        <= bindparam("delivered_before", type_=UtcDateTime),
+        _HAS_UNANSWERED,
+    )
+    .order_by(firmware_lists.c.listed_at, firmware_lists.c.list_id)
+)
+_CHASED = (
+    firmware_lists.update().where(firmware_lists.c.list_id == bindparam("key_list")).values(chased_at=bindparam("now"))
+)
+
+_NEWEST = select(firmware_requests).order_by(firmware_requests.c.firmware_request_id.desc()).limit(bindparam("at_most"))
+_NEWEST_KEYS = _NEWEST.with_only_columns(firmware_requests.c.firmware_request_id)
+_COUNTS = (
+    select(firmware_lists.c.firmware_request_id, firmware_deliveries.c.state, func.count())
+    .join(firmware_lists, firmware_lists.c.list_id == firmware_deliveries.c.list_id)
+    .where(firmware_lists.c.firmware_request_id.in_(_NEWEST_KEYS))
+    .group_by(firmware_lists.c.firmware_request_id, firmware_deliveries.c.state)
+    .order_by(firmware_deliveries.c.state)
 )
 
 
@@ -193,19 +227,35 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class RequestSummary:
-    """A firmware request and how many of its devices are in which state."""
+    """A firmware request, and how many of its devices are in which state."""
 
     request_id: str
     organisation: str
     version: str
     accepted_at: datetime
-    states: tuple[tuple[str, int], ...]
+    states: Mapping[str, int]
 
 
-def targets(connection: Connection, device_ids: Iterable[str], at: datetime) -> dict[str, FirmwareTarget]:
-    """By canonical id, those of some devices that are in the inventory, with who is responsible for them at `at`."""
+def targets(connection: Connection, device_ids: Iterable[str], at: datetime) -> list[FirmwareTargets]:
+    """Those of some devices that are in the inventory, with who is responsible for them at `at`, in groups."""
     found = connection.execute(_TARGETS, {"device_ids": members(device_ids), "at": at})
-    return {row[0]: FirmwareTarget._make(row) for row in found.all()}
+    return [
+        FirmwareTargets(
+            row.device_type,
+            row.device_status,
+            row.manufacturer,
+            row.model,
+            row.firmware_version,
+            row.gbcs_version,
+            row.csp_region,
+            row.electricity,
+            row.gas,
+            row.in_progress,
+            tuple(row.device_ids.split(",")),
+            tuple(row.hub_ids.split(",")),
+        )
+        for row in found
+    ]
 
 
 def put_image(connection: Connection, image_id: str, image: bytes) -> None:
@@ -304,29 +354,25 @@ def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
     connection.execute(_ACKNOWLEDGED, {"key_list": list_id, "now": now})
 
 
-def summaries(connection: Connection, limit: int) -> list[RequestSummary]:
+def unacknowledged(connection: Connection, region: str, delivered_before: datetime) -> list[tuple[str, str]]:
+    """List id and message id of lists delivered, and last chased, before a time, of which an answer is missing."""
+    found = connection.execute(_UNACKNOWLEDGED, {"region": region, "delivered_before": delivered_before})
+    return [(row.list_id, row.message_id) for row in found]
+
+
+def chased(connection: Connection, list_id: str, now: datetime) -> None:
+    """Note that the acknowledgement of a list was asked for again."""
+    connection.execute(_CHASED, {"key_list": list_id, "now": now})
+
+
+def newest(connection: Connection, limit: int) -> list[RequestSummary]:
     """The newest requests, newest first."""
-    found = connection.execute(
-        select(firmware_requests).order_by(firmware_requests.c.firmware_request_id.desc()).limit(limit)
-    ).all()
+    counted = {key: dict[str, int]() for key in connection.scalars(_NEWEST_KEYS, {"at_most": limit})}
+    for key, state, count in connection.execute(_COUNTS, {"at_most": limit}):
+        counted[key][state] = count
     return [
-        RequestSummary(
-            row.request_id,
-            row.organisation,
-            row.version,
-            row.accepted_at,
-            tuple(
-                (state, count)
-                for state, count in connection.execute(
-                    select(firmware_deliveries.c.state, func.count())
-                    .join(firmware_lists, firmware_lists.c.list_id == firmware_deliveries.c.list_id)
-                    .where(firmware_lists.c.firmware_request_id == row.firmware_request_id)
-                    .group_by(firmware_deliveries.c.state)
-                    .order_by(firmware_deliveries.c.state)
-                )
-            ),
-        )
-        for row in found
+        RequestSummary(row.request_id, row.organisation, row.version, row.accepted_at, counted[row.firmware_request_id])
+        for row in connection.execute(_NEWEST, {"at_most": limit})
     ]
 
 

@@ -529,9 +529,18 @@ firmware_lists = Table(
     Column("device_count", Integer, nullable=False),
     Column("listed_at", UtcDateTime, nullable=False),
     Column("acknowledged_at", UtcDateTime),
+    # When the CSP was last asked for the acknowledgement that has not come.
+    Column("chased_at", UtcDateTime),
     Column("message_id", String(32), nullable=False, unique=True),
     # The message with the image: until that has been delivered the list is not sent.
     Column("image_message_id", String(32), nullable=False),
+    # What waits for an acknowledgement.
+    Index(
+        "ix_firmware_lists_unacknowledged",
+        "region",
+        sqlite_where=text("acknowledged_at IS NULL"),
+        postgresql_where=text("acknowledged_at IS NULL"),
+    ),
 )
 
 # One device of a list.

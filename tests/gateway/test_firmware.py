@@ -42,7 +42,7 @@ def test_the_largest_11_1_is_taken_and_what_the_csp_is_sent_of_it_is_no_larger_t
 
         assert served.decoded(answer).code == "W110101"
     image, meter_list = Meters(world).sent()
-    assert [hub.device_ids for hub in Meters(world).lists()[0].hubs] == [(esme(HUBS[0]),)]
+    assert Meters(world).lists()[0].hubs == {HUBS[0].chf: (esme(HUBS[0]),)}
     for message in (image, meter_list):
         assert len(Signer(world.key(A.name)).sign(build_csp_message(message))) < MAX_BODY
     assert Meters(world).images()[0].image == ota(payload)

@@ -254,7 +254,7 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         version=texts(1, 8),
         image_id=_hashes,
         image_hash=_hashes,
-        hubs=st.lists(st.builds(model.HubDevices, euis, device_ids), min_size=1, max_size=4).map(tuple),
+        hubs=st.dictionaries(euis, device_ids, min_size=1, max_size=4),
     ),
     st.builds(
         model.MeterFirmwareAcknowledgement,

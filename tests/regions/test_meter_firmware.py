@@ -15,7 +15,6 @@ from sr_engine.messages.model import (
     CSPFirmwareDeliveryStatus,
     FirmwareDistributionFailure,
     FirmwareImage,
-    HubDevices,
     MeterFirmwareList,
     ReportStatus,
     UpdateFirmware,
@@ -87,7 +86,7 @@ def test_each_region_gets_the_image_and_its_own_devices_by_hub(meters: Meters) -
         assert image.image_id == hash_of(IMAGE)
         assert (meter_list.region, meter_list.version, meter_list.created) == (region, VERSION, NOW)
         assert (meter_list.image_id, meter_list.image_hash) == (image.image_id, image.image_hash)
-        assert set(meter_list.hubs) == {HubDevices(hub.chf, (esme(hub),)) for hub in hubs}
+        assert meter_list.hubs == {hub.chf: (esme(hub),) for hub in hubs}
     assert meters.sent("South") == []
 
 
@@ -291,3 +290,33 @@ def test_alerts_about_devices_behind_one_hub_keep_their_order(meters: Meters) ->
         due = outbox.sendable(connection, f"user:{A.eui}", NOW + HOUR, 10)
 
     assert [(one.hub_id, b"Failure" in one.body) for one in due] == [(HUBS[0].chf, True)]
+
+
+def test_a_list_that_is_not_acknowledged_in_time_is_sent_again_until_every_device_is_answered_for(
+    meters: Meters,
+) -> None:
+    first, second = HUBS[:2]
+    list_id = accepted(meters, first, second)
+    sla = meters.region().acknowledgement_sla
+
+    def waiting() -> int:
+        with meters.world.instance.reading_engine.connect() as connection:
+            due = outbox.sendable(connection, "csp:Central", meters.world.clock.now(), 10)
+        taken = [
+            Attempted(one.outbox_id, one.message_id, outbox.DELIVERED, 1, NOW, meters.world.clock.now(), None)
+            for one in due
+        ]
+        meters.world.run(lambda uow: outbox.settle(uow.connection, taken))
+        return len(due)
+
+    assert (waiting(), waiting(), waiting()) == (1, 1, 0), "the image, then the list"
+    meters.acknowledge(list_id, [esme(first)])
+    meters.wait(sla - HOUR)
+    assert waiting() == 0
+    meters.wait(HOUR)
+    assert waiting() == 1
+    meters.wait(HOUR)
+    assert waiting() == 0, "it is asked for once in that time"
+    meters.acknowledge(list_id, [esme(second)])
+    meters.wait(sla)
+    assert waiting() == 0

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.configuration.duis import CSP_REGIONS
-from sr_engine.domain.deliveries import CplEntry, FirmwareTarget
+from sr_engine.domain.deliveries import CplEntry, FirmwareTargets
 from sr_engine.instance import SupplierSeed
 from sr_engine.messages.model import FirmwareRefusal, FirmwareWarning, UpdateFirmware, UpdatePPMIDFirmware
 from sr_engine.requests import update_firmware
@@ -172,7 +172,7 @@ def test_a_region_whose_csp_is_not_served_has_no_firmware_and_the_hub_decides_th
     answer = meters.update([esme(HUB), esme(SECOND)])
 
     assert refused(answer) == {"NotApplicableFirmwareDeviceIDList": (esme(HUB),)}
-    assert [hub.device_ids for one in meters.lists("North") for hub in one.hubs] == [(esme(SECOND),)]
+    assert [one.hubs for one in meters.lists("North")] == [{SECOND.chf: (esme(SECOND),)}]
 
 
 def test_a_device_takes_part_in_one_request_at_a_time(meters: Meters) -> None:
@@ -245,31 +245,31 @@ def test_authority_is_that_of_the_moment(meters: Meters) -> None:
 class Known:
     """Facts that are given."""
 
-    targets: Mapping[str, FirmwareTarget]
+    targets: Mapping[str, FirmwareTargets]
     entries: Sequence[CplEntry]
 
     def cpl_entries(self, version: str, device_types: Collection[str]) -> Sequence[CplEntry]:
         return [one for one in self.entries if one.version == version and one.device_type in device_types]
 
-    def firmware_targets(self, device_ids: Sequence[str]) -> Mapping[str, FirmwareTarget]:
-        return {device_id: self.targets[device_id] for device_id in device_ids if device_id in self.targets}
+    def firmware_targets(self, device_ids: Sequence[str]) -> Sequence[FirmwareTargets]:
+        return [self.targets[device_id] for device_id in device_ids if device_id in self.targets]
 
 
 _organisations = st.sampled_from(["me", "they", None])
 _targets = st.builds(
-    FirmwareTarget,
-    device_id=st.just(""),
+    FirmwareTargets,
     device_type=st.sampled_from(["ESME", "ESME", "GSME", "PPMID", "CHF"]),
     status=st.sampled_from(["Commissioned", "Commissioned", "Suspended", "Recovered", "Pending", None]),
     manufacturer=st.sampled_from(["2B7E", "2b7e", "121D"]),
     model=st.sampled_from(["M1", "M2"]),
     version=st.sampled_from([None, "V1", VERSION]),
     gbcs_version=st.sampled_from([None, "3.2", "4.1"]),
-    hub_id=st.just(HUB.chf),
     region=st.sampled_from(["North", "North", *CSP_REGIONS, None]),
     electricity=_organisations,
     gas=_organisations,
     in_progress=st.sampled_from([False, False, True]),
+    device_ids=st.just(("",)),
+    hub_ids=st.just((HUB.chf,)),
 )
 _entries = st.builds(
     CplEntry,
@@ -294,9 +294,9 @@ SERVED = frozenset({"North", "Central", "South"})
     of_ppmids=st.booleans(),
 )
 def test_devices_are_judged_as_a_plain_model_judges_them(
-    numbers: list[int], targets: list[FirmwareTarget], entries: list[CplEntry], roles: frozenset[str], of_ppmids: bool
+    numbers: list[int], targets: list[FirmwareTargets], entries: list[CplEntry], roles: frozenset[str], of_ppmids: bool
 ) -> None:
-    known = {eui(1, n): target._replace(device_id=eui(1, n)) for n, target in enumerate(targets)}
+    known = {eui(1, n): replace(target, device_ids=(eui(1, n),)) for n, target in enumerate(targets)}
     named = tuple(eui(1, number) for number in numbers)
     request = (UpdatePPMIDFirmware if of_ppmids else UpdateFirmware)(IMAGE, VERSION, named)
     sender = Sender("id", A.eui, "me", roles)
@@ -332,7 +332,7 @@ def test_devices_are_judged_as_a_plain_model_judges_them(
 
 
 def _by_the_book(
-    target: FirmwareTarget | None, is_mine: bool, types: set[str], usable: Sequence[CplEntry]
+    target: FirmwareTargets | None, is_mine: bool, types: set[str], usable: Sequence[CplEntry]
 ) -> FirmwareRefusal | None:
     """The five lists in their order, each with the whole of what it is for."""
     if target is None or not is_mine or target.device_type not in types:
