@@ -25,8 +25,8 @@ def cpl() -> None:
     help=f"""Import firmware of meters and PPMIDs from a CSV file: new entries are added, known ones replaced.
 
 The file is UTF-8 text with commas, and its first line names the columns, in any order. Every bad row is reported with
-its line, column and reason, and nothing is imported if there is one. An entry that is not in the file stays as it is:
-give it another status to take it off the list.
+its line, column and reason, and nothing is imported if there is one. Without gbcs_version or from_versions it is for
+any. An entry that is not in the file stays as it is: give it another status to take it off the list.
 
 \b
 {described(cpl_csv.COLUMNS)}""",

@@ -40,8 +40,8 @@ COLUMNS = (
     Column("version", "a name of at most 8 characters, none of them a semicolon", _version, required=True),
     Column("image_hash", "a SHA-256 in 64 hexadecimal digits, of the image without its OTA header", _hash, True),
     Column("status", f"one of {', '.join(STATUSES)}", one_of(STATUSES), required=True),
-    Column("gbcs_version", "the GBCS version of the devices it is for (empty: any)", up_to(20)),
-    Column("from_versions", "the versions it is reachable from, separated by semicolons (empty: any)", _versions),
+    Column("gbcs_version", "the GBCS version of the devices it is for", up_to(20)),
+    Column("from_versions", "the versions it is reachable from, separated by semicolons", _versions),
 )
 
 

@@ -54,9 +54,10 @@ def build_csp_message(message: CspMessage) -> etree._Element:
             pass
         case MeterFirmwareList() | MeterFirmwareAcknowledgement() | MeterFirmwareReport():
             add(body, CSP + "MeterFirmwareListID", message.list_id)
+            add(body, CSP + "CSPRegion", message.region)
         case _:
             add(body, CSP + "UpgradeListID", message.list_id)
-    add(body, CSP + "CSPRegion", message.region)
+            add(body, CSP + "CSPRegion", message.region)
     match message:
         case FirmwareImage():
             add(body, CSP + "ImageID", message.image_id)
@@ -218,7 +219,6 @@ def _image(header: Fields, body: Fields) -> FirmwareImage:
     return FirmwareImage(
         message_id=header.request_id("MessageID"),
         created=header.moment("CreatedDateTime"),
-        region=body.string("CSPRegion"),
         image_id=body.token("ImageID"),
         image_hash=body.token("ImageHash"),
         image=body.octets("Image"),

@@ -490,11 +490,10 @@ class UpgradeReport:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareImage:
-    """An image for meters or PPMIDs, sent to a region once; lists name it by `image_id`."""
+    """An image for meters or PPMIDs, the same for every region and sent to each once; lists name it by `image_id`."""
 
     message_id: RequestId
     created: datetime
-    region: str
     image_id: str
     """SHA-256 of the whole image, 64 hexadecimal digits."""
     image_hash: str

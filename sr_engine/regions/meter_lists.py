@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from signing import Signer
 from sr_engine.configuration import Region
@@ -51,13 +52,13 @@ class MeterLists:
         for alike in order.targets:
             by_region[alike.region or ""] += zip(alike.hub_ids, alike.device_ids, strict=True)
         entries = []
+        image = cache(lambda: self._image(unit_of_work, image_id, order))
         for name in sorted(by_region):
             members = sorted(by_region[name])
-            region = self.regions[name]
-            image_message_id = self._bring(unit_of_work, region, image_id, order)
+            image_message_id = self._bring(unit_of_work, name, image_id, image)
             list_id, message_id = self.draw_id(), self.draw_id()
             message = MeterFirmwareList(
-                self._message_id(unit_of_work, region),
+                self._message_id(unit_of_work, self.regions[name]),
                 now,
                 list_id,
                 name,
@@ -66,41 +67,41 @@ class MeterLists:
                 order.image_hash,
                 _by_hub(members),
             )
-            self._queue(unit_of_work, region, message_id, message, "meter_list")
+            body = self.signer.sign(build_csp_message(message))
+            self._queue(unit_of_work, name, message_id, body, "meter_list")
             new = firmware.NewList(list_id, request_number, name, message_id, image_message_id)
             firmware.add_list(connection, new, [device_id for _, device_id in members], now)
             detail = f"{name}: list {list_id} of {len(members)} device(s) for firmware {order.version}"
             entries.append(audit.Entry(now, "processor", "meter firmware list", detail, key, hubs=message.hubs))
         return entries
 
-    def _bring(self, unit_of_work: UnitOfWork, region: Region, image_id: str, order: FirmwareOrder) -> str:
-        """The message that brings the image to a region, queued now if it was not before."""
-        connection, now = unit_of_work.connection, unit_of_work.now
-        known = firmware.image_message(connection, image_id, region.name)
+    def _image(self, unit_of_work: UnitOfWork, image_id: str, order: FirmwareOrder) -> bytes:
+        """The message with the image, signed: the largest there is, so that all regions get the same.
+
+        Its counter is drawn by chance, for no CSP is to count what others are sent.
+        """
+        broker, counter = self.access_control_broker, int(self.draw_id()[:16], 16)
+        message_id = RequestId.make(broker, broker, counter)
+        message = FirmwareImage(message_id, unit_of_work.now, image_id, order.image_hash, order.image)
+        return self.signer.sign(build_csp_message(message))
+
+    def _bring(self, unit_of_work: UnitOfWork, region: str, image_id: str, image: Callable[[], bytes]) -> str:
+        """The id of the message that brings an image to a region, queued now if it was not before."""
+        connection = unit_of_work.connection
+        known = firmware.image_message(connection, image_id, region)
         if known is not None:
             return known
         message_id = self.draw_id()
-        image = FirmwareImage(
-            self._message_id(unit_of_work, region), now, region.name, image_id, order.image_hash, order.image
-        )
-        self._queue(unit_of_work, region, message_id, image, "firmware_image")
-        firmware.add_image_message(connection, image_id, region.name, message_id)
+        self._queue(unit_of_work, region, message_id, image(), "firmware_image")
+        firmware.add_image_message(connection, image_id, region, message_id)
         return message_id
 
     def _message_id(self, unit_of_work: UnitOfWork, region: Region) -> RequestId:
         eui = region.csp_eui
         return RequestId.parse(broker_message_id(unit_of_work, self.access_control_broker, eui, recipient=eui))
 
-    def _queue(
-        self,
-        unit_of_work: UnitOfWork,
-        region: Region,
-        message_id: str,
-        message: FirmwareImage | MeterFirmwareList,
-        event: str,
-    ) -> None:
-        body = self.signer.sign(build_csp_message(message))
-        outgoing = outbox.Outgoing(message_id, outbox.METER_LIST, f"csp:{region.name}", event, body)
+    def _queue(self, unit_of_work: UnitOfWork, region: str, message_id: str, body: bytes, event: str) -> None:
+        outgoing = outbox.Outgoing(message_id, outbox.METER_LIST, f"csp:{region}", event, body)
         outbox.put(unit_of_work.connection, [outgoing], unit_of_work.now)
 
 

@@ -243,7 +243,6 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         model.FirmwareImage,
         message_id=request_ids,
         created=moments,
-        region=regions,
         image_id=_hashes,
         image_hash=_hashes,
         image=st.binary(max_size=80),

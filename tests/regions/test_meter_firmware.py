@@ -82,12 +82,13 @@ def test_each_region_gets_the_image_and_its_own_devices_by_hub(meters: Meters) -
         image, meter_list = meters.sent(region)
         assert isinstance(image, FirmwareImage)
         assert isinstance(meter_list, MeterFirmwareList)
-        assert (image.region, image.image, image.image_hash) == (region, IMAGE, hash_of())
+        assert (image.image, image.image_hash) == (IMAGE, hash_of())
         assert image.image_id == hash_of(IMAGE)
         assert (meter_list.region, meter_list.version, meter_list.created) == (region, VERSION, NOW)
         assert (meter_list.image_id, meter_list.image_hash) == (image.image_id, image.image_hash)
         assert meter_list.hubs == {hub.chf: (esme(hub),) for hub in hubs}
     assert meters.sent("South") == []
+    assert meters.images("Central") == meters.images("North"), "signed once"
 
 
 def test_an_image_is_sent_to_a_region_once_however_many_lists_name_it(meters: Meters) -> None:
