@@ -28,8 +28,9 @@ from sr_engine.configuration import (
 )
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
-from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
 from sr_engine.gateway.fairness import Gate, Shares
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
@@ -49,6 +50,8 @@ from sr_engine.pipeline.resuming import Resuming
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
 from sr_engine.regions.deferrals import DeferralsRunOut
 from sr_engine.regions.lists import ListCutter
+from sr_engine.regions.meter_lists import MeterLists
+from sr_engine.regions.meter_outcomes import MeterOutcomes
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
 from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
@@ -79,6 +82,7 @@ class Instance:
     duis_schema: Schema
     csp_schema: Schema
     alerts: Alerts
+    firmware_alerts: FirmwareAlerts
     randbelow: Callable[[int], int]
     """The only source of what is drawn by chance: a whole number from 0 and below its argument."""
     official_schema: OfficialSchema | None
@@ -142,6 +146,13 @@ def open_instance(
         max_devices=policy.limits.alert_max_devices,
         draw_id=partial(identifier, randbelow),
     )
+    firmware_alerts = FirmwareAlerts(
+        definitions=loaded.alerts,
+        users=users,
+        signer=signer,
+        max_devices=policy.limits.alert_max_devices,
+        draw_id=partial(identifier, randbelow),
+    )
     schemas = data_directory("xsd")
     trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
     return Instance(
@@ -151,15 +162,16 @@ def open_instance(
         clock=clock,
         engine=engine,
         reading_engine=open_engine(settings.database_url, read_only=True),
-        transactions=Transactions(engine, clock, follow_up=alerts.write),
+        transactions=Transactions(
+            engine, clock, follow_up=lambda work: alerts.write(work) or firmware_alerts.write(work)
+        ),
         trust=trust,
         verifier=Verifier(trust),
         signer=signer,
         duis_schema=Schema(schemas / "duis.xsd", roots={"Request"}, signature_apart=True),
-        csp_schema=Schema(
-            schemas / "csp.xsd", roots={"UpgradeListAcknowledgement", "UpgradeReport"}, signature_apart=True
-        ),
+        csp_schema=Schema(schemas / "csp.xsd", roots=MESSAGES_OF_CSPS, signature_apart=True),
         alerts=alerts,
+        firmware_alerts=firmware_alerts,
         randbelow=randbelow,
         official_schema=official_schema,
     )
@@ -201,6 +213,7 @@ def processor_of(instance: Instance) -> Processor:
             instance.draw_id,
         ),
         lambda: 1 + instance.randbelow(SCHEDULE_ID_MAX),
+        meter_lists_of(instance),
         official_schema=instance.official_schema,
     )
 
@@ -294,6 +307,30 @@ def outcomes_of(instance: Instance) -> Outcomes:
     return Outcomes(instance.alerts, instance.configuration.lifecycle)
 
 
+def meter_lists_of(instance: Instance) -> MeterLists:
+    """What issues the lists of the firmware requests of an instance."""
+    loaded = instance.configuration
+    return MeterLists(instance.signer, loaded.policy.access_control_broker_eui, loaded.regions, instance.draw_id)
+
+
+def meter_outcomes_of(instance: Instance) -> MeterOutcomes:
+    """What takes in the outcomes of the firmware requests of an instance."""
+    return MeterOutcomes(instance.firmware_alerts)
+
+
+def csp_desk_of(instance: Instance) -> CspDesk:
+    """What takes the messages of CSPs for an instance."""
+    loaded = instance.configuration
+    return CspDesk(
+        instance.csp_schema,
+        instance.verifier,
+        loaded.regions,
+        loaded.policy,
+        outcomes_of(instance),
+        meter_outcomes_of(instance),
+    )
+
+
 def phases_of(instance: Instance) -> Phases:
     """What carries out the phases of the releases of an instance."""
     return Phases(instance.alerts, instance.configuration.lifecycle)
@@ -315,6 +352,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
     return (
         # What a stop has left to be told; otherwise that is done as soon as it is committed.
         instance.alerts.write,
+        instance.firmware_alerts.write,
         DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
@@ -328,6 +366,8 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
         Enlisting(
             region, instance.alerts, instance.configuration.lifecycle, quiet_days_of(instance.configuration.policy)
         ),
+        partial(meter_outcomes_of(instance).time_out, region=region),
+        partial(meter_outcomes_of(instance).chase, region=region),
     )
 
 
@@ -359,7 +399,6 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
         resolve=lambda destination: destination_url(instance, destination),
     )
     instance.transactions.after_follow_up = dispatcher.wake
-    outcomes = outcomes_of(instance)
     feed = instance.settings.registration_feed
     organisations = frozenset(one.id for one in instance.users.organisations())
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
@@ -381,7 +420,7 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
     relay = relay_of(instance, processor)
     gateway = Gateway(
         processor=processor,
-        csp_desk=CspDesk(instance.csp_schema, instance.verifier, instance.configuration.regions, policy, outcomes),
+        csp_desk=csp_desk_of(instance),
         transactions=instance.transactions,
         clock=instance.clock,
         gate=Gate(shares_of(instance), monotonic),

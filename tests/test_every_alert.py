@@ -20,6 +20,7 @@ from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.operations.terms import Wanted, announce
 from sr_engine.store import inventory
 from sr_engine.store.tables import outbox
+from tests.firmware import ENTRY, Meters, esme, listed
 from tests.regions.conftest import HOUR, Nights
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world, reopen
 
@@ -147,6 +148,28 @@ def _too_new(nights: Nights) -> None:
     _reported(ReportStatus.ACTIVATED)(nights)
 
 
+def _firmware(nights: Nights) -> tuple[Meters, str, str]:
+    """A meter on a list: its id and that of the list."""
+    meter = esme(_hub(nights))
+    listed(nights.world, ENTRY)
+    meters = Meters(nights.world)
+    assert meters.update([meter]).code == "I99"
+    return meters, meter, meters.lists()[-1].list_id
+
+
+def _brought(status: ReportStatus) -> Callable[[Nights], None]:
+    def play(nights: Nights) -> None:
+        meters, meter, list_id = _firmware(nights)
+        meters.report(list_id, [meter], status)
+
+    return play
+
+
+def _not_distributed(nights: Nights) -> None:
+    meters, meter, list_id = _firmware(nights)
+    meters.acknowledge(list_id, refusals={"no coverage": [meter]})
+
+
 ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
     AlertEvent.RELEASE_OPENED: _opened,
     AlertEvent.RELEASE_CHANGED: _terms,
@@ -163,6 +186,9 @@ ROWS: dict[AlertEvent, Callable[[Nights], None]] = {
     AlertEvent.HUB_RESUMED: _resumed,
     AlertEvent.WINDOW_CONFLICT: _conflict,
     AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED: _answered,
+    AlertEvent.FIRMWARE_DELIVERED: _brought(ReportStatus.DELIVERED),
+    AlertEvent.DELIVERY_FAILED: _brought(ReportStatus.FAILED),
+    AlertEvent.FIRMWARE_NOT_DISTRIBUTED: _not_distributed,
     AlertEvent.CHANGE_OF_SUPPLIER: _moved,
     AlertEvent.QUARANTINED_REQUEST: _quarantined,
     AlertEvent.DUIS_VERSION_MISMATCH: _too_new,

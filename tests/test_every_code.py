@@ -26,8 +26,23 @@ from sr_engine.messages.model import (
     ReadInventory,
     ScheduleCommsHubFirmware,
     UpdateCommsHubFirmwareExclusion,
+    UpdateFirmware,
+    UpdatePPMIDFirmware,
 )
 from sr_engine.store.tables import attempts, releases
+from tests.firmware import (
+    ENTRY,
+    GAS_ENTRY,
+    IMAGE,
+    PPMID,
+    PPMID_ENTRY,
+    VERSION,
+    esme,
+    gsme,
+    listed,
+    ota,
+    ppmid,
+)
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, eui, make_world
 
 NETWORK = SupplierSeed("network", "00-00-5E-EF-10-00-00-A3", "http://127.0.0.1:8093/duis", roles=("ED",))
@@ -50,7 +65,7 @@ class Stage:
 
     def hub(self, *, gas: str = A.name) -> TestHub:
         """A new hub of Supplier A."""
-        hub = TestHub(next(self.numbers), gas=gas)
+        hub = TestHub(next(self.numbers), gas=gas, han=PPMID)
         self.world.add_hubs([hub])
         return hub
 
@@ -94,6 +109,19 @@ def exclude(*hubs: TestHub) -> UpdateCommsHubFirmwareExclusion:
 
 def include(*hubs: TestHub) -> UpdateCommsHubFirmwareExclusion:
     return replace(exclude(*hubs), action=ExclusionAction.INCLUDE)
+
+
+def bring(*meters: str, image: bytes = IMAGE, version: str = VERSION) -> UpdateFirmware:
+    return UpdateFirmware(image, version, meters)
+
+
+def bring_to_ppmids(*ppmids: str, image: bytes = IMAGE, version: str = VERSION) -> UpdatePPMIDFirmware:
+    return UpdatePPMIDFirmware(image, version, ppmids)
+
+
+ELSE = ota(b"another payload")
+FIRST = ota(file_version=1)
+"""Of a version that is not on the CPL."""
 
 
 def _changed_under_its_signature(stage: Stage) -> str:
@@ -163,6 +191,17 @@ ROWS: dict[str, Callable[[Stage], str]] = {
     "E42": _after_another,
     "E100": _changed_under_its_signature,
     "E080201": lambda stage: stage.send(ReadInventory(device_id=STRANGE), "8.2"),
+    "E110101": lambda stage: stage.send(bring(esme(stage.hub()), image=FIRST, version="00000001"), "11.1"),
+    "E110102": lambda stage: stage.send(bring(esme(stage.hub()), image=ELSE), "11.1"),
+    "E110103": lambda stage: stage.send(bring(esme(_foreign(stage))), "11.1"),
+    "E110105": lambda stage: stage.send(bring(esme(stage.hub()), image=b"no header"), "11.1"),
+    "E110106": lambda stage: stage.send(bring(esme(hub := stage.hub()), gsme(hub)), "11.1"),
+    "W110101": lambda stage: stage.send(bring(esme(stage.hub()), STRANGE), "11.1"),
+    "E110401": lambda stage: stage.send(bring_to_ppmids(ppmid(stage.hub()), image=FIRST, version="00000001"), "11.4"),
+    "E110402": lambda stage: stage.send(bring_to_ppmids(ppmid(stage.hub()), image=ELSE), "11.4"),
+    "E110403": lambda stage: stage.send(bring_to_ppmids(STRANGE), "11.4"),
+    "E110405": lambda stage: stage.send(bring_to_ppmids(ppmid(stage.hub()), image=b"no header"), "11.4"),
+    "W110401": lambda stage: stage.send(bring_to_ppmids(ppmid(stage.hub()), STRANGE), "11.4"),
     "E110501": lambda stage: stage.send(schedule(stage.hub(), firmware=NOWHERE), "11.5"),
     "E110502": lambda stage: stage.send(schedule(stage.hub(), window=BACKWARDS), "11.5"),
     "E110503": lambda stage: stage.send(schedule(_foreign(stage)), "11.5"),
@@ -210,6 +249,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     world = make_world(tmp_path_factory.mktemp("instance"), suppliers=suppliers, prepare=_prepare)
     world.open_release()
     world.open_release(MANAGED)
+    listed(world, ENTRY, GAS_ENTRY, PPMID_ENTRY)
     world.run(
         lambda uow: uow.connection.execute(
             releases.update().where(releases.c.version == MANAGED.version).values(management="DCCManaged")

@@ -11,8 +11,10 @@ from types import ModuleType
 import pytest
 
 from signing import Signer
+from sr_engine.importers.cpl_csv import read_entries
 from sr_engine.importers.inventory_csv import read_devices
 from sr_engine.importers.registration_csv import read_registrations
+from sr_engine.operations.cpl import import_entries
 from sr_engine.operations.imports import import_devices, import_registrations
 from tests.world import World, make_world
 
@@ -55,13 +57,15 @@ def test_the_script_moves_the_windows_to_another_day(script: ModuleType) -> None
 
 @pytest.fixture
 def town(tmp_path: Path) -> World:
-    """The homes of the fixtures, and the release their requests name."""
+    """The homes of the fixtures, and the firmware their requests name."""
     world = make_world(tmp_path / "instance")
     organisations = {one.id for one in world.instance.users.organisations()}
     devices = read_devices(FIXTURES / "inventory.csv")
     registrations = read_registrations(FIXTURES / "registrations.csv", organisations)
     world.run(lambda uow: import_devices(uow, devices, "inventory.csv"))
     world.run(lambda uow: import_registrations(uow, registrations, "registrations.csv"))
+    entries = read_entries(FIXTURES / "cpl.csv")
+    world.run(lambda uow: import_entries(uow, entries, "cpl.csv"))
     world.open_release()
     return world
 

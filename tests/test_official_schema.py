@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,15 +23,18 @@ from sr_engine.messages.model import (
     ReportEntry,
     ReportStatus,
     ScheduleCommsHubFirmware,
+    UpdateFirmware,
     UpgradeReport,
 )
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store import inventory
-from sr_engine.store.tables import outbox, upgrade_lists
+from sr_engine.store.tables import devices, outbox, upgrade_lists
+from tests.firmware import ENTRY, IMAGE, PPMID, PPMID_ENTRY, VERSION, Meters, esme, listed, ppmid
 from tests.requests.test_read_inventory import FULL
-from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, make_world
+from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, eui, make_world
 
 pytestmark = pytest.mark.reference
+HUB_NOT_HERE = eui(0xE0, 99)
 EVENTS = {
     "release_opened",
     "other_supplier_answer_changed",
@@ -125,3 +129,44 @@ def test_the_answer_to_8_2_is_valid_against_the_published_schema(official: etree
     assert counts == [5, 5, 5, 5, 17, 0]
     for answer in answers:
         official.assertValid(etree.fromstring(answer.body))
+
+
+def test_what_11_1_and_11_4_are_answered_and_their_users_told_is_valid_against_the_published_schema(
+    official: etree.XMLSchema, tmp_path: Path
+) -> None:
+    world = make_world(tmp_path / "instance")
+    meters = Meters(world)
+    hubs = [TestHub(number, gas=B.name, han=PPMID) for number in range(1, 5)]
+    world.add_hubs(hubs)
+    listed(world, replace(ENTRY, gbcs_version="4.1"), PPMID_ENTRY)
+    ids = [esme(hub) for hub in hubs]
+    for device_id, values in (
+        (ids[0], {"device_status": "Pending"}),
+        (ids[1], {"model": "OTHER"}),
+        (ids[2], {"gbcs_version": "3.2"}),
+    ):
+        statement = devices.update().where(devices.c.device_id == device_id).values(**values)
+        world.run(lambda uow, statement=statement: uow.connection.execute(statement))
+
+    def every_list() -> str:
+        """What is refused for all five reasons, in the order of their lists."""
+        body = UpdateFirmware(IMAGE, VERSION, (HUB_NOT_HERE, *ids))
+        answer = world.post(world.signed(A, body, "11.1"))
+        official.assertValid(etree.fromstring(answer.body))
+        return answer.code or ""
+
+    assert every_list() == "W110101"
+    assert every_list() == "E110103"
+    assert meters.update_ppmids([ppmid(hub) for hub in hubs[:3]]).code == "I99"
+    meter_list, ppmid_list = meters.lists()
+    meters.report(meter_list.list_id, ids)
+    meters.acknowledge(ppmid_list.list_id, refusals={"no coverage": [ppmid(hubs[0]), ppmid(hubs[1])]})
+    meters.report(ppmid_list.list_id, [ppmid(hubs[2])], ReportStatus.FAILED)
+    world.settle()
+    with world.instance.reading_engine.connect() as connection:
+        alerts = connection.execute(select(outbox.c.event, outbox.c.body).where(outbox.c.kind == "alert")).all()
+    world.close()
+
+    assert {alert.event for alert in alerts} == {"firmware_delivered", "delivery_failed", "firmware_not_distributed"}
+    for alert in alerts:
+        official.assertValid(etree.fromstring(alert.body))

@@ -23,7 +23,7 @@ from sr_engine.messages.model import Body, Firmware, Period
 from sr_engine.operations.releases import open_release
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
-from sr_engine.store import inventory, tidings
+from sr_engine.store import firmware_tidings, inventory, tidings
 from sr_engine.store.reading import Reading
 from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices, metadata, outbox
@@ -247,7 +247,7 @@ class World:
         """Wait until everybody has been told everything: a served instance does so after it has answered."""
         for _ in range(SECONDS * 100):
             with self.instance.reading_engine.connect() as connection:
-                if not tidings.are_left(connection):
+                if not (tidings.are_left(connection) or firmware_tidings.are_left(connection)):
                     return
             time.sleep(0.01)
         raise TimeoutError(f"somebody is still to be told something after {SECONDS} seconds")

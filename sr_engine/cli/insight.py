@@ -117,6 +117,20 @@ def _show(found: Status) -> None:
         ((one.region, one.cut, one.hubs, one.acknowledged) for one in found.lists),
     )
     show_table(
+        "Newest firmware requests of meters and PPMIDs",
+        ("RequestID", "Supplier", "Version", "Accepted", "Devices"),
+        (
+            (
+                one.request_id,
+                one.organisation,
+                one.version,
+                one.accepted_at,
+                ", ".join(f"{state} {count:,}" for state, count in one.states.items()),
+            )
+            for one in found.firmware_requests
+        ),
+    )
+    show_table(
         "Messages",
         ("Kind", "Event", "State", "Number"),
         ((*key, count) for key, count in found.messages.items()),
@@ -150,6 +164,16 @@ def _as_json(found: Status) -> dict[str, object]:
         "lists": {
             one.region: {"cut": one.cut, "hubs": one.hubs, "acknowledged": one.acknowledged} for one in found.lists
         },
+        "firmware_requests": [
+            {
+                "request_id": one.request_id,
+                "organisation": one.organisation,
+                "version": one.version,
+                "accepted_at": moment(one.accepted_at).replace(" ", "T"),
+                "devices": dict(one.states),
+            }
+            for one in found.firmware_requests
+        ],
         "messages": [
             {"kind": kind, "event": event, "state": state, "number": count}
             for (kind, event, state), count in found.messages.items()

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from sr_engine.cli.audit import audit
+from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
 from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
@@ -55,6 +56,7 @@ for command in (
     demo,
     inventory,
     registration,
+    cpl,
     release,
     phase,
     policy,

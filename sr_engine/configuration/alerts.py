@@ -37,6 +37,7 @@ class AlertEvent(StrEnum):
     OTHER_SUPPLIER_ANSWER_CHANGED = "other_supplier_answer_changed"
     FIRMWARE_DELIVERED = "firmware_delivered"
     DELIVERY_FAILED = "delivery_failed"
+    FIRMWARE_NOT_DISTRIBUTED = "firmware_not_distributed"
     FIRMWARE_VERSION_MISMATCH = "firmware_version_mismatch"
     CHANGE_OF_SUPPLIER = "change_of_supplier"
     QUARANTINED_REQUEST = "quarantined_request"

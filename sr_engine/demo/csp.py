@@ -18,7 +18,11 @@ from sr_engine.messages.csp import build_csp_message, decode_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     CspMessage,
+    FirmwareImage,
     ListEntry,
+    MeterFirmwareAcknowledgement,
+    MeterFirmwareList,
+    MeterFirmwareReport,
     ReportEntry,
     ReportStatus,
     UpgradeList,
@@ -40,21 +44,31 @@ class DemoCsp:
         self._party = party
         self._region = region
         self._broker = load(directory / "config").policy.access_control_broker_eui
-        self._lists: asyncio.Queue[UpgradeList] = asyncio.Queue()
+        self._lists: asyncio.Queue[UpgradeList | MeterFirmwareList] = asyncio.Queue()
 
     async def handle(self, document: VerifiedDocument) -> None:
-        """Take one list."""
+        """Take one list, or an image."""
         message = decode_csp_message(document)
-        if isinstance(message, UpgradeList):
-            self._party.stats["lists"] += 1
-            self._party.stats["hubs listed"] += sum(len(entry.device_ids) for entry in message.entries)
-            self._lists.put_nowait(message)
+        match message:
+            case UpgradeList():
+                self._party.stats["lists"] += 1
+                self._party.stats["hubs listed"] += sum(len(entry.device_ids) for entry in message.entries)
+                self._lists.put_nowait(message)
+            case FirmwareImage():
+                self._party.stats["images"] += 1
+            case MeterFirmwareList():
+                self._party.stats["meter lists"] += 1
+                self._lists.put_nowait(message)
 
     async def act(self, session: aiohttp.ClientSession) -> None:
         """Work list by list."""
         async with asyncio.TaskGroup() as group:
             while True:
-                group.create_task(self._work(session, await self._lists.get()))
+                taken = await self._lists.get()
+                if isinstance(taken, MeterFirmwareList):
+                    group.create_task(self._bring(session, taken))
+                else:
+                    group.create_task(self._work(session, taken))
 
     async def _work(self, session: aiohttp.ClientSession, upgrade_list: UpgradeList) -> None:
         hubs = tuple(hub for entry in upgrade_list.entries for hub in entry.device_ids)
@@ -66,6 +80,23 @@ class DemoCsp:
         )
         for entry in upgrade_list.entries:
             await self._upgrade(session, upgrade_list.list_id, entry)
+
+    async def _bring(self, session: aiohttp.ClientSession, meter_list: MeterFirmwareList) -> None:
+        """Bring an image to the hub of every device at once."""
+        device_ids = tuple(device_id for behind in meter_list.hubs.values() for device_id in behind)
+        list_id, clock = meter_list.list_id, self._party.clock
+        await self._send(
+            session,
+            MeterFirmwareAcknowledgement(self._message_id(), clock.now(), list_id, self._region, accepted=device_ids),
+        )
+        for start in range(0, len(device_ids), REPORT_SIZE):
+            now = clock.now()
+            entries = tuple(
+                ReportEntry(device_id, ReportStatus.DELIVERED, now)
+                for device_id in device_ids[start : start + REPORT_SIZE]
+            )
+            await self._send(session, MeterFirmwareReport(self._message_id(), now, list_id, self._region, entries))
+            self._party.stats["devices reported Delivered"] += len(entries)
 
     async def _upgrade(self, session: aiohttp.ClientSession, list_id: str, entry: ListEntry) -> None:
         length = entry.period.end - entry.period.start

@@ -10,21 +10,33 @@ from http import HTTPStatus
 from signing import DocumentRefused, NotAuthenticated, ProfileRefused, VerifiedDocument, Verifier, parse
 from sr_engine.configuration import Policy, Region
 from sr_engine.messages.csp import decode_csp_message
-from sr_engine.messages.model import UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.messages.model import (
+    MeterFirmwareAcknowledgement,
+    MeterFirmwareReport,
+    UpgradeListAcknowledgement,
+    UpgradeReport,
+)
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.problem import problem
+from sr_engine.regions.meter_outcomes import MeterOutcomes, UnknownMeterList
 from sr_engine.regions.outcomes import Outcomes, UnknownList
 from sr_engine.store import audit, exchanges
 from sr_engine.store.transactions import UnitOfWork
 
 CSP = "CSP"
 
+OfCsp = UpgradeListAcknowledgement | UpgradeReport | MeterFirmwareAcknowledgement | MeterFirmwareReport
+MESSAGES_OF_CSPS = frozenset(
+    {"UpgradeListAcknowledgement", "UpgradeReport", "MeterFirmwareAcknowledgement", "MeterFirmwareReport"}
+)
+"""Their document elements; all other messages of the exchange are the processor's."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdmittedCspMessage:
     document: VerifiedDocument = field(repr=False)
-    message: UpgradeListAcknowledgement | UpgradeReport
+    message: OfCsp
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,7 @@ class CspDesk:
     regions: Mapping[str, Region]
     policy: Policy
     outcomes: Outcomes
+    meter_outcomes: MeterOutcomes
 
     def admit(self, data: bytes, now: datetime) -> AdmittedCspMessage | Answer:
         """Check all that needs no database."""
@@ -48,7 +61,7 @@ class CspDesk:
         except NotAuthenticated as refused:
             return problem(HTTPStatus.FORBIDDEN, refused.reason)
         message = decode_csp_message(verified)
-        if not isinstance(message, UpgradeListAcknowledgement | UpgradeReport):
+        if not isinstance(message, OfCsp):
             return problem(
                 HTTPStatus.BAD_REQUEST, f"{type(message).__name__} is a message the processor sends, not one it takes"
             )
@@ -75,11 +88,8 @@ class CspDesk:
             detail = "this MessageID was used before for a message with other content"
             return _refused(unit_of_work, message, HTTPStatus.CONFLICT, detail)
         try:
-            if isinstance(message, UpgradeReport):
-                detail = self.outcomes.report(unit_of_work, message)
-            else:
-                detail = self.outcomes.acknowledge(unit_of_work, message)
-        except UnknownList as unknown:
+            detail = self._take(unit_of_work, message)
+        except (UnknownList, UnknownMeterList) as unknown:
             return _refused(unit_of_work, message, HTTPStatus.NOT_FOUND, str(unknown))
         name = type(message).__name__
         exchanges.add(
@@ -101,10 +111,19 @@ class CspDesk:
         audit.record(connection, [audit.Entry(now, f"csp:{message.region}", name, detail, key)])
         return Answer(HTTPStatus.NO_CONTENT, b"", detail)
 
+    def _take(self, unit_of_work: UnitOfWork, message: OfCsp) -> str:
+        match message:
+            case UpgradeReport():
+                return self.outcomes.report(unit_of_work, message)
+            case UpgradeListAcknowledgement():
+                return self.outcomes.acknowledge(unit_of_work, message)
+            case MeterFirmwareReport():
+                return self.meter_outcomes.report(unit_of_work, message)
+            case MeterFirmwareAcknowledgement():
+                return self.meter_outcomes.acknowledge(unit_of_work, message)
 
-def _refused(
-    unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement | UpgradeReport, status: HTTPStatus, detail: str
-) -> Answer:
+
+def _refused(unit_of_work: UnitOfWork, message: OfCsp, status: HTTPStatus, detail: str) -> Answer:
     """Turn a message of an authenticated CSP down, and note it in the audit trail."""
     actor, key = f"csp:{message.region}", message.message_id.key
     audit.record(unit_of_work.connection, [audit.Entry(unit_of_work.now, actor, "refused", detail, key)])

@@ -17,12 +17,15 @@ from sr_engine.messages.model import (
     CommsHubFirmwareActivation,
     CommsHubFirmwareResult,
     CommsHubUpgrade,
+    CSPFirmwareDeliveryStatus,
     DCCAlertVersionMismatch,
     Device,
     DeviceChangeOfSupplier,
     DUISVersionMismatch,
     FirmwareDistributionFailure,
+    FirmwareRefusal,
     FirmwareUpgradeRequested,
+    FirmwareWarning,
     Inventory,
     PropertyFilter,
     QuarantinedRequest,
@@ -64,6 +67,8 @@ def build_response(
             inventory = add(message, DUIS + "DSPInventory")
             for device in result.devices:
                 _add_device(inventory, device)
+        case FirmwareWarning():
+            _add_firmware_warning(message, result)
         case CommsHubFirmwareResult():
             _add_firmware_result(message, result)
         case ScheduleRead():
@@ -155,6 +160,14 @@ def _add_firmware_result(message: etree._Element, result: CommsHubFirmwareResult
     _add_optional(warning, "RefusedDeviceCount", result.refused_device_count)
 
 
+def _add_firmware_warning(message: etree._Element, warning: FirmwareWarning) -> None:
+    name = "DSPUpdatePPMIDFirmwareWarning" if warning.of_ppmids else "DSPUpdateFirmwareWarning"
+    element = add(message, DUIS + name)
+    for reason in FirmwareRefusal:
+        if device_ids := warning.refused.get(reason):
+            add_ids(element, DUIS + reason, device_ids)
+
+
 def _add_schedule_read(message: etree._Element, read: ScheduleRead) -> None:
     element = add(message, DUIS + "CommsHubFirmwareScheduleRead")
     if read.schedule is not None:
@@ -207,6 +220,13 @@ def _add_alert(parent: etree._Element, body: AlertBody) -> None:
         case FirmwareDistributionFailure():
             add(element, DUIS + "UpdateFirmwareRequestID", body.update_firmware_request_id)
             add_ids(element, DUIS + "MeterIDs", body.device_ids)
+        case CSPFirmwareDeliveryStatus():
+            add(element, DUIS + "UpdateFirmwareRequestID", body.update_firmware_request_id)
+            add(element, DUIS + "CommsHubDeviceID", body.hub_id)
+            add(element, DUIS + "TargetDeviceID", body.device_id)
+            add(element, DUIS + "FirmwareVersion", body.firmware_version)
+            add_moment(element, DUIS + "TimeStamp", body.time_stamp)
+            add(element, DUIS + "CommsHubTransferStatus", "Success" if body.delivered else "Failure")
         case DeviceChangeOfSupplier():
             change = add(element, DUIS + "DeviceChangeOfSupplier")
             add(change, DUIS + "DeviceID", body.device_id)

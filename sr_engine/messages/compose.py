@@ -7,7 +7,16 @@ from datetime import datetime
 from lxml import etree
 
 from sr_engine.messages.build import NSMAP, add_property_filter
-from sr_engine.messages.elements import DUIS, add, add_boolean, add_firmware, add_ids, add_moment, add_period
+from sr_engine.messages.elements import (
+    DUIS,
+    add,
+    add_boolean,
+    add_firmware,
+    add_ids,
+    add_moment,
+    add_octets,
+    add_period,
+)
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
@@ -18,6 +27,8 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     UnofferedBody,
     UpdateCommsHubFirmwareExclusion,
+    UpdateFirmware,
+    UpdatePPMIDFirmware,
 )
 
 
@@ -57,6 +68,10 @@ def _add_body(parent: etree._Element, body: Body) -> None:
     match body:
         case ReadInventory():
             _add_read_inventory(element, body)
+        case UpdateFirmware() | UpdatePPMIDFirmware():
+            add_octets(element, DUIS + "FirmwareImage", body.image)
+            add(element, DUIS + "FirmwareVersion", body.version)
+            add_ids(element, DUIS + "DeviceIDList", body.device_ids)
         case ScheduleCommsHubFirmware():
             _add_moment_if_set(element, "ExecutionDateTime", body.execution_date_time)
             add_firmware(element, DUIS, body.firmware)

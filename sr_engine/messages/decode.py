@@ -23,6 +23,7 @@ from sr_engine.messages.model import (
     CommsHubFirmwareActivation,
     CommsHubFirmwareResult,
     CommsHubUpgrade,
+    CSPFirmwareDeliveryStatus,
     DCCAlertVersionMismatch,
     Decision,
     DeleteCommsHubFirmwareSchedule,
@@ -31,7 +32,9 @@ from sr_engine.messages.model import (
     DUISVersionMismatch,
     ExclusionAction,
     FirmwareDistributionFailure,
+    FirmwareRefusal,
     FirmwareUpgradeRequested,
+    FirmwareWarning,
     Header,
     Inventory,
     Phase,
@@ -48,8 +51,11 @@ from sr_engine.messages.model import (
     ServiceResponseVersionMismatch,
     UnofferedBody,
     UpdateCommsHubFirmwareExclusion,
+    UpdateFirmware,
+    UpdatePPMIDFirmware,
     UpgradeStatus,
 )
+from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.times import date_from_xsd
 
 
@@ -94,7 +100,7 @@ def decode_request(document: VerifiedDocument) -> ServiceRequest:
     """Return the Service Request that a verified, schema-valid document holds.
 
     Times are in UTC. Lists of device ids are as received, each id once; single device ids are canonical. Raises
-    ValueError if the document is no Request.
+    ValueError if the document is no Request, SchemaRefused for an image that is not base64.
     """
     header, body = _parts(document.root)
     return ServiceRequest(_header(document.root, header, body), _body(body))
@@ -181,6 +187,10 @@ def _body(element: etree._Element) -> Body:
     match local_name(element):
         case "ReadInventory":
             return _read_inventory(Fields.of(element))
+        case "UpdateFirmware":
+            return UpdateFirmware(*_image_and_devices(Fields.of(element)))
+        case "UpdatePPMIDFirmware":
+            return UpdatePPMIDFirmware(*_image_and_devices(Fields.of(element)))
         case "ScheduleCommsHubFirmware":
             return _schedule(Fields.of(element))
         case "ApproveCommsHubFirmware":
@@ -209,6 +219,20 @@ def _property_filter(fields: Fields) -> PropertyFilter | None:
         return None
     inner = fields.child("PropertyFilter")
     return PropertyFilter(inner.string("PostCode"), inner.string("AddressIdentifier"))
+
+
+def _image_and_devices(fields: Fields) -> tuple[bytes, str, tuple[str, ...]]:
+    try:
+        image = fields.octets("FirmwareImage")
+    except ValueError:
+        raise SchemaRefused(
+            "FirmwareImage is not base64", path=f"/sr:Request/sr:Body/sr:{local_name(fields.element)}/sr:FirmwareImage"
+        ) from None
+    return (
+        image,
+        fields.string("FirmwareVersion"),
+        fields.device_ids_as_received("DeviceIDList"),
+    )
 
 
 def _schedule(fields: Fields) -> ScheduleCommsHubFirmware:
@@ -273,6 +297,8 @@ def _result(element: etree._Element) -> Result | None:
     match local_name(element):
         case "DSPInventory":
             return Inventory(tuple(_device(device) for device in Fields.of(element).each("Device")))
+        case "DSPUpdateFirmwareWarning" | "DSPUpdatePPMIDFirmwareWarning" as name:
+            return _firmware_warning(Fields.of(element), of_ppmids="PPMID" in name)
         case "CommsHubFirmwareResult":
             return _firmware_result(Fields.of(element))
         case "CommsHubFirmwareScheduleRead":
@@ -317,6 +343,11 @@ def _firmware_result(fields: Fields) -> CommsHubFirmwareResult:
         else {reason: warning.device_ids_as_received(reason) for reason in RefusalReason if reason in warning},
         refused_device_count=None if warning is None else warning.optional(warning.integer, "RefusedDeviceCount"),
     )
+
+
+def _firmware_warning(fields: Fields, *, of_ppmids: bool) -> FirmwareWarning:
+    lists = {reason: fields.device_ids_as_received(reason) for reason in FirmwareRefusal if reason in fields}
+    return FirmwareWarning(of_ppmids, lists)
 
 
 def _schedule_read(fields: Fields) -> ScheduleRead:
@@ -370,6 +401,15 @@ def _alert(element: etree._Element) -> AlertBody | None:
             breach = fields.child("ADUserThresholdBreach" if by_user else "ADDCCThresholdBreach")
             return QuarantinedRequest(
                 breach.token("RequestID"), str(breach.integer("QuarantineEventRef")), by_user_threshold=by_user
+            )
+        case "CSPFirmwareDeliveryStatus":
+            return CSPFirmwareDeliveryStatus(
+                fields.token("UpdateFirmwareRequestID"),
+                fields.eui("CommsHubDeviceID"),
+                fields.eui("TargetDeviceID"),
+                fields.string("FirmwareVersion"),
+                fields.moment("TimeStamp"),
+                fields.string("CommsHubTransferStatus") == "Success",
             )
         case "ChangeOfSupplier" if "DeviceChangeOfSupplier" in fields:
             return _change_of_supplier(fields.child("DeviceChangeOfSupplier"))

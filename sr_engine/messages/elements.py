@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,6 +90,15 @@ class Fields:
     def enumerated(self, name: str, of: type[_E]) -> _E:
         return of(self.string(name))
 
+    def octets(self, name: str) -> bytes:
+        """What a base64Binary holds; raises ValueError if it is none, for libxml2 passes over foreign characters."""
+        text = self.string(name)
+        try:
+            return a2b_base64(text, strict_mode=True)
+        except ValueError:
+            # White space counts for nothing, and is hardly ever there.
+            return a2b_base64("".join(text.split()), strict_mode=True)
+
     def firmware(self) -> Firmware:
         return Firmware(self.string("DeviceManufacturer"), self.string("DeviceModel"), self.string("FirmwareVersion"))
 
@@ -115,6 +125,11 @@ def add(parent: etree._Element, name: str, text: str | None = None) -> etree._El
 def add_ids(parent: etree._Element, name: str, device_ids: Iterable[str]) -> None:
     """Append a comma-separated list of ids."""
     add(parent, name, ",".join(device_ids))
+
+
+def add_octets(parent: etree._Element, name: str, value: bytes) -> None:
+    """Append a base64Binary."""
+    add(parent, name, b2a_base64(value, newline=False).decode("ascii"))
 
 
 def add_boolean(parent: etree._Element, name: str, value: bool) -> None:

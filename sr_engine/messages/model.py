@@ -50,6 +50,16 @@ class RefusalReason(StrEnum):
     NOT_AVAILABLE = "NotAvailableDeviceIDList"
 
 
+class FirmwareRefusal(StrEnum):
+    """Why one device of an 11.1 or 11.4 was not accepted; value and order as in RefusalReason."""
+
+    INVALID = "InvalidDeviceIDList"
+    NOT_COMMISSIONED = "NotCommissionedDeviceIDList"
+    NOT_APPLICABLE_FIRMWARE = "NotApplicableFirmwareDeviceIDList"
+    OTHER_REQUEST_IN_PROGRESS = "OtherRequestInProgressList"
+    INVALID_GBCS_VERSION = "InvalidGBCSVersionList"
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A stretch of time, from `start` up to but not including `end`, both in UTC. Also an upgrade window."""
@@ -99,6 +109,24 @@ class ReadInventory:
     device_id: str | None = None
     mpxn: str | None = None
     property_filter: PropertyFilter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFirmware:
+    """11.1: an image for meters, OTA header included."""
+
+    image: bytes = field(repr=False)
+    version: str
+    device_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePPMIDFirmware:
+    """11.4: the same for PPMIDs."""
+
+    image: bytes = field(repr=False)
+    version: str
+    device_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +190,8 @@ class UnofferedBody:
 
 Body = (
     ReadInventory
+    | UpdateFirmware
+    | UpdatePPMIDFirmware
     | ScheduleCommsHubFirmware
     | ApproveCommsHubFirmware
     | ReadCommsHubFirmwareSchedule
@@ -225,6 +255,14 @@ class CommsHubFirmwareResult:
     refused: Mapping[RefusalReason, tuple[str, ...]] = field(default_factory=dict)
     refused_device_count: int | None = None
     """How many were refused in all, where `refused` was cut short (section 3, Future dating)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareWarning:
+    """Result of an 11.1, or 11.4 if `of_ppmids`, that was not accepted in full: which devices were not, and why."""
+
+    of_ppmids: bool
+    refused: Mapping[FirmwareRefusal, tuple[str, ...]]
 
 
 class UpgradeStatus(StrEnum):
@@ -296,7 +334,7 @@ class ScheduleRead:
     schedule: ScheduleDetails | None = None
 
 
-Result = Inventory | CommsHubFirmwareResult | ScheduleRead
+Result = Inventory | FirmwareWarning | CommsHubFirmwareResult | ScheduleRead
 
 
 # --- DCC Alerts ----------------------------------------------------------------------------------------------------
@@ -381,8 +419,21 @@ class DUISVersionMismatch:
     service_user_duis_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class CSPFirmwareDeliveryStatus:
+    """Whether firmware for a device has reached the hub it hangs on."""
+
+    update_firmware_request_id: str
+    hub_id: str
+    device_id: str
+    firmware_version: str
+    time_stamp: datetime
+    delivered: bool
+
+
 AlertBody = (
     FirmwareUpgradeRequested
+    | CSPFirmwareDeliveryStatus
     | CommsHubFirmwareActivation
     | FirmwareDistributionFailure
     | DeviceChangeOfSupplier
@@ -419,6 +470,8 @@ class UpgradeList:
 
 @dataclass(frozen=True, slots=True)
 class RefusedHubs:
+    """Hubs, or devices behind hubs, that a CSP refuses for one reason."""
+
     reason: str
     device_ids: tuple[str, ...]
 
@@ -476,4 +529,64 @@ class UpgradeReport:
     entries: tuple[ReportEntry, ...]
 
 
-CspMessage = UpgradeList | UpgradeListAcknowledgement | UpgradeListWithdrawal | UpgradeReport
+@dataclass(frozen=True, slots=True)
+class FirmwareImage:
+    """An image for meters or PPMIDs, the same for every region and sent to each once; lists name it by `image_id`."""
+
+    message_id: RequestId
+    created: datetime
+    image_id: str
+    """SHA-256 of the whole image, 64 hexadecimal digits."""
+    image_hash: str
+    """SHA-256 of what follows its header, as devices and the CPL have it (FACTS FW9)."""
+    image: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFirmwareList:
+    """Which devices a CSP is to bring an image to, by hub."""
+
+    message_id: RequestId
+    created: datetime
+    list_id: str
+    region: str
+    version: str
+    image_id: str
+    image_hash: str
+    hubs: Mapping[str, tuple[str, ...]]
+    """Device ids by the CHF id of their hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFirmwareAcknowledgement:
+    """A CSP's answer to such a list, device by device."""
+
+    message_id: RequestId
+    created: datetime
+    list_id: str
+    region: str
+    accepted: tuple[str, ...]
+    refused: tuple[RefusedHubs, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFirmwareReport:
+    """Which devices' hubs have the image (Delivered) or will not get it (Failed); otherwise as an UpgradeReport."""
+
+    message_id: RequestId
+    created: datetime
+    list_id: str
+    region: str
+    entries: tuple[ReportEntry, ...]
+
+
+CspMessage = (
+    UpgradeList
+    | UpgradeListAcknowledgement
+    | UpgradeListWithdrawal
+    | UpgradeReport
+    | FirmwareImage
+    | MeterFirmwareList
+    | MeterFirmwareAcknowledgement
+    | MeterFirmwareReport
+)

@@ -11,7 +11,11 @@ from sqlalchemy import Connection
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import lists, outbox, releases, summaries
+from sr_engine.store import firmware, lists, outbox, releases, summaries
+from sr_engine.store.firmware import RequestSummary
+
+FIRMWARE_REQUESTS = 20
+"""Firmware requests of meters and PPMIDs that are told of, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Status:
     at: datetime
     releases: tuple[ReleaseStatus, ...]
     lists: tuple[ListStatus, ...]
+    firmware_requests: tuple[RequestSummary, ...]
+    """The newest 11.1 and 11.4 that were accepted, newest first."""
     messages: Mapping[tuple[str, str, str], int]
     """Messages of the outbox by kind, event and state."""
 
@@ -67,6 +73,7 @@ def status(connection: Connection, now: datetime) -> Status:
         now,
         tuple(_release(connection, release, now) for release in releases.all_releases(connection)),
         tuple(ListStatus(*row) for row in lists.list_summary(connection)),
+        tuple(firmware.newest(connection, FIRMWARE_REQUESTS)),
         dict(sorted(outbox.counts(connection).items())),
     )
 

@@ -35,6 +35,8 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     ServiceRequest,
     UpdateCommsHubFirmwareExclusion,
+    UpdateFirmware,
+    UpdatePPMIDFirmware,
 )
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
@@ -43,6 +45,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.problem import problem
+from sr_engine.regions.meter_lists import MeterLists
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.requests import (
     approve_firmware,
@@ -51,6 +54,7 @@ from sr_engine.requests import (
     read_schedule,
     schedule_firmware,
     update_exclusion,
+    update_firmware,
 )
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, exclusions, held, upgrades
@@ -109,6 +113,7 @@ class Processor:
     alerts: Alerts
     holding: Holding
     draw_schedule_id: Callable[[], int]
+    meter_lists: MeterLists
     official_schema: OfficialSchema | None = None
 
     def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
@@ -254,6 +259,8 @@ class Processor:
         match body:
             case ReadInventory():
                 return read_inventory.decide(body, sender, facts, rules)
+            case UpdateFirmware() | UpdatePPMIDFirmware():
+                return update_firmware.decide(body, sender, facts, regions=self.configuration.regions.keys())
             case ScheduleCommsHubFirmware():
                 return schedule_firmware.decide(body, sender, facts, rules)
             case ApproveCommsHubFirmware():
@@ -305,6 +312,8 @@ class Processor:
         if outcome.exclusions is not None:
             exclusions.write(unit_of_work.connection, outcome.exclusions, unit_of_work.now)
             entries += exclusions.entries(outcome.exclusions, at=unit_of_work.now, actor=actor, message_key=key)
+        if outcome.firmware is not None:
+            entries += self.meter_lists.issue(unit_of_work, admitted.sender, outcome.firmware, key)
         freed = 0
         if outcome.cancels is not None:
             held_id, cancelled = outcome.cancels

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sr_engine.domain.agreement import HasPeriod
 from sr_engine.domain.changes import Changes
+from sr_engine.domain.deliveries import FirmwareOrder
 from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
 from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.states import Lifecycle
@@ -39,6 +40,7 @@ class Outcome:
     exclusions: ExclusionChanges | None = None
     cancels: tuple[int, str] | None = None
     """The held request that is carried out no more: its id in the store, and its RequestID."""
+    firmware: FirmwareOrder | None = None
 
 
 class Facts(Protocol):

@@ -7,17 +7,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from sr_engine.domain.deliveries import CplEntry, FirmwareTargets
 from sr_engine.domain.exclusions import ExcludableHub
 from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.supplier_change import Arrival, Departure
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
-from sr_engine.store import exclusions, inventory, phases, registrations, releases, upgrades
+from sr_engine.store import cpl, exclusions, firmware, inventory, phases, registrations, releases, upgrades
 from sr_engine.store.overlays import QuietDays
 
 
 class StoredFacts:
-    """The facts of `requests.outcome.Facts`, read through one connection as of `now`."""
+    """The facts of `requests.outcome.Facts`, and of `FirmwareFacts`, read through one connection as of `now`."""
 
     def __init__(self, connection: Connection, now: datetime, quiet_days: QuietDays) -> None:
         self._connection = connection
@@ -40,6 +41,12 @@ class StoredFacts:
 
     def excludable_hubs(self, device_ids: Sequence[str]) -> Mapping[str, ExcludableHub]:
         return exclusions.load(self._connection, device_ids, self._now)
+
+    def cpl_entries(self, version: str, device_types: Collection[str]) -> Sequence[CplEntry]:
+        return cpl.of_version(self._connection, version, device_types)
+
+    def firmware_targets(self, device_ids: Sequence[str]) -> Sequence[FirmwareTargets]:
+        return firmware.targets(self._connection, device_ids, self._now)
 
     def hub(self, device_id: str) -> Hub | None:
         hub_id = inventory.hub_ids_of(self._connection, [device_id]).get(device_id)

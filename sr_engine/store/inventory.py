@@ -37,15 +37,20 @@ def _upsert_of_registrations() -> Insert:
     )
 
 
-def _responsible(meter_type: str, role: str) -> ScalarSelect[str | None]:
-    """The organisation registered in `role` for the meter of a hub `at` a time: the latest registration then says."""
+def responsible(
+    meter_type: str, role: str, hub_id: ColumnElement[str] = devices.c.device_id
+) -> ScalarSelect[str | None]:
+    """The organisation registered in `role` for the meter of a hub `at` a time: the latest registration then says.
+
+    `hub_id` is the column of `devices` that names the hub.
+    """
     meter = devices.alias(meter_type.lower())
     present = [meter.c.device_status != gone for gone in GONE]
     return (
         select(registrations.c.organisation)
         .join(meter, registrations.c.mpxn == meter.c.import_mpxn)
         .where(
-            meter.c.hub_id == devices.c.device_id,
+            meter.c.hub_id == hub_id,
             meter.c.device_type == meter_type,
             or_(meter.c.device_status.is_(None), and_(*present)),
             registrations.c.role == role,
@@ -67,8 +72,8 @@ def _hubs() -> Select[Any]:
         devices.c.manufacturer,
         devices.c.model,
         devices.c.firmware_version,
-        _responsible("ESME", "IS"),
-        _responsible("GSME", "GS"),
+        responsible("ESME", "IS"),
+        responsible("GSME", "GS"),
         select(gpf.c.device_id)
         .where(gpf.c.hub_id == devices.c.device_id, gpf.c.device_type == "GPF")
         .limit(1)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import alerted_hubs, outbox, release_regions, releases, upgrade_lists
+from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release_regions, releases, upgrade_lists
 
 PENDING = "Pending"
 DELIVERED = "Delivered"
@@ -64,6 +64,16 @@ def _held() -> ColumnElement[bool]:
     )
 
 
+def _waits_for_its_image() -> ColumnElement[bool]:
+    """A list of meters whose CSP has not taken the image yet."""
+    image = outbox.alias("image")
+    return exists(
+        select(firmware_lists.c.list_id)
+        .join(image, image.c.message_id == firmware_lists.c.image_message_id)
+        .where(firmware_lists.c.message_id == outbox.c.message_id, image.c.delivered_at.is_(None))
+    )
+
+
 def _sendable(*, barrier: bool) -> Select[Any]:
     """What `sendable` promises, with or without an alert that all that is later waits for."""
     same_queue = and_(
@@ -75,7 +85,7 @@ def _sendable(*, barrier: bool) -> Select[Any]:
         same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
     )
     oldest_of_all = ~exists().where(same_queue, _WAITING.c.outbox_id < outbox.c.outbox_id)
-    independent = and_(outbox.c.kind.in_(INDEPENDENT), ~_held())
+    independent = and_(outbox.c.kind.in_(INDEPENDENT), ~_held(), ~_waits_for_its_image())
     may_go = outbox.c.hub_id.is_not(None) & oldest_of_hub
     if barrier:
         before = (outbox.c.outbox_id < bindparam("barrier")) & may_go
@@ -214,7 +224,8 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
 
     Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
     and until it has been no later alert is. A list waits for no other: one that a CSP does not take must not cost the
-    others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held.
+    others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held, and a list of
+    meters is until its image has been taken.
     """
     sought = {"destination": destination, "now": now, "at_most": limit}
     barrier = connection.scalar(_BARRIER, {"destination": destination})

@@ -198,7 +198,7 @@ def _second_signature(desk: Desk) -> bytes:
 
 
 def _signature_in_body(desk: Desk) -> bytes:
-    root = etree.fromstring(desk.sign(desk.tree(UnofferedBody("UpdateFirmware"), "11.1")))
+    root = etree.fromstring(desk.sign(desk.tree(UnofferedBody("UpdateInventory"), "8.4")))
     root[1][0].append(root[-1])
     return etree.tostring(root)
 
@@ -584,10 +584,10 @@ BY_THE_RULES = [
         code="E100",
     ),
     refused(
-        "11.1, in the catalogue only",
-        body(UnofferedBody("UpdateFirmware"), "11.1"),
+        "8.4, in the catalogue only",
+        body(UnofferedBody("UpdateInventory"), "8.4"),
         "E100",
-        "Service Request 11.1 is not offered by this processor",
+        "Service Request 8.4 is not offered by this processor",
     ),
     refused(
         "1.6, in the catalogue only",

@@ -28,7 +28,7 @@ REQUESTS: dict[str, tuple[Body, str]] = {
     "W110501": (ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.PILOT, (SECOND.chf, eui(0xC0, 99))), "11.5"),
     "I0 of 8.2": (ReadInventory(device_id=HUB.chf), "8.2"),
     "E19 of 11.7": (ReadCommsHubFirmwareSchedule(device_id=eui(0xC0, 99)), "11.7"),
-    "E100 of 11.1": (UnofferedBody("UpdateFirmware"), "11.1"),
+    "E100 of 8.4": (UnofferedBody("UpdateInventory"), "8.4"),
 }
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from signing import Signer, SoftwareKey, parse
-from sr_engine.bootstrap import outcomes_of, triggers
-from sr_engine.gateway.csp import AdmittedCspMessage, CspDesk
+from sr_engine.bootstrap import csp_desk_of, triggers
+from sr_engine.gateway.csp import AdmittedCspMessage
 from sr_engine.instance import SupplierSeed, folder_name
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.csp import build_csp_message, decode_csp_message
@@ -117,10 +117,7 @@ class Stage:
     def csp(self, message: UpgradeListAcknowledgement | UpgradeReport, *, times: int = 1) -> int:
         """A signed message of a CSP, sent as often as said; returns the last HTTP status."""
         instance = self.world.instance
-        configuration = instance.configuration
-        desk = CspDesk(
-            instance.csp_schema, instance.verifier, configuration.regions, configuration.policy, outcomes_of(instance)
-        )
+        desk = csp_desk_of(instance)
         data = Signer(self.key(folder_name(CSP_NAME[message.region]))).sign(build_csp_message(message))
         status = 0
         for _ in range(times):

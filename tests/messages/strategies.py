@@ -68,11 +68,17 @@ property_filters = st.builds(model.PropertyFilter, texts(6, 8), texts(0, 30))
 
 # --- Requests --------------------------------------------------------------------------------------------------------
 
-bodies: st.SearchStrategy[model.Body] = st.one_of(
+published: st.SearchStrategy[model.ReadInventory | model.UpdateFirmware | model.UpdatePPMIDFirmware] = st.one_of(
     st.builds(model.ReadInventory, uprn=uprns),
     st.builds(model.ReadInventory, device_id=euis),
     st.builds(model.ReadInventory, mpxn=texts(1, 13)),
     st.builds(model.ReadInventory, property_filter=property_filters),
+    st.builds(model.UpdateFirmware, st.binary(max_size=80), texts(1, 8), device_ids),
+    st.builds(model.UpdatePPMIDFirmware, st.binary(max_size=80), texts(1, 8), device_ids),
+)
+"""Of the bodies that are written in full, those that the official schema has too."""
+bodies: st.SearchStrategy[model.Body] = st.one_of(
+    published,
     st.builds(
         model.ScheduleCommsHubFirmware,
         firmware=firmware,
@@ -102,7 +108,7 @@ bodies: st.SearchStrategy[model.Body] = st.one_of(
         exclude_until=optional(moments),
         execution_date_time=optional(moments),
     ),
-    st.sampled_from(["UpdateFirmware", "ReadSchedule", "DisplayMessage"]).map(model.UnofferedBody),
+    st.sampled_from(["UpdateInventory", "ReadSchedule", "DisplayMessage"]).map(model.UnofferedBody),
 )
 
 # --- Results ---------------------------------------------------------------------------------------------------------
@@ -170,7 +176,14 @@ schedule_reads = st.builds(
         )
     ),
 )
-results: st.SearchStrategy[model.Result | None] = st.one_of(st.none(), inventories, firmware_results, schedule_reads)
+firmware_warnings = st.builds(
+    model.FirmwareWarning,
+    of_ppmids=st.booleans(),
+    refused=st.dictionaries(st.sampled_from(model.FirmwareRefusal), device_ids, max_size=5),
+)
+results: st.SearchStrategy[model.Result | None] = st.one_of(
+    st.none(), inventories, firmware_warnings, firmware_results, schedule_reads
+)
 
 # --- Alerts ----------------------------------------------------------------------------------------------------------
 
@@ -190,6 +203,15 @@ alerts: st.SearchStrategy[model.AlertBody] = st.one_of(
     st.builds(model.CommsHubFirmwareActivation, euis, texts(1, 8)),
     st.builds(model.FirmwareDistributionFailure, _request_id_texts, device_ids),
     st.builds(model.DeviceChangeOfSupplier, euis, device_types, texts(1, 13), optional(mpans), optional(mpans)),
+    st.builds(
+        model.CSPFirmwareDeliveryStatus,
+        request_ids.map(lambda each: each.text),
+        euis,
+        euis,
+        texts(1, 8),
+        moments,
+        st.booleans(),
+    ),
     st.builds(model.CommsHubAlert, euis, st.sampled_from(["81A0", "F001"]), optional(moments)),
     st.builds(model.DUISVersionMismatch, version_mismatches, schema_versions),
 )
@@ -197,6 +219,7 @@ alerts: st.SearchStrategy[model.AlertBody] = st.one_of(
 # --- CSP exchange ----------------------------------------------------------------------------------------------------
 
 _list_ids = st.from_regex(r"[A-Za-z0-9.:_\-]{1,64}", fullmatch=True)
+_hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 _envelope: dict[str, st.SearchStrategy[Any]] = {
     "message_id": request_ids,
     "created": moments,
@@ -208,7 +231,7 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         model.UpgradeList,
         **_envelope,
         firmware=firmware,
-        image_hash=st.binary(min_size=32, max_size=32).map(bytes.hex),
+        image_hash=_hashes,
         entries=st.lists(st.builds(model.ListEntry, periods, device_ids), min_size=1, max_size=4).map(tuple),
     ),
     st.builds(
@@ -223,6 +246,43 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         **_envelope,
         entries=st.lists(
             st.builds(model.ReportEntry, euis, st.sampled_from(model.ReportStatus), moments, optional(texts(0, 60))),
+            min_size=1,
+            max_size=6,
+        ).map(tuple),
+    ),
+    st.builds(
+        model.FirmwareImage,
+        message_id=request_ids,
+        created=moments,
+        image_id=_hashes,
+        image_hash=_hashes,
+        image=st.binary(max_size=80),
+    ),
+    st.builds(
+        model.MeterFirmwareList,
+        **_envelope,
+        version=texts(1, 8),
+        image_id=_hashes,
+        image_hash=_hashes,
+        hubs=st.dictionaries(euis, device_ids, min_size=1, max_size=4),
+    ),
+    st.builds(
+        model.MeterFirmwareAcknowledgement,
+        **_envelope,
+        accepted=st.just(()) | device_ids,
+        refused=st.lists(st.builds(model.RefusedHubs, texts(0, 60), device_ids), max_size=3).map(tuple),
+    ),
+    st.builds(
+        model.MeterFirmwareReport,
+        **_envelope,
+        entries=st.lists(
+            st.builds(
+                model.ReportEntry,
+                euis,
+                st.sampled_from([model.ReportStatus.DELIVERED, model.ReportStatus.FAILED]),
+                moments,
+                optional(texts(0, 60)),
+            ),
             min_size=1,
             max_size=6,
         ).map(tuple),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lxml import etree
 from signing import parse
 from sr_engine.messages.build import build_alert, build_response
 from sr_engine.messages.compose import build_request
-from sr_engine.messages.model import AlertBody, Inventory, ReadInventory
+from sr_engine.messages.model import AlertBody, Body, FirmwareRefusal, FirmwareWarning, Inventory
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.resources import data_directory
 from tests.messages import strategies
@@ -77,8 +78,8 @@ def test_our_alerts_are_valid_officially(exchange: Exchange, official: Schema, b
 
 
 @settings(deadline=None)
-@given(body=strategies.bodies.filter(lambda body: isinstance(body, ReadInventory)))
-def test_our_8_2_requests_are_valid_officially(exchange: Exchange, official: Schema, body: ReadInventory) -> None:
+@given(body=strategies.published)
+def test_our_requests_of_published_kinds_are_valid_officially(exchange: Exchange, official: Schema, body: Body) -> None:
     root = build_request(
         schema_version="5.4",
         request_id=f"{SUPPLIER}:{BROKER}:1",
@@ -86,6 +87,24 @@ def test_our_8_2_requests_are_valid_officially(exchange: Exchange, official: Sch
         service_reference="8.2",
         service_reference_variant="8.2",
         body=body,
+    )
+    assert _accepts(official, exchange.signer.sign(root))
+
+
+@settings(deadline=None)
+@given(warning=strategies.firmware_warnings)
+def test_our_warnings_to_11_1_and_11_4_are_valid_officially(
+    exchange: Exchange, official: Schema, warning: FirmwareWarning
+) -> None:
+    variant = "11.4" if warning.of_ppmids else "11.1"
+    root = build_response(
+        schema_version="5.4",
+        request_id=f"{SUPPLIER}:{BROKER}:1",
+        code="W110401" if warning.of_ppmids else "W110101",
+        at=NOW,
+        service_reference=variant,
+        service_reference_variant=variant,
+        result=warning,
     )
     assert _accepts(official, exchange.signer.sign(root))
 
@@ -242,6 +261,83 @@ def test_both_schemas_judge_8_2_requests_alike(
         header=header, body=f"<sr:ReadInventory>{inner}</sr:ReadInventory>", version=version
     ).encode()
     assert _accepts(duis, text) == _accepts(official, text)
+
+
+_images = st.sampled_from(
+    ["", "QUJD", "QUJDRA==", " QU\nJD ", "QUJ", "QUJDRB==", "=", "QUJDR===", "Q!==", "QUJDRA==QUJD", "Ω"]
+) | st.binary(max_size=40).map(lambda octets: base64.b64encode(octets).decode())
+_image_versions = st.sampled_from(["0002012F", "1", "", "123456789", " 1 "])
+_lists = st.sampled_from(
+    [
+        HUB,
+        HUB.lower(),
+        f"{HUB},{HUB}",
+        f"{HUB},{HUB.lower()}",
+        "",
+        f"{HUB},",
+        f",{HUB}",
+        f"{HUB}, {HUB}",
+        f" {HUB}",
+        HUB[1:],
+    ]
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    name=st.sampled_from(["UpdateFirmware", "UpdatePPMIDFirmware"]),
+    image=_images,
+    version=_image_versions,
+    device_ids=_lists,
+    order=st.permutations(range(3)) | st.just([0, 1, 2]),
+    present=st.sets(st.integers(0, 2)) | st.just({0, 1, 2}),
+)
+def test_both_schemas_judge_11_1_and_11_4_alike(
+    *,
+    duis: Schema,
+    official: Schema,
+    name: str,
+    image: str,
+    version: str,
+    device_ids: str,
+    order: list[int],
+    present: set[int],
+) -> None:
+    parts = [
+        f"<sr:FirmwareImage>{image}</sr:FirmwareImage>",
+        f"<sr:FirmwareVersion>{version}</sr:FirmwareVersion>",
+        f"<sr:DeviceIDList>{device_ids}</sr:DeviceIDList>",
+    ]
+    inner = "".join(parts[number] for number in order if number in present)
+    text = strategies.request_text(body=f"<sr:{name}>{inner}</sr:{name}>").replace(">11.5<", ">11.1<").encode()
+    assert _accepts(duis, text) == _accepts(official, text)
+
+
+@pytest.mark.parametrize(
+    ("octets", "ids", "valid"),
+    [(10_240_000, 1, True), (10_240_001, 1, False), (0, 50_000, True), (0, 50_001, False)],
+)
+def test_both_schemas_take_an_image_and_a_list_of_the_largest_size_and_nothing_larger(
+    duis: Schema, official: Schema, octets: int, ids: int, valid: bool
+) -> None:
+    image = base64.b64encode(bytes(octets)).decode()
+    body = (
+        f"<sr:UpdateFirmware><sr:FirmwareImage>{image}</sr:FirmwareImage><sr:FirmwareVersion>1</sr:FirmwareVersion>"
+        f"<sr:DeviceIDList>{','.join([HUB] * ids)}</sr:DeviceIDList></sr:UpdateFirmware>"
+    )
+    text = strategies.request_text(body=body).replace(">11.5<", ">11.1<").encode()
+    assert (_accepts(duis, text), _accepts(official, text)) == (valid, valid)
+
+
+def test_the_lists_of_a_warning_stand_in_the_official_order(
+    ours_and_theirs: tuple[etree._Element, etree._Element],
+) -> None:
+    _, theirs = ours_and_theirs
+    for kind in ("DSPUpdateFirmwareWarning", "DSPUpdatePPMIDFirmwareWarning"):
+        found = theirs.find(f"{XS}complexType[@name='{kind}']")
+        assert found is not None
+        names = [each.get("name") for each in found.iter(f"{XS}element")]
+        assert names == [reason.value for reason in FirmwareRefusal]
 
 
 @pytest.mark.parametrize("index", range(21))

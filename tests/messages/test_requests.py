@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,8 @@ from signing import parse
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.identifiers import RequestId
-from sr_engine.messages.model import Body, ReadInventory, ScheduleCommsHubFirmware, UnofferedBody
+from sr_engine.messages.model import Body, ReadInventory, ScheduleCommsHubFirmware, UnofferedBody, UpdateFirmware
+from sr_engine.messages.schema import SchemaRefused
 from tests.messages import strategies
 from tests.messages.conftest import Exchange
 from tests.messages.strategies import BROKER, HEADER, HUB, SCHEDULE, SUPPLIER, request_text
@@ -136,10 +139,10 @@ def test_the_request_id_is_kept_as_it_was_received(exchange: Exchange) -> None:
 
 
 def test_a_published_body_that_is_not_offered_is_named_whatever_is_in_it(exchange: Exchange) -> None:
-    body = '<sr:UpdateFirmware colour="red">text<any xmlns="urn:x"><thing/></any></sr:UpdateFirmware>'
+    body = '<sr:UpdateInventory colour="red">text<any xmlns="urn:x"><thing/></any></sr:UpdateInventory>'
     request = decode_request(exchange.send_text(request_text(body=body)))
-    assert request.body == UnofferedBody("UpdateFirmware")
-    assert request.header.body_element == "UpdateFirmware"
+    assert request.body == UnofferedBody("UpdateInventory")
+    assert request.header.body_element == "UpdateInventory"
 
 
 def test_what_the_e100_echoes_is_read_without_a_signature() -> None:
@@ -188,3 +191,36 @@ def test_the_type_checker_refuses_to_decode_what_was_only_parsed(tmp_path: Path)
     errors = [line for line in run.stdout.splitlines() if "script.py" in line]
     assert len(errors) == 1, run.stdout + run.stderr
     assert 'has incompatible type "ParsedDocument"; expected "VerifiedDocument"' in errors[0]
+
+
+_odd = "".join(chr(number) for number in range(33, 48)) + "ABCDwxyz0129 \n=/+_-"
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    text=st.text(st.sampled_from(_odd), max_size=16)
+    | st.binary(max_size=9).map(lambda octets: base64.b64encode(octets).decode())
+)
+def test_what_is_taken_for_an_image_is_all_that_was_written(exchange: Exchange, text: str) -> None:
+    inner = escape(text)
+    body = (
+        f"<sr:UpdateFirmware><sr:FirmwareImage>{inner}</sr:FirmwareImage><sr:FirmwareVersion>1</sr:FirmwareVersion>"
+        f"<sr:DeviceIDList>{HUB}</sr:DeviceIDList></sr:UpdateFirmware>"
+    )
+    try:
+        request = decode_request(exchange.send_text(request_text(body=body)))
+    except SchemaRefused:
+        return
+    assert isinstance(request.body, UpdateFirmware)
+    image = request.body.image
+    assert base64.b64encode(image).decode()[: 4 * (len(image) // 3)] == "".join(text.split())[: 4 * (len(image) // 3)]
+
+
+@pytest.mark.parametrize("image", ["QUJ_D", "Q!UJD", "QUJDRA", "Q", "QUJD=", "QUJDRA==QUJD", "==="])
+def test_an_image_that_is_not_base64_is_refused_as_not_valid(exchange: Exchange, image: str) -> None:
+    body = (
+        f"<sr:UpdatePPMIDFirmware><sr:FirmwareImage>{image}</sr:FirmwareImage><sr:FirmwareVersion>1</sr:FirmwareVersion>"
+        f"<sr:DeviceIDList>{HUB}</sr:DeviceIDList></sr:UpdatePPMIDFirmware>"
+    )
+    with pytest.raises(SchemaRefused, match="FirmwareImage"):
+        decode_request(exchange.send_text(request_text(body=body)))

@@ -262,7 +262,7 @@ def test_a_document_too_large_to_explain_is_refused_in_fewer_words(duis: Schema)
 
 
 def test_a_document_with_too_many_elements_to_explain_is_refused_in_fewer_words(duis: Schema) -> None:
-    refused = refusal(duis, request_text(body=f"<sr:UpdateFirmware>{'<a/>' * 20_000}</sr:UpdateFirmware><sr:Foo/>"))
+    refused = refusal(duis, request_text(body=f"<sr:UpdateInventory>{'<a/>' * 20_000}</sr:UpdateInventory><sr:Foo/>"))
     assert refused.reason == "Element 'Foo': This element is not expected."
 
 

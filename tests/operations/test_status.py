@@ -7,6 +7,7 @@ from datetime import timedelta
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ScheduleCommsHubFirmware
 from sr_engine.operations.status import ListStatus
+from tests.firmware import ENTRY, VERSION, Meters, esme, listed
 from tests.operations.conftest import Operator
 from tests.operations.test_why import cut_lists
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World
@@ -79,3 +80,18 @@ def test_lists_and_messages_are_counted(world: World, operator: Operator) -> Non
     assert found.lists == (ListStatus("Central", 1, 2, 0),)
     assert found.messages["upgrade_list", "upgrade_list", "Pending"] == 1
     assert found.messages["alert", "hub_listed", "Pending"] == 2
+
+
+def test_firmware_requests_are_counted_newest_first(world: World, operator: Operator) -> None:
+    hubs = [TestHub(number) for number in range(1, 4)]
+    world.add_hubs(hubs)
+    listed(world, ENTRY)
+    meters = Meters(world)
+    meters.update([esme(hubs[0]), esme(hubs[1])])
+    meters.report(meters.lists()[0].list_id, [esme(hubs[0])])
+    meters.update([esme(hubs[2])])
+
+    found = operator.status().firmware_requests
+
+    assert [(one.organisation, one.version, one.accepted_at) for one in found] == [(A.name, VERSION, NOW)] * 2
+    assert [one.states for one in found] == [{"Listed": 1}, {"Delivered": 1, "Listed": 1}]

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import bindparam, select
 
 from signing import Signer, parse
-from sr_engine.bootstrap import SETTINGS_FILE, Instance, application, open_instance, outcomes_of, processor_of, triggers
+from sr_engine.bootstrap import SETTINGS_FILE, Instance, application, csp_desk_of, open_instance, processor_of, triggers
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import AlertEvent
 from sr_engine.gateway.csp import AdmittedCspMessage, CspDesk
@@ -279,7 +279,7 @@ class Theatre:
         try:
             with asyncio.Runner() as loop:
                 keys = {hub.chf: key for key, hub in story.hubs.items()}
-                stage = Stage(story, world, _looks(instance, story), loop, _desk(instance), keys)
+                stage = Stage(story, world, _looks(instance, story), loop, csp_desk_of(instance), keys)
                 if not story.spreadsheets:
                     world.add_hubs(story.hubs.values())
                 yield stage
@@ -292,10 +292,3 @@ def _looks(instance: Instance, story: Story) -> list[Trigger]:
     """What looks for due work: whatever the region, and in the regions of the story."""
     elsewhere = instance.configuration.regions.keys() - {hub.region for hub in story.hubs.values()}
     return [one for one in triggers(instance, lambda: None) if one.name not in elsewhere]
-
-
-def _desk(instance: Instance) -> CspDesk:
-    configuration = instance.configuration
-    return CspDesk(
-        instance.csp_schema, instance.verifier, configuration.regions, configuration.policy, outcomes_of(instance)
-    )

@@ -80,7 +80,8 @@ def test_verify_takes_no_notice_of_preserve_counter(api: Api) -> None:
 def test_a_large_message_is_signed_and_verified(api: Api) -> None:
     ids = ",".join(f"00-00-5E-EF-10-{n >> 16:02X}-{n >> 8 & 255:02X}-{n & 255:02X}" for n in range(50_000))
     image = base64.b64encode(bytes(2_000_000)).decode()
-    body = f"<sr:FirmwareImage>{image}</sr:FirmwareImage><sr:DeviceIDList>{ids}</sr:DeviceIDList>"
+    version = "<sr:FirmwareVersion>00000001</sr:FirmwareVersion>"
+    body = f"<sr:FirmwareImage>{image}</sr:FirmwareImage>{version}<sr:DeviceIDList>{ids}</sr:DeviceIDList>"
     message = (
         request()
         .replace(b">8.2<", b">11.1<")

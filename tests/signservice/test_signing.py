@@ -86,16 +86,16 @@ def test_white_space_between_elements_is_dropped(shared: Bench, api: Api, gap: s
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\t\n "), max_size=30))
 def test_text_values_stay_as_they_are(shared: Bench, api: Api, text: str) -> None:
-    # An 11.1 body has open content in our schema.
+    # An 8.4 body has open content in our schema.
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    body = f"<sr:UpdateFirmware>\n <sr:FirmwareImage>{escaped}</sr:FirmwareImage>\n</sr:UpdateFirmware>"
+    body = f"<sr:UpdateInventory>\n <sr:DeviceID>{escaped}</sr:DeviceID>\n</sr:UpdateInventory>"
     message = re.sub(rb"<sr:ReadInventory>.*</sr:ReadInventory>", lambda _: body.encode(), request())
-    message = message.replace(b">8.2<", b">11.1<")
+    message = message.replace(b">8.2<", b">8.4<")
 
     signed = api.sign(message).message
 
     namespace = {"sr": "http://www.dccinterface.co.uk/ServiceUserGateway"}
-    assert shared.verified(signed).root.findtext(".//sr:FirmwareImage", namespaces=namespace) == text
+    assert shared.verified(signed).root.findtext(".//sr:DeviceID", namespaces=namespace) == text
 
 
 def test_euis_are_found_without_regard_to_case_and_kept_as_they_are(shared: Bench, api: Api) -> None:

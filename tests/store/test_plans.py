@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, CursorResult, Engine, event
 
-from sr_engine.store import lists, upgrades
+from sr_engine.store import firmware, lists, outbox, upgrades
 from sr_engine.store.database import create_tables, open_engine
 from tests.world import NOW
 
@@ -53,3 +53,27 @@ def test_schedules_that_end_are_found_by_hub(engine: Engine) -> None:
 
     assert "ix_schedule_hubs_hub_id (hub_id=?)" in plan
     assert "SCAN schedules" not in plan
+
+
+def test_devices_of_which_nothing_is_heard_are_found_by_region_and_time(engine: Engine) -> None:
+    (plan,) = plans_of(engine, lambda one: firmware.overdue(one, "Central", NOW, 10))
+
+    assert "ix_firmware_deliveries_open (region=? AND listed_at<?)" in plan
+
+
+def test_devices_of_a_firmware_request_are_found_by_their_ids_and_their_registrations_by_meter_point(
+    engine: Engine,
+) -> None:
+    (plan,) = plans_of(engine, lambda one: firmware.targets(one, ["device"], NOW))
+
+    assert "SEARCH registrations USING PRIMARY KEY (mpxn=? AND role=? AND effective_from<?)" in plan
+    assert "ix_firmware_deliveries_one_open (device_id=?)" in plan
+    assert "SCAN devices" not in plan
+    assert "SCAN hub" not in plan
+
+
+def test_what_may_be_sent_is_found_without_going_through_the_lists_there_were(engine: Engine) -> None:
+    plan = "; ".join(plans_of(engine, lambda one: outbox.sendable(one, "csp:Central", NOW, 10)))
+
+    assert "SEARCH firmware_lists" in plan
+    assert "SCAN firmware_lists" not in plan
