@@ -259,6 +259,23 @@ def test_what_is_worked_on_for_long_leaves_places_to_those_who_have_none() -> No
     run(story())
 
 
+def test_a_burst_has_few_worked_on_while_others_are_about_and_many_while_they_are_not() -> None:
+    async def story() -> None:
+        for neighbour, in_work in ((False, 12), (True, 4)):
+            keeper = Doorkeeper(Gate(shares(in_flight=40, at_once=16, threshold=100, allocation=2), Hand()))
+            if neighbour:
+                await keeper.send("b")
+                await keeper.finish_all()
+            for _ in range(20):
+                await keeper.send("a")
+
+            assert len(keeper.working) == in_work
+            await keeper.finish_all()
+            assert keeper.served.count("a") == 20
+
+    run(story())
+
+
 def test_whoever_goes_away_gives_its_place_back() -> None:
     async def story() -> None:
         gate = Gate(shares(in_flight=2, at_once=1, threshold=100, allocation=50), Hand())
