@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Places, Shares, Visit, claimed_originator
@@ -98,6 +98,7 @@ _steps = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(
     steps=_steps,
     in_flight=st.integers(1, 12),
@@ -139,6 +140,7 @@ def test_nobody_who_sent_less_than_its_allocation_in_the_last_second_is_refused_
     run(story())
 
 
+@settings(max_examples=50)
 @given(first=st.lists(st.sampled_from(NAMES), max_size=30), at_once=st.integers(1, 3))
 def test_queues_are_served_in_turn_each_in_its_order(first: list[str], at_once: int) -> None:
     async def story() -> None:
@@ -317,6 +319,7 @@ def test_a_request_of_which_nothing_has_come_holds_a_place() -> None:
     assert gate.arrive() is not None
 
 
+@settings(max_examples=50)
 @given(st.lists(st.text(min_size=1), max_size=50))
 def test_shares_are_forgotten_when_idle_and_strangers_have_one_together(names: list[str]) -> None:
     async def story() -> None:
@@ -336,6 +339,7 @@ def test_shares_are_forgotten_when_idle_and_strangers_have_one_together(names: l
     run(story())
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 40), st.lists(st.sampled_from(NAMES), max_size=60))
 def test_places_are_never_more_than_there_are_and_a_quarter_is_for_those_who_have_none(
     number: int, names: list[str]
