@@ -56,6 +56,10 @@ class Places:
         """Whether there is a place for one more of that name."""
         return self._free > (self._kept if name in self._held else 0)
 
+    def held(self, name: str) -> int:
+        """How many places that name has."""
+        return self._held[name]
+
     def take(self, name: str) -> None:
         """Take a place that is free."""
         self._free -= 1
@@ -146,6 +150,7 @@ class Gate:
 
     * While the whole is below its operating threshold everybody may take more than its allocation.
     * Above it, a share that has used its allocation of the last second up is refused.
+    * Beside others, whoever is over its allocation has a quarter of the places in work: the others wait for less then.
     * However slowly its bodies come, a share leaves a quarter of the places to others.
     * With every place taken, the newest in the longest queue gives way, one over its allocation before one within.
     """
@@ -166,9 +171,8 @@ class Gate:
 
     def arrive(self) -> Visit | None:
         """A request of which nothing has been read; None if there is no place for it, whosever it is."""
-        # Those that wait are not counted: they can be asked to give way.
-        held = self._count[_Stage.ARRIVING] + self._count[_Stage.READING] + self._count[_Stage.WORKED_ON]
-        if held >= self._rules.requests_in_flight:
+        # What has been read is counted when it says whose it is: somebody else may give way to it then.
+        if self._count[_Stage.ARRIVING] >= self._rules.requests_in_flight:
             return None
         visit = Visit(self)
         self._count[_Stage.ARRIVING] += 1
@@ -203,13 +207,14 @@ class Gate:
         share = visit.share
         if share is None or visit.stage is not _Stage.READING:
             raise RuntimeError("a request waits for its turn once, after it is known whose it is")
-        if self._places.free_for(share.name):
+        if not share.waiting and self._may_work(share):
             self._work_on(visit, share)
             return True
         visit.turn_comes = asyncio.get_running_loop().create_future()
         share.waiting.append(visit)
         self._ring.setdefault(share)
         self._move(visit, _Stage.WAITING)
+        self._serve()
         return await visit.turn_comes
 
     def leave(self, visit: Visit) -> None:
@@ -228,7 +233,7 @@ class Gate:
 
     def _serve(self) -> None:
         """Have as many worked on as there are places, one of each share in turn."""
-        while (share := next((one for one in self._ring if self._places.free_for(one.name)), None)) is not None:
+        while (share := next((one for one in self._ring if self._may_work(one)), None)) is not None:
             visit = share.waiting[0]
             # Its turn comes again after that of all others.
             del self._ring[share]
@@ -239,6 +244,15 @@ class Gate:
             self._take_out(visit, share)
             self._work_on(visit, share)
             visit.turn_comes.set_result(True)
+
+    def _may_work(self, share: _Share) -> bool:
+        """Whether one more of a share may be worked on; for a burst that is in the way of others, fewer at a time."""
+        if not self._places.free_for(share.name):
+            return False
+        few = max(1, self._rules.worked_on_at_once // _RESERVED)
+        if self._places.held(share.name) < few or len(self._shares) == 1:
+            return True
+        return not share.rate.used_up(self._monotonic())
 
     def _make_room(self, share: _Share, *, over: bool, now: float) -> bool:
         """Have somebody give way who has more waiting than the newcomer's share would have; False if nobody has."""

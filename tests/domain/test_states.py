@@ -32,6 +32,8 @@ def test_what_has_ended_can_only_be_raised_to_activated(lifecycle: Lifecycle) ->
     assert {(before, after) for before, after in follows(lifecycle) if before in ENDED} == {
         (AttemptState.FAILED, AttemptState.ACTIVATED),
         (AttemptState.MISSED, AttemptState.ACTIVATED),
+        # Withdrawn by its CSP, and upgraded all the same.
+        (AttemptState.CANCELLED, AttemptState.ACTIVATED),
     }
 
 

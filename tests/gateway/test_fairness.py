@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Places, Shares, Visit, claimed_originator
@@ -98,6 +98,7 @@ _steps = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(
     steps=_steps,
     in_flight=st.integers(1, 12),
@@ -139,6 +140,7 @@ def test_nobody_who_sent_less_than_its_allocation_in_the_last_second_is_refused_
     run(story())
 
 
+@settings(max_examples=50)
 @given(first=st.lists(st.sampled_from(NAMES), max_size=30), at_once=st.integers(1, 3))
 def test_queues_are_served_in_turn_each_in_its_order(first: list[str], at_once: int) -> None:
     async def story() -> None:
@@ -259,6 +261,23 @@ def test_what_is_worked_on_for_long_leaves_places_to_those_who_have_none() -> No
     run(story())
 
 
+def test_a_burst_has_few_worked_on_while_others_are_about_and_many_while_they_are_not() -> None:
+    async def story() -> None:
+        for neighbour, in_work in ((False, 12), (True, 4)):
+            keeper = Doorkeeper(Gate(shares(in_flight=40, at_once=16, threshold=100, allocation=2), Hand()))
+            if neighbour:
+                await keeper.send("b")
+                await keeper.finish_all()
+            for _ in range(20):
+                await keeper.send("a")
+
+            assert len(keeper.working) == in_work
+            await keeper.finish_all()
+            assert keeper.served.count("a") == 20
+
+    run(story())
+
+
 def test_whoever_goes_away_gives_its_place_back() -> None:
     async def story() -> None:
         gate = Gate(shares(in_flight=2, at_once=1, threshold=100, allocation=50), Hand())
@@ -300,6 +319,7 @@ def test_a_request_of_which_nothing_has_come_holds_a_place() -> None:
     assert gate.arrive() is not None
 
 
+@settings(max_examples=50)
 @given(st.lists(st.text(min_size=1), max_size=50))
 def test_shares_are_forgotten_when_idle_and_strangers_have_one_together(names: list[str]) -> None:
     async def story() -> None:
@@ -319,6 +339,7 @@ def test_shares_are_forgotten_when_idle_and_strangers_have_one_together(names: l
     run(story())
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 40), st.lists(st.sampled_from(NAMES), max_size=60))
 def test_places_are_never_more_than_there_are_and_a_quarter_is_for_those_who_have_none(
     number: int, names: list[str]

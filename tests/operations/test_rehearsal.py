@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
+from sr_engine.bootstrap import quiet_days_of
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ScheduleCommsHubFirmware
 from sr_engine.operations.phases import open_gate
 from sr_engine.operations.rehearsal import LISTABLE, NOT_LISTABLE, HubChange, Rehearsed, rehearse
@@ -77,7 +78,10 @@ def test_changes_of_attempts_are_counted_under_each_role_by_region_from_and_to(w
     def make_compulsory(unit_of_work: UnitOfWork) -> None:
         unit_of_work.connection.execute(update(releases).values(terms))
         region = instance.configuration.regions["Central"]
-        Enlisting(region, instance.alerts, instance.configuration.lifecycle)(unit_of_work)
+        quiet_days = quiet_days_of(instance.configuration.policy)
+        chore = Enlisting(region, instance.alerts, instance.configuration.lifecycle, quiet_days)
+        while chore(unit_of_work):
+            pass
 
     found = rehearse(instance.transactions, make_compulsory)
 

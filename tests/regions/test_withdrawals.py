@@ -14,6 +14,7 @@ from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import RefusedHubs, ReportStatus, UpgradeListAcknowledgement, UpgradeListWithdrawal
 from sr_engine.operations.lists import NotWithdrawable, find_list
 from sr_engine.regions.outcomes import UnknownList
+from sr_engine.store.mailbox import message as message_of
 from sr_engine.store.mailbox import messages
 from tests.regions.conftest import Nights, hubs
 from tests.world import BROKER, FIRMWARE, OLD_VERSION, A, TestHub
@@ -37,7 +38,9 @@ def ask(nights: Nights, list_id: str, *only: TestHub) -> UpgradeListWithdrawal:
         lambda uow: withdrawing(uow, nights.region, find_list(uow, list_id), chosen, "a fault in the firmware")
     )
     with nights.world.instance.reading_engine.connect() as connection:
-        body = messages(connection, f"csp:{nights.region.name}", after=None, limit=100)[-1].body
+        receiver = f"csp:{nights.region.name}"
+        newest = messages(connection, receiver, after=None, limit=100)[-1]
+        body = message_of(connection, receiver, newest.message_id)
     verified = nights.world.instance.verifier.verify(parse(body), roles={"89"}, at=nights.world.clock.now())
     message = decode_csp_message(verified)
     assert isinstance(message, UpgradeListWithdrawal)

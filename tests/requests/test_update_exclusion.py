@@ -110,10 +110,10 @@ def test_an_include_tells_nobody_whether_the_other_side_excludes(suppliers: Supp
         (ExclusionAction.EXCLUDE, NOW, None),
         (ExclusionAction.EXCLUDE, NOW - timedelta(days=1), None),
         (ExclusionAction.INCLUDE, NOW + timedelta(days=1), None),
-        (ExclusionAction.EXCLUDE, None, NOW + timedelta(days=1)),
-        (ExclusionAction.INCLUDE, None, NOW + timedelta(days=1)),
+        (ExclusionAction.EXCLUDE, None, NOW - timedelta(days=1)),
+        (ExclusionAction.INCLUDE, None, NOW + timedelta(days=31)),
     ],
-    ids=["until now", "until yesterday", "include until", "exclude tomorrow", "include tomorrow"],
+    ids=["until now", "until yesterday", "include until", "exclude yesterday", "include in 31 days"],
 )
 def test_a_date_that_is_out_of_place_refuses_the_request_as_a_whole(
     suppliers: Suppliers, action: ExclusionAction, until: object, execution: object

@@ -26,6 +26,7 @@ def test_rows_of_every_type_come_back_as_they_were(engine: Engine, length: int) 
             "hub_id": None if n % 2 else f"hub-{n}",
             "event": "e",
             "body": f"<m>{n}</m>".encode(),
+            "sha256": f"{n:064x}",
             "created_at": NOW,
             "state": "Pending",
             "tries": n,
