@@ -243,7 +243,7 @@ def test_the_same_request_gets_the_stored_answer_and_other_content_e100_without_
         assert signed_anew != data
     world = reopen(world)
     with serving(world) as served:
-        other = world.signed(A, UnofferedBody("UpdatePPMIDFirmware"), "11.4", request_id=request_id)
+        other = world.signed(A, UnofferedBody("DevicePrenotification"), "12.2", request_id=request_id)
         refused = served.post(other)
 
         assert served.post(data).body == ANSWER
@@ -257,7 +257,7 @@ def test_copies_that_come_while_upstream_is_asked_share_one_question(served: Ser
     world = served.world
     request_id = world.request_id(A)
     data, anew = (world.signed(A, *UNOFFERED, request_id=request_id) for _ in range(2))
-    other = world.signed(A, UnofferedBody("UpdatePPMIDFirmware"), "11.4", request_id=request_id)
+    other = world.signed(A, UnofferedBody("DevicePrenotification"), "12.2", request_id=request_id)
     dcc.handler = dcc.holding
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(served.post, data)
@@ -281,7 +281,7 @@ def test_other_content_that_comes_while_upstream_is_asked_in_vain_is_to_be_sent_
     world = served.world
     request_id = world.request_id(A)
     data = world.signed(A, *UNOFFERED, request_id=request_id)
-    other = world.signed(A, UnofferedBody("UpdatePPMIDFirmware"), "11.4", request_id=request_id)
+    other = world.signed(A, UnofferedBody("DevicePrenotification"), "12.2", request_id=request_id)
 
     async def held_and_busy(request: web.Request) -> web.StreamResponse:
         await dcc.holding(request)
