@@ -16,7 +16,7 @@ from sr_engine.store import cpl as cpl_store
 
 @click.group()
 def cpl() -> None:
-    """The Certified Products List: firmware of meters and PPMIDs that 11.1 and 11.4 may bring."""
+    """Firmware of meters and PPMIDs that is certified."""
 
 
 @cpl.command(

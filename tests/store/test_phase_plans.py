@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from sr_engine.domain.phases import PhasePlan, RegionPhase
 from sr_engine.store import phases
-from tests.store.test_plans import engine, plan_of
+from tests.store.test_plans import engine, plans_of
 
 __all__ = ["engine"]  # a fixture
 
@@ -38,7 +38,7 @@ HERE = RegionPhase("release", "Central", "Open", PLAN, general_open=False)
 def test_the_counts_of_a_region_are_found_by_an_index_of_their_own(
     engine: Engine, work: Callable[[Connection], object], index: str
 ) -> None:
-    plan = plan_of(engine, work)
+    (plan,) = plans_of(engine, work)
 
     assert index in plan
     assert "FOR ORDER BY" not in plan
