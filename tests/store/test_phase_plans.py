@@ -38,7 +38,7 @@ HERE = RegionPhase("release", "Central", "Open", PLAN, general_open=False)
 def test_the_counts_of_a_region_are_found_by_an_index_of_their_own(
     engine: Engine, work: Callable[[Connection], object], index: str
 ) -> None:
-    (plan,) = plans_of(engine, work)
+    plan = "; ".join(plans_of(engine, work))
 
     assert index in plan
     assert "FOR ORDER BY" not in plan
