@@ -298,7 +298,9 @@ def _result(element: etree._Element) -> Result | None:
         case "DSPInventory":
             return Inventory(tuple(_device(device) for device in Fields.of(element).each("Device")))
         case "DSPUpdateFirmwareWarning" | "DSPUpdatePPMIDFirmwareWarning" as name:
-            return _firmware_warning(Fields.of(element), of_ppmids="PPMID" in name)
+            fields = Fields.of(element)
+            lists = {reason: fields.device_ids_as_received(reason) for reason in FirmwareRefusal if reason in fields}
+            return FirmwareWarning("PPMID" in name, lists)
         case "CommsHubFirmwareResult":
             return _firmware_result(Fields.of(element))
         case "CommsHubFirmwareScheduleRead":
@@ -343,11 +345,6 @@ def _firmware_result(fields: Fields) -> CommsHubFirmwareResult:
         else {reason: warning.device_ids_as_received(reason) for reason in RefusalReason if reason in warning},
         refused_device_count=None if warning is None else warning.optional(warning.integer, "RefusedDeviceCount"),
     )
-
-
-def _firmware_warning(fields: Fields, *, of_ppmids: bool) -> FirmwareWarning:
-    lists = {reason: fields.device_ids_as_received(reason) for reason in FirmwareRefusal if reason in fields}
-    return FirmwareWarning(of_ppmids, lists)
 
 
 def _schedule_read(fields: Fields) -> ScheduleRead:
