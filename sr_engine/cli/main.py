@@ -16,6 +16,7 @@ from sr_engine.cli.lifecycle import lifecycle
 from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
 from sr_engine.cli.phases import phase
+from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
 from sr_engine.cli.quarantine import anomaly, quarantine
 from sr_engine.cli.releases import release
@@ -57,6 +58,7 @@ for command in (
     release,
     phase,
     policy,
+    plan,
     exclusion,
     quarantine,
     anomaly,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -38,6 +39,17 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     console.print(Text(title, style="table.title"))
     for row in found:
         console.print(_block(columns, row))
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table to stdout as CSV, with a header; a text that a spreadsheet would take for a formula is quoted."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_no_formula(cell) for cell in row] for row in rows)
+
+
+def _no_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def moment(at: datetime) -> str:
