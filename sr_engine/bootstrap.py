@@ -43,6 +43,7 @@ from sr_engine.regions.deferrals import DeferralsRunOut
 from sr_engine.regions.lists import ListCutter
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
+from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
@@ -235,6 +236,7 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
     return (
         partial(phases_of(instance).advance, region=region.name),
         Enlisting(region, instance.alerts, instance.configuration.lifecycle),
+        SlaWatch(region, instance.configuration.lifecycle),
     )
 
 

@@ -20,6 +20,7 @@ from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
 from sr_engine.cli.quarantine import anomaly, quarantine
 from sr_engine.cli.releases import release
+from sr_engine.cli.report import report
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.submit import submit
@@ -62,6 +63,7 @@ for command in (
     exclusion,
     quarantine,
     anomaly,
+    report,
     status,
     why,
     audit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -41,11 +42,13 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         console.print(_block(columns, row))
 
 
-def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table to stdout as CSV, with a header; a text that a spreadsheet would take for a formula is quoted."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, with a header; a text that a spreadsheet would take for a formula is quoted."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([_no_formula(cell) for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def _no_formula(cell: object) -> object:

@@ -11,7 +11,7 @@ import click
 
 from sr_engine.bootstrap import quiet_days_of
 from sr_engine.cli.opening import instance_option, opened
-from sr_engine.cli.output import moment, show_table, write_csv
+from sr_engine.cli.output import csv_text, moment, show_table
 from sr_engine.configuration import Region
 from sr_engine.domain.listing import Obstacle
 from sr_engine.messages.model import Firmware
@@ -69,7 +69,7 @@ def preview(directory: Path, nights: int | None, until: date | None, names: tupl
         if form == "json":
             click.echo(json.dumps({"at": moment(now).replace(" ", "T"), "regions": [*map(_as_json, found)]}, indent=2))
         elif form == "csv":
-            write_csv(_COLUMNS, (row for one in found for row in _rows(one)))
+            click.echo(csv_text(_COLUMNS, (row for one in found for row in _rows(one))), nl=False)
         else:
             for one in found:
                 _show(one)

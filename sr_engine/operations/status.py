@@ -8,10 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from sr_engine.domain.sla import Month
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import lists, outbox, releases, summaries
+from sr_engine.store import lists, outbox, releases, sla, summaries
+from sr_engine.store.sla import Breaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,20 @@ class Status:
     at: datetime
     releases: tuple[ReleaseStatus, ...]
     lists: tuple[ListStatus, ...]
+    breaches: tuple[Breaches, ...]
+    """Breaches of service levels that were found in this month, UTC."""
     messages: Mapping[tuple[str, str, str], int]
     """Messages of the outbox by kind, event and state."""
 
 
 def status(connection: Connection, now: datetime) -> Status:
     """Count; newest release first, regions by name."""
+    month = Month.of(now)
     return Status(
         now,
         tuple(_release(connection, release, now) for release in releases.all_releases(connection)),
         tuple(ListStatus(*row) for row in lists.list_summary(connection)),
+        tuple(sla.breaches_found(connection, month.start, month.end)),
         dict(sorted(outbox.counts(connection).items())),
     )
 
