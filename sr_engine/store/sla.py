@@ -118,8 +118,9 @@ def _told(*, since: ColumnElement[bool], newer: ColumnElement[bool] | None) -> S
         alerted_hubs.c.event == event,
         alerted_hubs.c.occurrence == occurrence,
     )
-    # What is still to be told bears the time of the transaction that caused it.
-    pending = exists().where(tidings.c.at == attempts.c.reported_at)
+    # What is still to be told bears the time of the transaction that caused it, and the oldest is told first.
+    oldest = select(func.min(tidings.c.at)).scalar_subquery()
+    pending = func.coalesce(attempts.c.reported_at >= oldest, literal_column("0"))
     found = (
         select(
             attempts.c.reported_at,

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import update
 
 from sr_engine.domain.sla import Levels, Month, timing
-from sr_engine.messages.model import ReportStatus
+from sr_engine.messages.model import ReportStatus, UpgradeReport
 from sr_engine.operations.status import status
 from sr_engine.regions.sla import BREACH, SlaWatch
 from sr_engine.reports.sla import measure, percent
 from sr_engine.store.tables import outbox
+from sr_engine.store.transactions import Transactions
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import WINDOW, A, B, TestHub
 
@@ -163,6 +164,32 @@ def test_alerts_count_from_the_report_to_the_last_supplier_of_each_hub(central: 
 
     central.deliver_all()
     assert levels(central, NOVEMBER).alert_delivered.longest == 2 * HOUR
+
+
+def test_alerts_that_are_still_to_be_queued_are_waited_for_and_then_overdue(central: Nights) -> None:
+    (hub,) = hubs(1)
+    listed(central, [hub])
+    instance = central.world.instance
+    at(central, central.period().end)
+    message = UpgradeReport(
+        central.message_id(),
+        central.world.clock.now(),
+        central.list_ids()[0],
+        "Central",
+        (central.saw(hub, ACTIVATED),),
+    )
+    # As if the processor had stopped before it told anybody.
+    stopped = Transactions(instance.engine, central.world.clock)
+    stopped.run_now(lambda uow: central.outcomes.report(uow, message))
+    assert (levels(central, NOVEMBER).alert_queued.waiting, levels(central, NOVEMBER).alert_queued.overdue) == (1, 0)
+
+    at(central, central.period().end + 16 * MINUTE)
+    stopped.run_now(SlaWatch(central.region, instance.configuration.lifecycle))
+
+    found = levels(central, NOVEMBER)
+    assert (found.alert_queued.waiting, found.alert_queued.overdue) == (0, 1)
+    assert found.alert_delivered.waiting == 1
+    assert [one.split(" ")[1] for one in central.said(BREACH)] == ["acknowledgement:", "alert:"]
 
 
 def test_a_hub_of_which_nobody_is_to_be_told_is_not_counted(central: Nights) -> None:
