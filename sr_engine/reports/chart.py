@@ -62,7 +62,7 @@ def chart(title: str, series: Sequence[str], groups: Iterable[Group]) -> str:
         f'<pattern id="p{index}" width="8" height="8" patternUnits="userSpaceOnUse">{_PATTERNS[index]}</pattern>'
         for index in range(len(series))
     ]
-    width, bottom = _LEFT + _WIDTH + 230, y + 26
+    width, bottom = _LEFT + _WIDTH + 260, y + 26
     opening = (
         '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title description" lang="en" '
         f'viewBox="0 0 {width} {bottom}" width="{width}" height="{bottom}" '
