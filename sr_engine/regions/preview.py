@@ -113,22 +113,24 @@ class _Waiting:
     upgrade: HubUpgrade
     attempt: Attempt
     hub_ids: list[str]
+    handed_over: int = 0
+    """How many of its handovers have taken effect."""
     void: bool = False
     """A change of Supplier has ended what was agreed."""
 
     def may_change(self, after: datetime) -> bool:
         """True if a later change of Supplier may give it another window."""
-        return any(after < handover.at < self.attempt.window.end for handover in self.standing.handovers)
+        to_come = self.standing.handovers[self.handed_over :]
+        return any(after < handover.at < self.attempt.window.end for handover in to_come)
 
     def hand_over(self, release: Release, region: Region, at: datetime) -> None:
         """Let changes of Supplier that are effective at a time take effect, as they will then."""
-        for handover in self.standing.handovers:
-            hub = replace(self.upgrade.hub, electricity=handover.electricity, gas=handover.gas)
-            if handover.at > at or self.void or hub == self.upgrade.hub:
-                continue
-            if self.attempt.window.end <= handover.at:
-                # Its window was over before.
+        for handover in self.standing.handovers[self.handed_over :]:
+            # What is void stays so, and nothing is left to change once the window is over.
+            if handover.at > at or self.void or self.attempt.window.end <= handover.at:
                 return
+            self.handed_over += 1
+            hub = replace(self.upgrade.hub, electricity=handover.electricity, gas=handover.gas)
             self.upgrade = replace(self.upgrade, hub=hub)
             change = reconcile(
                 self.upgrade,

@@ -330,6 +330,8 @@ def random_world(directory: Path, chance: random.Random) -> Nights:
     ]
     for hub in chance.sample(agreed, 6):
         register(nights, hub, NOW + chance.randint(1, 12) * DAY + 6 * HOUR, chance.choice([A.name, B.name]))
+        if chance.random() < 0.4:
+            register(nights, hub, NOW + 13 * DAY, chance.choice([A.name, B.name]))
     for hub in chance.sample(some, 3):
         changed = update(devices).where(devices.c.device_id == hub.chf).values(device_status="Decommissioned")
         world.run(lambda uow, changed=changed: uow.connection.execute(changed))
