@@ -54,6 +54,7 @@ from sr_engine.regions.meter_lists import MeterLists
 from sr_engine.regions.meter_outcomes import MeterOutcomes
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
+from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
@@ -368,6 +369,7 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
         ),
         partial(meter_outcomes_of(instance).time_out, region=region),
         partial(meter_outcomes_of(instance).chase, region=region),
+        SlaWatch(region, instance.configuration.lifecycle),
     )
 
 

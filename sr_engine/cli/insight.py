@@ -13,6 +13,7 @@ from sr_engine.bootstrap import official_schema_of, quiet_days_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import moment, show_table
+from sr_engine.domain.sla import Month
 from sr_engine.importers.csv_table import eui
 from sr_engine.operations.status import Status
 from sr_engine.operations.status import status as count_all
@@ -131,6 +132,11 @@ def _show(found: Status) -> None:
         ),
     )
     show_table(
+        f"SLA breaches found in {Month.of(found.at)}",
+        ("Region", "Measure", "Number", "Last found"),
+        ((one.region, one.measure.value, one.number, one.last_found_at) for one in found.breaches),
+    )
+    show_table(
         "Messages",
         ("Kind", "Event", "State", "Number"),
         ((*key, count) for key, count in found.messages.items()),
@@ -173,6 +179,15 @@ def _as_json(found: Status) -> dict[str, object]:
                 "devices": dict(one.states),
             }
             for one in found.firmware_requests
+        ],
+        "sla_breaches": [
+            {
+                "region": one.region,
+                "measure": one.measure.value,
+                "number": one.number,
+                "last_found_at": moment(one.last_found_at).replace(" ", "T"),
+            }
+            for one in found.breaches
         ],
         "messages": [
             {"kind": kind, "event": event, "state": state, "number": count}

@@ -18,11 +18,14 @@ from sr_engine.cli.lists import list_
 from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
 from sr_engine.cli.phases import phase
+from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
 from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.releases import release
+from sr_engine.cli.report import report
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
+from sr_engine.cli.simulate_csp import simulate_csp
 from sr_engine.cli.submit import submit
 
 _DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
@@ -54,6 +57,7 @@ for command in (
     serve,
     sign_server,
     demo,
+    simulate_csp,
     inventory,
     registration,
     cpl,
@@ -61,10 +65,12 @@ for command in (
     phase,
     policy,
     list_,
+    plan,
     exclusion,
     held_,
     quarantine,
     anomaly,
+    report,
     status,
     why,
     audit,

@@ -16,19 +16,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from rich.console import Console
 
 from sr_engine.bootstrap import open_instance
 from sr_engine.configuration import ClockSettings
-from sr_engine.demo import csp, supplier
+from sr_engine.demo import supplier
 from sr_engine.demo.country import HUBS, REGIONS, populate
-from sr_engine.instance import SupplierSeed, create_instance, folder_name
+from sr_engine.instance import SupplierSeed, create_instance
 
 RATE = 14_400
 """Four hours a second: the nights of a week pass in under a minute."""
 STARTS_AT = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
 """A Saturday: what is agreed by Sunday is upgraded in the nights before Friday, in every region."""
+FAIL_PERCENT = 2
+"""Upgrades that fail."""
 _SETTING_UP = timedelta(seconds=5)
 _START_SECONDS = 20
 _LOOK_SECONDS = 0.1
@@ -86,7 +89,7 @@ def _configure(directory: Path, csp_ports: dict[str, int]) -> None:
     for region, port in csp_ports.items():
         text = re.sub(
             rf'(\[region\.{region}\].*?\nendpoint = )"[^"]*"',
-            rf'\g<1>"http://127.0.0.1:{port}{csp.RECEIVING_PATH}"',
+            rf'\g<1>"http://127.0.0.1:{port}/lists"',
             text,
             count=1,
             flags=re.DOTALL,
@@ -124,10 +127,9 @@ def processes(cast: Cast, console: Console) -> Iterator[None]:
         loaded = open_instance(cast.directory)
         populated = loaded.transactions.run_now
         populated(lambda unit_of_work: populate(unit_of_work, cast.first, cast.second))
-        for region, csp_port in cast.csp_ports.items():
-            name = folder_name(loaded.configuration.regions[region].csp_name)
-            arguments = [directory, name, str(csp_port), cast.url, region]
-            cast.processes[f"csp {region}"] = _start("sr_engine.demo.csp", arguments)
+        for region in cast.csp_ports:
+            arguments = ["simulate-csp", "--dir", directory, "--region", region, "--fail", str(FAIL_PERCENT)]
+            cast.processes[f"csp {region}"] = _start("sr_engine", arguments, stdout=log)
         loaded.engine.dispose()
         loaded.reading_engine.dispose()
         _await_start(cast)
@@ -150,8 +152,8 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _start(module: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", module, *arguments])
+def _start(module: str, arguments: Sequence[str], *, stdout: BinaryIO | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=stdout)
 
 
 def _await_start(cast: Cast) -> None:

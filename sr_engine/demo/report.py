@@ -120,6 +120,11 @@ def problems(instance: Instance, cast: Cast, stats: Stats, csp_stats: Stats) -> 
         for name, counted in {**stats, **csp_stats}.items()
         if counted.get("signatures refused", 0)
     ]
+    found += [
+        f"{counted['messages refused']} messages of the CSP of {region} were refused"
+        for region, counted in csp_stats.items()
+        if counted.get("messages refused", 0)
+    ]
     split = sum(1 for home in homes(cast.first, cast.second) if home.electricity != home.gas)
     if stats[cast.second.name].get("hubs: release opened") != split:
         found.append(f"{cast.second.name} was not told of each of its {split} hubs")

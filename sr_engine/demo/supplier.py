@@ -14,7 +14,6 @@ import aiohttp
 from signing import VerifiedDocument
 from sr_engine.configuration import AlertEvent, load
 from sr_engine.demo.country import FIRMWARE
-from sr_engine.demo.party import Party, serve_until_told
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.decode import decode_response
 from sr_engine.messages.model import (
@@ -29,6 +28,7 @@ from sr_engine.messages.model import (
     Phase,
     ScheduleCommsHubFirmware,
 )
+from sr_engine.simulator.party import Party, application, serve_until_told
 
 RECEIVING_PATH = "/smartdcc/duis"
 DECLINE_EVERY = 11
@@ -123,7 +123,8 @@ def main() -> None:
     directory, name, port, url, part = sys.argv[1:]
     party = Party.load(Path(directory), name, url)
     supplier = DemoSupplier(party, Path(directory), schedules=part == "schedules")
-    asyncio.run(serve_until_told(party.receiver(RECEIVING_PATH, supplier.handle), int(port), supplier.act))
+    app = application([party.receives(RECEIVING_PATH, supplier.handle)], [party])
+    asyncio.run(serve_until_told(app, [int(port)], [supplier.act]))
 
 
 if __name__ == "__main__":

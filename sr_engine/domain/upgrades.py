@@ -142,6 +142,8 @@ class Attempt:
     reason: str | None = None
     compulsory: bool = False
     """Planned by the processor, whatever Suppliers have answered."""
+    reported_at: datetime | None = None
+    """When the report was taken in by which the CSP last brought it forward."""
 
     @property
     def is_open(self) -> bool:

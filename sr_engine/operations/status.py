@@ -8,11 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from sr_engine.domain.sla import Month
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import firmware, lists, outbox, releases, summaries
+from sr_engine.store import firmware, lists, outbox, releases, sla, summaries
 from sr_engine.store.firmware import RequestSummary
+from sr_engine.store.sla import Breaches
 
 FIRMWARE_REQUESTS = 20
 """Firmware requests of meters and PPMIDs that are told of, at most."""
@@ -63,17 +65,21 @@ class Status:
     lists: tuple[ListStatus, ...]
     firmware_requests: tuple[RequestSummary, ...]
     """The newest 11.1 and 11.4 that were accepted, newest first."""
+    breaches: tuple[Breaches, ...]
+    """Breaches of service levels that were found in this month, UTC."""
     messages: Mapping[tuple[str, str, str], int]
     """Messages of the outbox by kind, event and state."""
 
 
 def status(connection: Connection, now: datetime) -> Status:
     """Count; newest release first, regions by name."""
+    month = Month.of(now)
     return Status(
         now,
         tuple(_release(connection, release, now) for release in releases.all_releases(connection)),
         tuple(ListStatus(*row) for row in lists.list_summary(connection)),
         tuple(firmware.newest(connection, FIRMWARE_REQUESTS)),
+        tuple(sla.breaches_found(connection, month.start, month.end)),
         dict(sorted(outbox.counts(connection).items())),
     )
 

@@ -12,13 +12,13 @@ from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts, broker_message_id
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import Changes, add_change, settle
-from sr_engine.domain.eligibility import UPGRADABLE_STATUSES, firmware_applies
+from sr_engine.domain.listing import obstacle
 from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
-from sr_engine.domain.upgrades import HubUpgrade, Release
+from sr_engine.domain.upgrades import HubUpgrade
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import ListEntry, Period, UpgradeList
-from sr_engine.regions.periods import NightCounter, PeriodFinder, overlaps
+from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import Candidate, ListDraft, cut, plan_period
 from sr_engine.store import audit, lists, outbox, releases, upgrades
 from sr_engine.store.lists import StoredAttempt
@@ -118,7 +118,7 @@ class ListCutter:
                 before = len(changes.attempts)
                 settle(changes, upgrade, now=now, has_period=has_period)
                 unchanged = len(changes.attempts) == before
-                if unchanged and upgrade.hub.region == region.name and _may_be_listed(upgrade, release, period, now):
+                if unchanged and obstacle(upgrade, release, region.name, period, now) is None:
                     end = stored.attempt.window.end
                     kept.append(_Eligible(stored, upgrade, end if compulsory is None else min(end, compulsory.end)))
             upgrades.write(connection, changes, now)
@@ -182,21 +182,6 @@ class ListCutter:
     def _say(self, unit_of_work: UnitOfWork, region: Region, detail: str) -> None:
         entry = audit.Entry(unit_of_work.now, "processor", CUT, f"{region.name}: {detail}")
         audit.record(unit_of_work.connection, [entry])
-
-
-def _may_be_listed(upgrade: HubUpgrade, release: Release, period: Period, now: datetime) -> bool:
-    """Everything but the agreement: what is not so keeps the hub off this list and changes nothing else."""
-    # What was agreed is, while the release is compulsory, held back by no more than what was not.
-    compulsory = release.compulsory_window(now) is not None
-    return (
-        release.status != "Withdrawn"
-        and release.cpl_status == "Active"
-        and upgrade.hub.region not in release.halted
-        and upgrade.hub.device_status in UPGRADABLE_STATUSES
-        and firmware_applies(upgrade.hub, release)
-        and not overlaps(period, upgrade.blocked(now, compulsory=compulsory))
-        and (compulsory or upgrade.han_accepted(release))
-    )
 
 
 def _late(due_at: datetime, now: datetime) -> str:

@@ -110,9 +110,8 @@ class Outcomes:
             if after is not None:
                 # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
                 at = min(entry.at, unit_of_work.now)
-                changes[hub_id] = _change(
-                    stored, event, replace(current, state=after, state_at=at, reason=entry.reason)
-                )
+                moved = replace(current, state=after, state_at=at, reason=entry.reason, reported_at=unit_of_work.now)
+                changes[hub_id] = _change(stored, event, moved)
         self._end(
             unit_of_work, list(changes.values()), release_id, actor=f"csp:{message.region}", key=message.message_id.key
         )

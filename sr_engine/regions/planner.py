@@ -98,8 +98,13 @@ def plan_period(candidates: Iterable[Candidate], *, period: Period, capacity: in
     return Plan(tuple(chosen), tuple(left_out))
 
 
+def rank(compulsory: bool, remaining: int, pilot: bool) -> tuple[bool, int, bool]:
+    """Return who goes first: what is lower."""
+    return compulsory, remaining, not pilot
+
+
 def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
-    return candidate.compulsory, candidate.remaining, not candidate.pilot
+    return rank(candidate.compulsory, candidate.remaining, candidate.pilot)
 
 
 def _take(waiting: list[Candidate], places: int) -> tuple[list[Candidate], list[Candidate]]:

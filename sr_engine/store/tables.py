@@ -363,6 +363,8 @@ attempts = Table(
     Column("period_end", UtcDateTime),
     Column("state_at", UtcDateTime, nullable=False),
     Column("reason", Text),
+    # When the report was taken in by which the CSP last brought it forward.
+    Column("reported_at", UtcDateTime),
     UniqueConstraint("hub_id", "release_id", "number"),
     # Never two open upgrades on a hub.
     Index(
@@ -403,6 +405,14 @@ attempts = Table(
         "state_at",
         sqlite_where=text("is_open = 0 AND list_id IS NOT NULL"),
         postgresql_where=text("NOT is_open AND list_id IS NOT NULL"),
+    ),
+    # What was reported in a time: how soon Suppliers were told of it.
+    Index(
+        "ix_attempts_reported",
+        "region",
+        "reported_at",
+        sqlite_where=text("reported_at IS NOT NULL"),
+        postgresql_where=text("reported_at IS NOT NULL"),
     ),
     Index(
         "ix_attempts_list_id",
@@ -764,6 +774,21 @@ audit = Table(
     # Canonical ids joined by commas.
     Column("hubs", Text),
     Column("detail", Text, nullable=False),
+)
+
+# Breaches of service levels, in the portions in which they were found; each list and hub is in one of each measure.
+sla_breaches = Table(
+    "sla_breaches",
+    metadata,
+    _row_number("breach_id"),
+    Column("region", String(16), nullable=False),
+    Column("measure", String(16), nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    # How many lists or hubs.
+    Column("number", Integer, nullable=False),
+    # What was delivered, missed or reported up to then has been judged.
+    Column("judged_up_to", UtcDateTime, nullable=False),
+    Index("ix_sla_breaches_region_measure", "region", "measure", "judged_up_to"),
 )
 
 trigger_runs = Table(

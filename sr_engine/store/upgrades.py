@@ -36,6 +36,7 @@ _ATTEMPT_FIELDS = (
     "period_end",
     "state_at",
     "reason",
+    "reported_at",
 )
 
 
@@ -200,6 +201,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
         period=None if row.period_start is None else Period(row.period_start, row.period_end),
         reason=row.reason,
         compulsory=row.compulsory,
+        reported_at=row.reported_at,
     )
 
 
@@ -399,4 +401,5 @@ def _attempt_values(attempt: Attempt) -> dict[str, object]:
         "period_end": None if attempt.period is None else attempt.period.end,
         "state_at": attempt.state_at,
         "reason": attempt.reason,
+        "reported_at": attempt.reported_at,
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, CursorResult, Engine, event
 
-from sr_engine.store import firmware, lists, outbox, upgrades
+from sr_engine.store import firmware, lists, outbox, sla, upgrades
 from sr_engine.store.database import create_tables, open_engine
 from tests.world import NOW
 
@@ -77,3 +78,17 @@ def test_what_may_be_sent_is_found_without_going_through_the_lists_there_were(en
 
     assert "SEARCH firmware_lists" in plan
     assert "SCAN firmware_lists" not in plan
+
+
+def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
+    hour = timedelta(hours=1)
+    month = {"now": NOW, "limit": hour}
+    events = ("hub_activated", "hub_failed")
+    (completion,) = plans_of(engine, lambda one: sla.completion(one, "Central", NOW, NOW, **month))
+    (alerts,) = plans_of(engine, lambda one: sla.alert_times(one, "Central", NOW, NOW, **month, events=events))
+    (missed,) = plans_of(engine, lambda one: sla.missed(one, "Central", NOW, NOW))
+
+    assert "ix_attempts_region_state_window_end (region=? AND state=? AND window_end>?)" in completion
+    assert "ix_attempts_reported (region=? AND reported_at>? AND reported_at<?)" in alerts
+    assert "SCAN alerted_hubs" not in alerts
+    assert "ix_attempts_outcomes (release_id=? AND region=? AND state=? AND state_at>? AND state_at<?)" in missed

@@ -1,4 +1,4 @@
-"""What the Suppliers and CSPs of the demonstration have in common: a key, a receiver, and a way to send."""
+"""What simulated Suppliers and CSPs have in common: a key, a receiver, and a way to send."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 from aiohttp import web
@@ -34,6 +36,8 @@ class Party:
     base_url: str
     stats: Counter[str] = field(default_factory=Counter)
     counter: int = 0
+    step: int = 1
+    """From one counter to the next: several who share an EUI keep out of each other's numbers."""
     _seen: set[bytes] = field(default_factory=set)
 
     @classmethod
@@ -47,7 +51,7 @@ class Party:
 
     def next_id(self, target: str) -> str:
         """A fresh RequestID or MessageID of this party."""
-        self.counter += 1
+        self.counter += self.step
         return f"{self.key.eui}:{target}:{self.counter}"
 
     def verify(self, data: bytes) -> VerifiedDocument:
@@ -61,8 +65,8 @@ class Party:
         self.stats["signatures verified"] += 1
         return verified
 
-    def receiver(self, path: str, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> web.Application:
-        """An application that takes messages at `path`: 204 once handled, 400 if the signature is not good."""
+    def receives(self, path: str, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> web.RouteDef:
+        """A route that takes messages at `path`: 204 once handled, 400 if the signature is not good."""
 
         async def receive(request: web.Request) -> web.Response:
             data = await request.read()
@@ -78,13 +82,7 @@ class Party:
             await handle(verified)
             return web.Response(status=204)
 
-        async def tell(_request: web.Request) -> web.Response:
-            return web.json_response(dict(self.stats))
-
-        app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post(path, receive)
-        app.router.add_get("/stats", tell)
-        return app
+        return web.post(path, receive)
 
     async def post(self, session: aiohttp.ClientSession, path: str, data: bytes) -> tuple[int, bytes, str]:
         """Send a signed message to the processor: status, body, and the detail in words."""
@@ -93,23 +91,51 @@ class Party:
             return response.status, await response.read(), response.headers.get("DUIS-Response-Detail", "")
 
 
+def application(routes: Iterable[web.RouteDef], parties: Sequence[Party]) -> web.Application:
+    """An application that takes what the routes do, and tells at `/stats` what its parties have counted together."""
+
+    async def tell(_request: web.Request) -> web.Response:
+        return web.json_response(stats_of(parties))
+
+    app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_routes(routes)
+    app.router.add_get("/stats", tell)
+    return app
+
+
+def stats_of(parties: Iterable[Party]) -> dict[str, int]:
+    """What parties have counted, together."""
+    total: Counter[str] = Counter()
+    for party in parties:
+        total.update(party.stats)
+    return dict(total)
+
+
 async def serve_until_told(
-    app: web.Application, port: int, work: Callable[[aiohttp.ClientSession], Awaitable[None]]
+    app: web.Application,
+    ports: Iterable[int],
+    work: Sequence[Callable[[aiohttp.ClientSession], Awaitable[None]]],
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve on loopback and do `work` beside it until SIGTERM or SIGINT."""
+    """Serve on loopback and do all `work` beside it until SIGTERM or SIGINT; a failure of any work is raised."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    for port in ports:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    ready()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        working = asyncio.ensure_future(work(session))
-        await asyncio.wait({working, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        working = asyncio.gather(*(one(session) for one in work))
+        told: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([cast("asyncio.Future[object]", working), told], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             # A failure is raised here and ends the process; success waits to be told to stop.
             working.result()
             await stop.wait()
         working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
     await runner.cleanup()

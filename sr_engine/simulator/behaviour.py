@@ -1,0 +1,138 @@
+"""How a simulated CSP behaves: what it accepts, what it does to each hub, and what it says of it when.
+
+What happens to a hub in a night depends on the seed, the hub and the night alone, not on when anything arrives.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import Random
+
+from sr_engine.messages.model import ListEntry, Period, RefusedHubs, ReportEntry, ReportStatus
+
+NO_CAPACITY = "no capacity left in this night"
+NOT_REACHED = "the hub cannot be reached"
+FAILURE = "image verification failed"
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """The habits of a CSP; shares are in per cent of hubs, of `duplicate` of reports. By default it does all it should.
+
+    Delays are on the clock of the instance.
+    """
+
+    capacity: int | None = None
+    """Hubs it accepts for one night; None: any number."""
+    refuse: float = 0
+    fail: float = 0
+    lose: float = 0
+    """Hubs whose outcome it never reports."""
+    late: float = 0
+    """Hubs whose outcome it reports only `late_by` later."""
+    late_by: timedelta = timedelta(days=3)
+    out_of_order: float = 0
+    """Hubs of which it reports the outcome before it reports the delivery."""
+    duplicate: float = 0
+    """Reports it sends twice: half of them as they are, half under another MessageID."""
+    delay: timedelta = timedelta(0)
+    """From what happens, and from the arrival of a list, to the message about it."""
+    seed: int = 0
+    report_size: int = 500
+    """Hubs in one report, at most."""
+
+
+class Again(StrEnum):
+    """Whether a report is sent a second time, and how."""
+
+    NO = "no"
+    SAME_BYTES = "same bytes"
+    SAME_CONTENT = "same content"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One report: what it says, and when it is sent."""
+
+    at: datetime
+    entries: tuple[ReportEntry, ...]
+    again: Again = Again.NO
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a list is answered."""
+
+    accepted: tuple[str, ...]
+    refused: tuple[RefusedHubs, ...]
+
+
+def reply(behaviour: Behaviour, entries: Sequence[ListEntry], taken: Counter[Period]) -> Reply:
+    """Accept hubs as long as the night has room; `taken` counts the hubs accepted for each night, and is brought on."""
+    accepted: list[str] = []
+    refused: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        for hub_id in entry.device_ids:
+            if _chance(behaviour, "refuse", hub_id, entry.period) < behaviour.refuse:
+                refused[NOT_REACHED].append(hub_id)
+            elif behaviour.capacity is not None and taken[entry.period] >= behaviour.capacity:
+                refused[NO_CAPACITY].append(hub_id)
+            else:
+                taken[entry.period] += 1
+                accepted.append(hub_id)
+    return Reply(tuple(accepted), tuple(RefusedHubs(reason, tuple(hub_ids)) for reason, hub_ids in refused.items()))
+
+
+def steps(behaviour: Behaviour, entry: ListEntry, hub_ids: Sequence[str]) -> list[Step]:
+    """The reports about accepted hubs of one night, in the order in which they are sent.
+
+    Firmware is on a hub after a third of the night and active after two thirds.
+    """
+    period = entry.period
+    third = (period.end - period.start) / 3
+    delivered_at, ended_at = period.start + third, period.start + third * 2
+    sent: dict[datetime, list[ReportEntry]] = defaultdict(list)
+    for hub_id in hub_ids:
+
+        def happens(what: str, percent: float, hub_id: str = hub_id) -> bool:
+            return _chance(behaviour, what, hub_id, period) < percent
+
+        outcome_told_at = ended_at + behaviour.delay
+        if happens("late", behaviour.late):
+            outcome_told_at += behaviour.late_by
+        if happens("fail", behaviour.fail):
+            outcome = ReportEntry(hub_id, ReportStatus.FAILED, ended_at, FAILURE)
+        else:
+            outcome = ReportEntry(hub_id, ReportStatus.ACTIVATED, ended_at)
+        disordered = happens("order", behaviour.out_of_order)
+        delivery_told_at = outcome_told_at + _TICK if disordered else delivered_at + behaviour.delay
+        sent[delivery_told_at].append(ReportEntry(hub_id, ReportStatus.DELIVERED, delivered_at))
+        if not happens("lose", behaviour.lose):
+            sent[outcome_told_at].append(outcome)
+    return [
+        Step(at, some, _again(behaviour, at, some))
+        for at, entries in sorted(sent.items())
+        for start in range(0, len(entries), behaviour.report_size)
+        for some in [tuple(entries[start : start + behaviour.report_size])]
+    ]
+
+
+def _again(behaviour: Behaviour, at: datetime, entries: Sequence[ReportEntry]) -> Again:
+    drawn = _draw(behaviour, "duplicate", entries[0].device_id, at)
+    if drawn >= behaviour.duplicate:
+        return Again.NO
+    return Again.SAME_BYTES if drawn < behaviour.duplicate / 2 else Again.SAME_CONTENT
+
+
+def _chance(behaviour: Behaviour, what: str, hub_id: str, period: Period) -> float:
+    return _draw(behaviour, what, hub_id, period.start)
+
+
+def _draw(behaviour: Behaviour, what: str, hub_id: str, at: datetime) -> float:
+    """A number from 0 to below 100; chance is of no use to anybody here, so it need not be secret."""
+    return Random(f"{behaviour.seed} {what} {hub_id} {at.isoformat()}").random() * 100  # noqa: S311 - see above

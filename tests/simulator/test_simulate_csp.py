@@ -1,0 +1,109 @@
+"""The simulated CSP as a process of its own, with a processor that is served: all they say to each other is HTTP."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sr_engine.messages.model import ListEntry
+from sr_engine.simulator.behaviour import Behaviour, reply, steps
+from tests.gateway.conftest import serving, still
+from tests.regions.conftest import HOUR, Nights, hubs
+from tests.world import make_world
+
+WAIT = 30.0
+HABITS = {"refuse": 20, "fail": 30, "lose": 10, "out_of_order": 30, "duplicate": 50, "seed": 7}
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@contextmanager
+def simulated(directory: Path, processor: str, *options: str) -> Iterator[list[str]]:
+    """The process, from when it listens to the end of the block; then the list holds what it said last."""
+    said: list[str] = []
+    command = [sys.executable, "-m", "sr_engine", "simulate-csp", "--dir", str(directory), "--processor", processor]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready: Central at http://127.0.0.1:")
+            yield said
+        finally:
+            process.send_signal(signal.SIGTERM)
+            said += process.communicate(timeout=WAIT)[0].splitlines()
+            assert process.returncode == 0
+
+
+def stats(port: int) -> dict[str, int]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=WAIT) as answer:
+        found: dict[str, int] = json.load(answer)
+        return found
+
+
+def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_path: Path) -> None:
+    port = free_port()
+
+    def prepare(directory: Path) -> None:
+        still(directory)
+        regions = directory / "config" / "regions.toml"
+        endpoint = f'endpoint = "http://127.0.0.1:{port}/lists"'
+        regions.write_text(regions.read_text().replace('endpoint = "http://127.0.0.1:8090/central"', endpoint))
+
+    world = make_world(tmp_path / "instance", prepare=prepare)
+    world.open_release()
+    central = Nights(world, world.instance.configuration.regions["Central"])
+    central.change(list_size=15)
+    members = hubs(40)
+    world.add_hubs(members)
+    central.schedule(members)
+    central.cut()
+    world.clock.set(central.period().end + HOUR)
+    # A clock that stands still after the night: for the simulated CSP, all of it has happened.
+    settings = world.directory / "sr-engine.toml"
+    clock = (
+        f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {world.clock.now().isoformat()}\nrate = 0.000001\n"
+    )
+    settings.write_text(settings.read_text() + clock)
+    options = [text for name, value in HABITS.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+    with serving(world) as served:
+        processor = f"http://127.0.0.1:{served.port}"
+        with simulated(world.directory, processor, "--region", "Central", *options) as said:
+            give_up = time.monotonic() + WAIT
+            while stats(port).get("lists done", 0) < 3:
+                assert time.monotonic() < give_up, stats(port)
+                time.sleep(0.05)
+                # The first try may have been before the CSP listened.
+                world.clock.advance(timedelta(minutes=1))
+            counted = stats(port)
+        assert json.loads(said[-1]) == counted
+
+    behaviour = Behaviour(**HABITS)  # type: ignore[arg-type]  # the names of its fields
+    entry = ListEntry(central.period(), tuple(hub.chf for hub in members))
+    answer = reply(behaviour, [entry], Counter())
+    expected = dict.fromkeys((hub.chf for hub in members), "Scheduled")
+    for step in steps(behaviour, entry, answer.accepted):
+        for one in step.entries:
+            if expected[one.device_id] not in {"Activated", "Failed"}:
+                expected[one.device_id] = one.status.value
+    assert dict(zip(expected, central.states(members), strict=True)) == expected
+    assert set(expected.values()) == {"Scheduled", "Delivered", "Failed", "Activated"}
+    assert (counted["lists"], counted["signatures verified"]) == (3, 3)
+    assert counted["hubs accepted"] == len(answer.accepted)
+    assert counted["reports sent twice"] > 0
+    assert "messages refused" not in counted
+    world.close()
