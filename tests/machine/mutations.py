@@ -30,14 +30,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a halt is not looked at",
-        "sr_engine/regions/lists.py",
-        "        and upgrade.hub.region not in release.halted\n",
+        "sr_engine/domain/listing.py",
+        "    if region in release.halted:\n        return Obstacle.HALTED\n",
         "",
     ),
     Mutation(
         "the CPL is not looked at when a list is cut",
-        "sr_engine/regions/lists.py",
-        '        and release.cpl_status == "Active"\n',
+        "sr_engine/domain/listing.py",
+        '    if release.cpl_status != "Active":\n        return Obstacle.CPL\n',
         "",
     ),
     Mutation(
@@ -102,8 +102,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a HAN device that appears later is not noticed",
-        "sr_engine/regions/lists.py",
-        "        and (compulsory or upgrade.han_accepted(release))\n",
+        "sr_engine/domain/listing.py",
+        "    if not compulsory and not upgrade.han_accepted(release):\n        return Obstacle.HAN_IMPACT\n",
         "",
     ),
     Mutation(
