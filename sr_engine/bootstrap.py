@@ -411,6 +411,7 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
         reading=reading,
         clock=instance.clock,
         monotonic=monotonic,
+        grace=policy.held.answer_grace,
         after_work=dispatcher.wake,
     )
     more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()

@@ -73,6 +73,8 @@ class Held:
 
     answer: timedelta
     """After which an answer counts as received."""
+    answer_grace: timedelta
+    """From when an answer has left until its Response may follow."""
     execution: timedelta
     """How far ahead ExecutionDateTime may lie."""
     preceding: timedelta
@@ -257,6 +259,7 @@ POLICY = Table(
         Table(
             Held,
             Key("answer_seconds", values.seconds(1, 600), field="answer"),
+            Key("answer_grace_milliseconds", values.milliseconds(0, 10_000), field="answer_grace"),
             Key("execution_days", values.days(1, 3650), field="execution"),
             Key("preceding_hours", values.hours(1, 8760), field="preceding"),
             Key("quarantine_hours", values.hours(1, 8760), field="quarantine"),

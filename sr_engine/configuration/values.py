@@ -89,6 +89,11 @@ def seconds(minimum: int, maximum: int) -> Scalar[timedelta]:
     return _duration("seconds", timedelta(seconds=1), minimum, maximum)
 
 
+def milliseconds(minimum: int, maximum: int) -> Scalar[timedelta]:
+    """A duration in whole milliseconds."""
+    return _duration("milliseconds", timedelta(milliseconds=1), minimum, maximum)
+
+
 def seconds_below(limit: int) -> Scalar[timedelta]:
     """A duration in seconds, whole or not, shorter than so many."""
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sr_engine.clock import Clock
 from sr_engine.pipeline.resuming import Resuming
@@ -41,9 +42,14 @@ class Resumer:
         reading: Reading,
         clock: Clock,
         monotonic: Callable[[], float],
+        grace: timedelta,
         after_work: Callable[[], None],
     ) -> None:
-        """`monotonic` tells the seconds between tries; `after_work` is called when messages may have been queued."""
+        """`monotonic` tells the seconds between tries, and `grace` is how long an answer takes to be taken in.
+
+        `after_work` is called when messages may have been queued.
+        """
+        self._grace = grace
         self._monotonic = monotonic
         self._resuming = resuming
         self._transactions = transactions
@@ -54,7 +60,8 @@ class Resumer:
         self._failures: dict[int, _Failure] = {}
 
     async def answer_left(self, message_key: str, command_variant: int) -> None:
-        """The answer to a held request has left: from now on a Response may follow."""
+        """The answer to a held request has left: once its sender has taken it in, a Response may follow."""
+        await asyncio.sleep(self._grace.total_seconds())
 
         def note(unit_of_work: UnitOfWork) -> None:
             held.answer_left(unit_of_work.connection, message_key, command_variant, unit_of_work.now)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -100,6 +101,28 @@ def unmodified(tmp_path: Path, duis_reference: Path) -> Iterator[Pair]:
     """A client with the official schema, as it comes."""
     with paired(tmp_path / "instance", Schema(duis_reference / "schema" / "DUIS-5.4.xsd")) as pair:
         yield pair
+
+
+@pytest.mark.reference
+def test_an_unmodified_client_matches_what_is_answered_later_with_what_it_sent(unmodified: Pair) -> None:
+    client, world = unmodified.client, unmodified.served.world
+    ids = [world.request_id(A) for _ in range(9)]
+    read = ReadInventory(device_id=HUB.chf)
+
+    for before, one in pairwise(ids):
+        data = world.signed(A, read, "8.2", request_id=one, preceding=before)
+        assert client.send(data, unmodified.served.port).code == "I99"
+    assert client.send(world.signed(A, read, "8.2", request_id=ids[0]), unmodified.served.port).code == "I0"
+
+    client.wait_until(lambda: len(client.correlated) == len(ids) - 1)
+    assert [one.response.request_id for one in client.correlated] == ids[1:]
+    assert {one.response.code for one in client.correlated} == {"I0"}
+    # What is carried out at once must not overtake its own answer either.
+    for _ in range(10):
+        data = world.signed(A, read, "8.2", preceding=ids[0])
+        assert client.send(data, unmodified.served.port).code == "I99"
+    client.wait_until(lambda: len(client.correlated) + len(client.uncorrelated) == len(ids) - 1 + 10)
+    assert client.uncorrelated == []
 
 
 @pytest.mark.reference
