@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from signing import Signer, parse
-from sr_engine.demo.party import MAX_BODY
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import MeterFirmwareReport, ReportEntry, ReportStatus, UpdateFirmware
+from sr_engine.simulator.party import MAX_BODY
 from tests.firmware import ENTRY, IMAGE, VERSION, Meters, esme, hash_of, listed, ota
 from tests.gateway.conftest import WAIT, serving, still
 from tests.world import BROKER, A, TestHub, World, edit, eui, make_world, reopen

@@ -232,7 +232,8 @@ def compel(nights: Nights, comply_by: datetime) -> None:
     mine = releases.c.model == FIRMWARE.model
     nights.world.run(lambda uow: uow.connection.execute(update(releases).where(mine).values(terms)))
     instance = nights.world.instance
-    chore = Enlisting(nights.region, instance.alerts, instance.configuration.lifecycle)
+    quiet_days = quiet_days_of(instance.configuration.policy)
+    chore = Enlisting(nights.region, instance.alerts, instance.configuration.lifecycle, quiet_days)
     while nights.world.run(chore):
         pass
 
