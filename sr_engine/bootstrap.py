@@ -18,7 +18,6 @@ from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
-    AlertEvent,
     Configuration,
     ConfigurationError,
     Policy,
@@ -209,7 +208,7 @@ def processor_of(instance: Instance) -> Processor:
             instance.configuration.policy,
             instance.users,
             instance.signer,
-            instance.configuration.alerts[AlertEvent.QUARANTINED_REQUEST],
+            instance.configuration.alerts,
             instance.randbelow,
             instance.draw_id,
         ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from signing import Signer
 from sr_engine.configuration import AlertDefinition, AlertEvent, User, UserDirectory, UserRole
+from sr_engine.delivery.expressing import expressed_for
 from sr_engine.domain.changes import HubEvent
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.build import build_alert
@@ -20,9 +21,7 @@ from sr_engine.messages.model import (
     AlertBody,
     CommsHubAlert,
     CommsHubFirmwareActivation,
-    DCCAlertVersionMismatch,
     DeviceChangeOfSupplier,
-    DUISVersionMismatch,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
 )
@@ -121,11 +120,7 @@ class Alerts:
         definition = self._definitions[events[0].event]
         for user, of_user in self._receivers(then, events[0].organisation, events):
             for body, told in self._bodies(then, definition, user, of_user, release):
-                if definition.can_be_expressed_in(user.duis_version):
-                    yield _Alert(user, definition, body, told)
-                else:
-                    instead = self._definitions[AlertEvent.DUIS_VERSION_MISMATCH]
-                    yield _Alert(user, instead, _mismatch(definition.code, body, user), told)
+                yield _Alert(user, *expressed_for(user, definition.event, body, self._definitions), told)
 
     def _receivers(
         self, unit_of_work: UnitOfWork, organisation: str, events: Sequence[HubEvent]
@@ -221,22 +216,6 @@ class Alerts:
             )
         outbox.put(unit_of_work.connection, messages, unit_of_work.now)
         outbox.record_alerted(unit_of_work.connection, alerted)
-
-
-def _mismatch(code: str, body: AlertBody, user: User) -> DUISVersionMismatch:
-    """What is sent instead of an alert that the User's DUIS version cannot express (section 5; FACTS RQ30).
-
-    It names the device if the alert is about one only.
-    """
-    device_ids: tuple[str, ...] = ()
-    match body:
-        case CommsHubFirmwareActivation() | CommsHubAlert() | DeviceChangeOfSupplier():
-            device_ids = (body.device_id,)
-        case FirmwareUpgradeRequested() | FirmwareDistributionFailure():
-            device_ids = body.device_ids
-    device_id = device_ids[0] if len(device_ids) == 1 else None
-    request_id = body.update_firmware_request_id if isinstance(body, FirmwareDistributionFailure) else None
-    return DUISVersionMismatch(DCCAlertVersionMismatch(code, device_id, request_id), str(user.duis_version))
 
 
 def _changes_of_supplier(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from signing import Signer
 from sr_engine.configuration import AlertDefinition, AlertEvent, User, UserDirectory
 from sr_engine.delivery.alerts import SIGNED_AT_ONCE, SUPPLIER_ROLES
+from sr_engine.delivery.expressing import expressed_for
 from sr_engine.messages.build import build_alert
 from sr_engine.messages.model import AlertBody, CSPFirmwareDeliveryStatus, FirmwareDistributionFailure
 from sr_engine.store import firmware_tidings, outbox
@@ -70,8 +71,9 @@ class FirmwareAlerts:
         told: list[tuple[str, str]] = []
         for body, about in _bodies(definition, tidings, news):
             message_id = self._draw_id()
+            sent, expressed = expressed_for(user, tidings.event, body, self._definitions)
             root = build_alert(
-                schema_version=str(user.duis_version), alert_code=definition.code, body=body, at=tidings.at
+                schema_version=str(user.duis_version), alert_code=sent.code, body=expressed, at=tidings.at
             )
             hubs = {one.hub_id for one in about}
             messages.append(
@@ -79,7 +81,7 @@ class FirmwareAlerts:
                     message_id,
                     outbox.ALERT,
                     f"user:{user.eui}",
-                    tidings.event,
+                    sent.event,
                     self._signer.sign(root),
                     hubs.pop() if len(hubs) == 1 else None,
                 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from signing import Signer
-from sr_engine.configuration import AlertDefinition, Policy, ServiceReferenceVariant, UserDirectory
+from sr_engine.configuration import AlertDefinition, AlertEvent, Policy, ServiceReferenceVariant, UserDirectory
+from sr_engine.delivery.expressing import expressed_for
 from sr_engine.domain.holding import (
     CANCELLATION,
     Breach,
@@ -31,8 +32,7 @@ class Holding:
     policy: Policy
     users: UserDirectory
     signer: Signer
-    alert: AlertDefinition
-    """Of QuarantinedRequest."""
+    alerts: Mapping[AlertEvent, AlertDefinition]
     randbelow: Callable[[int], int]
     draw_id: Callable[[], str]
 
@@ -147,11 +147,12 @@ class Holding:
         body = QuarantinedRequest(
             request.header.request_id.text, hold.event_ref, by_user_threshold=hold.breach is Breach.USER
         )
+        alert, expressed = expressed_for(user, AlertEvent.QUARANTINED_REQUEST, body, self.alerts)
         root = build_alert(
-            schema_version=str(user.duis_version), alert_code=self.alert.code, body=body, at=unit_of_work.now
+            schema_version=str(user.duis_version), alert_code=alert.code, body=expressed, at=unit_of_work.now
         )
         message = outbox.Outgoing(
-            self.draw_id(), outbox.NOTICE, f"user:{user.eui}", self.alert.event, self.signer.sign(root)
+            self.draw_id(), outbox.NOTICE, f"user:{user.eui}", alert.event, self.signer.sign(root)
         )
         outbox.put(unit_of_work.connection, [message], unit_of_work.now)
 

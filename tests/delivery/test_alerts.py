@@ -14,13 +14,16 @@ from signing import parse
 from sr_engine.bootstrap import outcomes_of
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
+from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.decode import decode_response
 from sr_engine.messages.model import (
     AlertBody,
+    ApproveCommsHubFirmware,
     CommsHubAlert,
     CommsHubFirmwareActivation,
     DCCAlertVersionMismatch,
+    Decision,
     DUISVersionMismatch,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
@@ -30,10 +33,12 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     UpgradeReport,
 )
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.pipeline.process import Admitted
 from sr_engine.store import releases
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
+from tests.firmware import ENTRY, Meters, esme, listed
 from tests.regions.conftest import Nights
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
@@ -293,3 +298,39 @@ def test_a_failure_names_the_request_that_stood_when_it_happened_though_a_later_
 
     (failure,) = [body for *_, body in sent(world) if isinstance(body, FirmwareDistributionFailure)]
     assert failure.update_firmware_request_id == first != second
+
+
+def test_what_became_of_a_meters_firmware_is_said_in_a_version_its_user_knows(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "meters", prepare=since("firmware_delivered", "5.2"))
+    hub = TestHub(1)
+    world.add_hubs([hub])
+    listed(world, ENTRY)
+    meters = Meters(world)
+    assert meters.update([esme(hub)]).code == "I99"
+    meters.report(meters.lists()[-1].list_id, [esme(hub)])
+    world.settle()
+
+    (alert,) = world.sent(A, "alert")
+
+    assert isinstance(alert.alert, DUISVersionMismatch)
+    assert isinstance(alert.alert.mismatch, DCCAlertVersionMismatch)
+    assert (alert.alert.mismatch.alert_code, alert.alert.mismatch.device_id) == ("N60", esme(hub))
+    world.close()
+
+
+def test_that_a_request_is_in_quarantine_is_said_in_a_version_its_user_knows(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "held", prepare=since("quarantined_request", "5.2"))
+    hubs = [TestHub(1), TestHub(2)]
+    world.add_hubs(hubs)
+    world.open_release()
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 1)))
+    request_id = world.request_id(A)
+    body = ApproveCommsHubFirmware(FIRMWARE, Decision.DECLINE, tuple(hub.chf for hub in hubs))
+    assert world.post(world.signed(A, body, "11.6", request_id=request_id)).code == "I99"
+
+    (alert,) = world.sent(A, "notice")
+
+    assert isinstance(alert.alert, DUISVersionMismatch)
+    assert isinstance(alert.alert.mismatch, DCCAlertVersionMismatch)
+    assert (alert.alert.mismatch.alert_code, alert.alert.mismatch.request_id) == ("N46", request_id)
+    world.close()
