@@ -27,12 +27,18 @@ def execute_many(
         return
     dialect = connection.dialect
     compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
+    # In order where the driver counts parameters, by name where it reads their names.
+    names = list(compiled.positiontup or compiled.bind_names.values())
     columns: list[Sequence[object]] = []
-    for name in compiled.positiontup or ():
+    for name in names:
         values = [row[name] for row in rows] if name in rows[0] else [compiled.params[name]] * len(rows)
         convert = compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
         columns.append(values if convert is None else _converted(values, convert))
-    connection.exec_driver_sql(str(compiled), list(zip(*columns, strict=True)))
+    tuples = zip(*columns, strict=True)
+    if compiled.positional:
+        connection.exec_driver_sql(str(compiled), list(tuples))
+    else:
+        connection.exec_driver_sql(str(compiled), [dict(zip(names, values, strict=True)) for values in tuples])
 
 
 def _converted(values: Sequence[object], convert: Callable[[Any], object]) -> list[object]:
