@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import devices, due_registrations, registrations
 
@@ -95,10 +96,10 @@ _PUT_DEVICES = _upsert_of_devices()
 _PUT_REGISTRATIONS = _upsert_of_registrations()
 _PUT_DUE = insert(due_registrations).on_conflict_do_nothing()
 _DEVICE_TYPE = select(devices.c.device_type).where(devices.c.device_id == bindparam("device_id"))
-_HUB_IDS_OF = select(devices.c.device_id, devices.c.hub_id).where(
-    is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF
+_HUB_IDS_OF = Prepared(
+    select(devices.c.device_id, devices.c.hub_id).where(is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF)
 )
-_HUBS = _hubs()
+_HUBS = Prepared(_hubs())
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
     is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
 )
@@ -155,8 +156,8 @@ def device_type(connection: Connection, device_id: str) -> str | None:
 
 def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
     """CHF id by CHF or GPF id; ids of other devices and unknown ones are left out."""
-    found = connection.execute(_HUB_IDS_OF, {"device_ids": members(device_ids)})
-    return {device_id: hub_id for device_id, hub_id in found.all() if hub_id is not None}
+    found = _HUB_IDS_OF.all(connection, {"device_ids": members(device_ids)})
+    return {device_id: hub_id for device_id, hub_id in found if hub_id is not None}
 
 
 def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
@@ -164,7 +165,7 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
     wanted = members(hub_ids)
     han = _han_models(connection, wanted) if with_han else {}
     none: frozenset[tuple[str, str]] = frozenset()
-    found = connection.execute(_HUBS, {"hub_ids": wanted, "at": at}).all()
+    found = _HUBS.all(connection, {"hub_ids": wanted, "at": at})
     return {
         hub_id: Hub(
             hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)

@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from sr_engine.bootstrap import resuming_of
 from sr_engine.instance import SupplierSeed
@@ -27,6 +26,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.pipeline.answer import Answer
 from sr_engine.store.reading import Reading
+from tests.databases import only_sqlite, statements_of
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
 
 OWN, OTHER = TestHub(1), TestHub(2)
@@ -223,20 +223,15 @@ def test_a_long_refusal_is_sent_in_part_and_kept_whole(sequences: Sequences) -> 
     assert (sent.result.accepted_device_count, sent.result.refused_device_count) == (1, most + 5)
 
 
+@only_sqlite
 def test_a_long_sequence_costs_each_request_the_same(sequences: Sequences) -> None:
     ids = sequences.ids(150)
-    statements: list[int] = []
-    engine = sequences.world.instance.engine
-
-    def count(*_: object) -> None:
-        statements[-1] += 1
-
-    event.listen(engine, "before_cursor_execute", count)
+    counts: list[int] = []
     for before, one in pairwise(ids):
-        statements.append(0)
-        assert sequences.send(READ, "8.2", one, after=before).code == "I99"
-    event.remove(engine, "before_cursor_execute", count)
-    assert len(set(statements[1:])) == 1
+        with statements_of(sequences.world.instance.engine) as statements:
+            assert sequences.send(READ, "8.2", one, after=before).code == "I99"
+        counts.append(len(statements))
+    assert len(set(counts[1:])) == 1
 
     assert sequences.send(READ, "8.2", ids[0], after=ids[-1]).code == "E42"
     assert sequences.world.resume(NOW + MOMENT) == 149
