@@ -56,6 +56,9 @@ class MeterLists:
         for name in sorted(by_region):
             members = sorted(by_region[name])
             image_message_id = self._bring(unit_of_work, name, image_id, image)
+            if outbox.send_if_parked(connection, image_message_id, now):
+                again = f"{name}: image {image_id} was parked and is sent again"
+                entries.append(audit.Entry(now, "processor", "resend", again, image_message_id))
             list_id, message_id = self.draw_id(), self.draw_id()
             message = MeterFirmwareList(
                 self._message_id(unit_of_work, self.regions[name]),

@@ -137,6 +137,11 @@ _SETTLE = (
         last_error=bindparam("new_last_error"),
     )
 )
+_UNPARK = (
+    outbox.update()
+    .where(outbox.c.message_id == bindparam("key"), outbox.c.state == PARKED)
+    .values(state=PENDING, tries=0, next_try_at=bindparam("now"))
+)
 _ALREADY_ALERTED = select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
     alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
 )
@@ -260,6 +265,12 @@ def send_again(connection: Connection, message_id: str, now: datetime) -> bool:
     result = connection.execute(
         outbox.update().where(outbox.c.message_id == message_id).values(state=PENDING, tries=0, next_try_at=now)
     )
+    return result.rowcount == 1
+
+
+def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bool:
+    """Queue a message once more if it was parked, with the same bytes and id; True if it was."""
+    result = connection.execute(_UNPARK, {"key": message_id, "now": now})
     return result.rowcount == 1
 
 
