@@ -84,6 +84,8 @@ class MeterOutcomes:
         for request, moved in by_request.items():
             self._write(unit_of_work, request, moved)
         if late:
+            # Their devices are free for other lists: those that have not been taken must not be any more.
+            outbox.expire_meter_lists(connection, {delivery.list_id for _, delivery in late})
             detail = f"{region.name}: {len(late)} device(s): {_SILENCE}"
             audit.record(connection, [audit.Entry(now, "processor", "meter firmware missed", detail)])
         return len(late) == MISSED_AT_ONCE

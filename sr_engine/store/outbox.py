@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -29,6 +30,8 @@ from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release
 PENDING = "Pending"
 DELIVERED = "Delivered"
 PARKED = "Parked"
+EXPIRED = "Expired"
+"""What it asks for is over before it was taken: it is neither sent nor shown to its receiver any more."""
 
 ALERT = "alert"
 UPGRADE_LIST = "upgrade_list"
@@ -123,7 +126,11 @@ _SENDABLE = _sendable(barrier=False)
 _SENDABLE_UP_TO_BARRIER = _sendable(barrier=True)
 _SETTLE = (
     outbox.update()
-    .where(outbox.c.outbox_id == bindparam("key"))
+    .where(
+        outbox.c.outbox_id == bindparam("key"),
+        # What has expired meanwhile is not tried again, unless it was taken all the same.
+        or_(outbox.c.state == PENDING, bindparam("new_state", type_=outbox.c.state.type) == DELIVERED),
+    )
     .values(
         state=bindparam("new_state"),
         tries=bindparam("new_tries"),
@@ -141,6 +148,17 @@ _UNPARK = (
     outbox.update()
     .where(outbox.c.message_id == bindparam("key"), outbox.c.state == PARKED)
     .values(state=PENDING, tries=0, next_try_at=bindparam("now"))
+)
+_EXPIRE_METER_LISTS = (
+    outbox.update()
+    .where(
+        outbox.c.message_id.in_(
+            select(firmware_lists.c.message_id).where(is_one_of(firmware_lists.c.list_id, "list_ids"))
+        ),
+        outbox.c.state != DELIVERED,
+    )
+    # One that is only sent again has been taken.
+    .values(state=case((outbox.c.delivered_at.is_(None), EXPIRED), else_=DELIVERED))
 )
 _ALREADY_ALERTED = select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
     alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
@@ -272,6 +290,11 @@ def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bo
     """Queue a message once more if it was parked, with the same bytes and id; True if it was."""
     result = connection.execute(_UNPARK, {"key": message_id, "now": now})
     return result.rowcount == 1
+
+
+def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:
+    """Send some lists of meters no more, if they have not been taken."""
+    connection.execute(_EXPIRE_METER_LISTS, {"list_ids": members(list_ids)})
 
 
 def counts(connection: Connection) -> dict[tuple[str, str, str], int]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from sr_engine.store import outbox
+from sr_engine.operations.outbox import NotParked, resend
+from sr_engine.store import mailbox, outbox
 from sr_engine.store.outbox import Attempted, Queued
 from tests.firmware import ENTRY, Meters, esme, listed
 from tests.world import TestHub, make_world
 
+HOUR = timedelta(hours=1)
 HUBS = [TestHub(number, gas=None) for number in range(1, 4)]
 FIRST, SECOND, THIRD = HUBS
 CENTRAL = "csp:Central"
@@ -81,3 +84,54 @@ def test_an_image_that_is_there_or_on_its_way_is_not_sent_again(meters: Meters) 
     update(meters, THIRD)
 
     assert "Image" not in names(meters, due(meters))
+
+
+# --- a list of which the devices were given up -----------------------------------------------------------------------
+
+
+def test_a_list_that_the_csp_has_not_taken_in_time_is_not_sent_any_more(meters: Meters) -> None:
+    update(meters, FIRST, SECOND)
+    image = due(meters)
+    meters.wait(meters.region().completion_sla - HOUR)
+    assert names(meters, due(meters)) == ["Image"]
+
+    meters.wait(HOUR)
+    assert set(meters.states().values()) == {"Missed"}
+    new = update(meters, FIRST)
+    tried(meters, image, outbox.DELIVERED)
+
+    assert names(meters, due(meters)) == [new], "no device stands on two lists that are under way"
+
+
+def test_a_list_that_is_on_its_way_when_its_devices_are_given_up_is_not_tried_again(meters: Meters) -> None:
+    update(meters, FIRST)
+    tried(meters, due(meters), outbox.DELIVERED)
+    in_hand = due(meters)
+
+    meters.wait(meters.region().completion_sla)
+    tried(meters, in_hand, outbox.PENDING)
+
+    assert due(meters) == []
+    (message_id,) = [one.message_id for one in in_hand]
+    with pytest.raises(NotParked, match="is Expired"):
+        meters.world.run(lambda uow: resend(uow, message_id))
+    with meters.world.instance.reading_engine.connect() as connection:
+        assert message_id not in {one.message_id for one in mailbox.messages(connection, CENTRAL, after=None, limit=9)}
+        with pytest.raises(mailbox.UnknownMessage):
+            mailbox.message(connection, CENTRAL, message_id)
+
+    tried(meters, in_hand, outbox.DELIVERED)
+    with meters.world.instance.reading_engine.connect() as connection:
+        assert mailbox.message(connection, CENTRAL, message_id) == in_hand[0].body, "it was taken at the last moment"
+
+
+def test_a_list_that_was_taken_stays_taken_when_its_devices_are_given_up(meters: Meters) -> None:
+    update(meters, FIRST)
+    for _ in range(2):
+        tried(meters, due(meters), outbox.DELIVERED)
+
+    meters.wait(meters.region().completion_sla)
+
+    with meters.world.instance.reading_engine.connect() as connection:
+        found = mailbox.messages(connection, CENTRAL, after=None, limit=9)
+    assert [one.delivered for one in found] == [True, True]
