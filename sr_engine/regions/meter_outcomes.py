@@ -93,7 +93,9 @@ class MeterOutcomes:
     def chase(self, unit_of_work: UnitOfWork, region: Region) -> bool:
         """Send lists again that were not acknowledged within the SLA, with the same bytes; there is never more."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        late = firmware.unacknowledged(connection, region.name, now - region.acknowledgement_sla)
+        # Of older lists every device was given up; a CSP that answers none must not make each look longer.
+        listed_after = now - region.completion_sla
+        late = firmware.unacknowledged(connection, region.name, now - region.acknowledgement_sla, listed_after)
         for list_id, message_id in late:
             outbox.send_again(connection, message_id, now)
             firmware.chased(connection, list_id, now)

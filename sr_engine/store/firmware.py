@@ -156,6 +156,7 @@ _UNACKNOWLEDGED = (
     .join(outbox, outbox.c.message_id == firmware_lists.c.message_id)
     .where(
         firmware_lists.c.region == bindparam("region"),
+        firmware_lists.c.listed_at > bindparam("listed_after"),
         firmware_lists.c.acknowledged_at.is_(None),
         outbox.c.state == DELIVERED,
         outbox.c.delivered_at <= bindparam("delivered_before", type_=UtcDateTime),
@@ -354,9 +355,15 @@ def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
     connection.execute(_ACKNOWLEDGED, {"key_list": list_id, "now": now})
 
 
-def unacknowledged(connection: Connection, region: str, delivered_before: datetime) -> list[tuple[str, str]]:
-    """List id and message id of lists delivered, and last chased, before a time, of which an answer is missing."""
-    found = connection.execute(_UNACKNOWLEDGED, {"region": region, "delivered_before": delivered_before})
+def unacknowledged(
+    connection: Connection, region: str, delivered_before: datetime, listed_after: datetime
+) -> list[tuple[str, str]]:
+    """List id and message id of lists delivered, and last chased, before a time, of which an answer is missing.
+
+    Lists that are older than `listed_after` are not looked at.
+    """
+    sought = {"region": region, "delivered_before": delivered_before, "listed_after": listed_after}
+    found = connection.execute(_UNACKNOWLEDGED, sought)
     return [(row.list_id, row.message_id) for row in found]
 
 

@@ -634,6 +634,7 @@ firmware_lists = Table(
     Index(
         "ix_firmware_lists_unacknowledged",
         "region",
+        "listed_at",
         sqlite_where=text("acknowledged_at IS NULL"),
         postgresql_where=text("acknowledged_at IS NULL"),
     ),

@@ -80,6 +80,12 @@ def test_what_may_be_sent_is_found_without_going_through_the_lists_there_were(en
     assert "SCAN firmware_lists" not in plan
 
 
+def test_lists_that_wait_for_an_acknowledgement_are_found_by_region_and_time(engine: Engine) -> None:
+    (plan,) = plans_of(engine, lambda one: firmware.unacknowledged(one, "Central", NOW, NOW))
+
+    assert "ix_firmware_lists_unacknowledged (region=? AND listed_at>?)" in plan
+
+
 def test_lists_that_expire_are_found_by_their_ids(engine: Engine) -> None:
     (plan,) = plans_of(engine, lambda one: outbox.expire_meter_lists(one, ["list"]))
 
