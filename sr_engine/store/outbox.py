@@ -39,6 +39,8 @@ METER_LIST = "meter_list"
 RESPONSE = "response"
 NOTICE = "notice"
 """An alert about something else than hubs."""
+BYTES_AT_ONCE = 32 * 2**20
+"""Of the messages that are chosen together, at most, unless one alone has more: an image may have 14 MB."""
 INDEPENDENT = (UPGRADE_LIST, METER_LIST, RESPONSE, NOTICE)
 """Kinds of messages that wait for no other."""
 
@@ -245,6 +247,8 @@ def destinations(connection: Connection, now: datetime) -> list[str]:
 def sendable(connection: Connection, destination: str, now: datetime, limit: int) -> list[Queued]:
     """Messages for one destination that are due and may be sent side by side, longest due first.
 
+    At most `limit`, and of large ones only so many that their bodies fit into memory (BYTES_AT_ONCE).
+
     Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
     and until it has been no later alert is. A list waits for no other: one that a CSP does not take must not cost the
     others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held, and a list of
@@ -256,7 +260,17 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
         found = connection.execute(_SENDABLE, sought)
     else:
         found = connection.execute(_SENDABLE_UP_TO_BARRIER, {**sought, "barrier": barrier})
-    return [Queued(*row) for row in found]
+    chosen: list[Queued] = []
+    left = BYTES_AT_ONCE
+    with found:
+        # Row by row: the bodies that follow are not read.
+        for row in found:
+            message = Queued(*row)
+            left -= len(message.body)
+            if left < 0 and chosen:
+                break
+            chosen.append(message)
+    return chosen
 
 
 def settle(connection: Connection, results: Sequence[Attempted]) -> None:
