@@ -69,6 +69,23 @@ def test_no_answer_holds_more_than_17_devices_the_hub_first(world: World) -> Non
     assert types == ["CHF"] * 7 + ["GPF"] * 7 + ["ESME"] * 3
 
 
+@pytest.mark.parametrize("by_mpxn", [False, True])
+def test_the_device_that_was_asked_for_is_in_the_answer_however_many_its_hub_has(world: World, by_mpxn: bool) -> None:
+    from sr_engine.store import inventory
+
+    home = TestHub(1)
+    rows = home.rows()
+    gone = [rows[2] | {"device_id": eui(0xE2, number), "import_mpxn": f"{number:013}"} for number in range(30)]
+    world.run(lambda uow: inventory.put_devices(uow.connection, [*rows, *gone]))
+    (last, mpxn) = (eui(0xE2, 29), f"{29:013}")
+
+    answer = world.send(A, ReadInventory(mpxn=mpxn) if by_mpxn else ReadInventory(device_id=last), "8.2")
+
+    assert isinstance(answer.result, Inventory)
+    assert len(answer.result.devices) == 17
+    assert [device.device_id for device in answer.result.devices][:3] == [home.chf, home.gpf, last]
+
+
 def test_what_hangs_on_the_hub_is_found_by_an_address_that_only_the_hub_has(world: World) -> None:
     from sr_engine.store import inventory
 
