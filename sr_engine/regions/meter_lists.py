@@ -68,7 +68,7 @@ class MeterLists:
                 order.version,
                 image_id,
                 order.image_hash,
-                _by_hub(members),
+                by_hub(members),
             )
             body = self.signer.sign(build_csp_message(message))
             self._queue(unit_of_work, name, message_id, body, "meter_list")
@@ -108,8 +108,9 @@ class MeterLists:
         outbox.put(unit_of_work.connection, [outgoing], unit_of_work.now)
 
 
-def _by_hub(members: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    by_hub: dict[str, tuple[str, ...]] = {}
+def by_hub(members: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Device ids by the id of their hub, from pairs of both, in their order."""
+    found: dict[str, list[str]] = defaultdict(list)
     for hub_id, device_id in members:
-        by_hub[hub_id] = (*by_hub.get(hub_id, ()), device_id)
-    return by_hub
+        found[hub_id].append(device_id)
+    return {hub_id: tuple(device_ids) for hub_id, device_ids in found.items()}

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 from sr_engine.operations.outbox import NotParked, resend
+from sr_engine.regions.meter_lists import by_hub
 from sr_engine.store import mailbox, outbox
 from sr_engine.store.outbox import Attempted, Queued
 from tests.firmware import ENTRY, Meters, esme, listed
-from tests.world import TestHub, make_world
+from tests.world import TestHub, eui, make_world
 
 HOUR = timedelta(hours=1)
 HUBS = [TestHub(number, gas=None) for number in range(1, 4)]
@@ -53,6 +55,19 @@ def names(meters: Meters, messages: list[Queued]) -> list[str]:
     """What messages are: Image, or the id of a list."""
     lists = [one.list_id for one in meters.lists()]
     return [next((one for one in lists if one.encode() in message.body), "Image") for message in messages]
+
+
+# --- what goes out ---------------------------------------------------------------------------------------------------
+
+
+def test_devices_are_sorted_by_hub_in_no_time_even_where_an_inventory_puts_all_of_them_behind_one() -> None:
+    members = [(FIRST.chf, eui(0xE0, number)) for number in range(50_000)]
+    before = process_time()
+
+    found = by_hub([*members, (SECOND.chf, esme(SECOND))])
+
+    assert process_time() - before < 3, "seconds; half a minute where each device costs more than the one before"
+    assert found == {FIRST.chf: tuple(device_id for _, device_id in members), SECOND.chf: (esme(SECOND),)}
 
 
 # --- an image that the CSP did not take ------------------------------------------------------------------------------
