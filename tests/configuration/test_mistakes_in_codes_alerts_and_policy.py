@@ -103,6 +103,14 @@ IN_ALERTS = [
         "alert.duis_version_mismatch.body: must be DUISVersionMismatch, not QuarantinedRequest",
     ),
     (
+        'code = "N60"\nbody = "CSPFirmwareDeliveryStatus"',
+        'code = "N60"\nbody = "CommsHubFirmwareActivation"',
+        (
+            "alert.firmware_delivered.body: must be CSPFirmwareDeliveryStatus or FirmwareDistributionFailure, not "
+            "CommsHubFirmwareActivation: others have no place for a firmware request and its devices"
+        ),
+    ),
+    (
         'last = "A5FF"',
         'last = "A4FF"',
         "hub_alert_codes.last: must not be below first, which is A500",
