@@ -89,14 +89,14 @@ class MeterLists:
         return self.signer.sign(build_csp_message(message))
 
     def _bring(self, unit_of_work: UnitOfWork, region: str, image_id: str, image: Callable[[], bytes]) -> str:
-        """The id of the message that brings an image to a region, queued now if it was not before."""
-        connection = unit_of_work.connection
-        known = firmware.image_message(connection, image_id, region)
+        """The id of the message that brings an image to a region's CSP, queued now if it was not before."""
+        connection, csp_eui = unit_of_work.connection, self.regions[region].csp_eui
+        known = firmware.image_message(connection, image_id, region, csp_eui)
         if known is not None:
             return known
         message_id = self.draw_id()
         self._queue(unit_of_work, region, message_id, image(), "firmware_image")
-        firmware.add_image_message(connection, image_id, region, message_id)
+        firmware.add_image_message(connection, image_id, region, csp_eui, message_id)
         return message_id
 
     def _message_id(self, unit_of_work: UnitOfWork, region: Region) -> RequestId:

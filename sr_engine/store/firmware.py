@@ -87,6 +87,7 @@ _HAS_IMAGE = select(firmware_images.c.image_id).where(firmware_images.c.image_id
 _IMAGE_MESSAGE = select(firmware_image_messages.c.message_id).where(
     firmware_image_messages.c.image_id == bindparam("image_id"),
     firmware_image_messages.c.region == bindparam("region"),
+    firmware_image_messages.c.csp_eui == bindparam("csp_eui"),
 )
 _ADD_IMAGE_MESSAGE = firmware_image_messages.insert()
 _ADD_REQUEST = firmware_requests.insert().returning(firmware_requests.c.firmware_request_id)
@@ -265,14 +266,15 @@ def put_image(connection: Connection, image_id: str, image: bytes) -> None:
         connection.execute(_PUT_IMAGE, {"image_id": image_id, "image": image})
 
 
-def image_message(connection: Connection, image_id: str, region: str) -> str | None:
-    """The message that brings an image to a region, None if there is none yet."""
-    return connection.scalar(_IMAGE_MESSAGE, {"image_id": image_id, "region": region})
+def image_message(connection: Connection, image_id: str, region: str, csp_eui: str) -> str | None:
+    """The message that brings an image to the CSP of a region, None if there is none yet."""
+    return connection.scalar(_IMAGE_MESSAGE, {"image_id": image_id, "region": region, "csp_eui": csp_eui})
 
 
-def add_image_message(connection: Connection, image_id: str, region: str, message_id: str) -> None:
-    """Note the message that brings an image to a region; raises IntegrityError if there is one."""
-    connection.execute(_ADD_IMAGE_MESSAGE, {"image_id": image_id, "region": region, "message_id": message_id})
+def add_image_message(connection: Connection, image_id: str, region: str, csp_eui: str, message_id: str) -> None:
+    """Note the message that brings an image to the CSP of a region; raises IntegrityError if there is one."""
+    values = {"image_id": image_id, "region": region, "csp_eui": csp_eui, "message_id": message_id}
+    connection.execute(_ADD_IMAGE_MESSAGE, values)
 
 
 def add_request(connection: Connection, new: NewRequest, now: datetime) -> int:

@@ -14,12 +14,15 @@ from sr_engine.regions.meter_lists import by_hub
 from sr_engine.store import mailbox, outbox
 from sr_engine.store.outbox import Attempted, Queued
 from tests.firmware import ENTRY, Meters, esme, listed
-from tests.world import TestHub, eui, make_world
+from tests.world import TestHub, edit, eui, make_world, reopen
 
 HOUR = timedelta(hours=1)
 HUBS = [TestHub(number, gas=None) for number in range(1, 4)]
 FIRST, SECOND, THIRD = HUBS
 CENTRAL = "csp:Central"
+CENTRAL_CSP = '''[region.Central]
+csp_name = "CSP Central and South"
+csp_eui = "00-00-5E-EF-10-00-00-C2"'''
 
 
 @pytest.fixture
@@ -99,6 +102,20 @@ def test_an_image_that_is_there_or_on_its_way_is_not_sent_again(meters: Meters) 
     update(meters, THIRD)
 
     assert "Image" not in names(meters, due(meters))
+
+
+def test_a_csp_that_takes_over_a_region_gets_the_image_too(meters: Meters) -> None:
+    update(meters, FIRST)
+    edit(meters.world.directory / "config" / "regions.toml", CENTRAL_CSP, CENTRAL_CSP.replace("C2", "C9"))
+    again = Meters(reopen(meters.world))
+
+    update(again, SECOND)
+    update(again, THIRD)
+
+    assert len(again.images()) == 2
+    assert {one.image_id for one in again.images()} == {one.image_id for one in again.lists()}
+    assert [one.message_id.target for one in again.lists()][1:] == ["00-00-5E-EF-10-00-00-C9"] * 2
+    again.world.close()
 
 
 # --- a list of which the devices were given up -----------------------------------------------------------------------
