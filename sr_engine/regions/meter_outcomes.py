@@ -25,7 +25,7 @@ _EVENTS = {
     DeliveryState.MISSED: AlertEvent.FIRMWARE_NOT_DISTRIBUTED,
 }
 _REPORTED = {ReportStatus.DELIVERED: DeliveryState.DELIVERED, ReportStatus.FAILED: DeliveryState.FAILED}
-_SILENCE = "the CSP reported no delivery within the completion SLA"
+_SILENCE = "the CSP reported no delivery within the distribution SLA"
 
 
 class UnknownMeterList(Exception):
@@ -75,9 +75,9 @@ class MeterOutcomes:
         return _summary("brought forward", len(moved), len(strangers))
 
     def time_out(self, unit_of_work: UnitOfWork, region: Region) -> bool:
-        """Give up devices of which nothing was heard by the completion SLA; return whether there may be more."""
+        """Give up devices of which nothing was heard by the distribution SLA; return whether there may be more."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        late = firmware.overdue(connection, region.name, now - region.completion_sla, MISSED_AT_ONCE)
+        late = firmware.overdue(connection, region.name, now - region.distribution_sla, MISSED_AT_ONCE)
         by_request: dict[int, list[Moved]] = defaultdict(list)
         for request, delivery in late:
             by_request[request].append(Moved(delivery, DeliveryState.MISSED, now, _SILENCE))
@@ -94,7 +94,7 @@ class MeterOutcomes:
         """Send lists again that were not acknowledged within the SLA, with the same bytes; there is never more."""
         connection, now = unit_of_work.connection, unit_of_work.now
         # Of older lists every device was given up; a CSP that answers none must not make each look longer.
-        listed_after = now - region.completion_sla
+        listed_after = now - region.distribution_sla
         late = firmware.unacknowledged(connection, region.name, now - region.acknowledgement_sla, listed_after)
         for list_id, message_id in late:
             outbox.send_again(connection, message_id, now)

@@ -124,7 +124,7 @@ def test_a_csp_that_takes_over_a_region_gets_the_image_too(meters: Meters) -> No
 def test_a_list_that_the_csp_has_not_taken_in_time_is_not_sent_any_more(meters: Meters) -> None:
     update(meters, FIRST, SECOND)
     image = due(meters)
-    meters.wait(meters.region().completion_sla - HOUR)
+    meters.wait(meters.region().distribution_sla - HOUR)
     assert names(meters, due(meters)) == ["Image"]
 
     meters.wait(HOUR)
@@ -140,7 +140,7 @@ def test_a_list_that_is_on_its_way_when_its_devices_are_given_up_is_not_tried_ag
     tried(meters, due(meters), outbox.DELIVERED)
     in_hand = due(meters)
 
-    meters.wait(meters.region().completion_sla)
+    meters.wait(meters.region().distribution_sla)
     tried(meters, in_hand, outbox.PENDING)
 
     assert due(meters) == []
@@ -162,7 +162,7 @@ def test_a_list_that_was_taken_stays_taken_when_its_devices_are_given_up(meters:
     for _ in range(2):
         tried(meters, due(meters), outbox.DELIVERED)
 
-    meters.wait(meters.region().completion_sla)
+    meters.wait(meters.region().distribution_sla)
 
     with meters.world.instance.reading_engine.connect() as connection:
         found = mailbox.messages(connection, CENTRAL, after=None, limit=9)
