@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -127,6 +127,9 @@ _OVERDUE = (
     )
     .order_by(firmware_deliveries.c.listed_at)
     .limit(bindparam("at_most"))
+)
+_NEXT_OPEN_REGION = select(func.min(firmware_deliveries.c.region)).where(
+    firmware_deliveries.c.is_open, firmware_deliveries.c.region > bindparam("after")
 )
 _MOVE = (
     firmware_deliveries.update()
@@ -331,6 +334,13 @@ def overdue(
     """Request and delivery of devices listed before a time of which the end is not known, longest first."""
     found = connection.execute(_OVERDUE, {"region": region, "listed_before": listed_before, "at_most": limit})
     return [(row.firmware_request_id, _delivery(row)) for row in found]
+
+
+def open_regions(connection: Connection) -> Iterator[str]:
+    """Regions with devices of which the end is not known."""
+    region: str | None = ""
+    while region := connection.scalar(_NEXT_OPEN_REGION, {"after": region}):
+        yield region
 
 
 def move(connection: Connection, moved: Iterable[Moved]) -> None:

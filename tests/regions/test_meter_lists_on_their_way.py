@@ -9,10 +9,12 @@ from time import process_time
 
 import pytest
 
+from sr_engine.bootstrap import chores
 from sr_engine.operations.outbox import NotParked, resend
 from sr_engine.regions.meter_lists import by_hub
 from sr_engine.store import mailbox, outbox
 from sr_engine.store.outbox import Attempted, Queued
+from sr_engine.store.tables import devices
 from tests.firmware import ENTRY, Meters, esme, listed
 from tests.world import TestHub, edit, eui, make_world, reopen
 
@@ -167,3 +169,25 @@ def test_a_list_that_was_taken_stays_taken_when_its_devices_are_given_up(meters:
     with meters.world.instance.reading_engine.connect() as connection:
         found = mailbox.messages(connection, CENTRAL, after=None, limit=9)
     assert [one.delivered for one in found] == [True, True]
+
+
+def test_devices_in_a_region_that_is_not_served_any_more_are_given_up_told_and_free(meters: Meters) -> None:
+    """Nobody would report on them, nor say that nobody did."""
+    update(meters, FIRST, SECOND)
+    regions = meters.world.directory / "config" / "regions.toml"
+    before, rest = regions.read_text().split("[region.Central]")
+    regions.write_text(before + rest[rest.index("[region") :])
+    edit(regions, '["Unknown", "SMETS1"]', '["Unknown", "SMETS1", "Central"]')
+    again = Meters(reopen(meters.world))
+
+    for chore in chores(again.world.instance):
+        while again.world.run(chore):
+            pass
+
+    assert again.states() == {esme(FIRST): "Missed", esme(SECOND): "Missed"}
+    assert [alert.alert_code for alert in again.alerts()] == ["N18"]
+    assert names(again, due(again)) == ["Image"]
+    moved = devices.update().where(devices.c.device_id == FIRST.chf).values(csp_region="4G Central")
+    again.world.run(lambda uow: uow.connection.execute(moved))
+    assert again.update([esme(FIRST)]).code == "I99"
+    again.world.close()
