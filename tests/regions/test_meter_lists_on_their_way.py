@@ -159,13 +159,18 @@ def test_a_list_that_is_on_its_way_when_its_devices_are_given_up_is_not_tried_ag
         assert mailbox.message(connection, CENTRAL, message_id) == in_hand[0].body, "it was taken at the last moment"
 
 
-def test_a_list_that_was_taken_stays_taken_when_its_devices_are_given_up(meters: Meters) -> None:
-    update(meters, FIRST)
+@pytest.mark.parametrize("chased", [False, True])
+def test_a_list_that_was_taken_stays_taken_when_its_devices_are_given_up(meters: Meters, *, chased: bool) -> None:
+    list_id = update(meters, FIRST)
     for _ in range(2):
         tried(meters, due(meters), outbox.DELIVERED)
+    if chased:
+        meters.wait(meters.region().acknowledgement_sla)
+        assert names(meters, due(meters)) == [list_id]
 
     meters.wait(meters.region().distribution_sla)
 
+    assert due(meters) == []
     with meters.world.instance.reading_engine.connect() as connection:
         found = mailbox.messages(connection, CENTRAL, after=None, limit=9)
     assert [one.delivered for one in found] == [True, True]
