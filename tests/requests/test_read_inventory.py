@@ -63,7 +63,7 @@ def test_no_answer_holds_more_than_17_devices_the_hub_first(world: World) -> Non
     posted = world.post(world.signed(A, ReadInventory(uprn=5), "8.2"))
 
     answer = world.decoded(posted)
-    assert posted.detail == "17 device(s) read; more than 17 match, ask for the others by their hub"
+    assert posted.detail == "17 device(s) read; more than 17 match, ask for the others by their hub or their own id"
     assert isinstance(answer.result, Inventory)
     types = [device.device_type for device in answer.result.devices]
     assert types == ["CHF"] * 7 + ["GPF"] * 7 + ["ESME"] * 3
