@@ -36,6 +36,16 @@ IN_CODES = [
         'reserved = "yes"',
         "response_code.E5.reserved: must be true or false, not 'yes'",
     ),
+    (
+        'before = "E110103"',
+        "",
+        "response_code.E110106.before: must say which code older versions are answered, since `since` is there",
+    ),
+    (
+        'before = "E110103"',
+        'before = "E110104"',
+        "response_code.E110106.before: E110104 must be a code of this file that every version has",
+    ),
 ]
 
 IN_ALERTS = [

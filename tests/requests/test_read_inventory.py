@@ -168,6 +168,24 @@ def test_every_field_of_every_type_of_device_is_read_back(world: World, device_t
     assert answer.result == Inventory((expected,))
 
 
+@pytest.mark.parametrize(
+    ("version", "region"), [("5.0", None), ("5.1", None), ("5.3", "4G Central"), ("5.4", "4G Central")]
+)
+def test_a_region_that_the_version_of_the_request_does_not_know_is_left_out(
+    world: World, version: str, region: str | None
+) -> None:
+    world.add_hubs([TestHub(1, region="4G Central"), TestHub(2, region="South")])
+
+    def regions(hub: TestHub) -> set[str | None]:
+        data = world.signed(A, ReadInventory(device_id=hub.chf), "8.2", schema_version=version)
+        result = world.decoded(world.post(data)).result
+        assert isinstance(result, Inventory)
+        return {device.csp_region for device in result.devices}
+
+    assert regions(TestHub(1)) == {region}
+    assert regions(TestHub(2)) == {"South"}
+
+
 def test_each_of_the_seven_roles_may_ask(tmp_path: Path) -> None:
     suppliers = [
         SupplierSeed(f"user-{role.lower()}", eui(0x10, number), "http://127.0.0.1:9/", (role,))
