@@ -360,6 +360,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
         DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
+        partial(meter_outcomes_of(instance).give_up_elsewhere, served=instance.configuration.regions.keys()),
     )
 
 

@@ -7,6 +7,7 @@ Everything is compact, without white space between elements: DCC's own tool drop
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from lxml import etree
 
@@ -39,6 +40,9 @@ from sr_engine.messages.times import milliseconds_from_utc
 NSMAP = {"sr": DUIS[1:-1]}
 """The one namespace declaration of a message."""
 
+_4G_SINCE = Decimal("5.3")
+"""The DUIS version that first has the 4G regions (FACTS DM9); what cannot be said in an older one is left out."""
+
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -66,7 +70,7 @@ def build_response(
         case Inventory():
             inventory = add(message, DUIS + "DSPInventory")
             for device in result.devices:
-                _add_device(inventory, device)
+                _add_device(inventory, device, Decimal(schema_version))
         case FirmwareWarning():
             _add_firmware_warning(message, result)
         case CommsHubFirmwareResult():
@@ -120,7 +124,7 @@ def _add_optional(parent: etree._Element, name: str, value: str | int | None) ->
         add(parent, DUIS + name, str(value))
 
 
-def _add_device(inventory: etree._Element, device: Device) -> None:
+def _add_device(inventory: etree._Element, device: Device, version: Decimal) -> None:
     element = add(inventory, DUIS + "Device")
     add(element, DUIS + "DeviceID", device.device_id)
     add(element, DUIS + "DeviceType", device.device_type)
@@ -140,7 +144,8 @@ def _add_device(inventory: etree._Element, device: Device) -> None:
     _add_optional(element, "UPRN", device.uprn)
     if device.property_filter is not None:
         add_property_filter(element, device.property_filter)
-    _add_optional(element, "CSPRegion", device.csp_region)
+    if version >= _4G_SINCE or not (device.csp_region or "").startswith("4G "):
+        _add_optional(element, "CSPRegion", device.csp_region)
     _add_optional(element, "DeviceGBCSVersion", device.gbcs_version)
     _add_optional(element, "HANVariant", device.han_variant)
     _add_optional(element, "S1SP", device.s1sp)

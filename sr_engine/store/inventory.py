@@ -83,9 +83,14 @@ def _hubs() -> Select[Any]:
 
 
 def _listing(condition: ColumnElement[bool]) -> Select[Any]:
-    """Devices that match, the hub's own two first."""
-    order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), else_=2)
-    return select(devices).where(condition).order_by(order, devices.c.device_id).limit(bindparam("at_most"))
+    """Devices that match and those that share a hub with them: the hub's own two first, then those that match."""
+    order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), (condition, 2), else_=3)
+    return (
+        select(devices)
+        .where(_with_their_hubs(condition))
+        .order_by(order, devices.c.device_id)
+        .limit(bindparam("at_most"))
+    )
 
 
 def _with_their_hubs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -108,24 +113,20 @@ _SET_FIRMWARE = (
     .where(is_one_of(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)
     .values(firmware_version=bindparam("version"))
 )
-_BY_DEVICE = _listing(_with_their_hubs(devices.c.device_id == bindparam("device_id")))
+_BY_DEVICE = _listing(devices.c.device_id == bindparam("device_id"))
 _BY_MPXN = _listing(
-    _with_their_hubs(
-        or_(
-            devices.c.import_mpxn == bindparam("mpxn"),
-            devices.c.secondary_import_mpan == bindparam("mpxn"),
-            devices.c.export_mpan == bindparam("mpxn"),
-        )
+    or_(
+        devices.c.import_mpxn == bindparam("mpxn"),
+        devices.c.secondary_import_mpan == bindparam("mpxn"),
+        devices.c.export_mpan == bindparam("mpxn"),
     )
 )
-_BY_UPRN = _listing(_with_their_hubs(devices.c.uprn == bindparam("uprn")))
+_BY_UPRN = _listing(devices.c.uprn == bindparam("uprn"))
 _BY_ADDRESS = _listing(
-    _with_their_hubs(
-        and_(
-            devices.c.postcode == bindparam("postcode"),
-            # An address without identifier is shown, and so asked for, with an empty one.
-            func.coalesce(devices.c.address_identifier, "") == bindparam("address_identifier"),
-        )
+    and_(
+        devices.c.postcode == bindparam("postcode"),
+        # An address without identifier is shown, and so asked for, with an empty one.
+        func.coalesce(devices.c.address_identifier, "") == bindparam("address_identifier"),
     )
 )
 
@@ -208,7 +209,7 @@ def set_firmware(connection: Connection, hub_ids: Collection[str], version: str)
 def find(connection: Connection, query: ReadInventory, limit: int) -> list[Device]:
     """Devices that match an 8.2, by device, MPxN, UPRN or address, and all that share a hub with them.
 
-    At most `limit`, the hub's own two first.
+    At most `limit`, the hub's own two first, then those that match.
     """
     sought: dict[str, object]
     if query.device_id is not None:

@@ -594,12 +594,13 @@ firmware_images = Table(
     Column("image", LargeBinary, nullable=False),
 )
 
-# The one message that brings an image to the CSP of a region.
+# The one message that brings an image to the CSP of a region; one that takes the region over gets its own.
 firmware_image_messages = Table(
     "firmware_image_messages",
     metadata,
     Column("image_id", ForeignKey("firmware_images.image_id"), primary_key=True),
     Column("region", String(16), primary_key=True),
+    Column("csp_eui", EUI, primary_key=True),
     Column("message_id", String(32), nullable=False),
     **BY_KEY,
 )
@@ -638,6 +639,7 @@ firmware_lists = Table(
     Index(
         "ix_firmware_lists_unacknowledged",
         "region",
+        "listed_at",
         sqlite_where=text("acknowledged_at IS NULL"),
         postgresql_where=text("acknowledged_at IS NULL"),
     ),
