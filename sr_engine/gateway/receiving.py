@@ -12,10 +12,12 @@ from http import HTTPStatus
 from signing import Certificate, DocumentRefused, NotAuthenticated, ProfileRefused, VerifiedDocument, Verifier, parse
 from sr_engine.configuration import Policy, User, UserDirectory
 from sr_engine.messages.decode import ResponseHeader, decode_response_header
+from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.problem import problem
-from sr_engine.store import audit, outbox
+from sr_engine.pipeline.process import DUIS
+from sr_engine.store import audit, exchanges, outbox
 from sr_engine.store.transactions import UnitOfWork
 
 RELAYED = "relayed"
@@ -96,7 +98,15 @@ class ReceivingDesk:
         message = outbox.Outgoing(
             received.message_id, outbox.RESPONSE, f"user:{user.eui}", RELAYED, received.document.data
         )
-        outbox.put(connection, [message], now)
+        outbox.put(connection, [message], now, not_before=self._not_before(unit_of_work, request_id))
         detail = f"{received.header.code}, passed on to User {user.eui} as message {received.message_id}"
         audit.record(connection, [audit.Entry(now, UPSTREAM, RELAYED, detail, received.key)])
         return Answer(HTTPStatus.NO_CONTENT, b"", "taken, and passed on as it came")
+
+    def _not_before(self, unit_of_work: UnitOfWork, request_id: RequestId | None) -> datetime | None:
+        """A Response does not overtake the answer to its request, which may still be on its way (FACTS HT8)."""
+        if request_id is None:
+            return None
+        answered_at = exchanges.answered_at(unit_of_work.connection, DUIS, request_id.key)
+        # Of a request that has no answer yet, nobody waits for one longer.
+        return (answered_at or unit_of_work.now) + self.policy.held.answer

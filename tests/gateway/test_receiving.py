@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,17 @@ from sqlalchemy import select
 
 from signing import Participant, Signer, SoftwareKey, make_pki
 from sr_engine.messages.build import build_alert, build_response, serialise_unsigned
-from sr_engine.messages.model import CommsHubAlert, ReadInventory
+from sr_engine.messages.model import CommsHubAlert, ReadInventory, UnofferedBody
+from sr_engine.store.outbox import sendable
 from sr_engine.store.tables import audit, outbox
 from tests.gateway.conftest import WAIT, XML_HEADERS, HttpAnswer, Served, serving
-from tests.gateway.upstream import Upstream, upstream
+from tests.gateway.upstream import ANSWER, Upstream, upstream
 from tests.world import BROKER, NOW, A, B, TestHub, make_world
 
 HUB = TestHub(1)
 TOKEN = "let-me-in"
+ANSWER_SECONDS = timedelta(seconds=3)
+"""`answer_seconds` of policy.toml."""
 
 
 @pytest.fixture
@@ -92,6 +97,12 @@ def _queued(served: Served) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(select(*columns))]
 
 
+def _due(served: Served, now: datetime) -> list[bytes]:
+    """What could be sent to A now."""
+    with served.world.instance.reading_engine.connect() as connection:
+        return [one.body for one in sendable(connection, f"user:{A.eui}", now, 10)]
+
+
 def _trail(served: Served) -> list[tuple[str, str, str | None]]:
     with served.world.instance.reading_engine.connect() as connection:
         rows = connection.execute(select(audit).where(audit.c.actor == "upstream").order_by(audit.c.audit_id))
@@ -107,6 +118,7 @@ def test_a_response_and_an_alert_reach_their_user_byte_for_byte_once_each(
 
     assert [(one.status, one.body) for one in answers] == [(204, b"")] * 4
     assert _queued(served) == [("response", f"user:{A.eui}", data) for data in sent]
+    served.world.clock.set(NOW + ANSWER_SECONDS)
     for _ in sent:
         assert dcc.came.acquire(timeout=WAIT), "nothing was delivered"
     assert sorted(dcc.delivered) == sorted(sent)
@@ -114,6 +126,39 @@ def test_a_response_and_an_alert_reach_their_user_byte_for_byte_once_each(
     assert (relayed[0], relayed[2]) == ("relayed", f"{A.eui}:{HUB.chf}:7")
     assert relayed[1].startswith(f"I0, passed on to User {A.eui} as message ")
     assert alert[0] == "relayed"
+
+
+def test_a_response_does_not_overtake_the_answer_to_its_request(
+    served: Served, dcc: Upstream, key: SoftwareKey
+) -> None:
+    world = served.world
+    request_id = f"{A.eui}:{HUB.chf}:7"
+    request = world.signed(A, UnofferedBody("UpdatePaymentMode"), "1.6", request_id=request_id, command_variant=4)
+    dcc.handler = dcc.holding
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(served.post, request, "serviceT")
+        dcc.wait_until_asked()
+        before_the_answer, alert = _signed(key), _alert(key)
+        assert [_send(served, data).status for data in (before_the_answer, alert)] == [204, 204]
+        assert dcc.came.acquire(timeout=WAIT), "the alert, which answers nothing, was not delivered"
+        assert before_the_answer not in _due(served, NOW)
+        world.clock.set(NOW + timedelta(seconds=2))
+        dcc.go.set()
+        assert asked.result().body == ANSWER
+    root = _response()
+    root[0][-2].text = "I99"
+    after_the_answer = Signer(key).sign(root)
+
+    assert _send(served, after_the_answer).status == 204
+    assert after_the_answer not in _due(served, NOW + timedelta(seconds=2))
+    assert dcc.delivered == [alert]
+    world.clock.set(NOW + timedelta(seconds=2) + ANSWER_SECONDS)
+    for _ in range(2):
+        assert dcc.came.acquire(timeout=WAIT), "it was never delivered"
+    assert sorted(dcc.delivered) == sorted([alert, before_the_answer, after_the_answer])
+    late = Signer(key).sign(_response())
+    assert _send(served, late).status == 204
+    assert dcc.came.acquire(timeout=WAIT), "what is late waits for nothing"
 
 
 def test_a_response_of_a_kind_that_is_not_known_here_is_passed_on_all_the_same(
