@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from lxml import etree
 from sqlalchemy import select
 
 from signing import Participant, Signer, SoftwareKey, make_pki
+from signing.canonical import inclusive
+from signing.compact import signed_info_of, write_signature
 from sr_engine.messages.build import build_alert, build_response, serialise_unsigned
 from sr_engine.messages.model import CommsHubAlert, ReadInventory, UnofferedBody
 from sr_engine.store.outbox import sendable
@@ -24,6 +27,7 @@ from tests.world import BROKER, NOW, A, B, TestHub, make_world
 
 HUB = TestHub(1)
 TOKEN = "let-me-in"
+DS = "http://www.w3.org/2000/09/xmldsig#"
 ANSWER_SECONDS = timedelta(seconds=3)
 """`answer_seconds` of policy.toml."""
 
@@ -79,6 +83,17 @@ def _response(originator: str = A.eui) -> etree._Element:
 
 def _signed(key: SoftwareKey, *, originator: str = A.eui) -> bytes:
     return Signer(key).sign(_response(originator))
+
+
+def _signed_around(key: SoftwareKey, root: etree._Element) -> bytes:
+    """Signed as a whole, though it holds a Signature already, which a Signer does not do."""
+    document = inclusive(root)
+    digest, end = b64encode(sha256(document).digest()), document.rindex(b"</")
+    value = b64encode(key.sign(signed_info_of(digest)))
+    signature = write_signature(
+        digest=digest, value=value, issuer=key.issuer_name.encode(), serial=str(key.serial).encode()
+    )
+    return document[:end] + signature + document[end:]
 
 
 def _alert(key: SoftwareKey) -> bytes:
@@ -156,8 +171,8 @@ def test_a_response_does_not_overtake_the_answer_to_its_request(
     for _ in range(2):
         assert dcc.came.acquire(timeout=WAIT), "it was never delivered"
     assert sorted(dcc.delivered) == sorted([alert, before_the_answer, after_the_answer])
-    late = Signer(key).sign(_response())
-    assert _send(served, late).status == 204
+    root[0][-2].text = "E21"
+    assert _send(served, Signer(key).sign(root)).status == 204
     assert dcc.came.acquire(timeout=WAIT), "what is late waits for nothing"
 
 
@@ -174,6 +189,55 @@ def test_a_response_of_a_kind_that_is_not_known_here_is_passed_on_all_the_same(
 
     assert _send(served, data).status == 204
     assert _queued(served) == [("response", f"user:{A.eui}", data)]
+
+
+def test_a_message_that_says_the_same_is_delivered_once_whoever_changes_what_is_not_signed(
+    served: Served, key: SoftwareKey
+) -> None:
+    data, alert = _signed(key), _alert(key)
+    copies = [
+        data + b"\n",
+        b"\xef\xbb\xbf" + data,
+        data.replace(b'<?xml version="1.0" encoding="UTF-8"?>', b""),
+        data.replace(b"<sr:ResponseCode>", b"<sr:ResponseCode >"),
+        _signed(key),
+    ]
+
+    assert [_send(served, one).status for one in (data, *copies, alert, _alert(key))] == [204] * 8
+    assert len({data, *copies}) == 6
+    assert [body for *_, body in _queued(served)] == [data, alert]
+
+
+def test_a_response_of_a_smets1_device_holds_the_signature_of_its_provider_and_is_passed_on(
+    served: Served, key: SoftwareKey
+) -> None:
+    """`SMETS1SignedResponse` is signed in itself; the whole is signed by upstream besides."""
+    root = _response()
+    namespace, body = etree.QName(root).namespace, root[1]
+    body.remove(body[0])
+    carried = etree.SubElement(
+        etree.SubElement(body, f"{{{namespace}}}SMETS1ResponseMessage"), f"{{{namespace}}}SMETS1SignedResponse"
+    )
+    etree.SubElement(carried, f"{{{namespace}}}SMETS1Response").text = "of another profile"
+    etree.SubElement(carried, f"{{{DS}}}Signature").text = "of another profile, too"
+    data = _signed_around(key, root)
+    elsewhere = _response()
+    etree.SubElement(elsewhere[1][0], f"{{{namespace}}}GBCSPayload").append(etree.Element(f"{{{DS}}}Signature"))
+
+    assert _send(served, data).status == 204
+    assert _queued(served) == [("response", f"user:{A.eui}", data)]
+    assert _send(served, data.replace(b"another profile,", b"no profile,")).status == 403
+    assert _send(served, _signed_around(key, elsewhere)).status == 400
+
+
+def test_nobody_learns_whom_there_is_by_sending_what_upstream_has_not_signed(served: Served, key: SoftwareKey) -> None:
+    nobody = "00-00-5E-EF-10-00-00-FF"
+    for data in (b"", serialise_unsigned(_response()), _signed(served.world.key(A.name))):
+        known, unknown = (_send(served, data, eui) for eui in (B.eui, nobody))
+        assert (known.status, known.detail) == (unknown.status, unknown.detail)
+    of_a = _signed(key)
+    known, unknown = (_send(served, of_a, eui) for eui in (B.eui, nobody))
+    assert (known.status, known.detail.replace(B.eui, nobody)) == (unknown.status, unknown.detail)
 
 
 def test_the_same_bytes_to_another_user_are_another_message(served: Served, key: SoftwareKey) -> None:
@@ -233,7 +297,7 @@ def test_a_message_to_nobody_known_is_not_found(served: Served, key: SoftwareKey
 
 
 def test_upstream_may_be_asked_for_a_token_besides(tmp_path: Path, dcc: Upstream, key: SoftwareKey) -> None:
-    token = f'token_sha256 = "{hashlib.sha256(TOKEN.encode()).hexdigest()}"'
+    token = f'token_sha256 = "{sha256(TOKEN.encode()).hexdigest()}"'
 
     world = make_world(tmp_path / "instance", prepare=_trusting(tmp_path, dcc, token))
     with serving(world) as served:
