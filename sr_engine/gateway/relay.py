@@ -61,7 +61,10 @@ class Relay:
         # Whoever cannot be connected to in half the time has not been sent the request, and that can be said.
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds / 2)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
+        # Without cookies: what upstream says to one User's request has no business in another's.
+        async with aiohttp.ClientSession(
+            timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             self._session = session
             try:
                 yield

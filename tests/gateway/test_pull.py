@@ -1,4 +1,4 @@
-"""Fetching what was missed: one receiver that fetches much leaves room for the others, and every token opens one thing."""
+"""Fetching what was missed: one receiver that fetches much leaves room to others, and a token opens one thing."""
 
 from __future__ import annotations
 

@@ -361,3 +361,20 @@ def test_after_a_crash_while_upstream_was_asked_the_retry_asks_again(tmp_path: P
     assert [one.body for one in dcc.asked] == [data] * 2
     assert _kept(world) == [(data, ANSWER, A.eui)]
     world.close()
+
+
+def test_what_upstream_says_to_one_user_s_request_is_not_carried_into_another_s(tmp_path: Path, dcc: Upstream) -> None:
+    # An address that is a number never gets a cookie back.
+    dcc.url = dcc.url.replace("127.0.0.1", "localhost")
+    cookies: list[str | None] = []
+
+    async def giving_a_cookie(request: web.Request) -> web.StreamResponse:
+        cookies.append(request.headers.get("Cookie"))
+        return await giving(Set_Cookie="session=of-a; Path=/")(request)
+
+    dcc.handler = giving_a_cookie
+    with relaying(tmp_path, dcc) as served:
+        answers = [served.post(served.world.signed(user, *UNOFFERED)) for user in (A, B)]
+
+    assert [(one.status, one.headers["Set-Cookie"]) for one in answers] == [(200, None)] * 2
+    assert cookies == [None, None]
