@@ -148,9 +148,7 @@ class Gateway:
         """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
 
         async def endpoint(request: Request) -> Response:
-            visit = self._gate.arrive()
-            if visit is None:
-                return _response(self._overloaded("too many requests are being worked on"))
+            visit = self._gate.arrive("" if request.client is None else request.client.host)
             try:
                 data = await self._body(request, media_type, visit, share_of)
                 if isinstance(data, Answer):
@@ -179,7 +177,7 @@ class Gateway:
         )
 
     async def _body(self, request: Request, wanted: str, visit: Visit, share_of: ShareOf) -> bytes | Answer:
-        """The whole body; of one that there is no room for no more is read than shows whose it is."""
+        """The whole body; of one that there is no room for, or no more, nothing further is read once that is known."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != wanted:
             return problem(
@@ -195,7 +193,8 @@ class Gateway:
             return too_large
         chunks, size = [], 0
         try:
-            async with asyncio.timeout(self._body_seconds):
+            async with asyncio.timeout(self._body_seconds) as limit:
+                visit.on_giving_way = lambda: limit.reschedule(0)
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > self._max_bytes:
@@ -204,6 +203,8 @@ class Gateway:
                     if not visit.claimed and size >= HEAD_BYTES and not visit.claim(share_of(b"".join(chunks))):
                         return self._no_room()
         except TimeoutError:
+            if visit.gave_way:
+                return self._no_room()
             return problem(
                 HTTPStatus.REQUEST_TIMEOUT,
                 f"the whole body did not come within {self._body_seconds:.0f} s; nothing of it was taken",
