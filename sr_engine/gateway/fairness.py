@@ -208,7 +208,7 @@ class Gate:
         over = share.rate.used_up(now)
         if over and self._rate.used_up(now):
             return False
-        # What is being read or worked on cannot be asked to give way.
+        # What is worked on cannot be asked to give way, and what is being read gives way to other shares only.
         settled = share.present - len(share.waiting)
         if settled and settled >= self._rules.requests_in_flight - self._kept:
             return False
