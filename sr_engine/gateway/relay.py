@@ -76,7 +76,8 @@ class Relay:
         """What upstream answers or has answered; copies that come meanwhile share one question."""
         name = admitted.sender.eui
         if not self._places.free_for(name):
-            return self._busy("too many requests are being relayed")
+            # What upstream need not be asked for needs no place.
+            return await self._answered_before(admitted) or self._busy("too many requests are being relayed")
         self._places.take(name)
         try:
             return await self._shared(service, admitted, heavy=heavy)
@@ -92,7 +93,7 @@ class Relay:
             answer = await asyncio.shield(task)
             if digest == admitted.document.digest:
                 return answer
-            before = await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
+            before = await self._answered_before(admitted)
             return before or self._busy("a request with the same RequestID was being relayed")
         # A task of its own: a caller that goes away does not undo what was asked for it and for others.
         task = asyncio.create_task(self._answer(service, admitted, heavy=heavy))
@@ -101,7 +102,7 @@ class Relay:
         return await asyncio.shield(task)
 
     async def _answer(self, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
-        before = await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
+        before = await self._answered_before(admitted)
         if before is not None:
             return before
         answered = await self._ask(service, admitted.document.data)
@@ -110,6 +111,9 @@ class Relay:
                 await self._transactions.run(lambda uow: self._relaying.note(uow, admitted, answered))
             return answered
         return await self._transactions.run(lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy)
+
+    async def _answered_before(self, admitted: Admitted) -> Answer | None:
+        return await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
 
     async def _ask(self, service: str, data: bytes) -> bytes | Answer:
         """The body of upstream's answer, or what to tell the Supplier instead."""

@@ -309,13 +309,17 @@ def test_relayed_requests_take_no_place_from_others_and_leave_some_of_theirs(tmp
 
     world = make_world(tmp_path, prepare=narrow)
     world.add_hubs([HUB])
-    dcc.handler = dcc.holding
     with serving(world) as served, ThreadPoolExecutor(8) as pool:
+        answered = world.signed(A, *UNOFFERED)
+        served.post(answered)
+        dcc.wait_until_asked()
+        dcc.handler = dcc.holding
         held = []
         for _ in range(3):
             held.append(pool.submit(served.post, world.signed(A, *UNOFFERED)))
             dcc.wait_until_asked()
         too_many = served.post(world.signed(A, *UNOFFERED))
+        assert served.post(answered).body == ANSWER, "what was answered before needs no place"
         held.append(pool.submit(served.post, world.signed(B, *UNOFFERED)))
         dcc.wait_until_asked()
         offered = served.post(world.signed(A, ReadInventory(device_id=HUB.chf), "8.2"))
