@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.gateway.fairness import ARRIVING, HEAD_BYTES, OTHERS, Gate, Places, Shares, Visit, claimed_originator
+from tests.gateway.conftest import WAIT
 from tests.world import A, B
 
 NAMES = ("a", "b", "c")
@@ -360,6 +361,59 @@ def test_requests_of_which_nothing_has_come_keep_nobody_out() -> None:
     for visit in (first, *silent):
         visit.leave()
     assert [slow.begin("a") is not None for _ in range(2)] == [True, False]
+
+
+_moves = st.lists(st.tuples(st.sampled_from(["arrive", "claim", "turn", "leave"]), st.integers(0, 40)), max_size=150)
+
+
+@settings(max_examples=50)
+@given(moves=_moves, in_flight=st.integers(1, 6), at_once=st.integers(1, 4))
+def test_whatever_comes_slowly_gives_way_or_leaves_every_place_is_given_back(
+    moves: list[tuple[str, int]], in_flight: int, at_once: int
+) -> None:
+    async def story() -> None:
+        rules = shares(in_flight=in_flight, at_once=at_once, threshold=1000, allocation=1000)
+        slow = Slow(Gate(rules, Hand()))
+        arriving: list[Visit] = []
+        reading: list[Visit] = []
+        turns: list[tuple[Visit, asyncio.Task[bool]]] = []
+        for move, number in moves:
+            name = NAMES[number % len(NAMES)]
+            match move:
+                case "arrive":
+                    arriving.append(slow.arrive(name))
+                case "claim" if arriving:
+                    visit = arriving.pop(number % len(arriving))
+                    if visit.claim(name):
+                        reading.append(visit)
+                    else:
+                        visit.leave()
+                case "turn" if reading:
+                    visit = reading.pop(number % len(reading))
+                    turns.append((visit, asyncio.create_task(visit.turn())))
+                    await asyncio.sleep(0)
+                case "leave" if turns:
+                    visit, turn = turns.pop(number % len(turns))
+                    turn.cancel()
+                    visit.leave()
+                    await asyncio.sleep(0)
+            here = [visit for visit in (*reading, *(visit for visit, _ in turns)) if not visit.gave_way]
+            assert len(here) <= in_flight
+        for visit in (*arriving, *reading, *(visit for visit, _ in turns)):
+            visit.leave()
+        await asyncio.gather(*(turn for _, turn in turns), return_exceptions=True)
+
+        new = [slow.begin(NAMES[number % len(NAMES)]) for number in range(in_flight)]
+        working = [visit for visit in new if visit is not None]
+        assert len(working) == in_flight
+        tasks = [asyncio.create_task(visit.turn()) for visit in working]
+        for visit, task in zip(working, tasks, strict=True):
+            async with asyncio.timeout(WAIT):
+                assert await task
+            visit.leave()
+        assert not [visit for visit in slow.gave_way if not visit.gave_way]
+
+    run(story())
 
 
 @settings(max_examples=50)
