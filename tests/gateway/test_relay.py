@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,9 +201,21 @@ def test_what_is_no_answer_is_told_from_one_and_the_request_may_be_sent_again(
     assert [one.body for one in dcc.asked].count(data) == 2
 
 
-def test_an_upstream_that_is_too_slow_may_have_taken_the_request(tmp_path: Path, dcc: Upstream) -> None:
+async def _drip(request: web.Request) -> web.StreamResponse:
+    """Answer so slowly that something always comes, and never the whole."""
+    response = web.StreamResponse(headers={"Content-Type": "application/xml", "Content-Length": "1000"})
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        for _ in range(100):
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+    return response
+
+
+@pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
+def test_an_upstream_that_is_too_slow_may_have_taken_the_request(tmp_path: Path, dcc: Upstream, drips: bool) -> None:
     with relaying(tmp_path, dcc, "timeout_seconds = 1.0") as served:
-        dcc.handler = dcc.holding
+        dcc.handler = _drip if drips else dcc.holding
         data = served.world.signed(A, *UNOFFERED)
         answer = served.post(data)
 
