@@ -238,6 +238,7 @@ class Gateway:
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
                     heavy=heavy or admitted.concerns_more,
+                    of=admitted.sender.eui,
                 )
                 self._after_work()
                 if answer.frees:
@@ -257,7 +258,9 @@ class Gateway:
         if isinstance(received, Answer):
             answer = received
         else:
-            answer = await self._transactions.run(lambda uow: desk.execute(uow, received), heavy=heavy)
+            answer = await self._transactions.run(
+                lambda uow: desk.execute(uow, received), heavy=heavy, of=UPSTREAM_SHARE
+            )
             self._after_work()
         log.info("message of the upstream DCC answered %s: %s", answer.status, answer.detail_header)
         return answer
@@ -273,7 +276,7 @@ class Gateway:
             log.info("csp message answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
         answer = await self._transactions.run(
-            lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True
+            lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True, of=CSP_SHARE
         )
         self._after_work()
         log.info("csp message answered %s: %s", answer.status, answer.detail_header)
@@ -285,7 +288,9 @@ class Gateway:
             log.info("registrations answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
         answer = await self._transactions.run(
-            lambda unit_of_work: desk.execute(unit_of_work, admitted), heavy=len(data) >= HEAVY_BYTES
+            lambda unit_of_work: desk.execute(unit_of_work, admitted),
+            heavy=len(data) >= HEAVY_BYTES,
+            of=REGISTRATION_SHARE,
         )
         try:
             while await self._transactions.run(desk.changes, heavy=True):

@@ -110,7 +110,9 @@ class Relay:
             if answered.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 await self._transactions.run(lambda uow: self._relaying.note(uow, admitted, answered))
             return answered
-        return await self._transactions.run(lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy)
+        return await self._transactions.run(
+            lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy, of=admitted.sender.eui
+        )
 
     async def _answered_before(self, admitted: Admitted) -> Answer | None:
         return await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
