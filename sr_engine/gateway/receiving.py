@@ -81,9 +81,10 @@ class ReceivingDesk:
             return problem(HTTPStatus.FORBIDDEN, "the message was signed by this processor, not by the upstream DCC")
         # Not before: who is a User here is nobody's business that upstream has signed nothing for.
         try:
-            return Received(verified, decode_response_header(verified), canonical_eui(eui))
+            to = canonical_eui(eui)
         except ValueError:
             return _NOBODY
+        return Received(verified, decode_response_header(verified), to)
 
     def execute(self, unit_of_work: UnitOfWork, received: Received) -> Answer:
         """Queue the message for its User, in the caller's transaction."""
