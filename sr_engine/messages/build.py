@@ -19,7 +19,6 @@ from sr_engine.messages.model import (
     CommsHubFirmwareResult,
     CommsHubUpgrade,
     CSPFirmwareDeliveryStatus,
-    DCCAlertVersionMismatch,
     Device,
     DeviceChangeOfSupplier,
     DUISVersionMismatch,
@@ -255,17 +254,10 @@ def _add_alert(parent: etree._Element, body: AlertBody) -> None:
 
 
 def _add_version_mismatch(parent: etree._Element, body: DUISVersionMismatch) -> None:
-    mismatch = body.mismatch
-    element = add(parent, DUIS + type(mismatch).__name__)
-    if isinstance(mismatch, DCCAlertVersionMismatch):
-        add(element, DUIS + "DCCAlertCode", mismatch.alert_code)
-        _add_optional(element, "DeviceID", mismatch.device_id)
-        _add_optional(element, "RequestID", mismatch.request_id)
-    else:
-        add(element, DUIS + "RequestID", mismatch.request_id)
-        add(element, DUIS + "ServiceReference", mismatch.service_reference)
-        add(element, DUIS + "ServiceReferenceVariant", mismatch.service_reference_variant)
-        add(element, DUIS + "ServiceRequestDUISVersion", mismatch.service_request_duis_version)
+    element = add(parent, DUIS + "DCCAlertVersionMismatch")
+    add(element, DUIS + "DCCAlertCode", body.mismatch.alert_code)
+    _add_optional(element, "DeviceID", body.mismatch.device_id)
+    _add_optional(element, "RequestID", body.mismatch.request_id)
     add(parent, DUIS + "ServiceUserDUISVersion", body.service_user_duis_version)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import exchanges
@@ -16,6 +16,9 @@ _FIND = Prepared(
         exchanges.c.message_key == bindparam("message_key"),
         exchanges.c.command_variant == bindparam("command_variant"),
     )
+)
+_ANSWERED_AT = select(func.max(exchanges.c.received_at)).where(
+    exchanges.c.interface == bindparam("interface"), exchanges.c.message_key == bindparam("message_key")
 )
 _INSERT = Prepared(exchanges.insert().returning(exchanges.c.exchange_id))
 
@@ -52,6 +55,12 @@ def find(connection: Connection, interface: str, message_key: str, command_varia
     sought = {"interface": interface, "message_key": message_key, "command_variant": command_variant}
     row = _FIND.one_or_none(connection, sought)
     return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
+
+
+def answered_at(connection: Connection, interface: str, message_key: str) -> datetime | None:
+    """When a message under this key was answered last, with whatever Command Variant; None if it was not."""
+    found: datetime | None = connection.scalar(_ANSWERED_AT, {"interface": interface, "message_key": message_key})
+    return found
 
 
 def add(connection: Connection, exchange: Exchange) -> int:

@@ -210,8 +210,11 @@ class Attempted:
     last_error: str | None
 
 
-def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> None:
-    """Queue messages, in this order."""
+def put(
+    connection: Connection, messages: Sequence[Outgoing], now: datetime, *, not_before: datetime | None = None
+) -> None:
+    """Queue messages, in this order; they are due at once, or at `not_before` if that is later."""
+    due = now if not_before is None else max(now, not_before)
     execute_many(
         connection,
         _INSERT,
@@ -227,7 +230,7 @@ def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> 
                 "created_at": now,
                 "state": PENDING,
                 "tries": 0,
-                "next_try_at": now,
+                "next_try_at": due,
             }
             for message in messages
         ],

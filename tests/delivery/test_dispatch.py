@@ -403,6 +403,20 @@ def test_two_destinations_on_one_host_do_not_share_a_limit(post: Post) -> None:
     run(story)
 
 
+def test_what_one_receiver_says_is_not_told_to_another_on_its_host(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver()) as both, post.dispatching():
+            # An address that is a number never gets a cookie back.
+            url = both.url.replace("127.0.0.1", "localhost")
+            post.urls |= {"user:A": url, "user:B": url}
+            for name in ("A", "B"):
+                post.put(message(name, None, f"user:{name}"))
+                await until(post.all_in([DELIVERED]))
+            assert [(one.message_id, one.cookie) for one in both.received] == [("A", None), ("B", None)]
+
+    run(story)
+
+
 def test_a_receiver_that_comes_back_gets_everything_in_order(post: Post) -> None:
     async def story() -> None:
         receiver = Receiver()
