@@ -801,6 +801,21 @@ trigger_runs = Table(
     Column("done_at", UtcDateTime, nullable=False),
 )
 
+# Which process does what: triggers, delivery to a destination, held requests. Never deleted, for tokens only rise.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    # One higher with every claim; what a process does under an older one is not committed.
+    Column("token", BigInteger, nullable=False),
+    # The id that a process drew for itself; none: given back.
+    Column("holder", String(32), index=True),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("renewed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    **BY_KEY,
+)
+
 counters = Table(
     "counters",
     metadata,
