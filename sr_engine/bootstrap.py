@@ -56,6 +56,7 @@ from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
 from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
+from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
 from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
@@ -364,6 +365,7 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
     """What is done in a region before its lists are cut, in this order."""
     return (
         partial(phases_of(instance).advance, region=region.name),
+        UndeliveredLists(region, instance.alerts, instance.configuration.lifecycle),
         Enlisting(
             region, instance.alerts, instance.configuration.lifecycle, quiet_days_of(instance.configuration.policy)
         ),

@@ -521,6 +521,7 @@ upgrade_lists = Table(
     Column("chased_at", UtcDateTime),
     Column("message_id", String(32), nullable=False),
     Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
+    Index("ix_upgrade_lists_message_id", "message_id"),
 )
 
 outbox = Table(
@@ -561,6 +562,14 @@ outbox = Table(
         "outbox_id",
         sqlite_where=text("state = 'Pending'"),
         postgresql_where=text("state = 'Pending'"),
+    ),
+    # What was given up and may be sent again.
+    Index(
+        "ix_outbox_parked",
+        "destination",
+        "outbox_id",
+        sqlite_where=text("state = 'Parked'"),
+        postgresql_where=text("state = 'Parked'"),
     ),
 )
 
