@@ -46,6 +46,7 @@ class Working:
         """Work until the end of the block; then what is under way is finished, and other processes may take over."""
         tasks = [asyncio.create_task(part()) for part in (*self.parts, self.claims.run)]
         self.ticker.start()
+        log.info("this is process %s; its leases stand under that id", self.claims.holder)
         try:
             yield
         finally:

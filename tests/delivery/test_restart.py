@@ -50,7 +50,7 @@ asyncio.run(dispatcher.run())
 
 @asynccontextmanager
 async def dispatching_elsewhere(post: Post, url: str) -> AsyncIterator[None]:
-    """Dispatch in a process of its own, which is killed at the end of the block; it begins after the last one's lease."""
+    """Dispatch in a process of its own, which begins when the last one's lease has run out, and kill it in the end."""
     post.clock.advance(timedelta(minutes=1))
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, str(post.engine.url), url, post.clock.now().isoformat()
