@@ -202,6 +202,10 @@ class Stage:
             nights.acknowledge(message.list_id, mine)
             nights.report(message.list_id, *(nights.saw(hub, ReportStatus.ACTIVATED) for hub in mine))
 
+    def regions_looked_at(self) -> int:
+        with self.world.instance.reading_engine.connect() as connection:
+            return len(connection.scalars(select(trigger_runs.c.region).distinct()).all())
+
     def came_to_csps(self) -> list[Arrival]:
         return [one for one in self.receiver.arrivals if one.to.startswith("/csp")]
 
@@ -281,7 +285,8 @@ def play(stage: Stage) -> None:
     stage.start()
     stage.start()
     stage.until(lambda: all(one.holder for one in stage.workers), "two workers run")
-    stage.until(stage.all_triggers_are_held_by_the_living, "the triggers are held")
+    # Nights that are cut late, at the first look, would be over before others have taken over.
+    stage.until(lambda: stage.regions_looked_at() == len(names), "every region has been looked at")
     for number in range(stage.rounds):
         stage.schedule(hubs[number * len(names) : (number + 1) * len(names)])
         victim = choose(stage, number, chance)
@@ -381,7 +386,8 @@ def check(stage: Stage) -> dict[str, float]:
         "hubs": len(hubs),
         "messages": len(came),
         "sent again after a kill": repeats,
-        "lists sent again after a kill": sum(len(came[message_id]) - 1 for _, message_id in lists),
+        "lists sent again after a kill": len(stage.came_to_csps())
+        - len({one.message_id for one in stage.came_to_csps()}),
         "seconds to take over, median": round(sorted(stage.takeovers)[len(stage.takeovers) // 2], 2),
         "seconds to take over, most": round(max(stage.takeovers), 2),
     }
