@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
-from sr_engine.store import audit, outbox
+from sr_engine.store import audit, outbox, undelivered
 from sr_engine.store.outbox import Attempted, Queued
 from sr_engine.store.transactions import UnitOfWork
 
@@ -25,6 +25,8 @@ SENT_TOGETHER = 64
 """Messages of one destination whose tries are recorded together, at most."""
 RECORDED_BEHIND = 16
 """Such groups that may wait to be recorded while the next is sent."""
+
+_LEASE = "delivery:"
 
 Resolve = Callable[[str], str | None]
 """The URL of a destination as configured now, None if it has none any more."""
@@ -104,7 +106,7 @@ class Dispatcher:
         in_hand: set[int] = set()
         recording: set[asyncio.Task[None]] = set()
         try:
-            lease = await self._claims.claim(f"delivery:{destination}")
+            lease = await self._claims.claim(f"{_LEASE}{destination}")
             while lease is not None and self._claims.is_good(lease):
                 chosen = await asyncio.to_thread(self._choose, destination, frozenset(in_hand))
                 if chosen:
@@ -126,7 +128,8 @@ class Dispatcher:
             await asyncio.gather(*recording, return_exceptions=True)
 
     async def _record(self, results: Sequence[Attempted], in_hand: set[int], lease: Lease) -> None:
-        await self._claims.fenced(lease).run(lambda unit_of_work: _write(unit_of_work, results))
+        destination = lease.name.removeprefix(_LEASE)
+        await self._claims.fenced(lease).run(lambda unit_of_work: _write(unit_of_work, results, destination))
         in_hand.difference_update(result.outbox_id for result in results)
 
     def _choose(self, destination: str, in_hand: Collection[int]) -> list[Queued]:
@@ -159,9 +162,25 @@ class Dispatcher:
         return settle(message, error, self._clock.now(), self._policy)
 
 
-def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted]) -> None:
-    """Record what came of tries; that a message was given up stands in the audit trail."""
+def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted], destination: str) -> None:
+    """Record what came of tries; that a message was given up, or a list came late, stands in the audit trail."""
     outbox.settle(unit_of_work.connection, results)
+    delivered = {one.message_id: one.delivered_at for one in results if one.delivered_at is not None}
+    late = undelivered.had_late(unit_of_work.connection, delivered) if destination.startswith("csp:") else []
+    audit.record(
+        unit_of_work.connection,
+        [
+            audit.Entry(
+                unit_of_work.now,
+                "processor",
+                "list late",
+                f"{one.region}: list {one.list_id} reached its CSP after {one.period_start:%Y-%m-%dT%H:%MZ}, "
+                "when its night had begun",
+                one.message_id,
+            )
+            for one in late
+        ],
+    )
     audit.record(
         unit_of_work.connection,
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, literal_column, select, un
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.store.outbox import PARKED, PENDING
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, attempts, outbox, upgrade_lists
 
 TOO_LATE = "TooLate"
@@ -34,6 +36,18 @@ def _lists(state: str) -> Select[Any]:
 
 
 _OVER = union_all(_lists(PENDING), _lists(PARKED))
+_DELIVERED = (
+    select(
+        upgrade_lists.c.list_id,
+        upgrade_lists.c.region,
+        upgrade_lists.c.period_start,
+        outbox.c.message_id,
+        outbox.c.delivered_at,
+    )
+    .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
+    .where(is_one_of(outbox.c.message_id, "message_ids"), outbox.c.delivered_at >= upgrade_lists.c.period_start)
+    .order_by(outbox.c.outbox_id)
+)
 _LISTED = (
     select(attempts.c.hub_id)
     .where(attempts.c.list_id == bindparam("list_id"), attempts.c.state == AttemptState.LISTED.value)
@@ -53,6 +67,23 @@ class UndeliveredList:
     release_id: str
     message_id: str
     period_end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LateList:
+    """A list that its CSP had for the first time when its night had begun."""
+
+    list_id: str
+    region: str
+    period_start: datetime
+    message_id: str
+
+
+def had_late(connection: Connection, delivered: Mapping[str, datetime]) -> list[LateList]:
+    """Those of the messages delivered at these times that are lists, not had before, whose night had begun."""
+    found = connection.execute(_DELIVERED, {"message_ids": members(delivered)})
+    # What is sent again, to ask for its acknowledgement, keeps the time at which it was delivered first.
+    return [LateList(*row[:4]) for row in found if row.delivered_at == delivered[row.message_id]]
 
 
 def lists_over(connection: Connection, region: str, now: datetime) -> list[UndeliveredList]:
