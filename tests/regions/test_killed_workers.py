@@ -1,7 +1,7 @@
 """Two processes run the triggers of one instance, and the one that holds the leases is killed, again and again.
 
 The instance is real: its own configuration and database, workers as `sr-engine serve --role worker` starts them, a
-receiver that speaks HTTP. Its clock runs 12 hours a second; the test is its gateway, its Supplier and its CSPs.
+receiver that speaks HTTP. Its clock runs 6 hours a second; the test is its gateway, its Supplier and its CSPs.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ from sr_engine.messages.csp import decode_csp_message
 from sr_engine.messages.model import Period, ReportStatus, UpgradeList
 from sr_engine.operations.releases import open_release
 from sr_engine.regions.calendar import due_cuts
+from sr_engine.regions.lists import CUT
 from sr_engine.store import leases
 from sr_engine.store.leases import LeaseState
+from sr_engine.store.lists import last_run
 from sr_engine.store.tables import alerted_hubs, attempts, outbox, trigger_runs, upgrade_lists
 from sr_engine.store.undelivered import TOO_LATE
 from tests.regions.conftest import Nights
 from tests.world import FIRMWARE, NOW, OLD_VERSION, A, TestHub, World, edit
 
 ROOT = Path(__file__).parents[2]
-RATE = 43_200
+RATE = 21_600
 WAIT = 90
 """Seconds after which the test gives up: the computer may be busy."""
 DAY = timedelta(days=1)
@@ -206,6 +208,16 @@ class Stage:
         with self.world.instance.reading_engine.connect() as connection:
             return len(connection.scalars(select(trigger_runs.c.region).distinct()).all())
 
+    def nothing_is_due(self) -> bool:
+        """All lists that are to be cut by now have been, and have been sent."""
+        with self.world.instance.reading_engine.connect() as connection:
+            waiting = select(outbox.c.message_id).where(outbox.c.kind == "upgrade_list", outbox.c.state == "Pending")
+            return connection.scalar(waiting.limit(1)) is None and not any(
+                one
+                for name, nights in self.nights.items()
+                for one in due_cuts(nights.region, last_run(connection, name, CUT) or self.now, self.now)
+            )
+
     def came_to_csps(self) -> list[Arrival]:
         return [one for one in self.receiver.arrivals if one.to.startswith("/csp")]
 
@@ -295,6 +307,7 @@ def play(stage: Stage) -> None:
         killed_at, replacement = stage.killed_at[-1], stage.start()
         stage.until(stage.all_triggers_are_held_by_the_living, "somebody takes over")
         stage.takeovers.append(time.monotonic() - killed_at)
+        stage.until(stage.nothing_is_due, "what fell due is done")
         stage.until(lambda: replacement.holder is not None, "another worker runs")  # noqa: B023 - used at once
     stage.until(lambda: len(activated(stage)) == len(hubs), "all hubs are upgraded")
 
