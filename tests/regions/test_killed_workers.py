@@ -208,15 +208,16 @@ class Stage:
         with self.world.instance.reading_engine.connect() as connection:
             return len(connection.scalars(select(trigger_runs.c.region).distinct()).all())
 
-    def nothing_is_due(self) -> bool:
-        """All lists that are to be cut by now have been, and have been sent."""
+    def done_up_to(self, moment: datetime) -> bool:
+        """All lists that were to be cut by then have been, and those cut by then have been sent."""
         with self.world.instance.reading_engine.connect() as connection:
-            waiting = select(outbox.c.message_id).where(outbox.c.kind == "upgrade_list", outbox.c.state == "Pending")
-            return connection.scalar(waiting.limit(1)) is None and not any(
-                one
-                for name, nights in self.nights.items()
-                for one in due_cuts(nights.region, last_run(connection, name, CUT) or self.now, self.now)
+            waiting = select(outbox.c.message_id).where(
+                outbox.c.kind == "upgrade_list", outbox.c.state == "Pending", outbox.c.created_at <= moment
             )
+            last = {name: last_run(connection, name, CUT) or moment for name in self.nights}
+            regions = ((name, nights.region) for name, nights in self.nights.items())
+            due = (one for name, region in regions for one in due_cuts(region, last[name], moment))
+            return next(due, None) is None and connection.scalar(waiting.limit(1)) is None
 
     def came_to_csps(self) -> list[Arrival]:
         return [one for one in self.receiver.arrivals if one.to.startswith("/csp")]
@@ -307,7 +308,8 @@ def play(stage: Stage) -> None:
         killed_at, replacement = stage.killed_at[-1], stage.start()
         stage.until(stage.all_triggers_are_held_by_the_living, "somebody takes over")
         stage.takeovers.append(time.monotonic() - killed_at)
-        stage.until(stage.nothing_is_due, "what fell due is done")
+        moment = stage.now
+        stage.until(lambda: stage.done_up_to(moment), "what fell due is done")  # noqa: B023 - used at once
         stage.until(lambda: replacement.holder is not None, "another worker runs")  # noqa: B023 - used at once
     stage.until(lambda: len(activated(stage)) == len(hubs), "all hubs are upgraded")
 
@@ -370,7 +372,6 @@ def check(stage: Stage) -> dict[str, float]:
         region = stage.nights[name].region
         expected = [period.start for _, period in due_cuts(region, starts[0], starts[-1] - region.lead_time)]
         assert starts[1:] == expected
-        assert starts[-1] > stage.now - 2 * DAY
     said = Counter(one.split(" cut ")[0] for one in stage.nights["Central"].said("cut") if " cut " in one)
     assert set(said.values()) <= {1}
     # Every list came, and hubs stand on one only.
