@@ -42,6 +42,7 @@ from sr_engine.store.leases import LeaseState
 from sr_engine.store.lists import last_run
 from sr_engine.store.tables import alerted_hubs, attempts, outbox, trigger_runs, upgrade_lists
 from sr_engine.store.undelivered import TOO_LATE
+from tests.databases import url_of_instance
 from tests.regions.conftest import Nights
 from tests.world import FIRMWARE, NOW, OLD_VERSION, A, TestHub, World, edit
 
@@ -239,6 +240,7 @@ def prepare(directory: Path, receiver: Receiver) -> None:
         now=NOW - DAY,
         suppliers=(SupplierSeed(A.name, A.eui, f"{receiver.url}/supplier"),),
         clock=ClockSettings(datetime.now(UTC), NOW, RATE),
+        database_url=url_of_instance(),
     )
     regions = directory / "config" / "regions.toml"
     text = regions.read_text(encoding="utf-8")

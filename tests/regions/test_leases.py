@@ -24,6 +24,7 @@ from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.leases import LeaseState
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions, UnitOfWork
+from tests.databases import new_url
 from tests.regions.conftest import Nights, hubs
 from tests.world import NOW, World
 
@@ -62,7 +63,7 @@ def claims_of(engine: Engine, time: Time, holder: str) -> Claims:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path}/leases.db")
+    engine = open_engine(new_url(tmp_path))
     create_tables(engine)
     yield engine
     engine.dispose()
@@ -381,7 +382,7 @@ STEPS = st.lists(
 def test_whatever_happens_only_the_newest_claim_works_and_tokens_rise(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
 ) -> None:
-    engine, time = open_engine(f"sqlite:///{tmp_path_factory.mktemp('steps')}/leases.db"), Time()
+    engine, time = open_engine(new_url(tmp_path_factory.mktemp("steps"))), Time()
     create_tables(engine)
     processes = [claims_of(engine, time, name) for name in "abc"]
     claimed: list[Lease] = []
