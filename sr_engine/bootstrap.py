@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from starlette.applications import Starlette
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
+from sr_engine.claims import Claims, Terms
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
     Configuration,
@@ -37,6 +37,7 @@ from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.gateway.relay import Relay, Upstream
 from sr_engine.gateway.resumer import Resumer
+from sr_engine.gateway.working import Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
@@ -54,7 +55,8 @@ from sr_engine.regions.meter_outcomes import MeterOutcomes
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
 from sr_engine.regions.sla import SlaWatch
-from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
+from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
+from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
@@ -369,6 +371,7 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
     """What is done in a region before its lists are cut, in this order."""
     return (
         partial(phases_of(instance).advance, region=region.name),
+        UndeliveredLists(region, instance.alerts, instance.configuration.lifecycle),
         Enlisting(
             region, instance.alerts, instance.configuration.lifecycle, quiet_days_of(instance.configuration.policy)
         ),
@@ -378,7 +381,7 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
     )
 
 
-def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Trigger]:
+def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Housekeeping | RegionTriggers]:
     """All that looks for due work: what concerns every region first, then each region."""
     outcomes = outcomes_of(instance)
     cutter = list_cutter(instance)
@@ -392,24 +395,38 @@ def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Trigger
     ]
 
 
-def application(instance: Instance, *, monotonic: Callable[[], float] = time.monotonic) -> Starlette:
-    """The whole processor as an ASGI application: gateway, region triggers and delivery.
+def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], float]) -> Claims:
+    """What holds the leases of a process that works on an instance, under an id drawn for it."""
+    policy, clock = instance.configuration.policy.leases, instance.settings.clock
+    return Claims(
+        transactions=instance.transactions,
+        reading=reading,
+        clock=instance.clock,
+        monotonic=monotonic,
+        holder=instance.draw_id(),
+        terms=Terms(policy.length, policy.heartbeat, 1.0 if clock is None else clock.rate),
+    )
 
-    `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends.
+
+def application(
+    instance: Instance, *, role: Role = Role.ALL, monotonic: Callable[[], float] = time.monotonic
+) -> Starlette:
+    """A process of the processor as an ASGI application: the gateway, the region triggers and delivery, or a part.
+
+    `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends, and this process
+    whether it may still act on its leases.
     """
     policy = instance.configuration.policy
+    reading = Reading(instance.reading_engine)
+    claims = claims_of(instance, reading, monotonic)
     dispatcher = Dispatcher(
         engine=instance.reading_engine,
-        transactions=instance.transactions,
         clock=instance.clock,
         policy=policy.delivery,
         resolve=lambda destination: destination_url(instance, destination),
+        claims=claims,
     )
     instance.transactions.after_follow_up = dispatcher.wake
-    feed = instance.settings.registration_feed
-    organisations = frozenset(one.id for one in instance.users.organisations())
-    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    reading = Reading(instance.reading_engine)
     resumer = Resumer(
         resuming=resuming_of(instance),
         transactions=instance.transactions,
@@ -418,14 +435,36 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
         monotonic=monotonic,
         grace=policy.held.answer_grace,
         after_work=dispatcher.wake,
+        claims=claims,
     )
+    processor = processor_of(instance)
+    relay = relay_of(instance, processor)
+    ticker = Ticker([Leased(one, claims) for one in triggers(instance, dispatcher.wake)], policy.triggers.tick)
+    working = Working(claims, ticker, (dispatcher.run, resumer.run), instance.transactions)
+    trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            async with (
+                working.running() if role is not Role.GATEWAY else nullcontext(),
+                Watcher([trusted]).running(),
+                relay.running() if relay and role is not Role.WORKER else nullcontext(),
+            ):
+                yield
+        finally:
+            await instance.transactions.close()
+
+    if role is Role.WORKER:
+        return Starlette(routes=[working.health()], lifespan=lifespan)
+    feed = instance.settings.registration_feed
+    organisations = frozenset(one.id for one in instance.users.organisations())
+    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
     more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
         more_routes += operators.routes()
-    processor = processor_of(instance)
-    relay = relay_of(instance, processor)
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),
@@ -440,24 +479,4 @@ def application(instance: Instance, *, monotonic: Callable[[], float] = time.mon
         relay=relay,
         receiving_desk=receiving_desk_of(instance),
     )
-
-    trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        ticker = Ticker(triggers(instance, dispatcher.wake), policy.triggers.tick)
-        working = [asyncio.create_task(dispatcher.run()), asyncio.create_task(resumer.run())]
-        ticker.start()
-        try:
-            async with Watcher([trusted]).running(), relay.running() if relay else nullcontext():
-                yield
-        finally:
-            ticker.stop()
-            for task in working:
-                task.cancel()
-            for task in working:
-                with suppress(asyncio.CancelledError):
-                    await task
-            await instance.transactions.close()
-
     return gateway.app(lifespan)

@@ -13,6 +13,7 @@ from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
 from sr_engine.cli.instance import init, pki
+from sr_engine.cli.leases import lease
 from sr_engine.cli.lifecycle import lifecycle
 from sr_engine.cli.lists import list_
 from sr_engine.cli.messages import sign, validate, verify
@@ -65,6 +66,7 @@ for command in (
     phase,
     policy,
     list_,
+    lease,
     plan,
     exclusion,
     held_,

@@ -17,6 +17,7 @@ import uvicorn
 from sr_engine.bootstrap import application
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, instance_option
+from sr_engine.gateway.working import Role
 
 log = logging.getLogger(__name__)
 
@@ -33,36 +34,49 @@ connections would wait through as many commits."""
 @click.option(
     "--port", type=click.IntRange(0, 65_535), help="Port to listen on, instead of the one in the settings; 0: any free."
 )
-def serve(directory: Path, host: str | None, port: int | None) -> None:
+@click.option(
+    "--role",
+    type=click.Choice(list(Role), case_sensitive=False),
+    default=Role.ALL,
+    show_default=True,
+    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for GET /health/live.",
+)
+def serve(directory: Path, host: str | None, port: int | None, role: Role) -> None:
     """Run the processor until it is told to stop (Ctrl-C or SIGTERM).
 
-    Prints one line to stdout once it takes requests, and then one line per exchange to stderr.
+    Prints one line to stdout once it takes requests, and then one line per exchange to stderr. Several processes may
+    serve one instance: each piece of work that is due is done by the one that holds its lease.
     """
     log_to_stderr()
     with fully_opened(directory) as instance:
         if (official := instance.official_schema) is not None:
             log.info("official DUIS schema %s, from %s", official.version, official.path)
         listen = instance.settings.listen
-        listening = listen_on(host or listen.host, listen.port if port is None else port)
-        address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
-        config = uvicorn.Config(
-            application(instance),
-            loop="uvloop",
-            http="httptools",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
-        )
-        server = _Server(config, f"ready: {address} ({instance.settings.environment})")
-        # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, server.handle_exit)
         with ExitStack() as sockets:
-            taking = [sockets.enter_context(listening)]
-            taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
+            taking: list[socket.socket] = []
+            address = role.value
+            # A worker that nobody asks how it is needs no port, and several on one computer would need several.
+            if role is not Role.WORKER or port is not None:
+                listening = listen_on(host or listen.host, listen.port if port is None else port)
+                taking = [sockets.enter_context(listening)]
+                taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
+                address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
+            config = uvicorn.Config(
+                application(instance, role=role),
+                loop="uvloop",
+                http="httptools",
+                lifespan="on",
+                access_log=False,
+                log_config=None,
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
+            )
+            server = _Server(config, f"ready: {address} ({instance.settings.environment})")
+            # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us
+            # return.
+            for one in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(one, server.handle_exit)
             try:
                 server.run(sockets=taking)
             except SystemExit:

@@ -44,6 +44,7 @@ class AttemptEvent(StrEnum):
     LISTED = "listed"
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    UNDELIVERED = "undelivered"
     LIST_WITHDRAWN = "list_withdrawn"
     DELIVERED = "delivered"
     ACTIVATED = "activated"

@@ -124,6 +124,15 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
+class Leases:
+    """How long a process may do a piece of work without renewing its lease; real time, whatever the clock's rate."""
+
+    length: timedelta
+    heartbeat: timedelta
+    """Between two renewals."""
+
+
+@dataclass(frozen=True, slots=True)
 class Phases:
     """How a release goes from the pilot to everybody, unless the operator says otherwise when opening it."""
 
@@ -173,6 +182,7 @@ class Policy:
     delivery: Delivery
     trust: Trust
     triggers: Triggers
+    leases: Leases
     phases: Phases
     compulsion: Compulsion
     change_of_supplier: ChangeOfSupplier
@@ -195,6 +205,13 @@ def _check_delivery(delivery: Delivery, place: Place) -> None:
         )
 
 
+def _check_leases(leases: Leases, place: Place) -> None:
+    if leases.heartbeat * 3 > leases.length:
+        place.inside("heartbeat_seconds").report(
+            "must be at most a third of length_seconds; otherwise one late renewal loses a lease"
+        )
+
+
 _ROLES = ASet(
     Array(values.pattern("two upper-case hexadecimal digits in quotes such as '87'", "[0-9A-F]{2}"), may_be_empty=False)
 )
@@ -208,6 +225,13 @@ _OVERLOAD = Table(
     Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
     Key("body_seconds", values.seconds(1, 600), field="body"),
     check=_check_overload,
+)
+
+_LEASES = Table(
+    Leases,
+    Key("length_seconds", values.seconds_below(3600), field="length"),
+    Key("heartbeat_seconds", values.seconds_below(3600), field="heartbeat"),
+    check=_check_leases,
 )
 
 _DELIVERY = Table(
@@ -282,6 +306,7 @@ POLICY = Table(
     ),
     Key("trust", Table(Trust, Key("crl_grace_hours", values.hours(0, 720), field="crl_grace"))),
     Key("triggers", Table(Triggers, Key("tick_seconds", values.seconds(1, 3600), field="tick"))),
+    Key("leases", _LEASES),
     Key(
         "phases",
         Table(

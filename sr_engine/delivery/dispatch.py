@@ -12,11 +12,12 @@ import aiohttp
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
-from sr_engine.store import audit, outbox
+from sr_engine.store import audit, outbox, undelivered
 from sr_engine.store.outbox import Attempted, Queued
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -25,25 +26,31 @@ SENT_TOGETHER = 64
 RECORDED_BEHIND = 16
 """Such groups that may wait to be recorded while the next is sent."""
 
+_LEASE = "delivery:"
+
 Resolve = Callable[[str], str | None]
 """The URL of a destination as configured now, None if it has none any more."""
 
 
 class Dispatcher:
-    """Delivers to every destination independently of the others."""
+    """Delivers to every destination independently of the others, and to one only while it holds its lease.
+
+    So the order per hub is kept, and no message is sent by two processes at once: one that was paused for longer than a
+    lease lasts sends nothing more. What it was sending then may come twice, with the same id and bytes.
+    """
 
     def __init__(
         self,
         *,
         engine: Engine,
-        transactions: Transactions,
         clock: Clock,
         policy: Delivery,
         resolve: Resolve,
+        claims: Claims,
         poll_seconds: float = 1.0,
     ) -> None:
         self._engine = engine
-        self._transactions = transactions
+        self._claims = claims
         self._clock = clock
         self._policy = policy
         self._resolve = resolve
@@ -94,7 +101,7 @@ class Dispatcher:
             return outbox.destinations(connection, self._clock.now())
 
     async def _send_all(self, session: aiohttp.ClientSession, destination: str) -> None:
-        """Send to one destination until nothing of it is due.
+        """Send to one destination until nothing of it is due, or it is another process's.
 
         What was sent is recorded while the next is sent, for a long transaction may have the database; until then it
         stays in hand and is not sent again.
@@ -102,26 +109,30 @@ class Dispatcher:
         in_hand: set[int] = set()
         recording: set[asyncio.Task[None]] = set()
         try:
-            while True:
+            lease = await self._claims.claim(f"{_LEASE}{destination}")
+            while lease is not None and self._claims.is_good(lease):
                 chosen = await asyncio.to_thread(self._choose, destination, frozenset(in_hand))
                 if chosen:
-                    results = await self._send_some(session, chosen)
+                    results = await self._send_some(session, chosen, lease)
                     in_hand.update(result.outbox_id for result in results)
-                    recording.add(asyncio.create_task(self._record(results, in_hand)))
+                    recording.add(asyncio.create_task(self._record(results, in_hand, lease)))
                 elif not recording:
                     return
                 if not chosen or len(recording) >= RECORDED_BEHIND:
                     done, recording = await asyncio.wait(recording, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
                         task.result()
+        except LeaseLost as lost:
+            log.warning("delivery to %s stops: %s", destination, lost)
         except Exception:
             log.exception("delivery to %s failed; it is tried again", destination)
         finally:
             # Also when delivery is told to stop: what was taken is recorded, so that it is not sent again.
             await asyncio.gather(*recording, return_exceptions=True)
 
-    async def _record(self, results: Sequence[Attempted], in_hand: set[int]) -> None:
-        await self._transactions.run(lambda unit_of_work: _write(unit_of_work, results))
+    async def _record(self, results: Sequence[Attempted], in_hand: set[int], lease: Lease) -> None:
+        destination = lease.name.removeprefix(_LEASE)
+        await self._claims.fenced(lease).run(lambda unit_of_work: _write(unit_of_work, results, destination))
         in_hand.difference_update(result.outbox_id for result in results)
 
     def _choose(self, destination: str, in_hand: Collection[int]) -> list[Queued]:
@@ -129,13 +140,15 @@ class Dispatcher:
             found = outbox.sendable(connection, destination, self._clock.now(), SENT_TOGETHER + len(in_hand))
         return [message for message in found if message.outbox_id not in in_hand]
 
-    async def _send_some(self, session: aiohttp.ClientSession, chosen: Sequence[Queued]) -> list[Attempted]:
-        """Send messages about different hubs side by side."""
+    async def _send_some(
+        self, session: aiohttp.ClientSession, chosen: Sequence[Queued], lease: Lease
+    ) -> list[Attempted]:
+        """Send messages about different hubs side by side, as long as the lease is good."""
         queue = list(reversed(chosen))
         results: list[Attempted] = []
 
         async def work() -> None:
-            while queue:
+            while queue and self._claims.is_good(lease):
                 results.append(await self._send(session, queue.pop()))
 
         workers = min(len(chosen), self._policy.concurrency_per_destination)
@@ -152,9 +165,25 @@ class Dispatcher:
         return settle(message, error, self._clock.now(), self._policy)
 
 
-def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted]) -> None:
-    """Record what came of tries; that a message was given up stands in the audit trail."""
+def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted], destination: str) -> None:
+    """Record what came of tries; that a message was given up, or a list came late, stands in the audit trail."""
     outbox.settle(unit_of_work.connection, results)
+    delivered = {one.message_id: one.delivered_at for one in results if one.delivered_at is not None}
+    late = undelivered.had_late(unit_of_work.connection, delivered) if destination.startswith("csp:") else []
+    audit.record(
+        unit_of_work.connection,
+        [
+            audit.Entry(
+                unit_of_work.now,
+                "processor",
+                "list late",
+                f"{one.region}: list {one.list_id} reached its CSP after {one.period_start:%Y-%m-%dT%H:%MZ}, "
+                "when its night had begun",
+                one.message_id,
+            )
+            for one in late
+        ],
+    )
     audit.record(
         unit_of_work.connection,
         [

@@ -219,6 +219,8 @@ def _why_missed(attempt: Attempt) -> str:
             return f"the window ended and nothing could be planned: {attempt.reason}"
         case AttemptState.AWAITING_APPROVAL:
             return "the window ended before all responsible Suppliers had approved"
+        case AttemptState.SCHEDULED if attempt.reason is not None:
+            return f"the window ended before the hub could be listed again: {attempt.reason}"
         case AttemptState.SCHEDULED:
             return "the window ended before the hub could be listed"
         case _:

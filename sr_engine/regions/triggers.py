@@ -1,22 +1,25 @@
-"""The triggers of the regions: what is due lives in the tables; APScheduler only says when to look."""
+"""The triggers of the regions: what is due lives in the tables; APScheduler only says when to look.
+
+Several processes may look: each trigger is the business of the one that holds its lease."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from sr_engine.claims import Claims, LeaseLost
 from sr_engine.configuration import Region
 from sr_engine.messages.model import Period
 from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.lists import CUT, ListCutter
 from sr_engine.regions.outcomes import MISSED_AT_ONCE, Outcomes
 from sr_engine.store import lists
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Runs, UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ Chore = Callable[[UnitOfWork], bool]
 """A piece of work in a transaction of its own; says whether there is more to do at once."""
 
 
-async def _carry_out(transactions: Transactions, chores: Sequence[Chore]) -> None:
+async def _carry_out(transactions: Runs, chores: Sequence[Chore]) -> None:
     for chore in chores:
         while await transactions.run(chore, heavy=True):
             pass
@@ -36,7 +39,7 @@ class Housekeeping:
     """What has to be done at its time whatever the region: registrations and terms that take effect."""
 
     name: str
-    transactions: Transactions
+    transactions: Runs
     chores: Sequence[Chore]
     after_work: Callable[[], None]
     """Called when messages may have been queued."""
@@ -51,7 +54,7 @@ class RegionTriggers:
     """Runs what is due in one region; each piece in a transaction of its own, so that it happens once or not at all."""
 
     region: Region
-    transactions: Transactions
+    transactions: Runs
     cutter: ListCutter
     outcomes: Outcomes
     after_work: Callable[[], None]
@@ -101,6 +104,31 @@ class Trigger(Protocol):
     def name(self) -> str: ...
 
     async def tick(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A trigger of which several processes may have one, and that is run by the one that holds its lease.
+
+    Once another process has the lease, what is left of a look changes nothing.
+    """
+
+    trigger: Housekeeping | RegionTriggers
+    claims: Claims
+
+    @property
+    def name(self) -> str:
+        return self.trigger.name
+
+    async def tick(self) -> None:
+        """Look for due work, if the lease is or can be this process's."""
+        lease = await self.claims.claim(f"trigger:{self.name}")
+        if lease is None:
+            return
+        try:
+            await replace(self.trigger, transactions=self.claims.fenced(lease)).tick()
+        except LeaseLost as lost:
+            log.warning("trigger %s stops: %s", self.name, lost)
 
 
 class Ticker:

@@ -54,7 +54,11 @@ _PENDING = _pending(outbox)
 
 
 def _held() -> ColumnElement[bool]:
-    """A list of a release that is withdrawn, or halted in the region: nothing more of it is sent."""
+    """A list of a release that is withdrawn, or halted in the region, or one that never left and whose night is over.
+
+    Nothing more of it is sent. One that its CSP has had may be sent again later, to ask for its acknowledgement.
+    """
+    too_late = and_(outbox.c.delivered_at.is_(None), upgrade_lists.c.period_end <= bindparam("now"))
     region = and_(
         release_regions.c.release_id == upgrade_lists.c.release_id, release_regions.c.region == upgrade_lists.c.region
     )
@@ -64,7 +68,7 @@ def _held() -> ColumnElement[bool]:
         .join(release_regions, region)
         .where(
             upgrade_lists.c.message_id == outbox.c.message_id,
-            or_(releases.c.status == "Withdrawn", release_regions.c.halted_at.is_not(None)),
+            or_(releases.c.status == "Withdrawn", release_regions.c.halted_at.is_not(None), too_late),
         )
     )
 
@@ -254,8 +258,8 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
 
     Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
     and until it has been no later alert is. A list waits for no other: one that a CSP does not take must not cost the
-    others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held, and a list of
-    meters is until its image has been taken.
+    others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held, so are
+    those whose night ended before they were delivered, and a list of meters is until its image has been taken.
     """
     sought = {"destination": destination, "now": now, "at_most": limit}
     barrier = connection.scalar(_BARRIER, {"destination": destination})

@@ -525,6 +525,7 @@ upgrade_lists = Table(
     Column("chased_at", UtcDateTime),
     Column("message_id", String(32), nullable=False),
     Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
+    Index("ix_upgrade_lists_message_id", "message_id"),
 )
 
 outbox = Table(
@@ -565,6 +566,14 @@ outbox = Table(
         "outbox_id",
         sqlite_where=text("state = 'Pending'"),
         postgresql_where=text("state = 'Pending'"),
+    ),
+    # What was given up and may be sent again.
+    Index(
+        "ix_outbox_parked",
+        "destination",
+        "outbox_id",
+        sqlite_where=text("state = 'Parked'"),
+        postgresql_where=text("state = 'Parked'"),
     ),
 )
 
@@ -805,6 +814,21 @@ trigger_runs = Table(
     # The start of the open period it was for; for the first look of an instance, its time.
     Column("period_start", UtcDateTime, primary_key=True),
     Column("done_at", UtcDateTime, nullable=False),
+)
+
+# Which process does what: triggers, delivery to a destination, held requests. Never deleted, for tokens only rise.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    # One higher with every claim; what a process does under an older one is not committed.
+    Column("token", BigInteger, nullable=False),
+    # The id that a process drew for itself; none: given back.
+    Column("holder", String(32), index=True),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("renewed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    **BY_KEY,
 )
 
 counters = Table(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -39,6 +39,13 @@ class UnitOfWork:
 
 
 Work = Callable[[UnitOfWork], T]
+
+
+class Runs(Protocol):
+    """Whatever runs units of work: `Transactions`, or something that adds a condition to each."""
+
+    async def run(self, work: Work[T], *, heavy: bool = False) -> T:
+        """Return what `work` returned, once it is committed; raises what it raised, or what the commit did."""
 
 
 @dataclass(slots=True)

@@ -182,6 +182,19 @@ IN_POLICY = [
         "delivery.total_timeout_seconds: must not be shorter than connect_timeout_seconds",
     ),
     (
+        "length_seconds = 20",
+        "length_seconds = 3_600",
+        "leases.length_seconds: must be a number of seconds from 0.01 and below 3600, not 3600",
+    ),
+    (
+        "heartbeat_seconds = 5",
+        "heartbeat_seconds = 6.7",
+        (
+            "leases.heartbeat_seconds: must be at most a third of length_seconds; otherwise one late renewal "
+            "loses a lease"
+        ),
+    ),
+    (
         "[triggers]\n",
         "[trigger]\n",
         "triggers: is missing; it must be a table",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,13 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Engine, select
 
+from sr_engine.claims import Claims, Terms
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import Outgoing, put
+from sr_engine.store.reading import Reading
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
 from tests.databases import new_url
@@ -34,6 +37,9 @@ POLICY = Delivery(
     back_off=(timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2)),
     max_tries=5,
 )
+
+
+TERMS = Terms(timedelta(seconds=60), timedelta(seconds=20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ class Post:
     clock: FixedClock
     policy: Delivery = POLICY
     urls: dict[str, str] = field(default_factory=dict)
+    monotonic: Callable[[], float] = time.monotonic
     transactions: Transactions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,15 +151,26 @@ class Post:
         """That many tries at a message are recorded."""
         return lambda: self.tries()[message_id] == times
 
+    def claims(self, holder: str = "a") -> Claims:
+        """The leases of a process."""
+        return Claims(
+            transactions=self.transactions,
+            reading=Reading(self.engine),
+            clock=self.clock,
+            monotonic=self.monotonic,
+            holder=holder,
+            terms=TERMS,
+        )
+
     @asynccontextmanager
-    async def dispatching(self) -> AsyncIterator[Dispatcher]:
-        """Dispatch until the end of the block."""
+    async def dispatching(self, claims: Claims | None = None) -> AsyncIterator[Dispatcher]:
+        """Dispatch until the end of the block, as one process or the one whose leases are named."""
         dispatcher = Dispatcher(
             engine=self.engine,
-            transactions=self.transactions,
             clock=self.clock,
             policy=self.policy,
             resolve=self.urls.get,
+            claims=claims or self.claims(),
             poll_seconds=0.01,
         )
         task = asyncio.create_task(dispatcher.run())

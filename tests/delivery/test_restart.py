@@ -8,29 +8,40 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from sr_engine.store.outbox import DELIVERED
 from tests.delivery.conftest import WAIT, Post, Receiver, listening, message, until
-from tests.world import NOW
 
 CHILD = """
-import asyncio, sys
+import asyncio, secrets, sys, time
 from datetime import datetime, timedelta
+from sr_engine.claims import Claims, Terms
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.store.database import open_engine
+from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 
 database, url, now = sys.argv[1:]
 clock = FixedClock(datetime.fromisoformat(now))
 policy = Delivery(timedelta(seconds=5), timedelta(seconds=10), 4, (timedelta(seconds=1),), 5)
-dispatcher = Dispatcher(
-    engine=open_engine(database, read_only=True),
+reading_engine = open_engine(database, read_only=True)
+claims = Claims(
     transactions=Transactions(open_engine(database), clock),
+    reading=Reading(reading_engine),
+    clock=clock,
+    monotonic=time.monotonic,
+    holder=secrets.token_hex(16),
+    terms=Terms(timedelta(seconds=60), timedelta(seconds=20)),
+)
+dispatcher = Dispatcher(
+    engine=reading_engine,
     clock=clock,
     policy=policy,
     resolve=lambda destination: url,
+    claims=claims,
     poll_seconds=0.01,
 )
 asyncio.run(dispatcher.run())
@@ -39,9 +50,10 @@ asyncio.run(dispatcher.run())
 
 @asynccontextmanager
 async def dispatching_elsewhere(post: Post, url: str) -> AsyncIterator[None]:
-    """Dispatch in a process of its own, which is killed at the end of the block."""
+    """Dispatch in a process of its own, which begins when the last one's lease has run out, and kill it in the end."""
+    post.clock.advance(timedelta(minutes=1))
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, str(post.engine.url), url, NOW.isoformat()
+        sys.executable, "-c", CHILD, str(post.engine.url), url, post.clock.now().isoformat()
     )
     try:
         yield

@@ -17,6 +17,7 @@ import uvicorn
 
 from signing import parse
 from sr_engine.bootstrap import application
+from sr_engine.gateway.working import Role
 from sr_engine.messages.decode import DecodedResponse, decode_response
 from tests.world import World, edit
 
@@ -77,12 +78,17 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(world: World, *, monotonic: Callable[[], float] = time.monotonic) -> Iterator[Served]:
+def serving(
+    world: World, *, role: Role = Role.ALL, monotonic: Callable[[], float] = time.monotonic
+) -> Iterator[Served]:
     """Serve a world until the end of the block."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            application(world.instance, monotonic=monotonic), log_config=None, lifespan="on", access_log=False
+            application(world.instance, role=role, monotonic=monotonic),
+            log_config=None,
+            lifespan="on",
+            access_log=False,
         )
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -33,7 +33,7 @@ from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.pipeline.answer import Answer
 from sr_engine.regions.calendar import cut_time, open_periods
 from tests.gateway.conftest import WAIT, HttpAnswer, Served, serving, still
-from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world, short_leases
 
 TOKEN, OTHER_TOKEN, OPERATOR, CSP = "token-of-supplier-a", "token-of-supplier-b", "token-of-the-operator", "token-csp"
 HUB = TestHub(1)
@@ -77,6 +77,7 @@ def _sha256(token: str) -> str:
 
 def _with_tokens(directory: Path, url: str) -> None:
     still(directory)
+    short_leases(directory)
     users = directory / "users.toml"
     for supplier, token in ((A, TOKEN), (B, OTHER_TOKEN)):
         known = f'receiving_url = "{supplier.receiving_url}"\n'

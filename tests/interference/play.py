@@ -266,7 +266,14 @@ class Play:
             await self.world.instance.transactions.close()
 
         asyncio.run(look())
+        self._deliver_lists()
         self._look_at_alerts()
+
+    def _deliver_lists(self) -> None:
+        """The CSPs have what was cut."""
+        new = (outbox.c.kind == "upgrade_list") & (outbox.c.state == "Pending")
+        delivered = outbox.update().where(new).values(state="Delivered", delivered_at=self.world.clock.now())
+        self.world.run(lambda uow: uow.connection.execute(delivered))
 
     def acknowledge(self, *hubs: int, refused: str | None = None) -> None:
         """The CSP accepts hubs, or refuses them for a reason; one message for each."""

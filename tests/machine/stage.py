@@ -128,7 +128,7 @@ class Stage:
         return status
 
     def look(self) -> None:
-        """Every trigger looks for what is due."""
+        """Every trigger looks for what is due; upgrade lists reach their CSPs at once."""
 
         async def tick() -> None:
             for trigger in triggers(self.world.instance, lambda: None):
@@ -136,6 +136,9 @@ class Stage:
             await self.world.instance.transactions.close()
 
         asyncio.run(tick())
+        new = (outbox.c.kind == "upgrade_list") & (outbox.c.state == "Pending") & outbox.c.delivered_at.is_(None)
+        delivered = outbox.update().where(new).values(state="Delivered", delivered_at=self.world.clock.now())
+        self.world.run(lambda uow: uow.connection.execute(delivered))
 
     def deliver_all(self) -> None:
         """Every receiver has taken what waits for it."""
