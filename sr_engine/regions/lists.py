@@ -23,6 +23,8 @@ from sr_engine.regions.planner import Candidate, ListDraft, cut, plan_period
 from sr_engine.store import audit, lists, outbox, releases, upgrades
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.owed import owed as owed_in
+from sr_engine.store.owed import replace_owed
 from sr_engine.store.transactions import UnitOfWork
 
 CUT = "cut"
@@ -81,7 +83,10 @@ class ListCutter:
             for one in eligible
             for stored in [one.stored]
         ]
-        plan = plan_period(candidates, period=period, capacity=region.hubs_per_night)
+        owed = owed_in(connection, region.name)
+        plan = plan_period(candidates, period=period, capacity=region.hubs_per_night, owed=owed)
+        if plan.owed != owed:
+            replace_owed(connection, region.name, plan.owed)
         by_hub = {one.stored.hub_id: one for one in eligible}
         for draft in cut(plan.chosen, list_size=region.list_size):
             self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])

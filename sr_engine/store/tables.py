@@ -801,6 +801,17 @@ trigger_runs = Table(
     Column("done_at", UtcDateTime, nullable=False),
 )
 
+# What the rounding of shares in a region's lists has cost a Supplier so far (`regions.planner`), where that is not
+# nothing; below 0, what it has brought it.
+owed_hubs = Table(
+    "owed_hubs",
+    metadata,
+    Column("region", String(16), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    # In parts of a hub, `planner.PARTS`.
+    Column("parts", BigInteger, nullable=False),
+)
+
 counters = Table(
     "counters",
     metadata,
