@@ -151,6 +151,8 @@ def _add_outcome(body: etree._Element, entry: ReportEntry) -> None:
     add_moment(element, CSP + "DateTime", entry.at)
     if entry.reason is not None:
         add(element, CSP + "Reason", entry.reason)
+    if entry.version is not None:
+        add(element, CSP + "FirmwareVersion", entry.version)
 
 
 def _list(header: Fields, body: Fields) -> UpgradeList:
@@ -213,6 +215,7 @@ def _outcomes(body: Fields) -> tuple[ReportEntry, ...]:
             status=outcome.enumerated("Status", ReportStatus),
             at=outcome.moment("DateTime"),
             reason=outcome.optional(outcome.string, "Reason"),
+            version=outcome.optional(outcome.string, "FirmwareVersion"),
         )
         for outcome in body.each("Outcome")
     )

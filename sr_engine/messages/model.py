@@ -431,8 +431,19 @@ class CSPFirmwareDeliveryStatus:
     delivered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FirmwareVersionMismatch:
+    """A device runs another firmware version than the inventory (SMI) said."""
+
+    device_id: str
+    device_type: str
+    version_smi: str
+    version_device: str
+
+
 AlertBody = (
     FirmwareUpgradeRequested
+    | FirmwareVersionMismatch
     | CSPFirmwareDeliveryStatus
     | CommsHubFirmwareActivation
     | FirmwareDistributionFailure
@@ -516,6 +527,8 @@ class ReportEntry:
     status: ReportStatus
     at: datetime
     reason: str | None = None
+    version: str | None = None
+    """In an UpgradeReport only: the firmware version that was read from the hub then."""
 
 
 @dataclass(frozen=True, slots=True)

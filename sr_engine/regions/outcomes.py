@@ -12,8 +12,9 @@ from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
-from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.regions.cancelling import Cancelling
+from sr_engine.regions.running import Running, read_from, read_later
 from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.transactions import UnitOfWork
@@ -92,10 +93,15 @@ class Outcomes:
         return f"{cancelled} hubs withdrawn, {len(kept)} not"
 
     def report(self, unit_of_work: UnitOfWork, message: UpgradeReport) -> str:
-        """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one."""
+        """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one.
+
+        What hubs are said to run is held against the inventory, which follows it. A hub reported Activated that runs
+        something else than the list asked for is Failed.
+        """
         connection = unit_of_work.connection
         release_id = _release_of(unit_of_work, message.list_id, message.region)
         known = lists.on_list(connection, message.list_id, {entry.device_id.upper() for entry in message.entries})
+        release = releases.by_id(connection, release_id)
         changes: dict[str, AttemptChange] = {}
         strangers = 0
         for entry in message.entries:
@@ -104,18 +110,21 @@ class Outcomes:
             if stored is None:
                 strangers += 1
                 continue
-            event = _REPORTED[entry.status]
+            event, reason = _outcome(entry, release)
             current = changes[hub_id].attempt if hub_id in changes else stored.attempt
             after = self.lifecycle.after(event, current.state)
             if after is not None:
                 # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
                 at = min(entry.at, unit_of_work.now)
-                moved = replace(current, state=after, state_at=at, reason=entry.reason, reported_at=unit_of_work.now)
+                moved = replace(current, state=after, state_at=at, reason=reason, reported_at=unit_of_work.now)
                 changes[hub_id] = _change(stored, event, moved)
-        self._end(
-            unit_of_work, list(changes.values()), release_id, actor=f"csp:{message.region}", key=message.message_id.key
-        )
-        return f"{len(changes)} hubs brought forward" + (f"; {strangers} not on the list" if strangers else "")
+        actor, key = f"csp:{message.region}", message.message_id.key
+        self._end(unit_of_work, list(changes.values()), release_id, actor=actor, key=key)
+        read = read_from([entry for entry in message.entries if entry.device_id.upper() in known], unit_of_work.now)
+        contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)
+        said = f"{len(changes)} hubs brought forward"
+        said += f"; {contradicting} run another version than the inventory said" if contradicting else ""
+        return said + (f"; {strangers} not on the list" if strangers else "")
 
     def time_out(self, unit_of_work: UnitOfWork, region: Region) -> int:
         """Mark as Missed what was not approved or listed by the end of its window, or not done by the completion SLA.
@@ -174,7 +183,7 @@ class Outcomes:
             hub_ids = [change.hub_id for change in ended if (change.attempt.list_id is not None) is used]
             upgrades.end_all_schedules(connection, hub_ids, release_id, outcome=used)
         # A report that comes late may be of firmware that has been followed by another since.
-        followed = upgrades.activated_later(connection, activated)
+        followed = upgrades.activated_later(connection, activated) | read_later(unit_of_work, activated)
         inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
         late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
         # The next attempt at a hub whose last one came to a good end after all, unless it is with the CSP.
@@ -200,6 +209,14 @@ class Outcomes:
         self.alerts.post(unit_of_work, written.events)
         transitions = audit.transitions(changes, at=now, actor=actor, release_id=release.release_id, message_key=key)
         audit.record(connection, transitions)
+
+
+def _outcome(entry: ReportEntry, release: Release) -> tuple[AttemptEvent, str | None]:
+    """What has happened to a hub by a report, and why."""
+    wanted = release.firmware.version
+    if entry.status is ReportStatus.ACTIVATED and entry.version not in {None, wanted}:
+        return AttemptEvent.FAILED, f"reported as activated, but the hub runs {entry.version} and not {wanted}"
+    return _REPORTED[entry.status], entry.reason
 
 
 def _release_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:

@@ -801,6 +801,16 @@ trigger_runs = Table(
     Column("done_at", UtcDateTime, nullable=False),
 )
 
+# The newest firmware version that a CSP has read from a hub, and when: what was read before says no more.
+read_versions = Table(
+    "read_versions",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("version", String(8), nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    **BY_KEY,
+)
+
 # What the rounding of shares in a region's lists has cost a Supplier so far (`regions.planner`), where that is not
 # nothing; below 0, what it has brought it.
 owed_hubs = Table(
