@@ -45,6 +45,8 @@ class AttemptEvent(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
     LIST_WITHDRAWN = "list_withdrawn"
+    RELISTED = "relisted"
+    LIST_REPLACED = "list_replaced"
     DELIVERED = "delivered"
     ACTIVATED = "activated"
     FAILED = "failed"

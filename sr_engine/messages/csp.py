@@ -108,6 +108,8 @@ def decode_csp_message(document: VerifiedDocument) -> CspMessage:
 
 
 def _add_list(body: etree._Element, message: UpgradeList) -> None:
+    if message.replaces is not None:
+        add(body, CSP + "ReplacesUpgradeListID", message.replaces)
     add_firmware(body, CSP, message.firmware)
     add(body, CSP + "ImageHash", message.image_hash)
     for entry in message.entries:
@@ -166,6 +168,7 @@ def _list(header: Fields, body: Fields) -> UpgradeList:
         entries=tuple(
             ListEntry(entry.period("UpgradePeriod"), entry.device_ids("DeviceIDList")) for entry in body.each("Entry")
         ),
+        replaces=body.optional(body.token, "ReplacesUpgradeListID"),
     )
 
 

@@ -477,6 +477,8 @@ class UpgradeList:
     image_hash: str
     """SHA-256 of the image, 64 hexadecimal digits."""
     entries: tuple[ListEntry, ...]
+    replaces: str | None = None
+    """The list on which its hubs stood before, if they did."""
 
 
 @dataclass(frozen=True, slots=True)

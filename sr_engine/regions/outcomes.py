@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sr_engine.configuration import Region
@@ -14,6 +14,7 @@ from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.regions.cancelling import Cancelling
+from sr_engine.regions.replacing import Replacing
 from sr_engine.regions.running import Running, read_from, read_later
 from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
@@ -41,6 +42,7 @@ class Outcomes:
 
     alerts: Alerts
     lifecycle: Lifecycle
+    replacing: Replacing
 
     def acknowledge(self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement) -> str:
         """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
@@ -70,16 +72,36 @@ class Outcomes:
     def _withdrawn(
         self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, withdrawal: str, release_id: str
     ) -> str:
-        """Hubs that the CSP has taken off the list are Cancelled; what it could not stop goes on."""
+        """Hubs that the CSP has taken off the list are Cancelled, or listed anew if that was the purpose.
+
+        What it could not stop goes on.
+        """
         connection = unit_of_work.connection
-        reason = withdrawals.reason_of(connection, withdrawal, message.list_id)
-        if reason is None:
+        asked = withdrawals.find(connection, withdrawal, message.list_id)
+        if asked is None:
             raise UnknownList(f"upgrade list {message.list_id} was not withdrawn by message {withdrawal}")
         kept = {hub_id.upper() for refused in message.refused for hub_id in refused.device_ids}
         taken_off = {hub_id.upper() for hub_id in message.accepted} - kept
+        if asked.replacing:
+            said = self._replaced(unit_of_work, message, asked.reason, taken_off)
+        else:
+            said = self._cancelled(unit_of_work, message, asked.reason, taken_off, release_id)
+        withdrawals.answered(connection, withdrawal, unit_of_work.now)
+        # Who has taken a hub off a list need not say any more whether it accepts it.
+        lists.acknowledged(connection, message.list_id, unit_of_work.now)
+        return f"{said}, {len(kept)} not"
+
+    def _cancelled(
+        self,
+        unit_of_work: UnitOfWork,
+        message: UpgradeListAcknowledgement,
+        reason: str,
+        taken_off: Collection[str],
+        release_id: str,
+    ) -> str:
+        connection = unit_of_work.connection
         on_list = lists.on_list(connection, message.list_id, taken_off)
-        cancelling = Cancelling(self.alerts, self.lifecycle)
-        cancelled = cancelling(
+        cancelled = Cancelling(self.alerts, self.lifecycle)(
             unit_of_work,
             releases.by_id(connection, release_id),
             # One that a CSP has refused, or that has had its outcome, may stand on another list by now.
@@ -89,8 +111,17 @@ class Outcomes:
             actor=f"csp:{message.region}",
             key=message.message_id.key,
         )
-        withdrawals.answered(connection, withdrawal, unit_of_work.now)
-        return f"{cancelled} hubs withdrawn, {len(kept)} not"
+        return f"{cancelled} hubs withdrawn"
+
+    def _replaced(
+        self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, reason: str, taken_off: Collection[str]
+    ) -> str:
+        old = lists.cut_list(unit_of_work.connection, message.list_id)
+        if old is None:
+            raise UnknownList(f"there is no upgrade list {message.list_id}")
+        actor, key = f"csp:{message.region}", message.message_id.key
+        moved, back = self.replacing(unit_of_work, old, taken_off, reason, actor=actor, key=key)
+        return f"{moved + back} hubs withdrawn, {moved} of them listed anew"
 
     def report(self, unit_of_work: UnitOfWork, message: UpgradeReport) -> str:
         """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one.
@@ -100,7 +131,8 @@ class Outcomes:
         """
         connection = unit_of_work.connection
         release_id = _release_of(unit_of_work, message.list_id, message.region)
-        known = lists.on_list(connection, message.list_id, {entry.device_id.upper() for entry in message.entries})
+        hub_ids = {entry.device_id.upper() for entry in message.entries}
+        known = lists.on_list_or_replacement(connection, message.list_id, hub_ids)
         release = releases.by_id(connection, release_id)
         changes: dict[str, AttemptChange] = {}
         strangers = 0

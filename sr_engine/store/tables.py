@@ -481,6 +481,8 @@ list_withdrawals = Table(
     Column("message_key", String(70), primary_key=True),
     Column("list_id", ForeignKey("upgrade_lists.list_id"), nullable=False, index=True),
     Column("reason", Text, nullable=False),
+    # Whether what the CSP takes off is to stand on a new list, as far as it still may.
+    Column("replacing", Boolean, nullable=False),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
 )
@@ -520,6 +522,8 @@ upgrade_lists = Table(
     # When the CSP was last asked for the acknowledgement that has not come.
     Column("chased_at", UtcDateTime),
     Column("message_id", String(32), nullable=False),
+    # The list on which its hubs stood before, if they did.
+    Column("replaces", ForeignKey("upgrade_lists.list_id"), index=True),
     Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
 )
 

@@ -234,6 +234,7 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         firmware=firmware,
         image_hash=_hashes,
         entries=st.lists(st.builds(model.ListEntry, periods, device_ids), min_size=1, max_size=4).map(tuple),
+        replaces=optional(_list_ids),
     ),
     st.builds(
         model.UpgradeListAcknowledgement,

@@ -16,13 +16,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from sr_engine.messages.model import ListEntry
-from sr_engine.simulator.behaviour import Behaviour, reply, steps
+from sr_engine.simulator.behaviour import OTHER_VERSION, Behaviour, reply, steps
 from tests.gateway.conftest import serving, still
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import make_world
 
 WAIT = 30.0
-HABITS = {"refuse": 20, "fail": 30, "lose": 10, "out_of_order": 30, "duplicate": 50, "seed": 7}
+HABITS = {"refuse": 20, "fail": 30, "mismatch": 20, "lose": 10, "out_of_order": 30, "duplicate": 50, "seed": 7}
 
 
 def free_port() -> int:
@@ -99,11 +99,13 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     for step in steps(behaviour, entry, answer.accepted):
         for one in step.entries:
             if expected[one.device_id] not in {"Activated", "Failed"}:
-                expected[one.device_id] = one.status.value
+                expected[one.device_id] = one.status.value if one.version is None else "Failed"
     assert dict(zip(expected, central.states(members), strict=True)) == expected
     assert set(expected.values()) == {"Scheduled", "Delivered", "Failed", "Activated"}
     assert (counted["lists"], counted["signatures verified"]) == (3, 3)
     assert counted["hubs accepted"] == len(answer.accepted)
     assert counted["reports sent twice"] > 0
+    odd = {one.device_id for step in steps(behaviour, entry, answer.accepted) for one in step.entries if one.version}
+    assert {hub.chf for hub in members if central.version(hub.chf) == OTHER_VERSION} == odd != set()
     assert "messages refused" not in counted
     world.close()
