@@ -16,7 +16,7 @@ from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeListAckno
 from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.replacing import Replacing
 from sr_engine.regions.running import Running, read_from, read_later
-from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades, withdrawals
+from sr_engine.store import audit, inventory, lists, off_lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.transactions import UnitOfWork
 
@@ -64,6 +64,8 @@ class Outcomes:
                 moved = replace(moved, list_id=None, period=None, reason=f"refused by the CSP: {reasons[hub_id]}")
             changes.append(_change(stored, event, moved))
         release = releases.by_id(connection, release_id)
+        refused = {one.hub_id: one.attempt.attempt_id for one in changes if one.event is AttemptEvent.REFUSED}
+        off_lists.add(connection, message.list_id, refused)
         self._write(unit_of_work, changes, release, actor=f"csp:{message.region}", key=message.message_id.key)
         lists.acknowledged(connection, message.list_id, now)
         strangers = len(accepted) + len(reasons) - len(known)
@@ -133,16 +135,20 @@ class Outcomes:
         release_id = _release_of(unit_of_work, message.list_id, message.region)
         hub_ids = {entry.device_id.upper() for entry in message.entries}
         known = lists.on_list_or_replacement(connection, message.list_id, hub_ids)
+        # What the CSP had refused or taken off and then activated all the same is the truth; nothing else is heeded.
+        off = off_lists.were_on(connection, message.list_id, hub_ids - known.keys())
         release = releases.by_id(connection, release_id)
         changes: dict[str, AttemptChange] = {}
         strangers = 0
         for entry in message.entries:
             hub_id = entry.device_id.upper()
-            stored = known.get(hub_id)
+            stored = known.get(hub_id) or off.get(hub_id)
             if stored is None:
                 strangers += 1
                 continue
             event, reason = _outcome(entry, release)
+            if hub_id in off and event is not AttemptEvent.ACTIVATED:
+                continue
             current = changes[hub_id].attempt if hub_id in changes else stored.attempt
             after = self.lifecycle.after(event, current.state)
             if after is not None:
@@ -152,7 +158,8 @@ class Outcomes:
                 changes[hub_id] = _change(stored, event, moved)
         actor, key = f"csp:{message.region}", message.message_id.key
         self._end(unit_of_work, list(changes.values()), release_id, actor=actor, key=key)
-        read = read_from([entry for entry in message.entries if entry.device_id.upper() in known], unit_of_work.now)
+        mine = [entry for entry in message.entries if entry.device_id.upper() in {*known, *off}]
+        read = read_from(mine, unit_of_work.now)
         contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)
         said = f"{len(changes)} hubs brought forward"
         said += f"; {contradicting} run another version than the inventory said" if contradicting else ""

@@ -17,7 +17,7 @@ from sr_engine.regions.calendar import cut_time
 from sr_engine.regions.issuing import Issuing
 from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import Candidate, cut, plan_period
-from sr_engine.store import audit, lists, releases, upgrades
+from sr_engine.store import audit, lists, off_lists, releases, upgrades
 from sr_engine.store.lists import CutList
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -67,6 +67,9 @@ class Replacing:
             self._change(unit_of_work, release, moved, AttemptEvent.RELISTED, actor=actor, key=key, list_id=list_id)
         gone = {candidate.hub_id for candidate in chosen}
         back = {hub_id: upgrade for hub_id, upgrade in known.items() if hub_id not in gone}
+        # A CSP may report on what stands on a new list under the id of the old one: that leads on by itself.
+        attempt_ids = {hub_id: upgrade.attempt.attempt_id for hub_id, upgrade in back.items() if upgrade.attempt}
+        off_lists.add(connection, old.list_id, attempt_ids)
         why = f"its upgrade list was replaced: {reason}"
         self._change(unit_of_work, release, back, AttemptEvent.LIST_REPLACED, actor=actor, key=key, reason=why)
         detail = (

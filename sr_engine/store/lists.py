@@ -290,7 +290,7 @@ def chased(connection: Connection, list_id: str, now: datetime) -> None:
 def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
     """By hub, the attempts that stand on a list."""
     found = connection.execute(_ON_LIST, {"list_id": list_id, "hub_ids": members(hub_ids)})
-    return {row.hub_id: _stored_of(row) for row in found}
+    return {row.hub_id: stored_of(row) for row in found}
 
 
 def on_list_or_replacement(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
@@ -323,10 +323,11 @@ def overdue(
 def _stored(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, object] | None = None
 ) -> list[StoredAttempt]:
-    return [_stored_of(row) for row in connection.execute(statement, parameters)]
+    return [stored_of(row) for row in connection.execute(statement, parameters)]
 
 
-def _stored_of(row: Row[Any]) -> StoredAttempt:
+def stored_of(row: Row[Any]) -> StoredAttempt:
+    """The attempt that a row of the table stands for, and of what."""
     return StoredAttempt(row.hub_id, row.release_id, row.region, attempt_of(row))
 
 

@@ -487,6 +487,16 @@ list_withdrawals = Table(
     Column("answered_at", UtcDateTime),
 )
 
+# Hubs that a CSP has refused or taken off a list while their attempt goes on: it may report on them all the same.
+off_lists = Table(
+    "off_lists",
+    metadata,
+    Column("list_id", ForeignKey("upgrade_lists.list_id"), primary_key=True),
+    Column("hub_id", EUI, primary_key=True),
+    Column("attempt_id", ForeignKey("attempts.attempt_id"), nullable=False),
+    **BY_KEY,
+)
+
 # Meter points whose change of Supplier has been carried out, up to a registration's effective date.
 settled_registrations = Table(
     "settled_registrations",

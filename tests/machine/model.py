@@ -199,6 +199,7 @@ class Model(Hubs):
                 continue
             _, attempt = found
             if hub in refused:
+                self.off_lists[list_id, hub] = found
                 attempt.state, attempt.list_id, attempt.night = "Scheduled", None, None
                 self.tell("hub_returned", hub)
             else:
@@ -219,6 +220,8 @@ class Model(Hubs):
             highest[hub] = max(highest.get(hub, (-1, at)), (OUTCOMES.index(outcome), at))
         for hub, (rank, at) in highest.items():
             found = self.on_list(list_id, hub)
+            if found is None and OUTCOMES[rank] == "Activated":
+                found = self.off_lists.get((list_id, hub))
             if found is not None:
                 self._reported(hub, *found, OUTCOMES[rank], min(at, self.now))
 
@@ -226,7 +229,7 @@ class Model(Hubs):
         may_become = {
             "Delivered": {"Listed", "Accepted"},
             "Failed": WITH_CSP,
-            "Activated": WITH_CSP | {"Failed", "Missed", "Cancelled"},
+            "Activated": OPEN | WITH_CSP | {"Failed", "Missed", "Cancelled"},
         }
         if attempt.state not in may_become[outcome]:
             return
@@ -236,8 +239,8 @@ class Model(Hubs):
             return
         newest = self.newest(hub, release)
         assert newest is not None
-        if newest is attempt and was in WITH_CSP:
-            self._end_schedules(hub, release, used=True)
+        if newest is attempt and was in OPEN | WITH_CSP:
+            self._end_schedules(hub, release, used=was in WITH_CSP)
         if outcome == "Activated":
             if newest.state in OPEN:
                 self._end(hub, newest, "Cancelled", "hub_cancelled")
