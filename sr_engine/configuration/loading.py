@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,6 +25,8 @@ class Configuration:
     regions: Mapping[str, Region]
     """By CSPRegion; only those whose hubs can be upgraded."""
     not_upgradable_regions: frozenset[str]
+    holidays_complete_until: date
+    """The last date up to which the calendars of the regions know every bank holiday."""
     catalogue: Catalogue
     response_codes: Mapping[str, ResponseCode]
     alerts: Mapping[AlertEvent, AlertDefinition]
@@ -64,6 +67,7 @@ def load(directory: Path) -> Configuration:
     return Configuration(
         regions=MappingProxyType(by_name),
         not_upgradable_regions=regions.not_upgradable,
+        holidays_complete_until=holidays.complete_until,
         catalogue=catalogue,
         response_codes=codes.response_code,
         alerts=alerts.alert,

@@ -13,7 +13,7 @@ from sr_engine.domain.listing import obstacle
 from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import HubUpgrade, Release
 from sr_engine.messages.model import ListEntry
-from sr_engine.regions.calendar import cut_time
+from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.issuing import Issuing
 from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import Candidate, cut, plan_period
@@ -47,8 +47,9 @@ class Replacing:
     ) -> tuple[int, int]:
         """Return how many hubs stand on a new list now, and how many are back in planning.
 
-        A hub goes on a new list if all still agree, nothing keeps it off, the night has a place for it and has not
-        begun. The others are Scheduled as before. What has been delivered to, or has had its outcome, stays as it is.
+        A hub goes on a new list if all still agree, nothing keeps it off, and the night has a place for it, has not
+        begun and is still one of the region's. The others are Scheduled as before. What has been delivered to, or has
+        had its outcome, stays as it is.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
         region, release = self.regions[old.region], releases.by_id(connection, old.release_id)
@@ -59,7 +60,8 @@ class Replacing:
             and upgrade.attempt.list_id == old.list_id
             and upgrade.attempt.state in _MAY_MOVE
         }
-        chosen = self._chosen(unit_of_work, region, release, old, known) if now < old.period.start else []
+        may_go = now < old.period.start and old.period in open_periods(region, old.period)
+        chosen = self._chosen(unit_of_work, region, release, old, known) if may_go else []
         for draft in cut(chosen, list_size=region.list_size):
             entry = ListEntry(old.period, draft.hub_ids)
             list_id, _ = self.issuing(unit_of_work, region, release, entry, replaces=old.list_id)

@@ -167,6 +167,17 @@ def test_an_answer_that_comes_once_the_night_has_begun_leaves_the_hubs_for_anoth
     assert central.cut(2) == 2
 
 
+def test_a_night_that_is_closed_now_gets_no_new_list(central: Nights) -> None:
+    chosen, old = listed(central, 2)
+    starts_on = central.period().start.astimezone(central.region.time_zone).date()
+    central.change(blackout_dates=central.region.blackout_dates | {starts_on})
+
+    assert answer(central, ask(central, old), chosen) == "2 hubs withdrawn, 0 of them listed anew, 0 not"
+
+    assert central.states(chosen) == ["Scheduled", "Scheduled"]
+    assert central.list_ids() == [old]
+
+
 def test_a_halted_region_gets_no_new_list(central: Nights) -> None:
     chosen, old = listed(central, 1)
     asked = ask(central, old)
