@@ -88,6 +88,7 @@ class Replacing:
         # As at the cut: the night is judged as of the time at which its lists were due.
         has_period = PeriodFinder({region.name: region}, cut_time(region, old.period))
         nights_left = NightCounter(region, old.period.end)
+        gate_open = region.name in release.general_open or release.compulsory_window(now) is not None
         candidates = []
         for hub_id, upgrade in known.items():
             scheduled = _scheduled(upgrade)
@@ -97,6 +98,8 @@ class Replacing:
             if attempt is None or unsettled.attempts:
                 continue
             if obstacle(scheduled, release, region.name, old.period, now) is not None:
+                continue
+            if not (gate_open or attempt.pilot or attempt.compulsory):
                 continue
             # It was a compulsory hub's turn when the list was cut: it is not spread over the nights again.
             remaining = 0 if attempt.compulsory else nights_left(attempt.window.end)
