@@ -58,7 +58,7 @@ from sr_engine.regions.replacing import Replacing
 from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
 from sr_engine.resources import data_directory
-from sr_engine.store.database import check_tables, open_engine
+from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
@@ -137,8 +137,6 @@ def open_instance(
         raise ConfigurationError((problem,))
     official_schema = official_schema_of(settings)
     clock = clock or clock_of(settings)
-    engine = open_engine(settings.database_url)
-    check_tables(engine)
     signer = Signer(key)
     alerts = Alerts(
         definitions=loaded.alerts,
@@ -157,6 +155,12 @@ def open_instance(
     )
     schemas = data_directory("xsd")
     trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
+    engine = open_engine(settings.database_url)
+    try:
+        check_tables(engine)
+    except DatabaseError:
+        engine.dispose()
+        raise
     return Instance(
         settings=settings,
         configuration=loaded,

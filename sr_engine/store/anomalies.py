@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.store.tables import UtcDateTime, anomaly_counts, anomaly_thresholds

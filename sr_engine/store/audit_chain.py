@@ -17,21 +17,17 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    LargeBinary,
     ScalarSelect,
     Select,
-    Text,
     bindparam,
-    cast,
     exists,
     func,
     select,
-    type_coerce,
 )
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.types import NULLTYPE
+from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.audit import CHAIN, UNLINKED
+from sr_engine.store.dialects import stored_bytes, stored_kind, utc_text
 from sr_engine.store.tables import UtcDateTime, audit, audit_chains, audit_checkpoints, audit_links
 
 WRITER = "processor"
@@ -107,7 +103,7 @@ def _written(value: str | int | None) -> bytes:
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:
     """A column as it is stored: a time in another form would be another time to the hash."""
-    return type_coerce(column, Text) if isinstance(column.type, UtcDateTime) else column
+    return utc_text(column) if isinstance(column.type, UtcDateTime) else column
 
 
 def _of_link(column: Column[Any], by: ColumnElement[Any]) -> ScalarSelect[Any]:
@@ -160,7 +156,7 @@ def link(connection: Connection, now: datetime) -> None:
 
 def _raw(column: Column[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """A column's kind and bytes: read so, no value that was tampered with stops the reading."""
-    return func.typeof(column), type_coerce(cast(column, LargeBinary), NULLTYPE)
+    return stored_kind(column), stored_bytes(column)
 
 
 def _all_raw(*columns: Column[Any]) -> Select[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.tables import counters
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, Text, and_, bindparam, case, exists, func, literal, null, select, true
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from sr_engine.domain.deliveries import OPEN_DELIVERIES, DeliveryState, FirmwareTargets

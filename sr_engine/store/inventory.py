@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, bindparam, case, func, or_, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory

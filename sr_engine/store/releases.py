@@ -7,19 +7,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, Select, Table, bindparam, func, select
+from sqlalchemy import Connection, Row, ScalarSelect, Select, Table, bindparam, select
 
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.store import phases
+from sr_engine.store.dialects import json_rows
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
 
 
 def _parts(table: Table, *columns: str) -> ScalarSelect[str]:
     """The rows of a release in another table, as one JSON array of arrays: a release is read by one statement."""
-    row = func.json_array(*(table.c[name] for name in columns))
-    return select(func.json_group_array(row)).where(table.c.release_id == releases.c.release_id).scalar_subquery()
+    row = json_rows(*(table.c[name] for name in columns))
+    return select(row).where(table.c.release_id == releases.c.release_id).scalar_subquery()
 
 
 _RELEASES = select(
@@ -165,7 +166,7 @@ def _release_of(row: Row[Any]) -> Release:
         management=row.management,
         regions=frozenset(region for region, _, _ in regions),
         general_open=frozenset(region for region, is_open, _ in regions if is_open),
-        reachable_from=frozenset(version for (version,) in json.loads(row.paths)),
+        reachable_from=frozenset(version for version in json.loads(row.paths)),
         han_models=frozenset((manufacturer, model) for manufacturer, model in json.loads(row.han_models)),
         obligation=row.obligation,
         comply_by=row.comply_by,

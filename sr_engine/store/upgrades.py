@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, and_, bindparam, exists, func, or_, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange, Changes

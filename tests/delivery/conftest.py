@@ -21,6 +21,7 @@ from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import Outgoing, put
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
+from tests.databases import new_url
 from tests.world import NOW
 
 WAIT = 20
@@ -165,7 +166,7 @@ class Post:
 
 @pytest.fixture
 def post(tmp_path: Path) -> Iterator[Post]:
-    engine = open_engine(f"sqlite:///{tmp_path}/post.db")
+    engine = open_engine(new_url(tmp_path))
     create_tables(engine)
     yield Post(engine, FixedClock(NOW))
     engine.dispose()

@@ -18,6 +18,7 @@ from sr_engine.store import counters
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.tables import counters as table
 from sr_engine.store.transactions import GROUP_LIMIT, Transactions, UnitOfWork
+from tests.databases import only_sqlite
 from tests.world import NOW
 
 Work = Callable[[UnitOfWork], str]
@@ -159,6 +160,7 @@ def test_a_commit_that_fails_fails_all_that_share_it(engine: Engine) -> None:
     assert names(engine) == {"afterwards"}
 
 
+@only_sqlite
 def test_a_transaction_that_the_database_itself_gives_up_fails_all_that_share_it(engine: Engine) -> None:
     """SQLite undoes a whole transaction by itself when, for instance, the disk is full."""
 
