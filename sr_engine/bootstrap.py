@@ -49,11 +49,13 @@ from sr_engine.pipeline.relaying import Relaying
 from sr_engine.pipeline.resuming import Resuming
 from sr_engine.regions.compulsion import Enlisting, TermsTakingEffect
 from sr_engine.regions.deferrals import DeferralsRunOut
+from sr_engine.regions.issuing import Issuing
 from sr_engine.regions.lists import ListCutter
 from sr_engine.regions.meter_lists import MeterLists
 from sr_engine.regions.meter_outcomes import MeterOutcomes
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
+from sr_engine.regions.replacing import Replacing
 from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
 from sr_engine.regions.undelivered import UndeliveredLists
@@ -311,7 +313,12 @@ def withdrawing_of(instance: Instance) -> Withdrawing:
 
 def outcomes_of(instance: Instance) -> Outcomes:
     """What takes in the outcomes of the upgrade lists of an instance."""
-    return Outcomes(instance.alerts, instance.configuration.lifecycle)
+    configuration = instance.configuration
+    policy = configuration.policy
+    issuing = Issuing(instance.signer, policy.access_control_broker_eui, instance.draw_id)
+    lifecycle, regions = configuration.lifecycle, configuration.regions
+    replacing = Replacing(issuing, instance.alerts, lifecycle, quiet_days_of(policy), regions)
+    return Outcomes(instance.alerts, lifecycle, replacing)
 
 
 def meter_lists_of(instance: Instance) -> MeterLists:

@@ -30,7 +30,7 @@ def show(region: str | None, limit: int, directory: Path) -> None:
         found = lists.newest_lists(connection, region=region, limit=limit)
     show_table(
         "Upgrade lists",
-        ("List", "Region", "Firmware", "From", "To", "Hubs", "With the CSP", "Delivered", "Acknowledged"),
+        ("List", "Region", "Firmware", "From", "To", "Hubs", "With the CSP", "Delivered", "Acknowledged", "Replaces"),
         (
             (
                 one.list_id,
@@ -42,6 +42,7 @@ def show(region: str | None, limit: int, directory: Path) -> None:
                 one.with_csp,
                 "yes" if one.delivered else "no",
                 "yes" if one.acknowledged else "no",
+                one.replaces,
             )
             for one in found
         ),
@@ -58,15 +59,33 @@ def withdraw(list_id: str, reason: str, hub_ids: tuple[str, ...], directory: Pat
 
     A hub is cancelled, and its Suppliers are told, once the CSP has acknowledged that it is withdrawn.
     """
+    asked = _ask(directory, list_id, reason, hub_ids, replacing=False)
+    click.echo(f"the CSP is asked to withdraw {asked:,} hub(s) of list {list_id}")
+
+
+@list_.command("replace", short_help="Have a list withdrawn, and cut anew what still may go.")
+@click.argument("list_id", metavar="LIST_ID")
+@click.option("--reason", required=True, help="Why; the CSP and the audit trail are told.")
+@instance_option
+def replace_list(list_id: str, reason: str, directory: Path) -> None:
+    """Ask the CSP not to carry out a list before it starts, and cut anew what it takes off, as things are then.
+
+    Once the CSP has acknowledged it, hubs that still may go stand on a new list for the same night, which names the one
+    it replaces; the others are back in planning. What the CSP refuses to take off, or has begun, stays as it is.
+    """
+    asked = _ask(directory, list_id, reason, (), replacing=True)
+    click.echo(f"the CSP is asked to withdraw {asked:,} hub(s) of list {list_id}, which is then replaced")
+
+
+def _ask(directory: Path, list_id: str, reason: str, hub_ids: tuple[str, ...], *, replacing: bool) -> int:
     with fully_opened(directory) as instance:
         withdrawing, regions = withdrawing_of(instance), instance.configuration.regions
 
         def work(unit_of_work: UnitOfWork) -> int:
             cut = find_list(unit_of_work, list_id)
-            return withdrawing(unit_of_work, regions[cut.region], cut, hub_ids, reason)
+            return withdrawing(unit_of_work, regions[cut.region], cut, hub_ids, reason, replacing=replacing)
 
         try:
-            asked = instance.transactions.run_now(work)
+            return instance.transactions.run_now(work)
         except NotWithdrawable as refused:
             raise Failure(str(refused)) from None
-    click.echo(f"the CSP is asked to withdraw {asked:,} hub(s) of list {list_id}")

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ import uvicorn
 from sr_engine.bootstrap import application
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, instance_option
+from sr_engine.configuration import Configuration
 from sr_engine.gateway.working import Role
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ def serve(directory: Path, host: str | None, port: int | None, role: Role) -> No
     with fully_opened(directory) as instance:
         if (official := instance.official_schema) is not None:
             log.info("official DUIS schema %s, from %s", official.version, official.path)
+        _warn_of_holidays(instance.configuration, instance.clock.now())
         listen = instance.settings.listen
         with ExitStack() as sockets:
             taking: list[socket.socket] = []
@@ -82,6 +85,17 @@ def serve(directory: Path, host: str | None, port: int | None, role: Role) -> No
             except SystemExit:
                 raise Failure("the processor could not start; the lines above say why") from None
     click.echo("stopped")
+
+
+def _warn_of_holidays(loaded: Configuration, now: datetime) -> None:
+    """Say so in the log if hubs can be scheduled for dates of which nobody knows whether they are bank holidays."""
+    furthest = (now + loaded.policy.horizon.upgrade_window).date()
+    if furthest > loaded.holidays_complete_until and any(one.bank_holidays for one in loaded.regions.values()):
+        log.warning(
+            "bank_holidays.toml: complete_until: %s, but hubs can be scheduled up to %s: name those that follow",
+            loaded.holidays_complete_until,
+            furthest,
+        )
 
 
 class _Server(uvicorn.Server):

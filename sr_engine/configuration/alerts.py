@@ -72,8 +72,6 @@ class AlertDefinition:
     source: AlertSource
     hub_alert_code: str | None = None
     """The AlertCode inside CommsHubAlert, four upper-case hexadecimal digits; set for that body only."""
-    reserved: bool = False
-    """It has its number so that receivers can be built for it, and is not raised yet."""
     since: Decimal | None = None
     """The DUIS version that first has its code or body; None if all versions taken here have them."""
 
@@ -164,7 +162,6 @@ _ALERT = Table(
     Key("meaning", values.text()),
     Key("source", values.member(AlertSource)),
     Key("hub_alert_code", _HUB_ALERT_CODE, optional=True),
-    Key("reserved", values.boolean(), optional=True),
     Key("since", values.schema_version(), optional=True),
     check=_check_definition,
 )

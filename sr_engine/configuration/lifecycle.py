@@ -46,6 +46,8 @@ class AttemptEvent(StrEnum):
     REFUSED = "refused"
     UNDELIVERED = "undelivered"
     LIST_WITHDRAWN = "list_withdrawn"
+    RELISTED = "relisted"
+    LIST_REPLACED = "list_replaced"
     DELIVERED = "delivered"
     ACTIVATED = "activated"
     FAILED = "failed"

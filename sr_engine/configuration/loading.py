@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from sr_engine.configuration.alerts import ALERTS, AlertDefinition, AlertEvent
+from sr_engine.configuration.bank_holidays import BANK_HOLIDAYS, BankHolidays, with_holidays
 from sr_engine.configuration.catalogue import CATALOGUE, Catalogue
 from sr_engine.configuration.lifecycle import LIFECYCLE, Lifecycle
 from sr_engine.configuration.policy import POLICY, Policy
@@ -23,6 +26,8 @@ class Configuration:
     regions: Mapping[str, Region]
     """By CSPRegion; only those whose hubs can be upgraded."""
     not_upgradable_regions: frozenset[str]
+    holidays_complete_until: date
+    """The last date up to which the calendars of the regions know every bank holiday."""
     catalogue: Catalogue
     response_codes: Mapping[str, ResponseCode]
     alerts: Mapping[AlertEvent, AlertDefinition]
@@ -39,22 +44,27 @@ class Configuration:
 
 
 def load(directory: Path) -> Configuration:
-    """Read the six configuration files of a folder.
+    """Read the seven configuration files of a folder.
 
     Raises ConfigurationError naming every problem in all of them.
     """
     problems: list[str] = []
     regions = read_file(directory / "regions.toml", REGIONS, problems)
+    holidays = read_file(directory / "bank_holidays.toml", BANK_HOLIDAYS, problems)
     catalogue = read_file(directory / "service_requests.toml", CATALOGUE, problems)
     codes = read_file(directory / "response_codes.toml", RESPONSE_CODES, problems)
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
+    by_name: dict[str, Region] = {}
+    if regions is not None and holidays is not None:
+        by_name = _with_holidays(regions.region, holidays, Place("regions.toml", problems).inside("region"))
     if codes is not None and catalogue is not None:
         _check_codes(codes.response_code, catalogue, Place("response_codes.toml", problems).inside("response_code"))
     if (
         problems
         or regions is None
+        or holidays is None
         or catalogue is None
         or codes is None
         or alerts is None
@@ -63,14 +73,19 @@ def load(directory: Path) -> Configuration:
     ):
         raise ConfigurationError(tuple(problems))
     return Configuration(
-        regions=regions.region,
+        regions=MappingProxyType(by_name),
         not_upgradable_regions=regions.not_upgradable,
+        holidays_complete_until=holidays.complete_until,
         catalogue=catalogue,
         response_codes=codes.response_code,
         alerts=alerts.alert,
         lifecycle=lifecycle,
         policy=policy,
     )
+
+
+def _with_holidays(regions: Mapping[str, Region], holidays: BankHolidays, place: Place) -> dict[str, Region]:
+    return {name: with_holidays(region, holidays, place.inside(name)) for name, region in regions.items()}
 
 
 def _check_codes(codes: Mapping[str, ResponseCode], catalogue: Catalogue, place: Place) -> None:

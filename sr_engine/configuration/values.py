@@ -18,7 +18,7 @@ from sr_engine.messages.identifiers import canonical_eui
 E = TypeVar("E", bound=StrEnum)
 
 _ANYTHING = 2**63 - 1
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def text() -> Scalar[str]:
@@ -211,9 +211,9 @@ def weekday() -> Scalar[int]:
     def convert(value: object) -> int:
         if not isinstance(value, str):
             raise TypeError
-        return _WEEKDAYS.index(value)
+        return WEEKDAYS.index(value)
 
-    return Scalar(f"one of {', '.join(_WEEKDAYS)}", convert)
+    return Scalar(f"one of {', '.join(WEEKDAYS)}", convert)
 
 
 def time_zone() -> Scalar[ZoneInfo]:

@@ -24,6 +24,7 @@ from sr_engine.messages.model import (
     DeviceChangeOfSupplier,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
+    FirmwareVersionMismatch,
 )
 from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, upgrades
 from sr_engine.store.transactions import UnitOfWork
@@ -164,6 +165,8 @@ class Alerts:
         elif definition.body == "CommsHubFirmwareActivation":
             for event in events:
                 yield CommsHubFirmwareActivation(event.hub_id, version), (event,)
+        elif definition.body == "FirmwareVersionMismatch":
+            yield from _version_mismatches(events)
         elif definition.body == "ChangeOfSupplier":
             yield from _changes_of_supplier(unit_of_work, events)
         elif definition.body == "CommsHubAlert" and definition.hub_alert_code is not None:
@@ -216,6 +219,14 @@ class Alerts:
             )
         outbox.put(unit_of_work.connection, messages, unit_of_work.now)
         outbox.record_alerted(unit_of_work.connection, alerted)
+
+
+def _version_mismatches(events: Sequence[HubEvent]) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
+    """One alert per hub; a hub's firmware is that of its CHF."""
+    for event in events:
+        if event.versions is None:
+            raise ValueError(f"{event.event} of {event.hub_id} names no firmware versions")
+        yield FirmwareVersionMismatch(event.hub_id, "CHF", *event.versions), (event,)
 
 
 def _changes_of_supplier(

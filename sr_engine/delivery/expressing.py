@@ -15,6 +15,7 @@ from sr_engine.messages.model import (
     DUISVersionMismatch,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
+    FirmwareVersionMismatch,
     QuarantinedRequest,
 )
 
@@ -34,7 +35,7 @@ def _mismatch(code: str, body: AlertBody, user: User) -> DUISVersionMismatch:
     device_ids: tuple[str, ...] = ()
     request_id: str | None = None
     match body:
-        case CommsHubFirmwareActivation() | CommsHubAlert() | DeviceChangeOfSupplier():
+        case CommsHubFirmwareActivation() | CommsHubAlert() | DeviceChangeOfSupplier() | FirmwareVersionMismatch():
             device_ids = (body.device_id,)
         case CSPFirmwareDeliveryStatus():
             device_ids, request_id = (body.device_id,), body.update_firmware_request_id

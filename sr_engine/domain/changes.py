@@ -44,6 +44,8 @@ class HubEvent:
     """It is told to the Supplier as the one that had the gas only, for it is responsible no more."""
     request_id: str | None = None
     """The Supplier's own latest request for the hub and release when it happened, where the alert names one."""
+    versions: tuple[str, str] | None = None
+    """Where the hub does not run what the inventory said: what that was, and what it runs."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from sr_engine.messages.model import (
     FirmwareDistributionFailure,
     FirmwareRefusal,
     FirmwareUpgradeRequested,
+    FirmwareVersionMismatch,
     FirmwareWarning,
     Inventory,
     PropertyFilter,
@@ -221,6 +222,11 @@ def _add_alert(parent: etree._Element, body: AlertBody) -> None:
         case CommsHubFirmwareActivation():
             add(element, DUIS + "DeviceID", body.device_id)
             add(element, DUIS + "FirmwareVersion", body.firmware_version)
+        case FirmwareVersionMismatch():
+            add(element, DUIS + "DeviceID", body.device_id)
+            add(element, DUIS + "DeviceType", body.device_type)
+            add(element, DUIS + "FirmwareVersionSMI", body.version_smi)
+            add(element, DUIS + "FirmwareVersionDevice", body.version_device)
         case FirmwareDistributionFailure():
             add(element, DUIS + "UpdateFirmwareRequestID", body.update_firmware_request_id)
             add_ids(element, DUIS + "MeterIDs", body.device_ids)

@@ -108,6 +108,8 @@ def decode_csp_message(document: VerifiedDocument) -> CspMessage:
 
 
 def _add_list(body: etree._Element, message: UpgradeList) -> None:
+    if message.replaces is not None:
+        add(body, CSP + "ReplacesUpgradeListID", message.replaces)
     add_firmware(body, CSP, message.firmware)
     add(body, CSP + "ImageHash", message.image_hash)
     for entry in message.entries:
@@ -151,6 +153,8 @@ def _add_outcome(body: etree._Element, entry: ReportEntry) -> None:
     add_moment(element, CSP + "DateTime", entry.at)
     if entry.reason is not None:
         add(element, CSP + "Reason", entry.reason)
+    if entry.version is not None:
+        add(element, CSP + "FirmwareVersion", entry.version)
 
 
 def _list(header: Fields, body: Fields) -> UpgradeList:
@@ -164,6 +168,7 @@ def _list(header: Fields, body: Fields) -> UpgradeList:
         entries=tuple(
             ListEntry(entry.period("UpgradePeriod"), entry.device_ids("DeviceIDList")) for entry in body.each("Entry")
         ),
+        replaces=body.optional(body.token, "ReplacesUpgradeListID"),
     )
 
 
@@ -213,6 +218,7 @@ def _outcomes(body: Fields) -> tuple[ReportEntry, ...]:
             status=outcome.enumerated("Status", ReportStatus),
             at=outcome.moment("DateTime"),
             reason=outcome.optional(outcome.string, "Reason"),
+            version=outcome.optional(outcome.string, "FirmwareVersion"),
         )
         for outcome in body.each("Outcome")
     )

@@ -34,6 +34,7 @@ from sr_engine.messages.model import (
     FirmwareDistributionFailure,
     FirmwareRefusal,
     FirmwareUpgradeRequested,
+    FirmwareVersionMismatch,
     FirmwareWarning,
     Header,
     Inventory,
@@ -390,6 +391,13 @@ def _alert(element: etree._Element) -> AlertBody | None:
             )
         case "CommsHubFirmwareActivation":
             return CommsHubFirmwareActivation(fields.eui("DeviceID"), fields.string("FirmwareVersion"))
+        case "FirmwareVersionMismatch":
+            return FirmwareVersionMismatch(
+                fields.eui("DeviceID"),
+                fields.string("DeviceType"),
+                fields.string("FirmwareVersionSMI"),
+                fields.string("FirmwareVersionDevice"),
+            )
         case "FirmwareDistributionFailure":
             return FirmwareDistributionFailure(fields.token("UpdateFirmwareRequestID"), fields.device_ids("MeterIDs"))
         case "QuarantinedRequest" if "ADAttributeLimitsBreach" not in fields:

@@ -424,8 +424,19 @@ class CSPFirmwareDeliveryStatus:
     delivered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FirmwareVersionMismatch:
+    """A device runs another firmware version than the inventory (SMI) said."""
+
+    device_id: str
+    device_type: str
+    version_smi: str
+    version_device: str
+
+
 AlertBody = (
     FirmwareUpgradeRequested
+    | FirmwareVersionMismatch
     | CSPFirmwareDeliveryStatus
     | CommsHubFirmwareActivation
     | FirmwareDistributionFailure
@@ -459,6 +470,8 @@ class UpgradeList:
     image_hash: str
     """SHA-256 of the image, 64 hexadecimal digits."""
     entries: tuple[ListEntry, ...]
+    replaces: str | None = None
+    """The list on which its hubs stood before, if they did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,6 +522,8 @@ class ReportEntry:
     status: ReportStatus
     at: datetime
     reason: str | None = None
+    version: str | None = None
+    """In an UpgradeReport only: the firmware version that was read from the hub then."""
 
 
 @dataclass(frozen=True, slots=True)

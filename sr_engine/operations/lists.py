@@ -31,11 +31,19 @@ class Withdrawing:
     draw_id: Callable[[], str]
 
     def __call__(
-        self, unit_of_work: UnitOfWork, region: Region, cut: CutList, hub_ids: Collection[str], reason: str
+        self,
+        unit_of_work: UnitOfWork,
+        region: Region,
+        cut: CutList,
+        hub_ids: Collection[str],
+        reason: str,
+        *,
+        replacing: bool = False,
     ) -> int:
         """Ask for a list, or some hubs of it, to be withdrawn before it starts; return how many hubs that are.
 
-        Nothing is cancelled before the CSP has acknowledged it. Raises NotWithdrawable.
+        Nothing is cancelled before the CSP has acknowledged it; with `replacing`, what it then takes off the list is
+        not cancelled but stands on a new one, as far as it still may. Raises NotWithdrawable.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
         if now >= cut.period.start:
@@ -61,9 +69,11 @@ class Withdrawing:
         destination = f"csp:{region.name}"
         outgoing = outbox.Outgoing(self.draw_id(), outbox.UPGRADE_LIST, destination, "upgrade_list_withdrawal", body)
         outbox.put(connection, [outgoing], now)
-        withdrawals.add(connection, message.message_id.key, cut.list_id, reason, now)
+        asked = withdrawals.Withdrawal(cut.list_id, reason, replacing)
+        withdrawals.add(connection, message.message_id.key, asked, now)
         detail = f"{region.name}: list {cut.list_id}, {len(chosen)} hubs: {reason}"
-        entry = audit.Entry(now, OPERATOR, "list withdrawal asked for", detail, message.message_id.key, cut.release_id)
+        action = f"list {'replacement' if replacing else 'withdrawal'} asked for"
+        entry = audit.Entry(now, OPERATOR, action, detail, message.message_id.key, cut.release_id)
         audit.record(connection, [entry])
         return len(chosen)
 

@@ -18,6 +18,7 @@ from sr_engine.regions.lists import CUT
 from sr_engine.regions.preview import ALWAYS, ComingNight, RegionPreview, preview
 from sr_engine.store import lists, phases, releases, standings
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.owed import owed
 
 _LOOK_AHEAD = timedelta(days=3660)
 """How far nights are looked for, at most."""
@@ -47,7 +48,8 @@ def foresee(connection: Connection, region: Region, now: datetime, horizon: Hori
     until = nights[-1].cut_at if nights else now
     found = standings.standings(connection, region.name, known, now, until=until, quiet_days=quiet_days)
     gates = {phase.release_id: _gate(connection, phase, now) for phase in phases.in_region(connection, region.name)}
-    return Foreseen(region, preview(region, nights, found, known, gates), known)
+    owed_now = owed(connection, region.name)
+    return Foreseen(region, preview(region, nights, found, known, gates, owed=owed_now), known)
 
 
 def _nights(connection: Connection, region: Region, now: datetime, horizon: Horizon) -> Iterator[ComingNight]:

@@ -8,13 +8,14 @@ domain description, Region triggers). What a local time means on the day of a ch
 * a local time that is skipped means the instant of the change; hours skipped as a whole give no period that night;
 * a period never runs past the next night's opening, so two periods never overlap, even if the region never closes.
 
-`open_until` at or before `open_from` is a time of the following day.
+`open_until` at or before `open_from` is a time of the following day. A weekday may have hours of its own, and a date,
+such as a bank holiday, the hours of another weekday than its own.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Protocol
@@ -25,8 +26,8 @@ _TICK = timedelta.resolution
 _ONE_DAY = timedelta(days=1)
 
 
-class OpeningHours(Protocol):
-    """What the calendar needs to know of a region."""
+class DailyHours(Protocol):
+    """From when until when something is open."""
 
     @property
     def open_from(self) -> time:
@@ -35,6 +36,18 @@ class OpeningHours(Protocol):
     @property
     def open_until(self) -> time:
         """Local time of day, without a zone of its own; at or before `open_from` it is of the following day."""
+
+
+class OpeningHours(DailyHours, Protocol):
+    """What the calendar needs to know of a region."""
+
+    @property
+    def hours_by_weekday(self) -> Mapping[int, DailyHours]:
+        """Weekdays that have other hours than the rest."""
+
+    @property
+    def taken_as(self) -> Mapping[date, int]:
+        """Local dates that are open, or not, as another weekday than their own would be."""
 
     @property
     def time_zone(self) -> tzinfo: ...
@@ -56,8 +69,6 @@ def open_periods(hours: OpeningHours, within: Period) -> Iterator[Period]:
     """Yield every complete nightly open period that lies wholly within `within`, ascending, blackouts left out."""
     first = within.start.astimezone(hours.time_zone).date()
     last = within.end.astimezone(hours.time_zone).date()
-    if _overnight(hours):
-        last -= _ONE_DAY  # a period that starts on the last date would end after it
     for period in _nights(hours, first, last):
         if within.start <= period.start and period.end <= within.end:
             yield period
@@ -104,28 +115,35 @@ def intersection(a: Period, b: Period) -> Period | None:
     return Period(start, end) if start < end else None
 
 
-def _overnight(hours: OpeningHours) -> bool:
-    return hours.open_until <= hours.open_from
+def _opening(hours: OpeningHours, day: date) -> DailyHours | None:
+    """The hours of a period that starts on a local date, blackouts aside; None if none may."""
+    weekday = hours.taken_as.get(day, day.weekday())
+    return hours.hours_by_weekday.get(weekday, hours) if weekday in hours.weekdays else None
 
 
 def _nights(hours: OpeningHours, first: date, last: date) -> Iterator[Period]:
     """Yield the available periods that start on the local dates `first` to `last`, both included."""
     zone = hours.time_zone
-    overnight = _overnight(hours)
-    runs_into_next_day = overnight and hours.open_until != time.min  # ending at midnight leaves the next date untouched
     for ordinal in range(first.toordinal(), last.toordinal() + 1):
         day = date.fromordinal(ordinal)
-        if day.weekday() not in hours.weekdays or day in hours.blackout_dates:
+        opening = _opening(hours, day)
+        if opening is None or day in hours.blackout_dates:
             continue
-        if runs_into_next_day and day + _ONE_DAY in hours.blackout_dates:
-            continue
-        start = _instant(day, hours.open_from, zone, fold=0)
-        if overnight:
-            next_day = day + _ONE_DAY
-            next_opening = _instant(next_day, hours.open_from, zone, fold=0)
-            end = min(_instant(next_day, hours.open_until, zone, fold=1), next_opening)
+        start = _instant(day, opening.open_from, zone, fold=0)
+        if opening.open_until > opening.open_from:
+            end = _instant(day, opening.open_until, zone, fold=1)
+        elif day == date.max:
+            continue  # it would end after all time
         else:
-            end = _instant(day, hours.open_until, zone, fold=1)
+            next_day = day + _ONE_DAY
+            # One that ends at midnight leaves the next date untouched.
+            if opening.open_until != time.min and next_day in hours.blackout_dates:
+                continue
+            next_opening = _opening(hours, next_day) or opening
+            end = min(
+                _instant(next_day, opening.open_until, zone, fold=1),
+                _instant(next_day, next_opening.open_from, zone, fold=0),
+            )
         if start < end:
             yield Period(start, end)
 

@@ -9,20 +9,21 @@ from datetime import datetime, timedelta
 
 from signing import Signer
 from sr_engine.configuration import Region
-from sr_engine.delivery.alerts import Alerts, broker_message_id
+from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import Changes, add_change, settle
 from sr_engine.domain.listing import obstacle
 from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import HubUpgrade
-from sr_engine.messages.csp import build_csp_message
-from sr_engine.messages.identifiers import RequestId
-from sr_engine.messages.model import ListEntry, Period, UpgradeList
+from sr_engine.messages.model import ListEntry, Period
+from sr_engine.regions.issuing import Issuing
 from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import Candidate, ListDraft, cut, plan_period
-from sr_engine.store import audit, lists, outbox, releases, upgrades
+from sr_engine.store import audit, lists, releases, upgrades
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.owed import owed as owed_in
+from sr_engine.store.owed import replace_owed
 from sr_engine.store.transactions import UnitOfWork
 
 CUT = "cut"
@@ -81,7 +82,10 @@ class ListCutter:
             for one in eligible
             for stored in [one.stored]
         ]
-        plan = plan_period(candidates, period=period, capacity=region.hubs_per_night)
+        owed = owed_in(connection, region.name)
+        plan = plan_period(candidates, period=period, capacity=region.hubs_per_night, owed=owed)
+        if plan.owed != owed:
+            replace_owed(connection, region.name, plan.owed)
         by_hub = {one.stored.hub_id: one for one in eligible}
         for draft in cut(plan.chosen, list_size=region.list_size):
             self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])
@@ -140,26 +144,8 @@ class ListCutter:
         """Queue one signed list, and tell every Supplier concerned that its hubs stand on it."""
         connection, now = unit_of_work.connection, unit_of_work.now
         release = releases.by_id(connection, draft.release_id)
-        list_id, message_id = self.draw_id(), self.draw_id()
-        message = UpgradeList(
-            message_id=RequestId.parse(
-                broker_message_id(unit_of_work, self.access_control_broker, region.csp_eui, recipient=region.csp_eui)
-            ),
-            created=now,
-            list_id=list_id,
-            region=region.name,
-            firmware=release.firmware,
-            image_hash=release.image_hash,
-            entries=(ListEntry(period, draft.hub_ids),),
-        )
-        body = self.signer.sign(build_csp_message(message))
-        outgoing = outbox.Outgoing(message_id, outbox.UPGRADE_LIST, f"csp:{region.name}", "upgrade_list", body)
-        outbox.put(connection, [outgoing], now)
-        lists.add_list(
-            connection,
-            lists.NewList(list_id, region.name, draft.release_id, period, len(draft.hub_ids), message_id),
-            now,
-        )
+        issuing = Issuing(self.signer, self.access_control_broker, self.draw_id)
+        list_id, key = issuing(unit_of_work, region, release, ListEntry(period, draft.hub_ids))
         changes = Changes(release, self.lifecycle)
         for one in members:
             stored = one.stored
@@ -175,7 +161,7 @@ class ListCutter:
             at=now,
             actor="processor",
             release_id=draft.release_id,
-            message_key=message.message_id.key,
+            message_key=key,
         )
         audit.record(connection, transitions)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sr_engine.configuration import Region
@@ -12,9 +12,11 @@ from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
-from sr_engine.messages.model import ReportStatus, UpgradeListAcknowledgement, UpgradeReport
+from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.regions.cancelling import Cancelling
-from sr_engine.store import audit, inventory, lists, outbox, releases, upgrades, withdrawals
+from sr_engine.regions.replacing import Replacing
+from sr_engine.regions.running import Running, read_from, read_later
+from sr_engine.store import audit, inventory, lists, off_lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.transactions import UnitOfWork
 
@@ -40,6 +42,7 @@ class Outcomes:
 
     alerts: Alerts
     lifecycle: Lifecycle
+    replacing: Replacing
 
     def acknowledge(self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement) -> str:
         """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
@@ -61,6 +64,8 @@ class Outcomes:
                 moved = replace(moved, list_id=None, period=None, reason=f"refused by the CSP: {reasons[hub_id]}")
             changes.append(_change(stored, event, moved))
         release = releases.by_id(connection, release_id)
+        refused = {one.hub_id: one.attempt.attempt_id for one in changes if one.event is AttemptEvent.REFUSED}
+        off_lists.add(connection, message.list_id, refused)
         self._write(unit_of_work, changes, release, actor=f"csp:{message.region}", key=message.message_id.key)
         lists.acknowledged(connection, message.list_id, now)
         strangers = len(accepted) + len(reasons) - len(known)
@@ -69,16 +74,36 @@ class Outcomes:
     def _withdrawn(
         self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, withdrawal: str, release_id: str
     ) -> str:
-        """Hubs that the CSP has taken off the list are Cancelled; what it could not stop goes on."""
+        """Hubs that the CSP has taken off the list are Cancelled, or listed anew if that was the purpose.
+
+        What it could not stop goes on.
+        """
         connection = unit_of_work.connection
-        reason = withdrawals.reason_of(connection, withdrawal, message.list_id)
-        if reason is None:
+        asked = withdrawals.find(connection, withdrawal, message.list_id)
+        if asked is None:
             raise UnknownList(f"upgrade list {message.list_id} was not withdrawn by message {withdrawal}")
         kept = {hub_id.upper() for refused in message.refused for hub_id in refused.device_ids}
         taken_off = {hub_id.upper() for hub_id in message.accepted} - kept
+        if asked.replacing:
+            said = self._replaced(unit_of_work, message, asked.reason, taken_off)
+        else:
+            said = self._cancelled(unit_of_work, message, asked.reason, taken_off, release_id)
+        withdrawals.answered(connection, withdrawal, unit_of_work.now)
+        # Who has taken a hub off a list need not say any more whether it accepts it.
+        lists.acknowledged(connection, message.list_id, unit_of_work.now)
+        return f"{said}, {len(kept)} not"
+
+    def _cancelled(
+        self,
+        unit_of_work: UnitOfWork,
+        message: UpgradeListAcknowledgement,
+        reason: str,
+        taken_off: Collection[str],
+        release_id: str,
+    ) -> str:
+        connection = unit_of_work.connection
         on_list = lists.on_list(connection, message.list_id, taken_off)
-        cancelling = Cancelling(self.alerts, self.lifecycle)
-        cancelled = cancelling(
+        cancelled = Cancelling(self.alerts, self.lifecycle)(
             unit_of_work,
             releases.by_id(connection, release_id),
             # One that a CSP has refused, or that has had its outcome, may stand on another list by now.
@@ -88,34 +113,57 @@ class Outcomes:
             actor=f"csp:{message.region}",
             key=message.message_id.key,
         )
-        withdrawals.answered(connection, withdrawal, unit_of_work.now)
-        return f"{cancelled} hubs withdrawn, {len(kept)} not"
+        return f"{cancelled} hubs withdrawn"
+
+    def _replaced(
+        self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, reason: str, taken_off: Collection[str]
+    ) -> str:
+        old = lists.cut_list(unit_of_work.connection, message.list_id)
+        if old is None:
+            raise UnknownList(f"there is no upgrade list {message.list_id}")
+        actor, key = f"csp:{message.region}", message.message_id.key
+        moved, back = self.replacing(unit_of_work, old, taken_off, reason, actor=actor, key=key)
+        return f"{moved + back} hubs withdrawn, {moved} of them listed anew"
 
     def report(self, unit_of_work: UnitOfWork, message: UpgradeReport) -> str:
-        """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one."""
+        """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one.
+
+        What hubs are said to run is held against the inventory, which follows it. A hub reported Activated that runs
+        something else than the list asked for is Failed.
+        """
         connection = unit_of_work.connection
         release_id = _release_of(unit_of_work, message.list_id, message.region)
-        known = lists.on_list(connection, message.list_id, {entry.device_id.upper() for entry in message.entries})
+        hub_ids = {entry.device_id.upper() for entry in message.entries}
+        known = lists.on_list_or_replacement(connection, message.list_id, hub_ids)
+        # What the CSP had refused or taken off and then activated all the same is the truth; nothing else is heeded.
+        off = off_lists.were_on(connection, message.list_id, hub_ids - known.keys())
+        release = releases.by_id(connection, release_id)
         changes: dict[str, AttemptChange] = {}
         strangers = 0
         for entry in message.entries:
             hub_id = entry.device_id.upper()
-            stored = known.get(hub_id)
+            stored = known.get(hub_id) or off.get(hub_id)
             if stored is None:
                 strangers += 1
                 continue
-            event = _REPORTED[entry.status]
+            event, reason = _outcome(entry, release)
+            if hub_id in off and event is not AttemptEvent.ACTIVATED:
+                continue
             current = changes[hub_id].attempt if hub_id in changes else stored.attempt
             after = self.lifecycle.after(event, current.state)
             if after is not None:
                 # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
                 at = min(entry.at, unit_of_work.now)
-                moved = replace(current, state=after, state_at=at, reason=entry.reason, reported_at=unit_of_work.now)
+                moved = replace(current, state=after, state_at=at, reason=reason, reported_at=unit_of_work.now)
                 changes[hub_id] = _change(stored, event, moved)
-        self._end(
-            unit_of_work, list(changes.values()), release_id, actor=f"csp:{message.region}", key=message.message_id.key
-        )
-        return f"{len(changes)} hubs brought forward" + (f"; {strangers} not on the list" if strangers else "")
+        actor, key = f"csp:{message.region}", message.message_id.key
+        self._end(unit_of_work, list(changes.values()), release_id, actor=actor, key=key)
+        mine = [entry for entry in message.entries if entry.device_id.upper() in {*known, *off}]
+        read = read_from(mine, unit_of_work.now)
+        contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)
+        said = f"{len(changes)} hubs brought forward"
+        said += f"; {contradicting} run another version than the inventory said" if contradicting else ""
+        return said + (f"; {strangers} not on the list" if strangers else "")
 
     def time_out(self, unit_of_work: UnitOfWork, region: Region) -> int:
         """Mark as Missed what was not approved or listed by the end of its window, or not done by the completion SLA.
@@ -174,7 +222,7 @@ class Outcomes:
             hub_ids = [change.hub_id for change in ended if (change.attempt.list_id is not None) is used]
             upgrades.end_all_schedules(connection, hub_ids, release_id, outcome=used)
         # A report that comes late may be of firmware that has been followed by another since.
-        followed = upgrades.activated_later(connection, activated)
+        followed = upgrades.activated_later(connection, activated) | read_later(unit_of_work, activated)
         inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
         late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
         # The next attempt at a hub whose last one came to a good end after all, unless it is with the CSP.
@@ -200,6 +248,14 @@ class Outcomes:
         self.alerts.post(unit_of_work, written.events)
         transitions = audit.transitions(changes, at=now, actor=actor, release_id=release.release_id, message_key=key)
         audit.record(connection, transitions)
+
+
+def _outcome(entry: ReportEntry, release: Release) -> tuple[AttemptEvent, str | None]:
+    """What has happened to a hub by a report, and why."""
+    wanted = release.firmware.version
+    if entry.status is ReportStatus.ACTIVATED and entry.version not in {None, wanted}:
+        return AttemptEvent.FAILED, f"reported as activated, but the hub runs {entry.version} and not {wanted}"
+    return _REPORTED[entry.status], entry.reason
 
 
 def _release_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:

@@ -2,16 +2,27 @@
 
 The rules are section 5 of the domain description (Region triggers: hubs by period, capacity and fairness between
 Suppliers); what that section leaves open is decided and written down here.
+
+Fairness: where hubs equal in deadline and phase have to share, each Supplier gets its exact proportion of what it has
+waiting, rounded up or down, every night. What rounding has cost or brought a Supplier is carried to the next sharing in
+the region, where those it cost most are rounded up. So whatever the nights, and whatever is scheduled in between,
+
+    what a Supplier has got by sharing, in all, differs from the sum of its exact proportions by at most n - 1 hubs,
+
+where n Suppliers have shared in the region: by one hub between two of them (`docs/fairness.md` has the proof).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 from sr_engine.messages.model import Period
+
+PARTS = 1_000_000_000
+"""Parts of a hub, in which is counted what Suppliers are owed: whole numbers, so that nothing is lost."""
 
 _by_hub = attrgetter("hub_id")
 
@@ -41,6 +52,8 @@ class Plan:
     left_out: tuple[Candidate, ...]
     """Those for whom there was no place or who are spread over later periods; a candidate whose window does not hold
     the period is in neither part."""
+    owed: Mapping[str, int] = field(default_factory=dict)
+    """By Supplier, what rounding has cost it up to and including this plan, in PARTS of a hub; below 0, brought it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +64,9 @@ class ListDraft:
     hub_ids: tuple[str, ...]
 
 
-def plan_period(candidates: Iterable[Candidate], *, period: Period, capacity: int) -> Plan:
+def plan_period(
+    candidates: Iterable[Candidate], *, period: Period, capacity: int, owed: Mapping[str, int] | None = None
+) -> Plan:
     """Choose at most `capacity` hubs whose window holds the whole of `period`; below one place nobody is chosen.
 
     Compulsory hubs are spread: of those of one release that have equally many periods left, this one included, no more
@@ -59,8 +74,9 @@ def plan_period(candidates: Iterable[Candidate], *, period: Period, capacity: in
 
     Hubs with the fewest periods remaining go first and, among those, pilot hubs before general ones. If the places run
     out among hubs equal in all this, the Suppliers share what is left in proportion to the hubs each has waiting there:
-    what a Supplier gets differs from its exact proportion by less than one hub. Its own hubs go in ascending hub id.
-    The plan depends on which candidates there are, not on their order.
+    what a Supplier gets differs from its exact proportion by less than one hub, and whom rounding favours depends on
+    `owed`, which is that of the region's last plan. Its own hubs go in ascending hub id. The plan depends on which
+    candidates there are, not on their order.
 
     Raises ValueError if a hub is a candidate twice: it has one open attempt at a time, and listed for two releases in
     one night it might end with either.
@@ -82,20 +98,25 @@ def plan_period(candidates: Iterable[Candidate], *, period: Period, capacity: in
 
     chosen: list[Candidate] = []
     left_out: list[Candidate] = []
-    for (_, remaining), alike in compulsory.items():
-        now, later = _take(alike, -(-len(alike) // (remaining + 1)))
-        left_out += later
-        for candidate in now:
-            ranks[_rank(candidate)].append(candidate)
+    balance = dict(owed or {})
     places = max(capacity, 0)
+    if places > sum(map(len, ranks.values())):
+        for (_, remaining), alike in sorted(compulsory.items()):
+            now, later = _take(alike, -(-len(alike) // (remaining + 1)), balance)
+            left_out += later
+            for candidate in now:
+                ranks[_rank(candidate)].append(candidate)
+    else:
+        # What has been agreed takes all places: nobody's turn is counted that none can be given.
+        left_out += [candidate for alike in compulsory.values() for candidate in alike]
     for _, waiting in sorted(ranks.items()):
-        taken, rest = _take(waiting, places)
+        taken, rest = _take(waiting, places, balance)
         chosen += taken
         left_out += rest
         places -= len(taken)
     if compulsory:
         left_out.sort(key=lambda candidate: (_rank(candidate), candidate.hub_id))
-    return Plan(tuple(chosen), tuple(left_out))
+    return Plan(tuple(chosen), tuple(left_out), balance)
 
 
 def rank(compulsory: bool, remaining: int, pilot: bool) -> tuple[bool, int, bool]:
@@ -107,14 +128,14 @@ def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
     return rank(candidate.compulsory, candidate.remaining, candidate.pilot)
 
 
-def _take(waiting: list[Candidate], places: int) -> tuple[list[Candidate], list[Candidate]]:
-    """Those who get one of the places, shared between Suppliers, and the rest; each by hub id."""
+def _take(waiting: list[Candidate], places: int, balance: dict[str, int]) -> tuple[list[Candidate], list[Candidate]]:
+    """Those who get one of the places, shared between Suppliers, and the rest; each by hub id. Brings `balance` on."""
     waiting.sort(key=_by_hub)
     if len(waiting) <= places:
         return waiting, []
     if places == 0:
         return [], waiting
-    shares = _shares(Counter(candidate.supplier for candidate in waiting), places)
+    shares = _shares(Counter(candidate.supplier for candidate in waiting), places, balance)
     taken: list[Candidate] = []
     rest: list[Candidate] = []
     for candidate in waiting:
@@ -146,18 +167,35 @@ def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]
     return tuple(drafts)
 
 
-def _shares(waiting: Mapping[str, int], places: int) -> dict[str, int]:
-    """Share `places` in proportion to the number waiting, by largest remainder; there are more waiting than places.
+def _shares(waiting: Mapping[str, int], places: int, balance: dict[str, int]) -> dict[str, int]:
+    """Share `places` in proportion to the number waiting, rounded; there are more waiting than places.
 
-    At equal remainders the Supplier with fewer waiting goes first, to which one hub matters more; then by name.
+    Those are rounded up whose remainder and what they are owed come to most; at equal sums the Supplier with fewer
+    waiting goes first, to which one hub matters more; then by name. Brings `balance`, by Supplier what it is owed, on.
     """
-    total = sum(waiting.values())
-    shares: dict[str, int] = {}
-    order: list[tuple[int, int, str]] = []
-    for supplier, number in waiting.items():
-        shares[supplier], remainder = divmod(places * number, total)
-        order.append((-remainder, number, supplier))
-    order.sort()
+    exact = _in_parts(waiting, places)
+    shares = {supplier: parts // PARTS for supplier, parts in exact.items()}
+    order = sorted(
+        (-(parts % PARTS) - balance.get(supplier, 0), waiting[supplier], supplier)
+        for supplier, parts in exact.items()
+        if parts % PARTS
+    )
     for _, _, supplier in order[: places - sum(shares.values())]:
         shares[supplier] += 1
+    for supplier, parts in exact.items():
+        balance[supplier] = balance.get(supplier, 0) + parts - shares[supplier] * PARTS
     return shares
+
+
+def _in_parts(waiting: Mapping[str, int], places: int) -> dict[str, int]:
+    """The exact proportions in PARTS of a hub, which add up to the places; what is less than a part goes as above."""
+    total = sum(waiting.values())
+    exact: dict[str, int] = {}
+    order: list[tuple[int, int, str]] = []
+    for supplier, number in waiting.items():
+        exact[supplier], remainder = divmod(places * number * PARTS, total)
+        order.append((-remainder, number, supplier))
+    order.sort()
+    for _, _, supplier in order[: places * PARTS - sum(exact.values())]:
+        exact[supplier] += 1
+    return exact

@@ -152,10 +152,13 @@ def preview(
     standings: Iterable[Standing],
     releases: Mapping[str, Release],
     gates: Mapping[str, datetime | None],
+    *,
+    owed: Mapping[str, int],
 ) -> RegionPreview:
     """Play `nights`, which follow one another without a gap, and are those for which nothing has been cut yet.
 
     `gates` says for each release from when hubs of the General phase are listed, as things stand; None: not known.
+    `owed` is what Suppliers are owed by the region's last plan.
     """
     without_night: Counter[str] = Counter()
     waiting: list[_Waiting] = []
@@ -166,7 +169,8 @@ def preview(
             waiting.append(_Waiting(standing, upgrade, standing.attempt, list(standing.hub_ids)))
         else:
             without_night[standing.release_id] += len(standing.hub_ids)
-    played = tuple(_play(region, night, waiting, releases, gates) for night in nights)
+    balance = dict(owed)
+    played = tuple(_play(region, night, waiting, releases, gates, balance=balance) for night in nights)
     beyond: Counter[str] = Counter()
     has_later = _NightFinder(region, nights[-1].period.end if nights else None)
     for group in waiting:
@@ -182,8 +186,13 @@ def _play(
     waiting: Sequence[_Waiting],
     releases: Mapping[str, Release],
     gates: Mapping[str, datetime | None],
+    *,
+    balance: dict[str, int],
 ) -> NightPreview:
-    """Decide about one night, and take those out that are listed in it or have had their last chance."""
+    """Decide about one night, and take those out that are listed in it or have had their last chance.
+
+    Brings `balance`, by Supplier what it is owed, on.
+    """
     lines: Counter[tuple[str, Fate, Obstacle | None]] = Counter()
     nights_left = NightCounter(region, night.period.end)
     admitted: list[tuple[_Waiting, int]] = []
@@ -199,7 +208,8 @@ def _play(
         else:
             _leave(group, found, night, nights_left, lines)
     candidates = _candidates(admitted, region.hubs_per_night)
-    plan = plan_period(candidates, period=night.period, capacity=region.hubs_per_night)
+    plan = plan_period(candidates, period=night.period, capacity=region.hubs_per_night, owed=balance)
+    balance.update(plan.owed)
     full = len(plan.chosen) >= region.hubs_per_night
     chosen = {candidate.hub_id for candidate in plan.chosen}
     for group, _ in admitted:

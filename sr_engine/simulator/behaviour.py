@@ -17,6 +17,8 @@ from sr_engine.messages.model import ListEntry, Period, RefusedHubs, ReportEntry
 NO_CAPACITY = "no capacity left in this night"
 NOT_REACHED = "the hub cannot be reached"
 FAILURE = "image verification failed"
+OTHER_VERSION = "FFFFFFFF"
+"""The firmware that hubs of a `mismatch` run."""
 _TICK = timedelta(microseconds=1)
 
 
@@ -31,6 +33,8 @@ class Behaviour:
     """Hubs it accepts for one night; None: any number."""
     refuse: float = 0
     fail: float = 0
+    mismatch: float = 0
+    """Hubs that it reports Activated although they run firmware that nobody has asked for, and says so."""
     lose: float = 0
     """Hubs whose outcome it never reports."""
     late: float = 0
@@ -107,6 +111,8 @@ def steps(behaviour: Behaviour, entry: ListEntry, hub_ids: Sequence[str]) -> lis
             outcome_told_at += behaviour.late_by
         if happens("fail", behaviour.fail):
             outcome = ReportEntry(hub_id, ReportStatus.FAILED, ended_at, FAILURE)
+        elif happens("mismatch", behaviour.mismatch):
+            outcome = ReportEntry(hub_id, ReportStatus.ACTIVATED, ended_at, version=OTHER_VERSION)
         else:
             outcome = ReportEntry(hub_id, ReportStatus.ACTIVATED, ended_at)
         disordered = happens("order", behaviour.out_of_order)

@@ -51,6 +51,7 @@ class SimulatedCsp:
         self._taken: Counter[Period] = Counter()
         self._work_to_do: asyncio.Queue[UpgradeList | UpgradeListWithdrawal | MeterFirmwareList] = asyncio.Queue()
         self._known: dict[str, tuple[ListEntry, ...]] = {}
+        self._accepted: dict[str, frozenset[str]] = {}
         self._withdrawn: set[tuple[str, str]] = set()
         """List and hub."""
 
@@ -106,13 +107,17 @@ class SimulatedCsp:
         """Take hubs off a list whose period has not begun; the others are under way."""
         now, list_id = self._party.clock.now(), withdrawal.list_id
         on_list = [
-            (hub_id, now < entry.period.start)
+            (hub_id, entry.period, now < entry.period.start)
             for entry in self._known.get(list_id, ())
             for hub_id in entry.device_ids
             if not withdrawal.device_ids or hub_id in withdrawal.device_ids
         ]
-        accepted = tuple(hub_id for hub_id, in_time in on_list if in_time)
-        late = tuple(hub_id for hub_id, in_time in on_list if not in_time)
+        accepted = tuple(hub_id for hub_id, _, in_time in on_list if in_time)
+        late = tuple(hub_id for hub_id, _, in_time in on_list if not in_time)
+        for hub_id, period, in_time in on_list:
+            # Its place in the night is free again.
+            if in_time and hub_id in self._accepted.get(list_id, ()) and (list_id, hub_id) not in self._withdrawn:
+                self._taken[period] -= 1
         self._withdrawn |= {(list_id, hub_id) for hub_id in accepted}
         acknowledgement = UpgradeListAcknowledgement(
             self._message_id(),
@@ -128,6 +133,7 @@ class SimulatedCsp:
 
     async def _work(self, session: aiohttp.ClientSession, upgrade_list: UpgradeList) -> None:
         answer = reply(self._behaviour, upgrade_list.entries, self._taken)
+        self._accepted[upgrade_list.list_id] = frozenset(answer.accepted)
         await self._until(self._party.clock.now() + self._behaviour.delay)
         acknowledgement = UpgradeListAcknowledgement(
             self._message_id(),

@@ -90,6 +90,8 @@ class NewList:
     period: Period
     hub_count: int
     message_id: str
+    replaces: str | None = None
+    """The list on which its hubs stood before, if they did."""
 
 
 def last_run(connection: Connection, region: str, trigger: str) -> datetime | None:
@@ -156,6 +158,7 @@ def add_list(connection: Connection, new: NewList, now: datetime) -> None:
             hub_count=new.hub_count,
             cut_at=now,
             message_id=new.message_id,
+            replaces=new.replaces,
         )
     )
 
@@ -182,6 +185,8 @@ class CutList:
     """Hubs on it that have had no outcome."""
     delivered: bool
     acknowledged: bool
+    replaces: str | None
+    """The list on which its hubs stood before, if they did."""
 
 
 def newest_lists(connection: Connection, *, region: str | None, limit: int) -> list[CutList]:
@@ -221,7 +226,22 @@ def _cut_list(row: Row[Any]) -> CutList:
         row.with_csp,
         row.delivered,
         row.acknowledged_at is not None,
+        row.replaces,
     )
+
+
+def with_csp_in(connection: Connection, region: str, period: Period) -> int:
+    """How many hubs stand on the lists of a region for a period and have had no outcome."""
+    found = connection.scalar(
+        select(func.count())
+        .select_from(attempts)
+        .where(
+            attempts.c.region == region,
+            attempts.c.state.in_(_LISTED),
+            attempts.c.period_start == period.start,
+        )
+    )
+    return int(found or 0)
 
 
 def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
@@ -270,7 +290,20 @@ def chased(connection: Connection, list_id: str, now: datetime) -> None:
 def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
     """By hub, the attempts that stand on a list."""
     found = connection.execute(_ON_LIST, {"list_id": list_id, "hub_ids": members(hub_ids)})
-    return {row.hub_id: _stored_of(row) for row in found}
+    return {row.hub_id: stored_of(row) for row in found}
+
+
+def on_list_or_replacement(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
+    """The same, and of the hubs that it does not hold any more those on the lists that have replaced it."""
+    found = on_list(connection, list_id, hub_ids)
+    replaced = [list_id]
+    while replaced and len(found) < len(hub_ids):
+        one = replaced.pop()
+        newer = list(connection.scalars(select(upgrade_lists.c.list_id).where(upgrade_lists.c.replaces == one)))
+        for other in newer:
+            found |= on_list(connection, other, [hub_id for hub_id in hub_ids if hub_id not in found])
+        replaced += newer
+    return found
 
 
 def overdue(
@@ -290,10 +323,11 @@ def overdue(
 def _stored(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, object] | None = None
 ) -> list[StoredAttempt]:
-    return [_stored_of(row) for row in connection.execute(statement, parameters)]
+    return [stored_of(row) for row in connection.execute(statement, parameters)]
 
 
-def _stored_of(row: Row[Any]) -> StoredAttempt:
+def stored_of(row: Row[Any]) -> StoredAttempt:
+    """The attempt that a row of the table stands for, and of what."""
     return StoredAttempt(row.hub_id, row.release_id, row.region, attempt_of(row))
 
 

@@ -485,8 +485,20 @@ list_withdrawals = Table(
     Column("message_key", String(70), primary_key=True),
     Column("list_id", ForeignKey("upgrade_lists.list_id"), nullable=False, index=True),
     Column("reason", Text, nullable=False),
+    # Whether what the CSP takes off is to stand on a new list, as far as it still may.
+    Column("replacing", Boolean, nullable=False),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
+)
+
+# Hubs that a CSP has refused or taken off a list while their attempt goes on: it may report on them all the same.
+off_lists = Table(
+    "off_lists",
+    metadata,
+    Column("list_id", ForeignKey("upgrade_lists.list_id"), primary_key=True),
+    Column("hub_id", EUI, primary_key=True),
+    Column("attempt_id", ForeignKey("attempts.attempt_id"), nullable=False),
+    **BY_KEY,
 )
 
 # Meter points whose change of Supplier has been carried out, up to a registration's effective date.
@@ -524,6 +536,8 @@ upgrade_lists = Table(
     # When the CSP was last asked for the acknowledgement that has not come.
     Column("chased_at", UtcDateTime),
     Column("message_id", String(32), nullable=False),
+    # The list on which its hubs stood before, if they did.
+    Column("replaces", ForeignKey("upgrade_lists.list_id"), index=True),
     Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
     Index("ix_upgrade_lists_message_id", "message_id"),
 )
@@ -829,6 +843,27 @@ leases = Table(
     Column("renewed_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     **BY_KEY,
+)
+
+# The newest firmware version that a CSP has read from a hub, and when: what was read before says no more.
+read_versions = Table(
+    "read_versions",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("version", String(8), nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    **BY_KEY,
+)
+
+# What the rounding of shares in a region's lists has cost a Supplier so far (`regions.planner`), where that is not
+# nothing; below 0, what it has brought it.
+owed_hubs = Table(
+    "owed_hubs",
+    metadata,
+    Column("region", String(16), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    # In parts of a hub, `planner.PARTS`.
+    Column("parts", BigInteger, nullable=False),
 )
 
 counters = Table(

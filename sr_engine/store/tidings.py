@@ -44,7 +44,10 @@ def add(connection: Connection, portions: Sequence[Sequence[HubEvent]], at: date
                 "at": at,
                 "hub_count": len(portion),
                 "hubs": json.dumps(
-                    [[one.hub_id, one.occurrence, one.device_id, one.for_gas, one.request_id] for one in portion]
+                    [
+                        [one.hub_id, one.occurrence, one.device_id, one.for_gas, one.request_id, one.versions]
+                        for one in portion
+                    ]
                 ),
             }
             for portion in portions
@@ -59,8 +62,9 @@ def oldest(connection: Connection) -> Tidings | None:
         return None
     event = AlertEvent(row.event)
     events = tuple(
-        HubEvent(event, hub_id, row.organisation, row.release_id, occurrence, device_id, for_gas, request_id)
-        for hub_id, occurrence, device_id, for_gas, request_id in json.loads(row.hubs)
+        HubEvent(event, hub_id, row.organisation, row.release_id, occurrence, device_id, for_gas, request_id, versions)
+        for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
+        for versions in [None if pair is None else (pair[0], pair[1])]
     )
     return Tidings(row.tidings_id, row.at, row.release_id, events)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -9,21 +10,37 @@ from sqlalchemy import Connection, select
 from sr_engine.store.tables import list_withdrawals
 
 
-def add(connection: Connection, message_key: str, list_id: str, reason: str, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What a CSP was asked."""
+
+    list_id: str
+    reason: str
+    replacing: bool
+    """What it takes off is to stand on a new list, as far as it still may."""
+
+
+def add(connection: Connection, message_key: str, asked: Withdrawal, now: datetime) -> None:
     """Note that a CSP is asked to withdraw a list, or hubs of it."""
     connection.execute(
-        list_withdrawals.insert().values(message_key=message_key, list_id=list_id, reason=reason, asked_at=now)
-    )
-
-
-def reason_of(connection: Connection, message_key: str, list_id: str) -> str | None:
-    """Why a list was to be withdrawn; None if it was not by that message."""
-    found: str | None = connection.scalar(
-        select(list_withdrawals.c.reason).where(
-            list_withdrawals.c.message_key == message_key, list_withdrawals.c.list_id == list_id
+        list_withdrawals.insert().values(
+            message_key=message_key,
+            list_id=asked.list_id,
+            reason=asked.reason,
+            replacing=asked.replacing,
+            asked_at=now,
         )
     )
-    return found
+
+
+def find(connection: Connection, message_key: str, list_id: str) -> Withdrawal | None:
+    """What was asked of a list by a message; None if nothing was."""
+    row = connection.execute(
+        select(list_withdrawals.c.reason, list_withdrawals.c.replacing).where(
+            list_withdrawals.c.message_key == message_key, list_withdrawals.c.list_id == list_id
+        )
+    ).one_or_none()
+    return None if row is None else Withdrawal(list_id, row.reason, row.replacing)
 
 
 def answered(connection: Connection, message_key: str, now: datetime) -> None:

@@ -60,6 +60,21 @@ def test_an_official_schema_that_is_not_usable_is_named_by_file_and_key(run: Run
     assert "is not the DUIS schema" in said
 
 
+def test_bank_holidays_that_end_before_windows_do_are_warned_of(run: Run, world: World) -> None:
+    path = world.directory / "config" / "bank_holidays.toml"
+    _, silent = refused(run, world, "--host", "192.0.2.1", "--port", "0")
+    path.write_text(
+        "complete_until = 2026-12-31\n"
+        '[nation."England and Wales"]\ndates = [2026-12-28]\n[nation.Scotland]\ndates = [2026-11-30]\n',
+        encoding="utf-8",
+    )
+
+    _, said = refused(run, world, "--host", "192.0.2.1", "--port", "0")
+
+    assert "bank_holidays.toml" not in silent
+    assert "bank_holidays.toml: complete_until: 2026-12-31, but hubs can be scheduled up to 2027-05-" in said
+
+
 def test_the_official_schema_in_use_is_logged(run: Run, world: World) -> None:
     with_official(world.directory)
 

@@ -69,6 +69,7 @@ def test_a_folder_without_configuration_names_every_file(tmp_path: Path) -> None
         load(tmp_path)
     assert [problem.partition(":")[0] for problem in refusal.value.problems] == [
         REGIONS,
+        "bank_holidays.toml",
         REQUESTS,
         CODES,
         ALERTS,

@@ -49,7 +49,7 @@ def test_every_open_attempt_can_come_to_an_end(state: AttemptState, lifecycle: L
     assert {after for before, after in follows(lifecycle) if before is state} & ENDED >= {AttemptState.MISSED}
 
 
-def test_only_listing_brings_an_attempt_to_the_csp_and_only_its_refusal_back(lifecycle: Lifecycle) -> None:
+def test_only_listing_brings_an_attempt_to_the_csp_and_only_refusal_or_replacement_back(lifecycle: Lifecycle) -> None:
     pairs = follows(lifecycle)
     waiting = OPEN - WITH_CSP
 
@@ -57,7 +57,8 @@ def test_only_listing_brings_an_attempt_to_the_csp_and_only_its_refusal_back(lif
         (AttemptState.SCHEDULED, AttemptState.LISTED)
     }
     assert {(b, a) for b, a in pairs if b in WITH_CSP and a in waiting} == {
-        (AttemptState.LISTED, AttemptState.SCHEDULED)
+        (AttemptState.LISTED, AttemptState.SCHEDULED),
+        (AttemptState.ACCEPTED, AttemptState.SCHEDULED),
     }
 
 

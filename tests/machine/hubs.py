@@ -30,6 +30,10 @@ class Hubs:
         self.schedules: dict[int, Schedule] = {}
         self.answers: dict[tuple[str, str, str], Answer] = {}
         self.attempts: dict[tuple[str, str], list[Attempt]] = {}
+        self.off_lists: dict[tuple[str, str], tuple[str, Attempt]] = {}
+        """By list and hub that is off it: release and attempt, which its CSP may have upgraded all the same."""
+        self.replaced_by: dict[str, set[str]] = {}
+        """By list, those on which its hubs stand since it was replaced."""
         self.exclusions: dict[tuple[str, str], datetime | None] = {}
         self.limits: dict[tuple[str, str], datetime] = {}
         """When the exclusion of a Supplier that has left ends at the latest."""

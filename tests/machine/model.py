@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime
 
 from sr_engine.messages.model import Period
@@ -199,6 +201,7 @@ class Model(Hubs):
                 continue
             _, attempt = found
             if hub in refused:
+                self.off_lists[list_id, hub] = found
                 attempt.state, attempt.list_id, attempt.night = "Scheduled", None, None
                 self.tell("hub_returned", hub)
             else:
@@ -212,13 +215,51 @@ class Model(Hubs):
                 self._end(hub, found[1], "Cancelled", "hub_cancelled")
                 self._end_schedules(hub, found[0], used=False)
 
+    def may_stay(self, list_id: str, hub: str, night: Period) -> bool:
+        """True if a hub that comes off a list that is replaced may stand on the new one, places aside."""
+        found = self.on_list(list_id, hub)
+        if found is None or found[1].state not in {"Listed", "Accepted"}:
+            return False
+        # Nothing is settled by looking.
+        other = deepcopy(self)
+        copied = other.on_list(list_id, hub)
+        assert copied is not None
+        release, attempt = copied
+        attempt.state, attempt.list_id, attempt.night = "Scheduled", None, None
+        before = replace(attempt)
+        other.settle(hub, release)
+        after = other.newest(hub, release)
+        return after == before and other.why_not_listed(hub, release, night) is None
+
+    def replaced(self, list_id: str, taken_off: Collection[str], anew: Mapping[str, str]) -> None:
+        """The CSP has taken hubs off a list; some stand on a new one, by hub, the others are back in planning."""
+        for hub in taken_off:
+            found = self.on_list(list_id, hub)
+            if found is None or found[1].state not in {"Listed", "Accepted"}:
+                continue
+            if hub in anew:
+                found[1].state, found[1].list_id = "Listed", anew[hub]
+                self.replaced_by.setdefault(list_id, set()).add(anew[hub])
+            else:
+                self.off_lists[list_id, hub] = found
+                found[1].state, found[1].list_id, found[1].night = "Scheduled", None, None
+                self.tell("hub_returned", hub)
+
+    def _on_list_or_replacement(self, list_id: str, hub: str) -> tuple[str, Attempt] | None:
+        found = self.on_list(list_id, hub)
+        for newer in sorted(self.replaced_by.get(list_id, ())):
+            found = found or self._on_list_or_replacement(newer, hub)
+        return found
+
     def reported(self, list_id: str, entries: Iterable[tuple[str, str, datetime]]) -> None:
         """The highest of what is said of each hub counts, in whatever order it is said; nothing lowers an attempt."""
         highest: dict[str, tuple[int, datetime]] = {}
         for hub, outcome, at in entries:
             highest[hub] = max(highest.get(hub, (-1, at)), (OUTCOMES.index(outcome), at))
         for hub, (rank, at) in highest.items():
-            found = self.on_list(list_id, hub)
+            found = self._on_list_or_replacement(list_id, hub)
+            if found is None and OUTCOMES[rank] == "Activated":
+                found = self.off_lists.get((list_id, hub))
             if found is not None:
                 self._reported(hub, *found, OUTCOMES[rank], min(at, self.now))
 
@@ -226,7 +267,7 @@ class Model(Hubs):
         may_become = {
             "Delivered": {"Listed", "Accepted"},
             "Failed": WITH_CSP,
-            "Activated": WITH_CSP | {"Failed", "Missed", "Cancelled"},
+            "Activated": OPEN | WITH_CSP | {"Failed", "Missed", "Cancelled"},
         }
         if attempt.state not in may_become[outcome]:
             return
@@ -236,8 +277,8 @@ class Model(Hubs):
             return
         newest = self.newest(hub, release)
         assert newest is not None
-        if newest is attempt and was in WITH_CSP:
-            self._end_schedules(hub, release, used=True)
+        if newest is attempt and was in OPEN | WITH_CSP:
+            self._end_schedules(hub, release, used=was in WITH_CSP)
         if outcome == "Activated":
             if newest.state in OPEN:
                 self._end(hub, newest, "Cancelled", "hub_cancelled")

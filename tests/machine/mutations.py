@@ -55,8 +55,8 @@ MUTATIONS = (
     Mutation(
         "a night takes one hub too many",
         "sr_engine/regions/lists.py",
-        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night)",
-        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night + 1)",
+        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night, owed=owed)",
+        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night + 1, owed=owed)",
     ),
     Mutation(
         "a list is cut one hour too late",

@@ -15,6 +15,7 @@ from sr_engine.messages.model import (
     RefusedHubs,
     ReportEntry,
     ReportStatus,
+    UpgradeList,
     UpgradeListAcknowledgement,
     UpgradeReport,
 )
@@ -26,7 +27,7 @@ from sr_engine.store.tables import devices
 from sr_engine.store.transactions import UnitOfWork
 from tests.machine import supplier_change
 from tests.machine.country import FIRMWARE, FRAGILE, RARE, SOME, hold, same
-from tests.machine.facts import DAY, HOUR, REGIONS
+from tests.machine.facts import DAY, HOUR, REGIONS, WITH_CSP, Region
 from tests.machine.hubs import NOTICE
 from tests.machine.requesting import Requesting
 from tests.machine.stage import hubs_of
@@ -95,6 +96,62 @@ class Surrounded(Requesting):
         )
         same(self.stage.csp(message, times=times), 204, "acknowledgement of a withdrawal")
         self.model.withdrawn(one.list_id, accepted, refused)
+
+    @precondition(lambda self: self.lists)
+    @rule(which=SOME, refuses=SOME, times=st.integers(1, 2))
+    def the_operator_replaces_a_list(self, which: int, refuses: int, times: int) -> None:
+        """What the CSP takes off stands on a new list for the same night, if it still may and there is a place."""
+        one = self.lists[-1 - which % len(self.lists) % 3]
+        instance, region, night = self.stage.world.instance, REGIONS[one.region], one.entries[0].period
+        self.stage.deliver_all()
+
+        def ask(unit_of_work: UnitOfWork) -> int:
+            found, configured = find_list(unit_of_work, one.list_id), instance.configuration.regions[one.region]
+            return withdrawing_of(instance)(unit_of_work, configured, found, (), "another night", replacing=True)
+
+        attempts = {hub: self.model.on_list(one.list_id, hub) for hub in hubs_of([one])}
+        going = {
+            hub for hub, found in attempts.items() if found is not None and found[1].state in {"Listed", "Accepted"}
+        }
+        possible = self.model.now < night.start and bool(going)
+        try:
+            same(self.stage.world.run(ask), len(going), "replacement")
+        except NotWithdrawable:
+            hold(not possible, "replacement", "refused", one)
+            return
+        hold(possible, "replacement", "not refused", one)
+        (withdrawal,) = self.stage.new_withdrawals()
+        refused = [hub for number, hub in enumerate(hubs_of([one])) if refuses >> 2 * number & 3 == 3]
+        accepted = [hub for hub in hubs_of([one]) if hub not in refused]
+        message = UpgradeListAcknowledgement(
+            self.stage.csp_id(one.region),
+            self.model.now,
+            one.list_id,
+            one.region,
+            tuple(accepted),
+            (RefusedHubs("under way", tuple(refused)),) if refused else (),
+            withdrawal.message_id,
+        )
+        same(self.stage.csp(message, times=times), 204, "acknowledgement of a replacement")
+        self.compare_replacement(one, region, going & set(accepted))
+
+    def compare_replacement(self, one: UpgradeList, region: Region, taken_off: set[str]) -> None:
+        """The new lists hold hubs that came off the old one and may stay in its night, as many as have a place."""
+        new, night = self.stage.new_lists(), one.entries[0].period
+        self.lists += new
+        allowed = {hub for hub in taken_off if self.model.may_stay(one.list_id, hub, night)}
+        elsewhere = sum(
+            attempt.night == night and attempt.state in WITH_CSP and self.model.homes[hub].region == region.name
+            for (hub, _), known in self.model.attempts.items()
+            for attempt in known
+        ) - len(taken_off)
+        anew = {hub: each.list_id for each in new for hub in hubs_of([each])}
+        same(len(anew), min(len(allowed), max(region.hubs_per_night - elsewhere, 0)), "places", one, anew, allowed)
+        hold(anew.keys() <= allowed, "replacement", one, anew, allowed)
+        for each in new:
+            same((each.replaces, each.entries[0].period), (one.list_id, night), "replacement", each)
+            hold(0 < len(hubs_of([each])) <= region.list_size, "list size", each)
+        self.model.replaced(one.list_id, taken_off, anew)
 
     @precondition(lambda self: self.lists)
     @rule(

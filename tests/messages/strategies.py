@@ -193,6 +193,7 @@ version_mismatches = st.builds(model.DCCAlertVersionMismatch, alert_codes, optio
 alerts: st.SearchStrategy[model.AlertBody] = st.one_of(
     st.builds(model.FirmwareUpgradeRequested, device_types, texts(1, 8), device_ids),
     st.builds(model.CommsHubFirmwareActivation, euis, texts(1, 8)),
+    st.builds(model.FirmwareVersionMismatch, euis, st.sampled_from(["CHF", "ESME"]), texts(1, 8), texts(1, 8)),
     st.builds(model.FirmwareDistributionFailure, _request_id_texts, device_ids),
     st.builds(model.DeviceChangeOfSupplier, euis, device_types, texts(1, 13), optional(mpans), optional(mpans)),
     st.builds(
@@ -225,6 +226,7 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         firmware=firmware,
         image_hash=_hashes,
         entries=st.lists(st.builds(model.ListEntry, periods, device_ids), min_size=1, max_size=4).map(tuple),
+        replaces=optional(_list_ids),
     ),
     st.builds(
         model.UpgradeListAcknowledgement,
@@ -237,7 +239,14 @@ csp_messages: st.SearchStrategy[model.CspMessage] = st.one_of(
         model.UpgradeReport,
         **_envelope,
         entries=st.lists(
-            st.builds(model.ReportEntry, euis, st.sampled_from(model.ReportStatus), moments, optional(texts(0, 60))),
+            st.builds(
+                model.ReportEntry,
+                euis,
+                st.sampled_from(model.ReportStatus),
+                moments,
+                optional(texts(0, 60)),
+                optional(texts(1, 8)),
+            ),
             min_size=1,
             max_size=6,
         ).map(tuple),

@@ -9,6 +9,7 @@ from sr_engine.messages.csp import build_csp_message, decode_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     CspMessage,
+    MeterFirmwareReport,
     RefusedHubs,
     ReportEntry,
     ReportStatus,
@@ -52,6 +53,13 @@ def test_ids_of_a_csp_are_canonical_and_each_stands_once(exchange: Exchange) -> 
     assert isinstance(decoded, UpgradeListAcknowledgement)
     assert decoded.accepted == (HUB,)
     assert decoded.refused == (RefusedHubs("no such hub", (SUPPLIER,)),)
+
+
+def test_a_report_of_meters_has_no_place_for_the_version_that_a_hub_runs(exchange: Exchange) -> None:
+    entry = ReportEntry(HUB, ReportStatus.DELIVERED, NOW, version="9002")
+    report = MeterFirmwareReport(MESSAGE_ID, NOW, "ML-1", "North", (entry,))
+    with pytest.raises(SchemaRefused, match="FirmwareVersion"):
+        exchange.send_csp(build_csp_message(report))
 
 
 def test_a_service_request_is_no_csp_message(exchange: Exchange) -> None:

@@ -163,7 +163,7 @@ class Nights:
         with self.world.instance.reading_engine.connect() as connection:
             bodies = connection.scalars(
                 select(outbox.c.body)
-                .where(outbox.c.kind == "upgrade_list", outbox.c.destination == f"csp:{self.region.name}")
+                .where(outbox.c.event == "upgrade_list", outbox.c.destination == f"csp:{self.region.name}")
                 .order_by(outbox.c.outbox_id)
             ).all()
         schema = Schema(data_directory("xsd") / "csp.xsd")

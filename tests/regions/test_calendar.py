@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -30,6 +30,14 @@ CLOCK_CHANGES = (date(2026, 3, 29), date(2026, 10, 25), date(2027, 3, 28), date(
 
 
 @dataclass(frozen=True, slots=True)
+class OfDay:
+    """Hours that one weekday has of its own."""
+
+    open_from: time
+    open_until: time
+
+
+@dataclass(frozen=True, slots=True)
 class Hours:
     """Opening hours of a region, open every night unless a test says otherwise."""
 
@@ -39,6 +47,8 @@ class Hours:
     weekdays: frozenset[int] = frozenset(range(7))
     blackout_dates: frozenset[date] = frozenset()
     lead_time: timedelta = timedelta(0)
+    hours_by_weekday: Mapping[int, OfDay] = field(default_factory=dict)
+    taken_as: Mapping[date, int] = field(default_factory=dict)
 
 
 def utc(text: str) -> datetime:
@@ -163,6 +173,52 @@ def test_a_blackout_takes_every_night_with_a_part_on_that_local_date(opening: st
     assert without == nights_lost
 
 
+def of_day(text: str) -> OfDay:
+    return OfDay(hours(text).open_from, hours(text).open_until)
+
+
+def test_a_weekday_may_have_hours_of_its_own() -> None:
+    opening = replace(hours("22:00-06:00"), hours_by_weekday={5: of_day("20:00-09:00"), 6: of_day("08:00-12:00")})
+    # 9 January 2026 is a Friday.
+    friday_to_monday = period("2026-01-09 12:00", "2026-01-13 12:00")
+    assert list(open_periods(opening, friday_to_monday)) == [
+        period("2026-01-09 22:00", "2026-01-10 06:00"),
+        period("2026-01-10 20:00", "2026-01-11 08:00"),  # it does not run into that of Sunday
+        period("2026-01-11 08:00", "2026-01-11 12:00"),
+        period("2026-01-12 22:00", "2026-01-13 06:00"),
+    ]
+
+
+def test_a_period_runs_on_into_a_day_on_which_none_begins() -> None:
+    saturdays = replace(hours("08:00-12:00"), weekdays=frozenset({5}), hours_by_weekday={5: of_day("20:00-09:00")})
+    assert night_of(saturdays, date(2026, 1, 10)) == [period("2026-01-10 20:00", "2026-01-11 09:00")]
+
+
+def test_a_bank_holiday_has_the_hours_of_the_day_it_is_taken_as() -> None:
+    # 6 April 2026 is Easter Monday, in British Summer Time; 3 April Good Friday.
+    opening = replace(
+        hours("22:00-06:00"),
+        weekdays=frozenset({0, 1, 2, 3, 6}),
+        hours_by_weekday={6: of_day("20:00-08:00")},
+        taken_as={date(2026, 4, 3): 6, date(2026, 4, 6): 6},
+    )
+    assert night_of(opening, date(2026, 4, 6)) == [period("2026-04-06 19:00", "2026-04-07 07:00")]
+    assert night_of(opening, date(2026, 4, 3)) == [period("2026-04-03 19:00", "2026-04-04 07:00")]
+    assert night_of(opening, date(2026, 4, 4)) == []
+    assert night_of(opening, date(2026, 4, 7)) == [period("2026-04-07 21:00", "2026-04-08 05:00")]
+
+
+def test_a_date_taken_as_a_day_on_which_no_period_begins_has_none() -> None:
+    opening = replace(hours("22:00-06:00"), weekdays=frozenset(range(5)), taken_as={date(2026, 4, 6): 6})
+    assert (night_of(opening, date(2026, 4, 6)), len(night_of(opening, date(2026, 4, 7)))) == ([], 1)
+
+
+def test_a_blackout_on_a_bank_holiday_is_one() -> None:
+    day = date(2026, 4, 6)
+    opening = replace(hours("22:00-06:00"), taken_as={day: 6}, blackout_dates=frozenset({day}))
+    assert night_of(opening, day) == []
+
+
 def test_no_weekday_means_no_period() -> None:
     never = replace(hours("00:30-05:30"), weekdays=frozenset())
     assert not has_period(never, period("2026-01-01 00:00", "2026-12-31 00:00"), utc("2026-01-01 00:00"))
@@ -218,12 +274,17 @@ minutes = st.integers(0, 4 * 24 * 60).map(lambda count: count * MINUTE)
 @st.composite
 def openings(draw: st.DrawFn, day: date | None = None) -> Hours:
     anchor = draw(days) if day is None else day
+    near = st.integers(-2, 4).map(lambda offset: anchor + offset * DAY)
     return Hours(
         draw(clock_times),
         draw(clock_times),
         weekdays=draw(weekday_sets),
-        blackout_dates=draw(st.frozensets(st.integers(-2, 4).map(lambda offset: anchor + offset * DAY), max_size=2)),
+        blackout_dates=draw(st.frozensets(near, max_size=2)),
         lead_time=draw(minutes),
+        hours_by_weekday=draw(
+            st.dictionaries(st.integers(0, 6), st.builds(OfDay, clock_times, clock_times), max_size=4)
+        ),
+        taken_as=draw(st.dictionaries(near, st.integers(0, 6), max_size=3)),
     )
 
 
@@ -249,24 +310,41 @@ def showing(day: date, clock: time) -> list[datetime]:
     return hits or [next(instant for instant, shown in minutes_around(day) if shown > wanted)]
 
 
+def opening_on(opening: Hours, day: date) -> tuple[time, time] | None:
+    """From when until when a period that starts on a local date is open; None if the day has none."""
+    weekday = opening.taken_as[day] if day in opening.taken_as else day.weekday()
+    if weekday not in opening.weekdays:
+        return None
+    of_its_own = opening.hours_by_weekday.get(weekday)
+    if of_its_own is not None:
+        return of_its_own.open_from, of_its_own.open_until
+    return opening.open_from, opening.open_until
+
+
 def by_looking_at_every_minute(opening: Hours, within: Period) -> Iterator[Period]:
-    day = within.start.date() - DAY
-    while day <= within.end.date() + DAY:
-        start = showing(day, opening.open_from)[0]
-        if opening.open_from < opening.open_until:
-            end = showing(day, opening.open_until)[-1]
+    day = within.start.date() - 2 * DAY
+    while day < within.end.date() + DAY:
+        day += DAY
+        today = opening_on(opening, day)
+        if today is None:
+            continue
+        opens, closes = today
+        start = showing(day, opens)[0]
+        if opens < closes:
+            end = showing(day, closes)[-1]
         else:
-            end = min(showing(day + DAY, opening.open_until)[-1], showing(day + DAY, opening.open_from)[0])
+            # Nothing begins on a blackout: the night would run on into it, and is left out for that.
+            tomorrow = None if day + DAY in opening.blackout_dates else opening_on(opening, day + DAY)
+            following = tomorrow or today
+            end = min(showing(day + DAY, closes)[-1], showing(day + DAY, following[0])[0])
         dates = {
             shown.date()
             for either in (day, day + DAY)
             for instant, shown in minutes_around(either)
             if start <= instant < end
         }
-        fits = within.start <= start < end <= within.end
-        if fits and day.weekday() in opening.weekdays and not dates & opening.blackout_dates:
+        if within.start <= start < end <= within.end and not dates & opening.blackout_dates:
             yield Period(start, end)
-        day += DAY
 
 
 @settings(max_examples=120, deadline=None)
@@ -300,14 +378,16 @@ def test_each_eligible_local_night_has_exactly_one_period(opening: Hours, first:
         datetime.combine(first - DAY, time.min, tzinfo=UTC), datetime.combine(first + 42 * DAY, time.min, tzinfo=UTC)
     )
     open_on = [p.start.astimezone(LONDON).date() for p in open_periods(opening, around)]
-    overnight = opening.open_until <= opening.open_from
     for night in nights:
-        eligible = night.weekday() in opening.weekdays and night not in opening.blackout_dates
-        if overnight and opening.open_until != time.min:
-            eligible = eligible and night + DAY not in opening.blackout_dates
-        skipped = night in CLOCK_CHANGES and night.month == 3 and time(1) <= opening.open_from
-        skipped = skipped and opening.open_from < opening.open_until <= time(2)
-        assert open_on.count(night) == int(eligible and not skipped)
+        today = opening_on(opening, night)
+        eligible = today is not None and night not in opening.blackout_dates
+        if eligible and today is not None:
+            opens, closes = today
+            if closes <= opens and closes != time.min:
+                eligible = night + DAY not in opening.blackout_dates
+            skipped = night in CLOCK_CHANGES and night.month == 3 and time(1) <= opens < closes <= time(2)
+            eligible = eligible and not skipped
+        assert open_on.count(night) == int(eligible)
 
 
 @settings(max_examples=100, deadline=None)

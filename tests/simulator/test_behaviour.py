@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sr_engine.messages.model import ListEntry, Period, ReportStatus
-from sr_engine.simulator.behaviour import NO_CAPACITY, NOT_REACHED, Again, Behaviour, Step, reply, steps
+from sr_engine.simulator.behaviour import NO_CAPACITY, NOT_REACHED, OTHER_VERSION, Again, Behaviour, Step, reply, steps
 from tests.world import eui
 
 NIGHT = Period(datetime(2026, 11, 29, 22, tzinfo=UTC), datetime(2026, 11, 30, 4, tzinfo=UTC))
@@ -34,6 +34,14 @@ def test_by_default_every_hub_is_accepted_delivered_after_a_third_and_active_aft
     assert [step.at for step in found] == [NIGHT.start + TWO_HOURS, NIGHT.start + 2 * TWO_HOURS]
     assert outcomes(found) == {ReportStatus.DELIVERED: 400, ReportStatus.ACTIVATED: 400}
     assert {step.again for step in found} == {Again.NO}
+
+
+def test_a_hub_that_runs_something_else_is_reported_activated_with_what_it_runs() -> None:
+    found = [entry for step in steps(Behaviour(mismatch=20, fail=10), ENTRY, HUBS) for entry in step.entries]
+    odd = [entry for entry in found if entry.version is not None]
+    assert 40 < len(odd) < 115
+    assert {(entry.status, entry.version) for entry in odd} == {(ReportStatus.ACTIVATED, OTHER_VERSION)}
+    assert not [entry for entry in found if entry.status is ReportStatus.FAILED and entry in odd]
 
 
 def test_capacity_is_that_of_a_night_over_all_its_lists() -> None:

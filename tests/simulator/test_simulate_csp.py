@@ -15,14 +15,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from sr_engine.bootstrap import withdrawing_of
 from sr_engine.messages.model import ListEntry
-from sr_engine.simulator.behaviour import Behaviour, reply, steps
+from sr_engine.operations.lists import find_list
+from sr_engine.simulator.behaviour import OTHER_VERSION, Behaviour, reply, steps
 from tests.gateway.conftest import serving, still
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import make_world
+from tests.world import World, make_world
 
 WAIT = 30.0
-HABITS = {"refuse": 20, "fail": 30, "lose": 10, "out_of_order": 30, "duplicate": 50, "seed": 7}
+HABITS = {"refuse": 20, "fail": 30, "mismatch": 20, "lose": 10, "out_of_order": 30, "duplicate": 50, "seed": 7}
 
 
 def free_port() -> int:
@@ -54,16 +56,28 @@ def stats(port: int) -> dict[str, int]:
         return found
 
 
-def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_path: Path) -> None:
-    port = free_port()
-
+def world_whose_csp_listens_at(port: int, directory: Path) -> World:
     def prepare(directory: Path) -> None:
         still(directory)
         regions = directory / "config" / "regions.toml"
         endpoint = f'endpoint = "http://127.0.0.1:{port}/lists"'
         regions.write_text(regions.read_text().replace('endpoint = "http://127.0.0.1:8090/central"', endpoint))
 
-    world = make_world(tmp_path / "instance", prepare=prepare)
+    return make_world(directory, prepare=prepare)
+
+
+def stand_still(world: World) -> None:
+    """The clock that other processes read stands where that of the world does."""
+    settings = world.directory / "sr-engine.toml"
+    clock = (
+        f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {world.clock.now().isoformat()}\nrate = 0.000001\n"
+    )
+    settings.write_text(settings.read_text() + clock)
+
+
+def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_path: Path) -> None:
+    port = free_port()
+    world = world_whose_csp_listens_at(port, tmp_path / "instance")
     world.open_release()
     central = Nights(world, world.instance.configuration.regions["Central"])
     central.change(list_size=15)
@@ -72,12 +86,8 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     central.schedule(members)
     central.cut()
     world.clock.set(central.period().end + HOUR)
-    # A clock that stands still after the night: for the simulated CSP, all of it has happened.
-    settings = world.directory / "sr-engine.toml"
-    clock = (
-        f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {world.clock.now().isoformat()}\nrate = 0.000001\n"
-    )
-    settings.write_text(settings.read_text() + clock)
+    # After the night: for the simulated CSP, all of it has happened.
+    stand_still(world)
     options = [text for name, value in HABITS.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     with serving(world) as served:
@@ -99,11 +109,51 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     for step in steps(behaviour, entry, answer.accepted):
         for one in step.entries:
             if expected[one.device_id] not in {"Activated", "Failed"}:
-                expected[one.device_id] = one.status.value
+                expected[one.device_id] = one.status.value if one.version is None else "Failed"
     assert dict(zip(expected, central.states(members), strict=True)) == expected
     assert set(expected.values()) == {"Scheduled", "Delivered", "Failed", "Activated"}
     assert (counted["lists"], counted["signatures verified"]) == (3, 3)
     assert counted["hubs accepted"] == len(answer.accepted)
     assert counted["reports sent twice"] > 0
+    odd = {one.device_id for step in steps(behaviour, entry, answer.accepted) for one in step.entries if one.version}
+    assert {hub.chf for hub in members if central.version(hub.chf) == OTHER_VERSION} == odd != set()
     assert "messages refused" not in counted
+    world.close()
+
+
+def test_a_list_is_replaced_and_its_places_in_the_night_are_taken_by_the_new_one(tmp_path: Path) -> None:
+    port = free_port()
+    world = world_whose_csp_listens_at(port, tmp_path / "instance")
+    world.open_release()
+    central = Nights(world, world.instance.configuration.regions["Central"])
+    members = hubs(10)
+    world.add_hubs(members)
+    central.schedule(members)
+    central.cut()
+    (old,) = central.list_ids()
+    stand_still(world)
+
+    def wait_for(counted: str, number: int) -> None:
+        give_up = time.monotonic() + WAIT
+        while stats(port).get(counted, 0) < number:
+            assert time.monotonic() < give_up, stats(port)
+            time.sleep(0.05)
+            world.clock.advance(timedelta(minutes=1))
+
+    with serving(world) as served:
+        processor = f"http://127.0.0.1:{served.port}"
+        with simulated(world.directory, processor, "--region", "Central", "--capacity", str(len(members))):
+            wait_for("hubs accepted", len(members))
+            assert central.states(members) == ["Accepted"] * len(members)
+            withdrawing = withdrawing_of(world.instance)
+            world.run(
+                lambda uow: withdrawing(uow, central.region, find_list(uow, old), (), "another key", replacing=True)
+            )
+            wait_for("hubs accepted", 2 * len(members))
+            counted = stats(port)
+
+    assert (counted["lists"], counted["hubs withdrawn"]) == (2, len(members))
+    assert counted["hubs refused"] == 0
+    assert central.states(members) == ["Accepted"] * len(members)
+    assert [one.replaces for one in central.lists()] == [None, old]
     world.close()
