@@ -7,7 +7,7 @@ Suppliers); what that section leaves open is decided and written down here.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -114,7 +114,7 @@ def _take(waiting: list[Candidate], places: int) -> tuple[list[Candidate], list[
         return waiting, []
     if places == 0:
         return [], waiting
-    shares = _shares(Counter(candidate.supplier for candidate in waiting), places)
+    shares = _shared(Counter(candidate.supplier for candidate in waiting), places)
     taken: list[Candidate] = []
     rest: list[Candidate] = []
     for candidate in waiting:
@@ -124,6 +124,65 @@ def _take(waiting: list[Candidate], places: int) -> tuple[list[Candidate], list[
         else:
             rest.append(candidate)
     return taken, rest
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many hubs there are that may be listed and are alike in all that decides who is, but for their ids."""
+
+    release_id: str
+    supplier: str
+    pilot: bool
+    remaining: int
+    compulsory: bool
+    hubs: int
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first `hubs` by hub id of some groups, named by their places in the sequence that was planned."""
+
+    groups: tuple[int, ...]
+    hubs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The first `hubs` by hub id of all that `parts` hold; at most as many as they do."""
+
+    parts: tuple[First, ...]
+    hubs: int
+
+
+def plan_groups(groups: Sequence[Group], *, capacity: int) -> tuple[Quota, ...]:
+    """Choose as `plan_period` does, from numbers alone: each hub of the plan is in one of the quotas.
+
+    No hub that is compulsory is pilot; the window of each holds the period.
+    """
+    ranks: defaultdict[tuple[bool, int, bool], defaultdict[str, list[First]]] = defaultdict(lambda: defaultdict(list))
+    compulsory: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        if group.compulsory:
+            compulsory[group.release_id, group.remaining].append(place)
+        elif group.hubs:
+            waiting = ranks[rank(False, group.remaining, group.pilot)]
+            waiting[group.supplier].append(First((place,), group.hubs))
+    for (_, remaining), places in compulsory.items():
+        number = sum(groups[place].hubs for place in places)
+        of_supplier: defaultdict[str, list[int]] = defaultdict(list)
+        for place in places:
+            of_supplier[groups[place].supplier].append(place)
+        counts = {supplier: sum(groups[place].hubs for place in mine) for supplier, mine in of_supplier.items()}
+        for supplier, now in _shared(counts, -(-number // (remaining + 1))).items():
+            if now:
+                ranks[rank(True, remaining, False)][supplier].append(First(tuple(of_supplier[supplier]), now))
+    left = max(capacity, 0)
+    quotas: list[Quota] = []
+    for _, waiting in sorted(ranks.items()):
+        shares = _shared({supplier: sum(part.hubs for part in parts) for supplier, parts in waiting.items()}, left)
+        quotas += [Quota(tuple(waiting[supplier]), hubs) for supplier, hubs in shares.items() if hubs]
+        left -= sum(shares.values())
+    return tuple(quotas)
 
 
 def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]:
@@ -146,12 +205,14 @@ def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]
     return tuple(drafts)
 
 
-def _shares(waiting: Mapping[str, int], places: int) -> dict[str, int]:
-    """Share `places` in proportion to the number waiting, by largest remainder; there are more waiting than places.
+def _shared(waiting: Mapping[str, int], places: int) -> dict[str, int]:
+    """Share `places` in proportion to the number waiting, by largest remainder; nobody gets more than it has waiting.
 
     At equal remainders the Supplier with fewer waiting goes first, to which one hub matters more; then by name.
     """
     total = sum(waiting.values())
+    if total <= places:
+        return dict(waiting)
     shares: dict[str, int] = {}
     order: list[tuple[int, int, str]] = []
     for supplier, number in waiting.items():

@@ -18,6 +18,16 @@ def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(listed.c.value))
 
 
+def is_one_of_numbers(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """`column IN` the whole numbers bound to the parameter `name` as `numbers(values)`, any number of them."""
+    return is_one_of(column, name)
+
+
+def numbers(values: Iterable[int]) -> str:
+    """What to bind to the parameter of `is_one_of_numbers`."""
+    return json.dumps(list(values))
+
+
 def members(values: Iterable[str]) -> str:
     """What to bind to the parameter of `is_one_of`."""
     return json.dumps(list(values))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.messages.model import Period
-from sr_engine.regions.planner import Candidate, ListDraft, Plan, cut, plan_period
+from sr_engine.regions.planner import Candidate, First, Group, ListDraft, Plan, cut, plan_groups, plan_period
 
 NIGHT = Period(datetime(2026, 7, 10, 23, 30, tzinfo=UTC), datetime(2026, 7, 11, 4, 30, tzinfo=UTC))
 MINUTE = timedelta(minutes=1)
@@ -290,3 +291,36 @@ def test_the_lists_hold_each_chosen_hub_once_with_its_release_ascending_and_as_f
     assert all(1 <= len(draft.hub_ids) <= size for draft in drafts)
     per_release = Counter(candidate.release_id for candidate in chosen)
     assert Counter(draft.release_id for draft in drafts) == {r: -(-n // size) for r, n in per_release.items()}
+
+
+# --- the same from numbers alone -------------------------------------------------------------------------------------
+
+
+def first(candidates: Iterable[Candidate], hubs: int) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: candidate.hub_id)[:hubs]
+
+
+def chosen_by_numbers(candidates: list[Candidate], capacity: int) -> list[Candidate]:
+    """Whom the quotas of groups of alike hubs choose; a window splits what is otherwise alike."""
+    members: dict[tuple[object, ...], list[Candidate]] = defaultdict(list)
+    for candidate in filter(holds_the_night, candidates):
+        members[(*alike(candidate), candidate.release_id, candidate.window.end)].append(candidate)
+    known = list(members.values())
+    groups = [
+        Group(one.release_id, one.supplier, one.pilot, one.remaining, one.compulsory, len(some))
+        for some in known
+        for one in some[:1]
+    ]
+
+    def part(of: First) -> list[Candidate]:
+        return first((one for place in of.groups for one in known[place]), of.hubs)
+
+    quotas = plan_groups(groups, capacity=capacity)
+    return [one for quota in quotas for one in first((one for of in quota.parts for one in part(of)), quota.hubs)]
+
+
+@given(candidate_lists, capacities)
+def test_numbers_alone_choose_the_same_hubs(candidates: list[Candidate], capacity: int) -> None:
+    candidates = [replace(one, pilot=one.pilot and not one.compulsory) for one in candidates]
+    by_numbers = chosen_by_numbers(candidates, capacity)
+    assert Counter(by_numbers) == Counter(plan(candidates, capacity).chosen)

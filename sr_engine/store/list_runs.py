@@ -1,0 +1,190 @@
+"""The cutting of a region's lists for a period, from its plan to the last list: what of it is durable.
+
+A run is planned once; each list is cut in a transaction that also moves the run on, so that a run goes on after a stop
+where it was, with the same hubs, and none is listed twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Update, bindparam, exists, select
+
+from sr_engine.domain.states import AttemptState
+from sr_engine.messages.model import Period
+from sr_engine.store.overlays import exclusion_runs
+from sr_engine.store.sets import is_one_of, is_one_of_numbers, members, numbers
+from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
+from sr_engine.store.waiting import SCHEDULED, Alike, suits
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How far the cutting for a period has come; `planned_at` None: the places that are left are to be given away."""
+
+    region: str
+    period_start: datetime
+    planned_at: datetime | None
+    limits: Mapping[Alike, str]
+    """By group of hubs chosen, the last of them by CHF id."""
+    places: int
+    left_out: int
+    lists: int = 0
+    hubs: int = 0
+    after: tuple[str, str] = ("", "")
+    """Release and CHF id of the last hub on a list."""
+    filling: bool = False
+
+    @property
+    def key(self) -> tuple[datetime | None, int]:
+        """Who has seen the run so may move it on, and nobody else."""
+        return self.planned_at, self.lists
+
+
+_OF = (list_runs.c.region == bindparam("key_region"), list_runs.c.period_start == bindparam("key_period"))
+_RUN = select(list_runs).where(*_OF).with_for_update()
+_MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_lists"))
+
+
+def _put_on_list(*, looked_at: bool) -> Update:
+    """Hubs that were `looked_at` one by one need not be looked at once more."""
+    excluded = exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now"))
+    statement = attempts.update().where(
+        is_one_of_numbers(attempts.c.attempt_id, "attempt_ids"), attempts.c.state == AttemptState.SCHEDULED.value
+    )
+    if not looked_at:
+        statement = statement.where(suits(attempts.c.hub_id), ~excluded)
+    return statement.values(
+        state=AttemptState.LISTED.value,
+        list_id=bindparam("new_list_id"),
+        period_start=bindparam("new_period_start"),
+        period_end=bindparam("new_period_end"),
+        state_at=bindparam("new_state_at"),
+        reason=None,
+    )
+
+
+_PUT_ON_LIST = {looked_at: _put_on_list(looked_at=looked_at) for looked_at in (False, True)}
+_ON_LIST = select(attempts.c.attempt_id).where(
+    attempts.c.list_id == bindparam("list_id"), is_one_of_numbers(attempts.c.attempt_id, "attempt_ids")
+)
+_ANSWERED = select(decisions.c.hub_id, decisions.c.organisation).where(
+    decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids")
+)
+
+
+def find(connection: Connection, region: str, period: Period) -> Run | None:
+    """The run for a period, if its cutting has begun and is not known to be done."""
+    row = connection.execute(_RUN, {"key_region": region, "key_period": period.start}).one_or_none()
+    if row is None:
+        return None
+    return Run(
+        region,
+        period.start,
+        row.planned_at,
+        _limits_of(row.plan),
+        row.places,
+        row.left_out,
+        row.lists,
+        row.hubs,
+        (row.after_release or "", row.after_hub or ""),
+        row.filling,
+    )
+
+
+def begin(connection: Connection, run: Run) -> None:
+    """Note that a run was planned; raises IntegrityError if it was before."""
+    connection.execute(
+        list_runs.insert(), {"region": run.region, "period_start": run.period_start, **_values(run)}
+    )
+
+
+def move(connection: Connection, seen: Run, run: Run) -> None:
+    """Note how far a run has come; raises RuntimeError if somebody else has moved it on since it was `seen`."""
+    where = {"key_region": run.region, "key_period": run.period_start, "seen_lists": seen.lists}
+    if connection.execute(_MOVE.values(_values(run)), where).rowcount != 1:
+        raise RuntimeError(f"the lists of {run.region} for {run.period_start:%Y-%m-%dT%H:%MZ} are being cut twice")
+
+
+def put_on_list(
+    connection: Connection,
+    attempt_ids: Sequence[int],
+    *,
+    list_id: str,
+    period: Period,
+    now: datetime,
+    suitable: Mapping[str, object] | None,
+) -> set[int] | None:
+    """Make those Listed that still may be; return which these were, None for all.
+
+    `suitable` are the values of `waiting.suits`; None: it was looked at each hub.
+    """
+    values: dict[str, object] = {
+        "attempt_ids": numbers(attempt_ids),
+        "new_list_id": list_id,
+        "new_period_start": period.start,
+        "new_period_end": period.end,
+        "new_state_at": now,
+    }
+    if suitable is not None:
+        values |= {**suitable, "now": now}
+    done = connection.execute(_PUT_ON_LIST[suitable is None], values).rowcount
+    if done == len(attempt_ids):
+        return None
+    return set(connection.scalars(_ON_LIST, {"list_id": list_id, "attempt_ids": values["attempt_ids"]}))
+
+
+def answered(connection: Connection, release_id: str, hub_ids: Collection[str]) -> Iterable[tuple[str, str]]:
+    """CHF id and organisation of every answer about a release: of a hub that all agreed on, all that are responsible."""
+    found = connection.execute(_ANSWERED, {"release_id": release_id, "hub_ids": members(hub_ids)})
+    return ((hub_id, organisation) for hub_id, organisation in found)
+
+
+def _values(run: Run) -> dict[str, object]:
+    release_id, hub_id = run.after
+    return {
+        "planned_at": run.planned_at,
+        "plan": _text_of(run.limits),
+        "places": run.places,
+        "left_out": run.left_out,
+        "lists": run.lists,
+        "hubs": run.hubs,
+        "after_release": release_id,
+        "after_hub": hub_id,
+        "filling": run.filling,
+    }
+
+
+def _text_of(limits: Mapping[Alike, str]) -> str:
+    return json.dumps(
+        [
+            [
+                one.release_id,
+                one.organisation,
+                one.window.start.isoformat(),
+                one.window.end.isoformat(),
+                one.pilot,
+                one.compulsory,
+                one.number,
+                limit,
+            ]
+            for one, limit in limits.items()
+        ]
+    )
+
+
+def _limits_of(text: str | None) -> dict[Alike, str]:
+    return {
+        Alike(
+            release_id,
+            organisation,
+            Period(datetime.fromisoformat(start), datetime.fromisoformat(end)),
+            pilot,
+            compulsory,
+            number,
+        ): limit
+        for release_id, organisation, start, end, pilot, compulsory, number, limit in json.loads(text or "[]")
+    }
