@@ -18,7 +18,7 @@ from sr_engine.messages.model import Period
 from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, is_one_of_numbers, members, numbers
 from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
-from sr_engine.store.waiting import SCHEDULED, Alike, suits
+from sr_engine.store.waiting import Alike, suits
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,23 @@ def find(connection: Connection, region: str, period: Period) -> Run | None:
 
 def begin(connection: Connection, run: Run) -> None:
     """Note that a run was planned; raises IntegrityError if it was before."""
-    connection.execute(
-        list_runs.insert(), {"region": run.region, "period_start": run.period_start, **_values(run)}
-    )
+    row = {"region": run.region, "period_start": run.period_start, **_planned(run), **_progress(run)}
+    connection.execute(list_runs.insert(), row)
+
+
+def plan_again(connection: Connection, seen: Run, run: Run) -> None:
+    """Note what became of the places that were left; raises as `move` does."""
+    _change(connection, seen, run, {**_planned(run), **_progress(run)})
 
 
 def move(connection: Connection, seen: Run, run: Run) -> None:
     """Note how far a run has come; raises RuntimeError if somebody else has moved it on since it was `seen`."""
+    _change(connection, seen, run, _progress(run))
+
+
+def _change(connection: Connection, seen: Run, run: Run, values: Mapping[str, object]) -> None:
     where = {"key_region": run.region, "key_period": run.period_start, "seen_lists": seen.lists}
-    if connection.execute(_MOVE.values(_values(run)), where).rowcount != 1:
+    if connection.execute(_MOVE.values(values), where).rowcount != 1:
         raise RuntimeError(f"the lists of {run.region} for {run.period_start:%Y-%m-%dT%H:%MZ} are being cut twice")
 
 
@@ -138,23 +146,24 @@ def put_on_list(
 
 
 def answered(connection: Connection, release_id: str, hub_ids: Collection[str]) -> Iterable[tuple[str, str]]:
-    """CHF id and organisation of every answer about a release: of a hub that all agreed on, all that are responsible."""
+    """CHF id and organisation of every answer about a release: where all have agreed, of all that are responsible."""
     found = connection.execute(_ANSWERED, {"release_id": release_id, "hub_ids": members(hub_ids)})
     return ((hub_id, organisation) for hub_id, organisation in found)
 
 
-def _values(run: Run) -> dict[str, object]:
+def _planned(run: Run) -> dict[str, object]:
+    return {"plan": _text_of(run.limits), "left_out": run.left_out, "filling": run.filling}
+
+
+def _progress(run: Run) -> dict[str, object]:
     release_id, hub_id = run.after
     return {
         "planned_at": run.planned_at,
-        "plan": _text_of(run.limits),
         "places": run.places,
-        "left_out": run.left_out,
         "lists": run.lists,
         "hubs": run.hubs,
         "after_release": release_id,
         "after_hub": hub_id,
-        "filling": run.filling,
     }
 
 

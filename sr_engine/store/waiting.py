@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, literal_column, select
 
 from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
 from sr_engine.domain.states import AttemptState
@@ -56,6 +56,9 @@ class Alike:
     """Of the attempt."""
 
 
+Members = tuple[Sequence[str], Sequence[int]]
+"""CHF ids, ascending, and the ids of their attempts."""
+
 _KEY = (
     attempts.c.organisation,
     attempts.c.window_end,
@@ -71,8 +74,10 @@ _HOLDS = and_(
     attempts.c.window_start <= bindparam("period_start"),
     attempts.c.window_end >= bindparam("period_end"),
 )
-_COUNTS = select(*_KEY, func.count().label("hubs")).where(_OF_RELEASE, _HOLDS).group_by(*_KEY).order_by(*_KEY)
-_MEMBERS = (
+_COUNTS: Select[Any] = (
+    select(*_KEY, func.count().label("hubs")).where(_OF_RELEASE, _HOLDS).group_by(*_KEY).order_by(*_KEY)
+)
+_MEMBERS: Select[Any] = (
     select(attempts.c.hub_id, attempts.c.attempt_id)
     .where(
         _OF_RELEASE,
@@ -85,9 +90,9 @@ _MEMBERS = (
     )
     .order_by(attempts.c.hub_id)
 )
-_FIRST_MEMBERS = _MEMBERS.limit(bindparam("at_most"))
+_FIRST_MEMBERS: Select[Any] = _MEMBERS.limit(bindparam("at_most"))
 # Those that were chosen before: none that has come since.
-_CHOSEN_MEMBERS = _MEMBERS.where(
+_CHOSEN_MEMBERS: Select[Any] = _MEMBERS.where(
     attempts.c.hub_id > bindparam("after"),
     attempts.c.hub_id <= bindparam("upto"),
     attempts.c.state_at <= bindparam("scheduled_by"),
@@ -117,7 +122,7 @@ def suitable(release: Release, region: str) -> dict[str, object]:
     }
 
 
-_UNSUITABLE = select(attempts.c.hub_id, *_KEY).where(_OF_RELEASE, _HOLDS, ~suits(attempts.c.hub_id))
+_UNSUITABLE: Select[Any] = select(attempts.c.hub_id, *_KEY).where(_OF_RELEASE, _HOLDS, ~suits(attempts.c.hub_id))
 _DUE = (
     select(due_registrations.c.mpxn)
     .where(due_registrations.c.due_at <= bindparam("soon", type_=UtcDateTime))
@@ -138,14 +143,12 @@ _WITH_HAN_MODEL = select(devices.c.hub_id).where(
     devices.c.device_type.in_(HAN_DEVICE_TYPES),
     devices.c.hub_id.is_not(None),
 )
-_OPEN_AT = select(attempts.c.hub_id, attempts.c.release_id, *_KEY, attempts.c.region, attempts.c.state).where(
-    is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open
-)
+_OPEN_AT: Select[Any] = select(
+    attempts.c.hub_id, attempts.c.release_id, *_KEY, attempts.c.region, attempts.c.state
+).where(is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
 
 
-def groups(
-    connection: Connection, release_id: str, region: str, period: Period
-) -> list[tuple[Alike, int]]:
+def groups(connection: Connection, release_id: str, region: str, period: Period) -> list[tuple[Alike, int]]:
     """The groups of a release whose window holds `period`, and how many hubs are in each."""
     sought = {"region": region, "release_id": release_id, "period_start": period.start, "period_end": period.end}
     return [(_alike(release_id, row), row.hubs) for row in connection.execute(_COUNTS, sought)]
@@ -163,21 +166,26 @@ def unsuitable(connection: Connection, release: Release, region: str, period: Pe
     return {row.hub_id: _alike(release.release_id, row) for row in connection.execute(_UNSUITABLE, sought)}
 
 
-def of_group(
-    connection: Connection, region: str, alike: Alike, *, limit: int | None = None
-) -> Sequence[Row[tuple[str, int]]]:
-    """CHF and attempt ids of the first `limit` hubs of a group, or of all, ascending."""
+def of_group(connection: Connection, region: str, alike: Alike, *, limit: int | None = None) -> Members:
+    """The first `limit` hubs of a group, or all."""
     if limit is None:
-        return connection.execute(_MEMBERS, _values(region, alike)).all()
-    return connection.execute(_FIRST_MEMBERS, {**_values(region, alike), "at_most": limit}).all()
+        return _members(connection.execute(_MEMBERS, _values(region, alike)).all())
+    return _members(connection.execute(_FIRST_MEMBERS, {**_values(region, alike), "at_most": limit}).all())
 
 
 def chosen_of_group(
     connection: Connection, region: str, alike: Alike, *, after: str, upto: str, scheduled_by: datetime
-) -> Sequence[Row[tuple[str, int]]]:
-    """CHF and attempt ids of a group after one CHF and up to another, as far as they were Scheduled by a time."""
+) -> Members:
+    """The hubs of a group after one CHF and up to another, as far as they were Scheduled by a time."""
     bounds = {"after": after, "upto": upto, "scheduled_by": scheduled_by}
-    return connection.execute(_CHOSEN_MEMBERS, {**_values(region, alike), **bounds}).all()
+    return _members(connection.execute(_CHOSEN_MEMBERS, {**_values(region, alike), **bounds}).all())
+
+
+def _members(rows: Sequence[Row[Any]]) -> Members:
+    if not rows:
+        return (), ()
+    hub_ids, attempt_ids = zip(*rows, strict=True)
+    return hub_ids, attempt_ids
 
 
 def peculiar(
@@ -212,9 +220,7 @@ def due_hubs(connection: Connection, now: datetime) -> set[str] | None:
 
 def group_of(release_id: str, attempt: Attempt) -> Alike:
     """The group that a Scheduled hub is in."""
-    return Alike(
-        release_id, attempt.organisation, attempt.window, attempt.pilot, attempt.compulsory, attempt.number
-    )
+    return Alike(release_id, attempt.organisation, attempt.window, attempt.pilot, attempt.compulsory, attempt.number)
 
 
 def _alike(release_id: str, row: Row[Any]) -> Alike:

@@ -111,11 +111,7 @@ def _schedule(
     execute_many(
         connection,
         schedules.insert(),
-        [
-            span
-            | answer
-            | {"schedule_id": schedule_id, "request_id": request_id, "phase": "General", "created_at": now}
-        ],
+        [span | answer | {"schedule_id": schedule_id, "request_id": request_id, "phase": "General", "created_at": now}],
     )
     hub_ids = {number: eui(0xC0, number) for number in numbers}
     execute_many(
