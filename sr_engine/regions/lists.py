@@ -7,7 +7,7 @@ each, in which all that may have changed since is looked at again. How far that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts, broker_message_id
 from sr_engine.domain.changes import Changes, settle
 from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
-from sr_engine.domain.upgrades import HubUpgrade, Release
+from sr_engine.domain.upgrades import Hub, HubUpgrade, Release
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import ListEntry, Period, UpgradeList
@@ -26,6 +26,7 @@ from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.waiting import Alike
 
 CUT = "cut"
 
@@ -62,6 +63,7 @@ class ListCutter:
     lifecycle: Lifecycle
     quiet_days: QuietDays
     reading: Reading
+    listed_at_once: int = LISTED_AT_ONCE
 
     def look(self, region: Region, due_at: datetime, period: Period, now: datetime) -> NightPlan | None:
         """Plan what is to be listed for a period, beside whatever is written meanwhile; None if that is done.
@@ -107,7 +109,7 @@ class ListCutter:
         if not cutting.settle_changing():
             return Portion(0, plan, more=True)
         listed = 0
-        while plan.queue and listed < LISTED_AT_ONCE:
+        while plan.queue and listed < self.listed_at_once:
             listed += cutting.cut_list()
         return cutting.end_or_go_on(listed)
 
@@ -178,31 +180,32 @@ class _Cutting:
     def _put(self, listing: _Listing, some: Sequence[Chosen], due: set[str] | None) -> None:
         """Make Listed those of some hubs that may be: alike ones together, others one by one."""
         release = listing.release
-        groups = {alike for _, _, alike in some}
-        stand = {one for one in groups if self.judge.settled(one, release) and self.judge.admits(one, release)}
-        if due is None:
-            stand = set()
-        if due or self.plan.single or len(stand) < len(groups):
-            single = self.plan.single | due if due else self.plan.single
+        known = self.plan.groups
+        groups = {group for _, _, group in some}
+        stand = {one for one in groups if due is not None and self._stands(known[one], release)}
+        single = self.plan.single | due if due else self.plan.single
+        if single or len(stand) < len(groups):
             alone = [one for one in some if one[2] not in stand or one[0] in single]
             together = [one for one in some if one[2] in stand and one[0] not in single]
         else:
             alone, together = [], list(some)
         if together:
             suitable = waiting.suitable(release, self.region.name)
-            self._tell_all(listing, self._list(listing, together, suitable))
+            self._tell_of_alike(listing, self._list(listing, together, suitable))
         if alone:
-            known = self._look_at(release, [hub_id for hub_id, _, _ in alone])
-            kept = [
-                one
-                for one in alone
-                if one[0] in known and (attempt := known[one[0]].attempt) and attempt.attempt_id == one[1]
-            ]
-            for hub_id, _, _ in self._list(listing, kept, None):
-                for organisation in known[hub_id].hub.responsible:
-                    listing.told[organisation].append(hub_id)
+            kept = self._look_at(release, [hub_id for hub_id, _, _ in alone])
+            ids = {hub_id: one.attempt.attempt_id for hub_id, one in kept.items() if one.attempt is not None}
+            alone = [one for one in alone if ids.get(one[0]) == one[1]]
+            for hub_ids in self._list(listing, alone, None).values():
+                listing.tell(kept[hub_id].hub for hub_id in hub_ids)
 
-    def _list(self, listing: _Listing, some: Sequence[Chosen], suitable: dict[str, object] | None) -> Sequence[Chosen]:
+    def _stands(self, alike: Alike, release: Release) -> bool:
+        return self.judge.settled(alike, release) and self.judge.admits(alike, release)
+
+    def _list(
+        self, listing: _Listing, some: Sequence[Chosen], suitable: dict[str, object] | None
+    ) -> dict[int, list[str]]:
+        """Make Listed those of some hubs that still may be; return them by group."""
         listed = list_runs.put_on_list(
             self.unit_of_work.connection,
             [attempt_id for _, attempt_id, _ in some],
@@ -211,29 +214,30 @@ class _Cutting:
             now=self.unit_of_work.now,
             suitable=suitable,
         )
-        if listed is not None:
-            some = [one for one in some if one[1] in listed]
-        listing.hub_ids += [hub_id for hub_id, _, _ in some]
-        numbers = {alike.number for _, _, alike in some}
-        for number in numbers:
-            listing.by_number[number] += (
-                [hub_id for hub_id, _, alike in some if alike.number == number]
-                if len(numbers) > 1
-                else [hub_id for hub_id, _, _ in some]
-            )
-        return some
+        by_group: dict[int, list[str]] = defaultdict(list)
+        for hub_id, attempt_id, group in some:
+            if listed is None or attempt_id in listed:
+                by_group[group].append(hub_id)
+        for group, hub_ids in by_group.items():
+            listing.hub_ids += hub_ids
+            listing.by_number[self.plan.groups[group].number] += hub_ids
+        return by_group
 
-    def _tell_all(self, listing: _Listing, listed: Sequence[Chosen]) -> None:
-        """Note whom the listing of hubs concerns about which nothing is peculiar: all who are responsible."""
-        connection, release_id = self.unit_of_work.connection, listing.release.release_id
-        agreed = [hub_id for hub_id, _, alike in listed if not alike.compulsory]
-        for hub_id, organisation in list_runs.answered(connection, release_id, agreed):
-            listing.told[organisation].append(hub_id)
-        if len(agreed) < len(listed):
-            compelled = [hub_id for hub_id, _, alike in listed if alike.compulsory]
-            for hub in inventory.hubs(connection, compelled, self.unit_of_work.now, with_han=False).values():
-                for organisation in hub.responsible:
-                    listing.told[organisation].append(hub.hub_id)
+    def _tell_of_alike(self, listing: _Listing, listed: dict[int, list[str]]) -> None:
+        """Note whom the listing of hubs concerns about which nothing is peculiar.
+
+        Of an agreed hub that is the Supplier by which it counts, and whoever else has agreed to it.
+        """
+        compelled: list[str] = []
+        for group, hub_ids in listed.items():
+            alike = self.plan.groups[group]
+            if alike.compulsory:
+                compelled += hub_ids
+            else:
+                listing.told[alike.organisation] += hub_ids
+        if compelled:
+            hubs = inventory.hubs(self.unit_of_work.connection, compelled, self.unit_of_work.now, with_han=False)
+            listing.tell(hubs.values())
 
     def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
         """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them."""
@@ -286,6 +290,9 @@ class _Cutting:
             raise ValueError("the table of transitions lets no hub that is Scheduled be Listed")
         alert = cutter.lifecycle.event[AttemptEvent.LISTED].alert
         if alert is not None:
+            for hub_id, organisation in list_runs.others_agreed(connection, listing.list_id):
+                if hub_id not in listing.known:
+                    listing.told[organisation].append(hub_id)
             cutter.alerts.post_alike(self.unit_of_work, alert, release.release_id, listing.list_id, listing.told)
         entries = audit.listed(
             listing.by_number, at=now, release_id=release.release_id, message_key=message.message_id.key
@@ -343,3 +350,12 @@ class _Listing:
         """By the number of their attempt."""
         self.told: dict[str, list[str]] = defaultdict(list)
         """By the organisation that is told."""
+        self.known: set[str] = set()
+        """Hubs of which it is known already who is told."""
+
+    def tell(self, hubs: Iterable[Hub]) -> None:
+        """Tell all who are responsible for some hubs."""
+        for hub in hubs:
+            self.known.add(hub.hub_id)
+            for organisation in hub.responsible:
+                self.told[organisation].append(hub.hub_id)

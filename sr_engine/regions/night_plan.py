@@ -31,10 +31,11 @@ from sr_engine.store.waiting import Alike, Members
 LOOKED_AT_ONCE = 5_000
 """Hubs that are loaded to be judged one by one, at most."""
 
-Chosen = tuple[str, int, Alike]
-"""CHF id and attempt id of a hub, and its group."""
+Chosen = tuple[str, int, int]
+"""CHF id and attempt id of a hub, and the place of its group among those of the plan."""
 
 _by_hub = itemgetter(0)
+_group_and_hub = itemgetter(2, 0)
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class NightPlan:
     """By release, hubs that are not agreed any more as they were: they are settled, and not listed."""
     single: set[str]
     """Hubs that are judged one by one."""
+    groups: Sequence[Alike]
     queue: list[tuple[str, list[Chosen]]]
     """By release, what is still to be listed, the next last."""
     lost: int = 0
@@ -163,6 +165,8 @@ class _Night:
     """Hubs of these groups that may not be listed, by CHF id."""
     single: set[str] = field(default_factory=set)
     changing: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    groups: list[Alike] = field(default_factory=list)
+    """Those of which hubs are chosen."""
 
     @property
     def region(self) -> str:
@@ -229,8 +233,8 @@ class _Night:
                     yield hub_id
 
     def choose(self, places: int) -> tuple[list[Chosen], int]:
-        """The hubs that are chosen, and how many others might have been."""
-        alikes = [alike for alike, hubs in self.counts.items() if hubs > 0]
+        """The hubs that are chosen, ascending, and how many others might have been."""
+        self.groups = [alike for alike, hubs in self.counts.items() if hubs > 0]
         nights_left = NightCounter(self.judge.region, self.judge.period.end)
         groups = [
             Group(
@@ -241,52 +245,57 @@ class _Night:
                 alike.compulsory,
                 self.counts[alike],
             )
-            for alike in alikes
+            for alike in self.groups
         ]
         skipped = Counter(self.out.values())
         chosen: list[Chosen] = []
         for quota in plan_groups(groups, capacity=places):
             of_quota: list[Chosen] = []
             for part in quota.parts:
-                of_quota += self._first(part, alikes, skipped)
+                of_quota += self._first(part, skipped)
             if len(quota.parts) > 1:
                 of_quota.sort(key=_by_hub)
             chosen += of_quota if quota.hubs == sum(part.hubs for part in quota.parts) else of_quota[: quota.hubs]
+        chosen.sort(key=_by_hub)
         return chosen, max(0, sum(group.hubs for group in groups) - len(chosen))
 
-    def _first(self, part: First, alikes: Sequence[Alike], skipped: Mapping[Alike, int]) -> list[Chosen]:
-        everybody = part.hubs == sum(self.counts[alikes[place]] for place in part.groups)
+    def _first(self, part: First, skipped: Mapping[Alike, int]) -> list[Chosen]:
+        everybody = part.hubs == sum(self.counts[self.groups[place]] for place in part.groups)
         found: list[Chosen] = []
         for place in part.groups:
-            alike = alikes[place]
+            alike = self.groups[place]
             limit = None if everybody else part.hubs + skipped[alike]
-            found += self.without_out(alike, waiting.of_group(self.look.connection, self.region, alike, limit=limit))
+            found += self.without_out(place, waiting.of_group(self.look.connection, self.region, alike, limit=limit))
         if everybody:
             return found
         found.sort(key=_by_hub)
         return found[: part.hubs]
 
-    def without_out(self, alike: Alike, members: Members) -> Iterable[Chosen]:
+    def without_out(self, group: int, members: Members) -> Iterable[Chosen]:
         """The hubs of a group but for those that may not be listed."""
-        found = zip(*members, repeat(alike), strict=False)
+        found = zip(*members, repeat(group), strict=False)
         return [one for one in found if one[0] not in self.out] if self.out else found
 
     def _deadline(self, alike: Alike) -> datetime:
         compulsory = self.releases[alike.release_id].compulsory_window(self.judge.now)
         return alike.window.end if compulsory is None else min(alike.window.end, compulsory.end)
 
-    def plan(self, seen: Run | None, run: Run, chosen: Iterable[Chosen]) -> NightPlan:
+    def plan(self, seen: Run | None, run: Run, chosen: Sequence[Chosen]) -> NightPlan:
+        """The plan of a run as it was seen, with those who were chosen, ascending."""
         of_release: dict[str, list[Chosen]] = defaultdict(list)
-        for one in chosen:
-            of_release[one[2].release_id].append(one)
-        for some in of_release.values():
-            some.sort(key=_by_hub, reverse=True)
+        release_ids = [alike.release_id for alike in self.groups]
+        if len(set(release_ids)) == 1:
+            of_release[release_ids[0]] = list(reversed(chosen))
+        else:
+            for one in reversed(chosen):
+                of_release[release_ids[one[2]]].append(one)
         return NightPlan(
             seen,
             run,
             self.scheduled,
             list(self.changing.items()),
             self.single,
+            self.groups,
             sorted(of_release.items(), reverse=True),
         )
 
@@ -307,9 +316,8 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
         seen = run
     night.find(run.places, only_agreed=run.filling)
     chosen, left_out = night.choose(run.places)
-    limits: dict[Alike, str] = {}
-    for hub_id, _, alike in chosen:
-        limits[alike] = max(hub_id, limits.get(alike, ""))
+    # Of each group the last one stays.
+    limits = {night.groups[group]: hub_id for group, hub_id in dict(map(_group_and_hub, chosen)).items()}
     run = replace(run, planned_at=judge.now, limits=limits, left_out=left_out, after=("", ""))
     return night.plan(seen, run, chosen)
 
@@ -317,13 +325,13 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
 def _resumed(night: _Night, run: Run, planned_at: datetime) -> NightPlan:
     after_release, after_hub = run.after
     chosen: list[Chosen] = []
-    left = {alike: limit for alike, limit in run.limits.items() if alike.release_id >= after_release}
-    for alike, limit in left.items():
+    night.groups = [alike for alike in run.limits if alike.release_id >= after_release]
+    for group, alike in enumerate(night.groups):
         after = after_hub if alike.release_id == after_release else ""
         members = waiting.chosen_of_group(
-            night.look.connection, night.region, alike, after=after, upto=limit, scheduled_by=planned_at
+            night.look.connection, night.region, alike, after=after, upto=run.limits[alike], scheduled_by=planned_at
         )
         night.counts[alike] = len(members[0])
-        chosen += night.without_out(alike, members)
+        chosen += night.without_out(group, members)
     night.look_at_peculiar()
-    return night.plan(run, run, [one for one in chosen if one[0] not in night.out])
+    return night.plan(run, run, sorted(one for one in chosen if one[0] not in night.out))

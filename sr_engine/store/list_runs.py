@@ -7,16 +7,16 @@ where it was, with the same hubs, and none is listed twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Update, bindparam, exists, select
+from sqlalchemy import Connection, Update, and_, bindparam, exists, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
 from sr_engine.store.overlays import exclusion_runs
-from sr_engine.store.sets import is_one_of, is_one_of_numbers, members, numbers
+from sr_engine.store.sets import is_one_of_numbers, numbers
 from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
 from sr_engine.store.waiting import Alike, suits
 
@@ -71,8 +71,10 @@ _PUT_ON_LIST = {looked_at: _put_on_list(looked_at=looked_at) for looked_at in (F
 _ON_LIST = select(attempts.c.attempt_id).where(
     attempts.c.list_id == bindparam("list_id"), is_one_of_numbers(attempts.c.attempt_id, "attempt_ids")
 )
-_ANSWERED = select(decisions.c.hub_id, decisions.c.organisation).where(
-    decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids")
+_OTHERS_AGREED = (
+    select(attempts.c.hub_id, decisions.c.organisation)
+    .join(decisions, and_(decisions.c.hub_id == attempts.c.hub_id, decisions.c.release_id == attempts.c.release_id))
+    .where(attempts.c.list_id == bindparam("list_id"), decisions.c.organisation != attempts.c.organisation)
 )
 
 
@@ -145,10 +147,12 @@ def put_on_list(
     return set(connection.scalars(_ON_LIST, {"list_id": list_id, "attempt_ids": values["attempt_ids"]}))
 
 
-def answered(connection: Connection, release_id: str, hub_ids: Collection[str]) -> Iterable[tuple[str, str]]:
-    """CHF id and organisation of every answer about a release: where all have agreed, of all that are responsible."""
-    found = connection.execute(_ANSWERED, {"release_id": release_id, "hub_ids": members(hub_ids)})
-    return ((hub_id, organisation) for hub_id, organisation in found)
+def others_agreed(connection: Connection, list_id: str) -> list[tuple[str, str]]:
+    """CHF id and organisation of those that have answered for hubs on a list, beside whom each hub counts by."""
+    return [
+        (hub_id, organisation)
+        for hub_id, organisation in connection.execute(_OTHERS_AGREED, {"list_id": list_id}).all()
+    ]
 
 
 def _planned(run: Run) -> dict[str, object]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 
-from sr_engine.messages.model import Firmware, Period
+from sr_engine.messages.model import Period
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.tables import attempts, decisions, devices, registrations, schedule_hubs, schedules
-from tests.world import FIRMWARE, OLD_VERSION, eui
+from tests.world import FIRMWARE, OLD_VERSION
 
 SUPPLIERS = tuple(f"supplier-{number:02}" for number in range(10))
 _SHARES = (22, 18, 15, 12, 10, 8, 6, 4, 3, 2)
 _BY_LOT = tuple(name for name, share in zip(SUPPLIERS, _SHARES, strict=True) for _ in range(share))
 SCHEDULED_AT_ONCE = 50_000
 """Hubs in one 11.5, at most."""
-_ROWS_AT_ONCE = 50_000
+_AT_ONCE = 10_000
 
 
 def suppliers_of(number: int) -> tuple[str, str | None]:
@@ -32,51 +33,111 @@ def suppliers_of(number: int) -> tuple[str, str | None]:
     return electricity, _BY_LOT[(lot % 100 + 37) % 100] if kind < 5 else electricity
 
 
-def seed(
-    connection: Connection, release_id: str, regions: Sequence[str], hubs: int, window: Period, now: datetime
-) -> None:
-    """Hubs 0 to `hubs`, region by region in turn, each Scheduled for `window` by all its Suppliers."""
-    _insert(connection, devices, (row for number in range(hubs) for row in _devices(number, regions)))
-    _insert(connection, registrations, (row for number in range(hubs) for row in _registrations(number, now)))
-    scheduled: dict[tuple[str, str], list[int]] = {}
-    for number in range(hubs):
-        for organisation in sorted({one for one in suppliers_of(number) if one is not None}):
-            scheduled.setdefault((regions[number % len(regions)], organisation), []).append(number)
-    schedule_id = 0
-    for (region, organisation), numbers in scheduled.items():
-        for start in range(0, len(numbers), SCHEDULED_AT_ONCE):
-            schedule_id += 1
-            some = numbers[start : start + SCHEDULED_AT_ONCE]
-            _schedule(connection, schedule_id, organisation, release_id, region, some, window, now)
+@dataclass(frozen=True, slots=True)
+class Country:
+    """Hubs 0 to `hubs`, in the regions in turn, each Scheduled for `window` by all its Suppliers."""
 
+    release_id: str
+    regions: Sequence[str]
+    hubs: int
+    window: Period
+    now: datetime
 
-def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    waiting = iter(rows)
-    while some := list(islice(waiting, _ROWS_AT_ONCE)):
-        execute_many(connection, table.insert(), some)
+    def put(self, connection: Connection) -> None:
+        """Insert it all; indexes are made afterwards, which takes a fraction of the time."""
+        tables = (devices, registrations, schedule_hubs, decisions, attempts)
+        indexes = [index for table in tables for index in table.indexes]
+        for index in indexes:
+            index.drop(connection)
+        for first in range(0, self.hubs, _AT_ONCE):
+            some = range(first, min(first + _AT_ONCE, self.hubs))
+            execute_many(connection, devices.insert(), [row for number in some for row in self._devices(number)])
+            registered = [row for number in some for row in self._registrations(number)]
+            execute_many(connection, registrations.insert(), registered)
+        scheduled: dict[tuple[str, str], list[int]] = {}
+        for number in range(self.hubs):
+            for organisation in sorted({one for one in suppliers_of(number) if one is not None}):
+                scheduled.setdefault((self.region_of(number), organisation), []).append(number)
+        schedule_ids = count(1)
+        for (region, organisation), numbers in scheduled.items():
+            for start in range(0, len(numbers), SCHEDULED_AT_ONCE):
+                some = numbers[start : start + SCHEDULED_AT_ONCE]
+                self._schedule(connection, next(schedule_ids), organisation, region, some)
+        for index in indexes:
+            index.create(connection)
+
+    def region_of(self, number: int) -> str:
+        return self.regions[number % len(self.regions)]
+
+    def _devices(self, number: int) -> Iterator[dict[str, Any]]:
+        gas = suppliers_of(number)[1]
+        base = _EMPTY | {
+            "hub_id": _chf(number),
+            "device_status": "Commissioned",
+            "manufacturer": FIRMWARE.manufacturer,
+            "csp_region": self.region_of(number),
+            "uprn": 100_000_000 + number,
+            "postcode": f"AB{number // 1000 % 100} {number // 20 % 10}CD",
+            "address_identifier": str(number % 20),
+        }
+        hub = base | {"model": FIRMWARE.model, "firmware_version": OLD_VERSION, "cpl_status": "Active"}
+        yield hub | {"device_id": _chf(number), "device_type": "CHF"}
+        yield hub | {"device_id": _eui("D0", number), "device_type": "GPF"}
+        meter = base | {"model": "METER"}
+        yield meter | {"device_id": _eui("E0", number), "device_type": "ESME", "import_mpxn": _mpan(number)}
+        if gas is not None:
+            yield meter | {"device_id": _eui("F0", number), "device_type": "GSME", "import_mpxn": _mprn(number)}
+
+    def _registrations(self, number: int) -> Iterator[dict[str, Any]]:
+        electricity, gas = suppliers_of(number)
+        since = {"effective_from": self.now - timedelta(days=400)}
+        yield since | {"mpxn": _mpan(number), "role": "IS", "organisation": electricity}
+        if gas is not None:
+            yield since | {"mpxn": _mprn(number), "role": "GS", "organisation": gas}
+
+    def _schedule(
+        self, connection: Connection, schedule_id: int, organisation: str, region: str, numbers: Sequence[int]
+    ) -> None:
+        request_id = f"00-00-5E-EF-10-00-00-01:90-B3-D5-1F-30-00-00-02:{schedule_id}"
+        span = {"window_start": self.window.start, "window_end": self.window.end, "release_id": self.release_id}
+        answer = {"organisation": organisation, "accept_han_impact": False, "schedule_id": schedule_id}
+        new = span | answer | {"request_id": request_id, "phase": "General", "created_at": self.now}
+        connection.execute(schedules.insert(), new)
+        chfs = [_chf(number) for number in numbers]
+        member = {"schedule_id": schedule_id, "in_force": True, "done": False}
+        execute_many(connection, schedule_hubs.insert(), [member | {"hub_id": chf} for chf in chfs])
+        given = answer | {
+            "release_id": self.release_id,
+            "approval": "Approved",
+            "defer_until": None,
+            "request_id": request_id,
+            "decided_at": self.now,
+        }
+        execute_many(connection, decisions.insert(), [given | {"hub_id": chf} for chf in chfs])
+        made = span | {
+            "organisation": organisation,
+            "number": 1,
+            "state": "Scheduled",
+            "is_open": True,
+            "region": region,
+            "pilot": False,
+            "compulsory": False,
+            "state_at": self.now,
+        }
+        # An attempt rests on the schedule of whoever has the electricity.
+        mine = [number for number in numbers if suppliers_of(number)[0] == organisation]
+        execute_many(connection, attempts.insert(), [made | {"hub_id": _chf(number)} for number in mine])
 
 
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in devices.columns)
 
 
-def _devices(number: int, regions: Sequence[str], firmware: Firmware = FIRMWARE) -> Iterator[dict[str, Any]]:
-    electricity, gas = suppliers_of(number)
-    base = _EMPTY | {
-        "hub_id": eui(0xC0, number),
-        "device_status": "Commissioned",
-        "manufacturer": firmware.manufacturer,
-        "csp_region": regions[number % len(regions)],
-        "uprn": 100_000_000 + number,
-        "postcode": f"AB{number // 1000 % 100} {number // 20 % 10}CD",
-        "address_identifier": str(number % 20),
-    }
-    hub = base | {"model": firmware.model, "firmware_version": OLD_VERSION, "cpl_status": "Active"}
-    yield hub | {"device_id": eui(0xC0, number), "device_type": "CHF"}
-    yield hub | {"device_id": eui(0xD0, number), "device_type": "GPF"}
-    meter = base | {"model": "METER"}
-    yield meter | {"device_id": eui(0xE0, number), "device_type": "ESME", "import_mpxn": _mpan(number)}
-    if gas is not None:
-        yield meter | {"device_id": eui(0xF0, number), "device_type": "GSME", "import_mpxn": _mprn(number)}
+def _chf(number: int) -> str:
+    return _eui("C0", number)
+
+
+def _eui(kind: str, number: int) -> str:
+    return f"00-00-5E-EF-{kind}-{number >> 16:02X}-{number >> 8 & 255:02X}-{number & 255:02X}"
 
 
 def _mpan(number: int) -> str:
@@ -85,66 +146,3 @@ def _mpan(number: int) -> str:
 
 def _mprn(number: int) -> str:
     return f"{2_000_000_000 + number}"
-
-
-def _registrations(number: int, now: datetime) -> Iterator[dict[str, Any]]:
-    electricity, gas = suppliers_of(number)
-    since = {"effective_from": now - timedelta(days=400)}
-    yield since | {"mpxn": _mpan(number), "role": "IS", "organisation": electricity}
-    if gas is not None:
-        yield since | {"mpxn": _mprn(number), "role": "GS", "organisation": gas}
-
-
-def _schedule(
-    connection: Connection,
-    schedule_id: int,
-    organisation: str,
-    release_id: str,
-    region: str,
-    numbers: Sequence[int],
-    window: Period,
-    now: datetime,
-) -> None:
-    request_id = f"00-00-5E-EF-10-00-00-01:90-B3-D5-1F-30-00-00-02:{schedule_id}"
-    span = {"window_start": window.start, "window_end": window.end}
-    answer = {"organisation": organisation, "release_id": release_id, "accept_han_impact": False}
-    execute_many(
-        connection,
-        schedules.insert(),
-        [span | answer | {"schedule_id": schedule_id, "request_id": request_id, "phase": "General", "created_at": now}],
-    )
-    hub_ids = {number: eui(0xC0, number) for number in numbers}
-    execute_many(
-        connection,
-        schedule_hubs.insert(),
-        [{"schedule_id": schedule_id, "hub_id": one, "in_force": True, "done": False} for one in hub_ids.values()],
-    )
-    given = answer | {
-        "approval": "Approved",
-        "defer_until": None,
-        "schedule_id": schedule_id,
-        "request_id": request_id,
-        "decided_at": now,
-    }
-    execute_many(connection, decisions.insert(), [given | {"hub_id": one} for one in hub_ids.values()])
-    made = span | {
-        "release_id": release_id,
-        "number": 1,
-        "state": "Scheduled",
-        "is_open": True,
-        "region": region,
-        "organisation": organisation,
-        "pilot": False,
-        "compulsory": False,
-        "state_at": now,
-    }
-    execute_many(
-        connection,
-        attempts.insert(),
-        [
-            made | {"hub_id": hub_id}
-            for number, hub_id in hub_ids.items()
-            # It rests on the schedule of the electricity's Supplier.
-            if suppliers_of(number)[0] == organisation
-        ],
-    )
