@@ -161,9 +161,7 @@ class _Cutting:
         while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < self.region.list_size:
             some = plan.take(self.region.list_size - len(listing.hub_ids))
             after = (release.release_id, some[-1][0])
-            before = len(listing.hub_ids)
             self._put(listing, some, due)
-            plan.lost += len(some) - (len(listing.hub_ids) - before)
             if not plan.queue[-1][1]:
                 plan.queue.pop()
         listed = len(listing.hub_ids)
@@ -314,7 +312,7 @@ class _Cutting:
         plan, run = self.plan, self.plan.run
         if plan.queue:
             return Portion(listed, plan, more=True)
-        if plan.lost and run.left_out and not run.filling:
+        if run.hubs < run.chosen and run.left_out and not run.filling:
             list_runs.plan_again(
                 self.unit_of_work.connection, run, replace(run, planned_at=None, limits={}, filling=True)
             )

@@ -55,8 +55,6 @@ class NightPlan:
     groups: Sequence[Alike]
     queue: list[tuple[str, list[Chosen]]]
     """By release, what is still to be listed, the next last."""
-    lost: int = 0
-    """How many were chosen and could not be listed when their list was cut."""
 
     def goes_on(self, run: Run | None) -> bool:
         """Whether a run is where this plan takes it from."""
@@ -311,14 +309,18 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
     if run is not None and run.planned_at is not None:
         return _resumed(night, run, run.planned_at)
     if run is None:
-        run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night, 0), None
+        run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night), None
     else:
         seen = run
     night.find(run.places, only_agreed=run.filling)
     chosen, left_out = night.choose(run.places)
     # Of each group the last one stays.
     limits = {night.groups[group]: hub_id for group, hub_id in dict(map(_group_and_hub, chosen)).items()}
-    run = replace(run, planned_at=judge.now, limits=limits, left_out=left_out, after=("", ""))
+    if run.filling:
+        # Of those left out before, some have a place now.
+        left_out = max(0, run.left_out - len(chosen))
+    total = run.hubs + len(chosen)
+    run = replace(run, planned_at=judge.now, limits=limits, chosen=total, left_out=left_out, after=("", ""))
     return night.plan(seen, run, chosen)
 
 

@@ -31,7 +31,10 @@ class Run:
     limits: Mapping[Alike, str]
     """By group of hubs chosen, the last of them by CHF id."""
     places: int
-    left_out: int
+    chosen: int = 0
+    """Hubs, those listed among them."""
+    left_out: int = 0
+    """Hubs for which there was no place."""
     lists: int = 0
     hubs: int = 0
     after: tuple[str, str] = ("", "")
@@ -89,6 +92,7 @@ def find(connection: Connection, region: str, period: Period) -> Run | None:
         row.planned_at,
         _limits_of(row.plan),
         row.places,
+        row.chosen,
         row.left_out,
         row.lists,
         row.hubs,
@@ -156,7 +160,12 @@ def others_agreed(connection: Connection, list_id: str) -> list[tuple[str, str]]
 
 
 def _planned(run: Run) -> dict[str, object]:
-    return {"plan": _text_of(run.limits), "left_out": run.left_out, "filling": run.filling}
+    return {
+        "plan": _text_of(run.limits),
+        "chosen": run.chosen,
+        "left_out": run.left_out,
+        "filling": run.filling,
+    }
 
 
 def _progress(run: Run) -> dict[str, object]:

@@ -830,6 +830,8 @@ list_runs = Table(
     Column("plan", Text),
     # The places that are left.
     Column("places", Integer, nullable=False),
+    # How many hubs were chosen, and for how many there was no place.
+    Column("chosen", Integer, nullable=False),
     Column("left_out", Integer, nullable=False),
     # Lists cut so far, the hubs on them, and the last of these hubs: lists are cut by release and hub.
     Column("lists", Integer, nullable=False),
