@@ -303,6 +303,7 @@ def list_cutter(instance: Instance) -> ListCutter:
         instance.draw_id,
         configuration.lifecycle,
         quiet_days_of(policy),
+        Reading(instance.reading_engine),
     )
 
 

@@ -34,6 +34,7 @@ SIGNED_AT_ONCE = 250
 
 _CAUSE = AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED
 _OF_MANY_HUBS = frozenset({"FirmwareUpgradeRequested", "FirmwareDistributionFailure"})
+_WITH_REQUEST = frozenset({"FirmwareDistributionFailure"})
 
 SUPPLIER_ROLES = frozenset({UserRole.IS, UserRole.GS})
 
@@ -87,10 +88,40 @@ class Alerts:
             tidings.add(unit_of_work.connection, portions, unit_of_work.now)
             unit_of_work.to_follow.set()
 
+    def post_alike(
+        self,
+        unit_of_work: UnitOfWork,
+        event: AlertEvent,
+        release_id: str,
+        occurrence: str,
+        hub_ids: Mapping[str, Sequence[str]],
+    ) -> None:
+        """The same for one event of many hubs, given by the organisation that is to be told."""
+        definition = self._definitions[event]
+        if definition.body in _WITH_REQUEST:
+            self.post(
+                unit_of_work,
+                [
+                    HubEvent(event, hub_id, organisation, release_id, occurrence)
+                    for organisation, of_one in hub_ids.items()
+                    for hub_id in of_one
+                ],
+            )
+            return
+        size = self._portion(definition)
+        portions = [
+            tidings.Alike(event, organisation, release_id, occurrence, of_one[start : start + size])
+            for organisation, of_one in hub_ids.items()
+            for start in range(0, len(of_one), size)
+        ]
+        if portions:
+            tidings.add_alike(unit_of_work.connection, portions, unit_of_work.now)
+            unit_of_work.to_follow.set()
+
     def _with_requests(self, unit_of_work: UnitOfWork, events: Sequence[HubEvent]) -> Sequence[HubEvent]:
         """The events with the recipient's own latest RequestID for hub and release, where their alert names it."""
         first = events[0]
-        if self._definitions[first.event].body != "FirmwareDistributionFailure":
+        if self._definitions[first.event].body not in _WITH_REQUEST:
             return events
         hub_ids = [event.hub_id for event in events]
         known = upgrades.request_ids(unit_of_work.connection, hub_ids, first.release_id)

@@ -31,14 +31,17 @@ class Issuing:
         release: Release,
         entry: ListEntry,
         *,
+        list_id: str | None = None,
         replaces: str | None = None,
     ) -> tuple[str, str]:
         """Queue a list of hubs of one release for one period; return its list id and the key of its message.
 
-        `replaces` is the id of the list from which its hubs come, if they stood on one.
+        `list_id` is the id that was drawn for it, if one was; `replaces` that of the list from which its hubs come, if
+        they stood on one.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
-        list_id, message_id = self.draw_id(), self.draw_id()
+        list_id = list_id or self.draw_id()
+        message_id = self.draw_id()
         message = UpgradeList(
             message_id=RequestId.parse(
                 broker_message_id(unit_of_work, self.access_control_broker, region.csp_eui, recipient=region.csp_eui)

@@ -1,46 +1,60 @@
-"""Cutting upgrade lists: from what is agreed to a signed list of hubs and a period for each (section 5)."""
+"""Cutting upgrade lists: from what is agreed to a signed list of hubs and a period for each (section 5).
+
+A night is planned once, without holding up anybody; its lists are cut one after another, in a transaction of their own
+each, in which all that may have changed since is looked at again. How far that has come is durable with each list.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from signing import Signer
 from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts
-from sr_engine.domain.agreement import AttemptChange
-from sr_engine.domain.changes import Changes, add_change, settle
-from sr_engine.domain.listing import obstacle
+from sr_engine.domain.changes import Changes, settle
 from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
-from sr_engine.domain.upgrades import HubUpgrade
+from sr_engine.domain.upgrades import Hub, HubUpgrade, Release
 from sr_engine.messages.model import ListEntry, Period
 from sr_engine.regions.issuing import Issuing
-from sr_engine.regions.periods import NightCounter, PeriodFinder
-from sr_engine.regions.planner import Candidate, ListDraft, cut, plan_period
-from sr_engine.store import audit, lists, releases, upgrades
-from sr_engine.store.lists import StoredAttempt
+from sr_engine.regions.night_plan import Chosen, Judge, NightPlan, plan_night
+from sr_engine.store import audit, inventory, list_runs, lists, releases, upgrades, waiting
+from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
-from sr_engine.store.owed import owed as owed_in
 from sr_engine.store.owed import replace_owed
+from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.waiting import Alike
 
 CUT = "cut"
 
+LISTED_AT_ONCE = 5_000
+"""Hubs from which on a transaction begins no further list: a list of more is cut in a transaction of its own."""
+
+SETTLED_AT_ONCE = 2_000
+"""Hubs not agreed any more that one transaction settles, at most."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Eligible:
-    """An attempt that may be listed, and by when it has to be."""
+class Portion:
+    """What one transaction has done of a night."""
 
-    stored: StoredAttempt
-    upgrade: HubUpgrade
-    deadline: datetime
+    listed: int
+    """Hubs."""
+    plan: NightPlan | None = None
+    """With what the next goes on; None: it makes a plan of its own."""
+    more: bool = False
+    """Something is left to be done for the night."""
+
+
+_NOTHING = Portion(0)
 
 
 @dataclass(frozen=True, slots=True)
 class ListCutter:
-    """Cuts the lists of one region for one nightly period, once."""
+    """Cuts the lists of one region for one nightly period, each once."""
 
     signer: Signer
     alerts: Alerts
@@ -48,132 +62,280 @@ class ListCutter:
     draw_id: Callable[[], str]
     lifecycle: Lifecycle
     quiet_days: QuietDays
+    reading: Reading
+    listed_at_once: int = LISTED_AT_ONCE
 
-    def run(self, unit_of_work: UnitOfWork, region: Region, due_at: datetime, period: Period) -> int:
-        """Cut, sign and queue the lists due at `due_at` for `period`; return how many hubs were listed.
+    def look(self, region: Region, due_at: datetime, period: Period, now: datetime) -> NightPlan | None:
+        """Plan what is to be listed for a period, beside whatever is written meanwhile; None if that is done.
 
-        A second run for the same period does nothing. Approvals and authority are checked again as of now (section 5,
-        Change of Supplier). A period that has begun is too late to list for: nothing is cut and the audit says so.
+        What keeps a hub off because of a change of Supplier in future, or of a HAN device, is as of this moment.
         """
-        connection, now = unit_of_work.connection, unit_of_work.now
-        if lists.has_run(connection, region.name, CUT, period.start):
-            return 0
-        lists.record_run(connection, region.name, CUT, period.start, now)
-        scheduled = lists.scheduled_for(connection, region.name, period, now)
-        if not scheduled:
-            return 0
-        if now >= period.start:
-            self._say(
-                unit_of_work, region, f"lists for {_span(period)} not cut: {_late(due_at, now)}, the period had begun"
-            )
-            return 0
-        eligible = self._recheck(unit_of_work, region, scheduled, due_at, period)
-        nights_left = NightCounter(region, period.end)
-        candidates = [
-            Candidate(
-                stored.hub_id,
-                stored.release_id,
-                stored.attempt.organisation,
-                stored.attempt.window,
-                stored.attempt.pilot,
-                nights_left(one.deadline),
-                stored.attempt.compulsory,
-            )
-            for one in eligible
-            for stored in [one.stored]
-        ]
-        owed = owed_in(connection, region.name)
-        plan = plan_period(candidates, period=period, capacity=region.hubs_per_night, owed=owed)
-        if plan.owed != owed:
-            replace_owed(connection, region.name, plan.owed)
-        by_hub = {one.stored.hub_id: one for one in eligible}
-        for draft in cut(plan.chosen, list_size=region.list_size):
-            self._issue(unit_of_work, region, period, draft, [by_hub[hub_id] for hub_id in draft.hub_ids])
-        listed = f"{len(plan.chosen)} hubs listed, {len(plan.left_out)} left for later"
-        self._say(unit_of_work, region, f"lists for {_span(period)} cut {_late(due_at, now)}: {listed}")
-        return len(plan.chosen)
+        judge = Judge(region, period, now, due_at)
 
-    def _recheck(
+        def plan(look: UnitOfWork) -> NightPlan | None:
+            if lists.has_run(look.connection, region.name, CUT, period.start):
+                return None
+            return plan_night(look, judge, self.quiet_days, list_runs.find(look.connection, region.name, period))
+
+        return self.reading(lambda connection: plan(UnitOfWork(connection, now)))
+
+    def run(
         self,
         unit_of_work: UnitOfWork,
         region: Region,
-        scheduled: Sequence[StoredAttempt],
         due_at: datetime,
         period: Period,
-    ) -> list[_Eligible]:
-        """Keep those that may still be listed; those no longer agreed go back to where their answers leave them."""
+        plan: NightPlan | None = None,
+    ) -> Portion:
+        """Cut, sign and queue the next lists due at `due_at` for `period`, one at least and few hubs beyond that.
+
+        Goes by `plan`, if that is still where the run is, or plans in this transaction. Once the last list is cut a
+        further run for the same period does nothing. A period that has begun is too late to list for: nothing more is
+        cut and the audit says so.
+        """
         connection, now = unit_of_work.connection, unit_of_work.now
-        by_release: dict[str, list[StoredAttempt]] = defaultdict(list)
-        for stored in scheduled:
-            by_release[stored.release_id].append(stored)
-        kept = []
-        # The night is judged as of the time the cut was due, not of the moments it came later.
-        has_period = PeriodFinder({region.name: region}, due_at)
-        for release_id, of_release in by_release.items():
-            release = releases.by_id(connection, release_id)
-            hub_ids = [stored.hub_id for stored in of_release]
-            known = upgrades.load(connection, hub_ids, release, now, quiet_days=self.quiet_days)
-            changes = Changes(release, self.lifecycle)
-            compulsory = release.compulsory_window(now)
-            for stored in of_release:
-                upgrade = known.get(stored.hub_id)
-                if upgrade is None:
-                    continue
-                before = len(changes.attempts)
-                settle(changes, upgrade, now=now, has_period=has_period)
-                unchanged = len(changes.attempts) == before
-                if unchanged and obstacle(upgrade, release, region.name, period, now) is None:
-                    end = stored.attempt.window.end
-                    kept.append(_Eligible(stored, upgrade, end if compulsory is None else min(end, compulsory.end)))
-            upgrades.write(connection, changes, now)
-            self.alerts.post(unit_of_work, changes.events)
-            audit.record(
-                connection,
-                audit.transitions(changes.attempts, at=now, actor="processor", release_id=release_id, message_key=None),
-            )
+        if region.list_size < 1:
+            raise ValueError(f"a list must have room for at least one hub, but the list size is {region.list_size}")
+        if lists.has_run(connection, region.name, CUT, period.start):
+            return _NOTHING
+        run = list_runs.find(connection, region.name, period)
+        judge = Judge(region, period, now, due_at)
+        if plan is None or not plan.goes_on(run):
+            plan = plan_night(unit_of_work, judge, self.quiet_days, run)
+        cutting = _Cutting(self, unit_of_work, judge, plan)
+        if now >= period.start or (run is None and not plan.scheduled):
+            return cutting.end_without(run)
+        cutting.note_plan(run)
+        if not cutting.settle_changing():
+            return Portion(0, plan, more=True)
+        listed = 0
+        while plan.queue and listed < self.listed_at_once:
+            listed += cutting.cut_list()
+        return cutting.end_or_go_on(listed)
+
+
+@dataclass(slots=True)
+class _Cutting:
+    """One transaction of the cutting of a night."""
+
+    cutter: ListCutter
+    unit_of_work: UnitOfWork
+    judge: Judge
+    plan: NightPlan
+
+    @property
+    def region(self) -> Region:
+        return self.judge.region
+
+    def note_plan(self, run: Run | None) -> None:
+        connection, plan = self.unit_of_work.connection, self.plan
+        if run is None:
+            list_runs.begin(connection, plan.run)
+        elif run.planned_at is None:
+            list_runs.plan_again(connection, run, plan.run)
+        if plan.owed is not None:
+            replace_owed(connection, self.region.name, plan.owed)
+            plan.owed = None
+        plan.seen = plan.run
+
+    def settle_changing(self) -> bool:
+        """Let the answers decide about the next hubs that are not agreed as they were; true if that were all."""
+        left = SETTLED_AT_ONCE
+        while self.plan.changing and left > 0:
+            release_id, hub_ids = self.plan.changing[-1]
+            some = hub_ids[-left:]
+            del hub_ids[-left:]
+            left -= len(some)
+            self._look_at(releases.by_id(self.unit_of_work.connection, release_id), some)
+            if not hub_ids:
+                self.plan.changing.pop()
+        return not self.plan.changing
+
+    def cut_list(self) -> int:
+        """Queue the next list, signed, and tell every Supplier concerned; return how many hubs are on it.
+
+        Hubs that cannot be listed any more make room for the next.
+        """
+        plan, connection, now = self.plan, self.unit_of_work.connection, self.unit_of_work.now
+        release = releases.by_id(connection, plan.queue[-1][0])
+        listing = _Listing(release, self.cutter.draw_id())
+        due = waiting.due_hubs(connection, now)
+        after = plan.run.after
+        while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < self.region.list_size:
+            some = plan.take(self.region.list_size - len(listing.hub_ids))
+            after = (release.release_id, some[-1][0])
+            self._put(listing, some, due)
+            if not plan.queue[-1][1]:
+                plan.queue.pop()
+        listed = len(listing.hub_ids)
+        if listed:
+            self._issue(listing)
+        run = plan.run
+        moved = replace(
+            run, places=run.places - listed, lists=run.lists + bool(listed), hubs=run.hubs + listed, after=after
+        )
+        list_runs.move(connection, run, moved)
+        plan.seen = plan.run = moved
+        return listed
+
+    def _put(self, listing: _Listing, some: Sequence[Chosen], due: set[str] | None) -> None:
+        """Make Listed those of some hubs that may be: alike ones together, others one by one."""
+        release = listing.release
+        known = self.plan.groups
+        groups = {group for _, _, group in some}
+        stand = {one for one in groups if due is not None and self._stands(known[one], release)}
+        single = self.plan.single | due if due else self.plan.single
+        if single or len(stand) < len(groups):
+            alone = [one for one in some if one[2] not in stand or one[0] in single]
+            together = [one for one in some if one[2] in stand and one[0] not in single]
+        else:
+            alone, together = [], list(some)
+        if together:
+            suitable = waiting.suitable(release, self.region.name)
+            self._tell_of_alike(listing, self._list(listing, together, suitable))
+        if alone:
+            kept = self._look_at(release, [hub_id for hub_id, _, _ in alone])
+            ids = {hub_id: one.attempt.attempt_id for hub_id, one in kept.items() if one.attempt is not None}
+            alone = [one for one in alone if ids.get(one[0]) == one[1]]
+            for hub_ids in self._list(listing, alone, None).values():
+                listing.tell(kept[hub_id].hub for hub_id in hub_ids)
+
+    def _stands(self, alike: Alike, release: Release) -> bool:
+        return self.judge.settled(alike, release) and self.judge.admits(alike, release)
+
+    def _list(
+        self, listing: _Listing, some: Sequence[Chosen], suitable: dict[str, object] | None
+    ) -> dict[int, list[str]]:
+        """Make Listed those of some hubs that still may be; return them by group."""
+        listed = list_runs.put_on_list(
+            self.unit_of_work.connection,
+            [attempt_id for _, attempt_id, _ in some],
+            list_id=listing.list_id,
+            period=self.judge.period,
+            now=self.unit_of_work.now,
+            suitable=suitable,
+        )
+        by_group: dict[int, list[str]] = defaultdict(list)
+        for hub_id, attempt_id, group in some:
+            if listed is None or attempt_id in listed:
+                by_group[group].append(hub_id)
+        for group, hub_ids in by_group.items():
+            listing.hub_ids += hub_ids
+            listing.by_number[self.plan.groups[group].number] += hub_ids
+        return by_group
+
+    def _tell_of_alike(self, listing: _Listing, listed: dict[int, list[str]]) -> None:
+        """Note whom the listing of hubs concerns about which nothing is peculiar.
+
+        Of an agreed hub that is the Supplier by which it counts, and whoever else has agreed to it.
+        """
+        compelled: list[str] = []
+        for group, hub_ids in listed.items():
+            alike = self.plan.groups[group]
+            if alike.compulsory:
+                compelled += hub_ids
+            else:
+                listing.told[alike.organisation] += hub_ids
+        if compelled:
+            hubs = inventory.hubs(self.unit_of_work.connection, compelled, self.unit_of_work.now, with_han=False)
+            listing.tell(hubs.values())
+
+    def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
+        """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them."""
+        connection, now = self.unit_of_work.connection, self.unit_of_work.now
+        changes = Changes(release, self.cutter.lifecycle)
+        kept = {}
+        loaded = upgrades.load(connection, hub_ids, release, now, quiet_days=self.cutter.quiet_days)
+        for hub_id, upgrade in loaded.items():
+            before = len(changes.attempts)
+            settle(changes, upgrade, now=now, has_period=self.judge.has_period)
+            if len(changes.attempts) == before and self.judge.may_be_listed(upgrade, release):
+                kept[hub_id] = upgrade
+        upgrades.write(connection, changes, now)
+        self.cutter.alerts.post(self.unit_of_work, changes.events)
+        audit.record(
+            connection,
+            audit.transitions(
+                changes.attempts, at=now, actor="processor", release_id=release.release_id, message_key=None
+            ),
+        )
         return kept
 
-    def _issue(
-        self,
-        unit_of_work: UnitOfWork,
-        region: Region,
-        period: Period,
-        draft: ListDraft,
-        members: Sequence[_Eligible],
-    ) -> None:
-        """Queue one signed list, and tell every Supplier concerned that its hubs stand on it."""
-        connection, now = unit_of_work.connection, unit_of_work.now
-        release = releases.by_id(connection, draft.release_id)
-        issuing = Issuing(self.signer, self.access_control_broker, self.draw_id)
-        list_id, key = issuing(unit_of_work, region, release, ListEntry(period, draft.hub_ids))
-        changes = Changes(release, self.lifecycle)
-        for one in members:
-            stored = one.stored
-            listed = replace(
-                stored.attempt, state=AttemptState.LISTED, list_id=list_id, period=period, state_at=now, reason=None
-            )
-            change = AttemptChange(stored.hub_id, region.name, AttemptEvent.LISTED, stored.attempt.state, listed)
-            add_change(changes, one.upgrade, change, now)
-        upgrades.write(connection, changes, now)
-        self.alerts.post(unit_of_work, changes.events)
-        transitions = audit.transitions(
-            changes.attempts,
-            at=now,
-            actor="processor",
-            release_id=draft.release_id,
-            message_key=key,
+    def _issue(self, listing: _Listing) -> None:
+        connection, now, cutter = self.unit_of_work.connection, self.unit_of_work.now, self.cutter
+        release = listing.release
+        issuing = Issuing(cutter.signer, cutter.access_control_broker, cutter.draw_id)
+        entry = ListEntry(self.judge.period, tuple(sorted(listing.hub_ids)))
+        _, key = issuing(self.unit_of_work, self.region, release, entry, list_id=listing.list_id)
+        if cutter.lifecycle.after(AttemptEvent.LISTED, AttemptState.SCHEDULED) is not AttemptState.LISTED:
+            raise ValueError("the table of transitions lets no hub that is Scheduled be Listed")
+        alert = cutter.lifecycle.event[AttemptEvent.LISTED].alert
+        if alert is not None:
+            for hub_id, organisation in list_runs.others_agreed(connection, listing.list_id):
+                if hub_id not in listing.known:
+                    listing.told[organisation].append(hub_id)
+            cutter.alerts.post_alike(self.unit_of_work, alert, release.release_id, listing.list_id, listing.told)
+        audit.record(
+            connection, audit.listed(listing.by_number, at=now, release_id=release.release_id, message_key=key)
         )
-        audit.record(connection, transitions)
 
-    def _say(self, unit_of_work: UnitOfWork, region: Region, detail: str) -> None:
-        entry = audit.Entry(unit_of_work.now, "processor", CUT, f"{region.name}: {detail}")
-        audit.record(unit_of_work.connection, [entry])
+    def end_without(self, run: Run | None) -> Portion:
+        """Nothing is there to be listed, or it is too late for it."""
+        late = self.unit_of_work.now >= self.judge.period.start
+        if late and run is not None:
+            self._say(f"cut {self._late()}: {run.hubs} hubs listed, no more, for the period has begun")
+        elif late and self.plan.scheduled:
+            self._say(f"not cut: {self._late()}, the period had begun")
+        self._done()
+        return _NOTHING
+
+    def end_or_go_on(self, listed: int) -> Portion:
+        """Give what others have lost to those for whom there was no place, once; then the night is done."""
+        plan, run = self.plan, self.plan.run
+        if plan.queue:
+            return Portion(listed, plan, more=True)
+        if run.hubs < run.chosen and run.left_out and not run.filling:
+            list_runs.plan_again(
+                self.unit_of_work.connection, run, replace(run, planned_at=None, limits={}, filling=True)
+            )
+            return Portion(listed, more=True)
+        self._say(f"cut {self._late()}: {run.hubs} hubs listed, {run.left_out} left for later")
+        self._done()
+        return Portion(listed)
+
+    def _done(self) -> None:
+        connection, now = self.unit_of_work.connection, self.unit_of_work.now
+        lists.record_run(connection, self.region.name, CUT, self.judge.period.start, now)
+
+    def _late(self) -> str:
+        minutes = (self.unit_of_work.now - self.judge.due_at) // timedelta(minutes=1)
+        return f"{minutes} min late" if minutes else "in time"
+
+    def _say(self, what: str) -> None:
+        period = self.judge.period
+        span = f"{period.start:%Y-%m-%dT%H:%MZ} to {period.end:%Y-%m-%dT%H:%MZ}"
+        detail = f"{self.region.name}: lists for {span} {what}"
+        entry = audit.Entry(self.unit_of_work.now, "processor", CUT, detail)
+        audit.record(self.unit_of_work.connection, [entry])
 
 
-def _late(due_at: datetime, now: datetime) -> str:
-    minutes = (now - due_at) // timedelta(minutes=1)
-    return f"{minutes} min late" if minutes else "in time"
+class _Listing:
+    """A list while it is being filled."""
 
+    def __init__(self, release: Release, list_id: str) -> None:
+        self.release = release
+        self.list_id = list_id
+        self.hub_ids: list[str] = []
+        self.by_number: dict[int, list[str]] = defaultdict(list)
+        """By the number of their attempt."""
+        self.told: dict[str, list[str]] = defaultdict(list)
+        """By the organisation that is told."""
+        self.known: set[str] = set()
+        """Hubs of which it is known already who is told."""
 
-def _span(period: Period) -> str:
-    return f"{period.start:%Y-%m-%dT%H:%MZ} to {period.end:%Y-%m-%dT%H:%MZ}"
+    def tell(self, hubs: Iterable[Hub]) -> None:
+        """Tell all who are responsible for some hubs."""
+        for hub in hubs:
+            self.known.add(hub.hub_id)
+            for organisation in hub.responsible:
+                self.told[organisation].append(hub.hub_id)

@@ -15,7 +15,7 @@ where n Suppliers have shared in the region: by one hub between two of them (`do
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -147,6 +147,70 @@ def _take(waiting: list[Candidate], places: int, balance: dict[str, int]) -> tup
     return taken, rest
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many hubs there are that may be listed and are alike in all that decides who is, but for their ids."""
+
+    release_id: str
+    supplier: str
+    pilot: bool
+    remaining: int
+    compulsory: bool
+    hubs: int
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first `hubs` by hub id of some groups, named by their places in the sequence that was planned."""
+
+    groups: tuple[int, ...]
+    hubs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The first `hubs` by hub id of all that `parts` hold; at most as many as they do."""
+
+    parts: tuple[First, ...]
+    hubs: int
+
+
+def plan_groups(
+    groups: Sequence[Group], *, capacity: int, owed: Mapping[str, int]
+) -> tuple[tuple[Quota, ...], Mapping[str, int]]:
+    """Choose as `plan_period` does, from numbers alone: each hub of the plan is in one of the quotas.
+
+    Also returns what is owed then. No hub that is compulsory is pilot; the window of each holds the period.
+    """
+    ranks: defaultdict[tuple[bool, int, bool], defaultdict[str, list[First]]] = defaultdict(lambda: defaultdict(list))
+    compulsory: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        if group.compulsory:
+            compulsory[group.release_id, group.remaining].append(place)
+        elif group.hubs:
+            waiting = ranks[rank(False, group.remaining, group.pilot)]
+            waiting[group.supplier].append(First((place,), group.hubs))
+    balance = dict(owed)
+    left = max(capacity, 0)
+    agreed = sum(part.hubs for waiting in ranks.values() for parts in waiting.values() for part in parts)
+    for (_, remaining), places in sorted(compulsory.items()) if left > agreed else ():
+        number = sum(groups[place].hubs for place in places)
+        of_supplier: defaultdict[str, list[int]] = defaultdict(list)
+        for place in places:
+            of_supplier[groups[place].supplier].append(place)
+        counts = {supplier: sum(groups[place].hubs for place in mine) for supplier, mine in of_supplier.items()}
+        for supplier, now in _shared(counts, -(-number // (remaining + 1)), balance).items():
+            if now:
+                ranks[rank(True, remaining, False)][supplier].append(First(tuple(of_supplier[supplier]), now))
+    quotas: list[Quota] = []
+    for _, waiting in sorted(ranks.items()):
+        numbers = {supplier: sum(part.hubs for part in parts) for supplier, parts in waiting.items()}
+        shares = _shared(numbers, left, balance)
+        quotas += [Quota(tuple(waiting[supplier]), hubs) for supplier, hubs in shares.items() if hubs]
+        left -= sum(shares.values())
+    return tuple(quotas), balance
+
+
 def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]:
     """Cut the chosen hubs into lists of one release and at most `list_size` hubs each, by release id, then hub id.
 
@@ -165,6 +229,13 @@ def cut(chosen: Iterable[Candidate], *, list_size: int) -> tuple[ListDraft, ...]
             for first in range(0, len(hub_ids), list_size)
         ]
     return tuple(drafts)
+
+
+def _shared(waiting: Mapping[str, int], places: int, balance: dict[str, int]) -> Mapping[str, int]:
+    """How many places each gets; nobody gets more than it has waiting. Brings `balance` on where they have to share."""
+    if sum(waiting.values()) <= places:
+        return waiting
+    return _shares(waiting, places, balance) if places else {}
 
 
 def _shares(waiting: Mapping[str, int], places: int, balance: dict[str, int]) -> dict[str, int]:

@@ -4,6 +4,7 @@ Several processes may look: each trigger is the business of the one that holds i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from sr_engine.claims import Claims, LeaseLost
 from sr_engine.configuration import Region
 from sr_engine.messages.model import Period
 from sr_engine.regions.calendar import due_cuts
-from sr_engine.regions.lists import CUT, ListCutter
+from sr_engine.regions.lists import CUT, ListCutter, Portion
 from sr_engine.regions.outcomes import MISSED_AT_ONCE, Outcomes
 from sr_engine.store import lists
 from sr_engine.store.transactions import Runs, UnitOfWork
@@ -85,10 +86,19 @@ class RegionTriggers:
         return list(due_cuts(self.region, last, unit_of_work.now))
 
     async def _cut(self, due_at: datetime, period: Period) -> None:
-        def run(unit_of_work: UnitOfWork) -> int:
-            return self.cutter.run(unit_of_work, self.region, due_at, period)
+        """Plan beside what is written, then cut list by list: small requests pass in between."""
 
-        listed = await self.transactions.run(run, heavy=True)
+        def run(unit_of_work: UnitOfWork) -> Portion:
+            return self.cutter.run(unit_of_work, self.region, due_at, period, portion.plan)
+
+        portion, listed = Portion(0, more=True), 0
+        while portion.more:
+            if portion.plan is None:
+                now = await self.transactions.run(lambda unit_of_work: unit_of_work.now)
+                plan = await asyncio.to_thread(self.cutter.look, self.region, due_at, period, now)
+                portion = replace(portion, plan=plan)
+            portion = await self.transactions.run(run, heavy=True)
+            listed += portion.listed
         if listed:
             log.info("region %s: %d hubs listed for %s", self.region.name, listed, period.start.isoformat())
         self.after_work()

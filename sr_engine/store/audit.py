@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, exists, func, select
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange
-from sr_engine.domain.states import AttemptState
+from sr_engine.domain.states import AttemptEvent, AttemptState
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.dialects import position_in
 from sr_engine.store.prepared import Prepared
@@ -96,11 +96,23 @@ def transitions(
         key = (change.event.value, before, attempt.state.value, attempt.number, attempt.reason)
         groups.setdefault(key, []).append(change.hub_id)
     return [
-        Entry(
-            at, actor, f"attempt {event}", reason or "", message_key, release_id, before, after, tuple(hub_ids), number
-        )
+        Entry(at, actor, _attempt(event), reason or "", message_key, release_id, before, after, tuple(hub_ids), number)
         for (event, before, after, number, reason), hub_ids in groups.items()
     ]
+
+
+def listed(hub_ids: Mapping[int, Collection[str]], *, at: datetime, release_id: str, message_key: str) -> list[Entry]:
+    """What `transitions` records of hubs that were put on a list, given by the number of their attempt."""
+    before, after = AttemptState.SCHEDULED.value, AttemptState.LISTED.value
+    action = _attempt(AttemptEvent.LISTED)
+    return [
+        Entry(at, "processor", action, "", message_key, release_id, before, after, some, number)
+        for number, some in hub_ids.items()
+    ]
+
+
+def _attempt(event: str) -> str:
+    return f"attempt {event}"
 
 
 def answers(

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, func, or_, select
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import UtcDateTime, attempts, outbox, release_regions, releases, trigger_runs, upgrade_lists
+from sr_engine.store.tables import UtcDateTime, attempts, outbox, releases, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
 
 _ON_LIST = select(attempts).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
@@ -120,29 +120,6 @@ def record_run(connection: Connection, region: str, trigger: str, period_start: 
     """Note that a trigger was done; raises IntegrityError if it was before."""
     connection.execute(
         trigger_runs.insert().values(region=region, trigger=trigger, period_start=period_start, done_at=now)
-    )
-
-
-def scheduled_for(connection: Connection, region: str, period: Period, now: datetime) -> list[StoredAttempt]:
-    """Attempts whose agreed window holds `period`, by hub.
-
-    Those of a phase open in the region; all, while the release is compulsory: what was agreed is no worse off then.
-    """
-    gate = and_(release_regions.c.release_id == attempts.c.release_id, release_regions.c.region == region)
-    compulsory = and_(releases.c.compulsory_from <= now, releases.c.comply_by > now)
-    return _stored(
-        connection,
-        select(attempts)
-        .join(release_regions, gate)
-        .join(releases, releases.c.release_id == attempts.c.release_id)
-        .where(
-            attempts.c.region == region,
-            attempts.c.state == AttemptState.SCHEDULED.value,
-            attempts.c.window_start <= period.start,
-            attempts.c.window_end >= period.end,
-            or_(attempts.c.pilot, attempts.c.compulsory, release_regions.c.general_open, compulsory),
-        )
-        .order_by(attempts.c.hub_id),
     )
 
 

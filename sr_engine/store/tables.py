@@ -116,6 +116,8 @@ registrations = Table(
     Column("effective_from", UtcDateTime, primary_key=True),
     # No organisation: from then on nobody in that role.
     Column("organisation", ORGANISATION),
+    # What has changed lately or will.
+    Index("ix_registrations_effective_from", "effective_from"),
     **BY_KEY,
 )
 
@@ -375,6 +377,21 @@ attempts = Table(
         "ix_attempts_one_open", "hub_id", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
     ),
     Index("ix_attempts_region_state_window_end", "region", "state", "window_end"),
+    # What waits to be listed, by all that decides when, and then by hub: counted and chosen without looking at rows.
+    Index(
+        "ix_attempts_scheduled",
+        "region",
+        "release_id",
+        "organisation",
+        "window_end",
+        "window_start",
+        "pilot",
+        "compulsory",
+        "number",
+        "hub_id",
+        sqlite_where=text("state = 'Scheduled'"),
+        postgresql_where=text("state = 'Scheduled'"),
+    ),
     # What is under way at a release in a region, in order of the row numbers.
     Index(
         "ix_attempts_under_way",
@@ -864,6 +881,30 @@ owed_hubs = Table(
     Column("organisation", ORGANISATION, primary_key=True),
     # In parts of a hub, `planner.PARTS`.
     Column("parts", BigInteger, nullable=False),
+)
+
+# The cutting of the lists of a region for a period: planned, cut list by list, and done once it is in trigger_runs.
+list_runs = Table(
+    "list_runs",
+    metadata,
+    Column("region", String(16), primary_key=True),
+    Column("period_start", UtcDateTime, primary_key=True),
+    # None: what is left of the places is still to be given away.
+    Column("planned_at", UtcDateTime),
+    # JSON of the groups of hubs chosen, each with the last of them; in each, all that are eligible up to that one are.
+    Column("plan", Text),
+    # The places that are left.
+    Column("places", Integer, nullable=False),
+    # How many hubs were chosen, and for how many there was no place.
+    Column("chosen", Integer, nullable=False),
+    Column("left_out", Integer, nullable=False),
+    # Lists cut so far, the hubs on them, and the last of these hubs: lists are cut by release and hub.
+    Column("lists", Integer, nullable=False),
+    Column("hubs", Integer, nullable=False),
+    Column("after_release", String(32)),
+    Column("after_hub", EUI),
+    # Places that were lost when lists were cut have been given away once more.
+    Column("filling", Boolean, nullable=False),
 )
 
 counters = Table(

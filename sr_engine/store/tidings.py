@@ -55,6 +55,35 @@ def add(connection: Connection, portions: Sequence[Sequence[HubEvent]], at: date
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """An event of many hubs of one Supplier that happened to all of them at once."""
+
+    event: AlertEvent
+    organisation: str
+    release_id: str
+    occurrence: str
+    hub_ids: Sequence[str]
+
+
+def add_alike(connection: Connection, portions: Sequence[Alike], at: datetime) -> None:
+    """The same as `add` for events that are alike but for their hubs; ids need no escaping in JSON."""
+    rows = []
+    for portion in portions:
+        rest = f", {json.dumps(portion.occurrence)}, null, false, null]"
+        rows.append(
+            {
+                "event": portion.event.value,
+                "organisation": portion.organisation,
+                "release_id": portion.release_id,
+                "at": at,
+                "hub_count": len(portion.hub_ids),
+                "hubs": '[["' + f'"{rest}, ["'.join(portion.hub_ids) + f'"{rest}]',
+            }
+        )
+    execute_many(connection, _INSERT, rows)
+
+
 def oldest(connection: Connection) -> Tidings | None:
     """The first that were added of those that are left."""
     row = _OLDEST.one_or_none(connection)

@@ -72,7 +72,7 @@ def _prepare(directory: Path, request: Path) -> None:
         world.close()
 
 
-def _memory(what: str) -> float:
+def memory(what: str) -> float:
     """What this process has in memory now (VmRSS) or had at most (VmHWM), in MiB."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
@@ -85,14 +85,14 @@ def _measure(directory: Path, data: bytes) -> dict[str, object]:
     """One request on an instance that has answered nothing yet."""
     instance = open_instance(directory, clock=FixedClock(NOW))
     processor = processor_of(instance)
-    idle = _memory("VmRSS")
+    idle = memory("VmRSS")
     wall, cpu = time.perf_counter(), time.process_time()
     admitted = processor.admit("serviceD", data, NOW)
     if not isinstance(admitted, Admitted):
         raise TypeError(f"the request was not admitted: {admitted}")
     answer = instance.transactions.run_now(lambda work: processor.execute(work, admitted))
     seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = _memory("VmHWM")
+    peak = memory("VmHWM")
     if answer.code != "I99":
         raise ValueError(f"the request was answered {answer.code}: {answer.detail}")
     image = outbox.alias("image")

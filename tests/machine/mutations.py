@@ -54,9 +54,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a night takes one hub too many",
-        "sr_engine/regions/lists.py",
-        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night, owed=owed)",
-        "plan = plan_period(candidates, period=period, capacity=region.hubs_per_night + 1, owed=owed)",
+        "sr_engine/regions/night_plan.py",
+        "run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night), None",
+        "run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night + 1), None",
     ),
     Mutation(
         "a list is cut one hour too late",
@@ -90,9 +90,9 @@ MUTATIONS = (
     ),
     Mutation(
         "the gate to the General phase is always open",
-        "sr_engine/store/lists.py",
-        "or_(attempts.c.pilot, attempts.c.compulsory, release_regions.c.general_open, compulsory),",
-        "or_(attempts.c.pilot, attempts.c.compulsory, attempts.c.is_open, compulsory),",
+        "sr_engine/regions/night_plan.py",
+        "return compulsory or self.region.name in release.general_open",
+        "return compulsory or self.region.name in release.regions",
     ),
     Mutation(
         "an outcome leaves the schedules in force",

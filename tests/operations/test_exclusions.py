@@ -136,6 +136,6 @@ def _cut_first_night(world: World, window: Period) -> int:
     world.clock.set(due)
 
     def cut(unit_of_work: UnitOfWork) -> int:
-        return list_cutter(world.instance).run(unit_of_work, region, due, night)
+        return list_cutter(world.instance).run(unit_of_work, region, due, night).listed
 
     return world.run(cut)

@@ -34,7 +34,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.messages.schema import Schema
 from sr_engine.regions.calendar import cut_time, open_periods
-from sr_engine.regions.lists import ListCutter
+from sr_engine.regions.lists import ListCutter, Portion
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.resources import data_directory
 from sr_engine.store import audit
@@ -99,7 +99,16 @@ class Nights:
     def cut(self, number: int = 0, *, at: datetime | None = None) -> int:
         """Cut the lists of a period, at their time if no other is named."""
         self.world.clock.set(at or self.due(number))
-        return self.world.run(lambda uow: self.cutter.run(uow, self.region, self.due(number), self.period(number)))
+        return self.cut_for(self.due(number), self.period(number))
+
+    def cut_for(self, due: datetime, period: Period) -> int:
+        """Cut the lists of a period as of now; how many hubs are on them."""
+        listed, portion = 0, Portion(0, more=True)
+        while portion.more:
+            plan = portion.plan
+            portion = self.world.run(lambda uow, plan=plan: self.cutter.run(uow, self.region, due, period, plan))
+            listed += portion.listed
+        return listed
 
     def time_out(self, at: datetime) -> int:
         self.world.clock.set(at)

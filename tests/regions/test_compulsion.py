@@ -73,7 +73,7 @@ def cut_night(nights: Nights, number: int) -> int:
     night = next(islice(open_periods(nights.region, Period(earliest, COMPLY_BY)), number, None))
     due = cut_time(nights.region, night)
     nights.world.clock.set(due)
-    return nights.world.run(lambda uow: nights.cutter.run(uow, nights.region, due, night))
+    return nights.cut_for(due, night)
 
 
 def nights_left(nights: Nights) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_engine.messages.model import Period
-from sr_engine.regions.planner import Candidate, ListDraft, Plan, cut, plan_period
+from sr_engine.regions.planner import PARTS, Candidate, First, Group, ListDraft, Plan, cut, plan_groups, plan_period
 
 NIGHT = Period(datetime(2026, 7, 10, 23, 30, tzinfo=UTC), datetime(2026, 7, 11, 4, 30, tzinfo=UTC))
 MINUTE = timedelta(minutes=1)
@@ -183,6 +184,7 @@ def test_a_million_candidates_are_planned_and_cut_within_seconds() -> None:
 
 # --- rules over all candidates ---------------------------------------------------------------------------------------
 
+SUPPLIERS = ["Amber", "Blue", "Coral", "Dun"]
 edges = st.sampled_from([-MINUTE * 60, -MINUTE, MINUTE * 0, MINUTE, MINUTE * 60])
 windows = st.builds(lambda before, after: Period(NIGHT.start + before, NIGHT.end + after), edges, edges)
 candidate_lists = st.lists(
@@ -190,7 +192,7 @@ candidate_lists = st.lists(
         Candidate,
         hub_id=st.integers(0, 2**64 - 1).map(hub_id),
         release_id=st.sampled_from(["R1", "R2", "R3"]),
-        supplier=st.sampled_from(["Amber", "Blue", "Coral", "Dun"]),
+        supplier=st.sampled_from(SUPPLIERS),
         window=st.just(WIDE) | windows,
         pilot=st.booleans(),
         remaining=st.integers(0, 2),
@@ -290,3 +292,45 @@ def test_the_lists_hold_each_chosen_hub_once_with_its_release_ascending_and_as_f
     assert all(1 <= len(draft.hub_ids) <= size for draft in drafts)
     per_release = Counter(candidate.release_id for candidate in chosen)
     assert Counter(draft.release_id for draft in drafts) == {r: -(-n // size) for r, n in per_release.items()}
+
+
+# --- the same from numbers alone -------------------------------------------------------------------------------------
+
+
+def first(candidates: Iterable[Candidate], hubs: int) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: candidate.hub_id)[:hubs]
+
+
+def chosen_by_numbers(
+    candidates: list[Candidate], capacity: int, owed: Mapping[str, int]
+) -> tuple[list[Candidate], Mapping[str, int]]:
+    """Whom the quotas of groups of alike hubs choose, and what is owed then; a window splits what is otherwise alike."""
+    members: dict[tuple[object, ...], list[Candidate]] = defaultdict(list)
+    for candidate in filter(holds_the_night, candidates):
+        members[(*alike(candidate), candidate.release_id, candidate.window.end)].append(candidate)
+    known = list(members.values())
+    groups = [
+        Group(one.release_id, one.supplier, one.pilot, one.remaining, one.compulsory, len(some))
+        for some in known
+        for one in some[:1]
+    ]
+
+    def part(of: First) -> list[Candidate]:
+        return first((one for place in of.groups for one in known[place]), of.hubs)
+
+    quotas, balance = plan_groups(groups, capacity=capacity, owed=owed)
+    chosen = [one for quota in quotas for one in first((one for of in quota.parts for one in part(of)), quota.hubs)]
+    return chosen, balance
+
+
+def due(owed: Mapping[str, int]) -> dict[str, int]:
+    return {supplier: parts for supplier, parts in owed.items() if parts}
+
+
+@given(candidate_lists, capacities, st.dictionaries(st.sampled_from(SUPPLIERS), st.integers(-2 * PARTS, 2 * PARTS)))
+def test_numbers_alone_choose_the_same_hubs(candidates: list[Candidate], capacity: int, owed: dict[str, int]) -> None:
+    candidates = [replace(one, pilot=one.pilot and not one.compulsory) for one in candidates]
+    by_numbers, balance = chosen_by_numbers(candidates, capacity, owed)
+    expected = plan_period(candidates, period=NIGHT, capacity=capacity, owed=owed)
+    assert Counter(by_numbers) == Counter(expected.chosen)
+    assert due(balance) == due(expected.owed)

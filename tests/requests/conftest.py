@@ -155,7 +155,7 @@ class Suppliers:
         due = cut_time(hours, night)
         self.world.clock.set(due)
         cutter = list_cutter(instance)
-        return self.world.run(lambda unit_of_work: cutter.run(unit_of_work, hours, due, night))
+        return self.world.run(lambda unit_of_work: cutter.run(unit_of_work, hours, due, night).listed)
 
 
 def schedule_id(answer: DecodedResponse) -> int:

@@ -1,0 +1,212 @@
+"""The cutting of a region's lists for a period, from its plan to the last list: what of it is durable.
+
+A run is planned once; each list is cut in a transaction that also moves the run on, so that a run goes on after a stop
+where it was, with the same hubs, and none is listed twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Update, and_, bindparam, exists, select
+
+from sr_engine.domain.states import AttemptState
+from sr_engine.messages.model import Period
+from sr_engine.store.overlays import exclusion_runs
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
+from sr_engine.store.waiting import Alike, suits
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How far the cutting for a period has come; `planned_at` None: the places that are left are to be given away."""
+
+    region: str
+    period_start: datetime
+    planned_at: datetime | None
+    limits: Mapping[Alike, str]
+    """By group of hubs chosen, the last of them by CHF id."""
+    places: int
+    chosen: int = 0
+    """Hubs, those listed among them."""
+    left_out: int = 0
+    """Hubs for which there was no place."""
+    lists: int = 0
+    hubs: int = 0
+    after: tuple[str, str] = ("", "")
+    """Release and CHF id of the last hub on a list."""
+    filling: bool = False
+
+    @property
+    def key(self) -> tuple[datetime | None, int]:
+        """Who has seen the run so may move it on, and nobody else."""
+        return self.planned_at, self.lists
+
+
+_OF = (list_runs.c.region == bindparam("key_region"), list_runs.c.period_start == bindparam("key_period"))
+_RUN = select(list_runs).where(*_OF).with_for_update()
+_MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_lists"))
+
+
+def _put_on_list(*, looked_at: bool) -> Update:
+    """Hubs that were `looked_at` one by one need not be looked at once more."""
+    excluded = exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now"))
+    statement = attempts.update().where(
+        is_one_of(attempts.c.attempt_id, "attempt_ids"), attempts.c.state == AttemptState.SCHEDULED.value
+    )
+    if not looked_at:
+        statement = statement.where(suits(attempts.c.hub_id), ~excluded)
+    return statement.values(
+        state=AttemptState.LISTED.value,
+        list_id=bindparam("new_list_id"),
+        period_start=bindparam("new_period_start"),
+        period_end=bindparam("new_period_end"),
+        state_at=bindparam("new_state_at"),
+        reason=None,
+    )
+
+
+_PUT_ON_LIST = {looked_at: _put_on_list(looked_at=looked_at) for looked_at in (False, True)}
+_ON_LIST = select(attempts.c.attempt_id).where(
+    attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.attempt_id, "attempt_ids")
+)
+_OTHERS_AGREED = (
+    select(attempts.c.hub_id, decisions.c.organisation)
+    .join(decisions, and_(decisions.c.hub_id == attempts.c.hub_id, decisions.c.release_id == attempts.c.release_id))
+    .where(attempts.c.list_id == bindparam("list_id"), decisions.c.organisation != attempts.c.organisation)
+)
+
+
+def find(connection: Connection, region: str, period: Period) -> Run | None:
+    """The run for a period, if its cutting has begun and is not known to be done."""
+    row = connection.execute(_RUN, {"key_region": region, "key_period": period.start}).one_or_none()
+    if row is None:
+        return None
+    return Run(
+        region,
+        period.start,
+        row.planned_at,
+        _limits_of(row.plan),
+        row.places,
+        row.chosen,
+        row.left_out,
+        row.lists,
+        row.hubs,
+        (row.after_release or "", row.after_hub or ""),
+        row.filling,
+    )
+
+
+def begin(connection: Connection, run: Run) -> None:
+    """Note that a run was planned; raises IntegrityError if it was before."""
+    row = {"region": run.region, "period_start": run.period_start, **_planned(run), **_progress(run)}
+    connection.execute(list_runs.insert(), row)
+
+
+def plan_again(connection: Connection, seen: Run, run: Run) -> None:
+    """Note what became of the places that were left; raises as `move` does."""
+    _change(connection, seen, run, {**_planned(run), **_progress(run)})
+
+
+def move(connection: Connection, seen: Run, run: Run) -> None:
+    """Note how far a run has come; raises RuntimeError if somebody else has moved it on since it was `seen`."""
+    _change(connection, seen, run, _progress(run))
+
+
+def _change(connection: Connection, seen: Run, run: Run, values: Mapping[str, object]) -> None:
+    where = {"key_region": run.region, "key_period": run.period_start, "seen_lists": seen.lists}
+    if connection.execute(_MOVE.values(values), where).rowcount != 1:
+        raise RuntimeError(f"the lists of {run.region} for {run.period_start:%Y-%m-%dT%H:%MZ} are being cut twice")
+
+
+def put_on_list(
+    connection: Connection,
+    attempt_ids: Sequence[int],
+    *,
+    list_id: str,
+    period: Period,
+    now: datetime,
+    suitable: Mapping[str, object] | None,
+) -> set[int] | None:
+    """Make those Listed that still may be; return which these were, None for all.
+
+    `suitable` are the values of `waiting.suits`; None: it was looked at each hub.
+    """
+    values: dict[str, object] = {
+        "attempt_ids": members(attempt_ids),
+        "new_list_id": list_id,
+        "new_period_start": period.start,
+        "new_period_end": period.end,
+        "new_state_at": now,
+    }
+    if suitable is not None:
+        values |= {**suitable, "now": now}
+    done = connection.execute(_PUT_ON_LIST[suitable is None], values).rowcount
+    if done == len(attempt_ids):
+        return None
+    return set(connection.scalars(_ON_LIST, {"list_id": list_id, "attempt_ids": values["attempt_ids"]}))
+
+
+def others_agreed(connection: Connection, list_id: str) -> list[tuple[str, str]]:
+    """CHF id and organisation of those that have answered for hubs on a list, beside whom each hub counts by."""
+    return [
+        (hub_id, organisation)
+        for hub_id, organisation in connection.execute(_OTHERS_AGREED, {"list_id": list_id}).all()
+    ]
+
+
+def _planned(run: Run) -> dict[str, object]:
+    return {
+        "plan": _text_of(run.limits),
+        "chosen": run.chosen,
+        "left_out": run.left_out,
+        "filling": run.filling,
+    }
+
+
+def _progress(run: Run) -> dict[str, object]:
+    release_id, hub_id = run.after
+    return {
+        "planned_at": run.planned_at,
+        "places": run.places,
+        "lists": run.lists,
+        "hubs": run.hubs,
+        "after_release": release_id,
+        "after_hub": hub_id,
+    }
+
+
+def _text_of(limits: Mapping[Alike, str]) -> str:
+    return json.dumps(
+        [
+            [
+                one.release_id,
+                one.organisation,
+                one.window.start.isoformat(),
+                one.window.end.isoformat(),
+                one.pilot,
+                one.compulsory,
+                one.number,
+                limit,
+            ]
+            for one, limit in limits.items()
+        ]
+    )
+
+
+def _limits_of(text: str | None) -> dict[Alike, str]:
+    return {
+        Alike(
+            release_id,
+            organisation,
+            Period(datetime.fromisoformat(start), datetime.fromisoformat(end)),
+            pilot,
+            compulsory,
+            number,
+        ): limit
+        for release_id, organisation, start, end, pilot, compulsory, number, limit in json.loads(text or "[]")
+    }

@@ -1,0 +1,246 @@
+"""What waits to be listed in a region, in groups of hubs that are alike but for their ids: counted and found in sets.
+
+An attempt that is Scheduled was settled by whatever last changed an answer, a schedule, a registration or a meter. What
+may stand otherwise by now is little and is looked for from its own side: meter points that are due to be looked at,
+registrations of late and to come, exclusions, HAN devices that may break, hubs whose record does not suit the release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, literal_column, select
+
+from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
+from sr_engine.domain.states import AttemptState
+from sr_engine.domain.upgrades import Attempt, Release
+from sr_engine.messages.model import Period
+from sr_engine.store.inventory import HAN_DEVICE_TYPES
+from sr_engine.store.overlays import QuietDays, exclusion_runs
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import (
+    UtcDateTime,
+    attempts,
+    devices,
+    due_registrations,
+    exclusions,
+    registrations,
+)
+
+DUE_SOON = timedelta(hours=1)
+"""How far ahead a meter point that is due to be looked at counts: what was put off once is due again sooner."""
+
+MANY = 10_000
+"""From so many meter points on that are due to be looked at, none is looked for: any hub may be behind one of them."""
+
+_AT_ONCE = 20_000
+"""Hubs that one statement looks up, at most."""
+
+# Written out, not bound: the database then sees that the index of what is Scheduled serves.
+SCHEDULED: ColumnElement[bool] = attempts.c.state == literal_column(f"'{AttemptState.SCHEDULED.value}'")
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """All that decides when a Scheduled hub is listed, but for its id."""
+
+    release_id: str
+    organisation: str
+    window: Period
+    pilot: bool
+    compulsory: bool
+    number: int
+    """Of the attempt."""
+
+
+Members = tuple[Sequence[str], Sequence[int]]
+"""CHF ids, ascending, and the ids of their attempts."""
+
+_KEY = (
+    attempts.c.organisation,
+    attempts.c.window_end,
+    attempts.c.window_start,
+    attempts.c.pilot,
+    attempts.c.compulsory,
+    attempts.c.number,
+)
+_OF_RELEASE = and_(
+    attempts.c.region == bindparam("region"), attempts.c.release_id == bindparam("release_id"), SCHEDULED
+)
+_HOLDS = and_(
+    attempts.c.window_start <= bindparam("period_start"),
+    attempts.c.window_end >= bindparam("period_end"),
+)
+_COUNTS: Select[Any] = (
+    select(*_KEY, func.count().label("hubs")).where(_OF_RELEASE, _HOLDS).group_by(*_KEY).order_by(*_KEY)
+)
+_MEMBERS: Select[Any] = (
+    select(attempts.c.hub_id, attempts.c.attempt_id)
+    .where(
+        _OF_RELEASE,
+        attempts.c.organisation == bindparam("organisation"),
+        attempts.c.window_end == bindparam("window_end"),
+        attempts.c.window_start == bindparam("window_start"),
+        attempts.c.pilot == bindparam("pilot"),
+        attempts.c.compulsory == bindparam("compulsory"),
+        attempts.c.number == bindparam("number"),
+    )
+    .order_by(attempts.c.hub_id)
+)
+_FIRST_MEMBERS: Select[Any] = _MEMBERS.limit(bindparam("at_most"))
+# Those that were chosen before: none that has come since.
+_CHOSEN_MEMBERS: Select[Any] = _MEMBERS.where(
+    attempts.c.hub_id > bindparam("after"),
+    attempts.c.hub_id <= bindparam("upto"),
+    attempts.c.state_at <= bindparam("scheduled_by"),
+)
+
+
+def suits(hub_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the record of a hub, by its id, suits a release in a region (`domain.listing`, `suitable`)."""
+    return exists().where(
+        devices.c.device_id == hub_id,
+        devices.c.device_type == "CHF",
+        devices.c.device_status.in_(sorted(UPGRADABLE_STATUSES)),
+        devices.c.csp_region == bindparam("of_region"),
+        devices.c.manufacturer == bindparam("of_manufacturer"),
+        devices.c.model == bindparam("of_model"),
+        is_one_of(devices.c.firmware_version, "of_versions"),
+    )
+
+
+def suitable(release: Release, region: str) -> dict[str, object]:
+    """What to bind to the parameters of `suits`."""
+    return {
+        "of_region": region,
+        "of_manufacturer": release.firmware.manufacturer,
+        "of_model": release.firmware.model,
+        "of_versions": members(release.reachable_from),
+    }
+
+
+_UNSUITABLE: Select[Any] = select(attempts.c.hub_id, *_KEY).where(_OF_RELEASE, _HOLDS, ~suits(attempts.c.hub_id))
+_DUE = (
+    select(due_registrations.c.mpxn)
+    .where(due_registrations.c.due_at <= bindparam("soon", type_=UtcDateTime))
+    .limit(MANY + 1)
+)
+_HUBS_OF_METERS = select(devices.c.hub_id).where(
+    is_one_of(devices.c.import_mpxn, "mpxns"), devices.c.hub_id.is_not(None)
+)
+_LATELY_REGISTERED = (
+    select(devices.c.hub_id)
+    .join(registrations, registrations.c.mpxn == devices.c.import_mpxn)
+    .where(registrations.c.effective_from > bindparam("since"), devices.c.hub_id.is_not(None))
+)
+_EXCLUDED = select(exclusions.c.hub_id).where(exclusion_runs("now"))
+_WITH_HAN_MODEL = select(devices.c.hub_id).where(
+    devices.c.manufacturer == bindparam("manufacturer"),
+    devices.c.model == bindparam("model"),
+    devices.c.device_type.in_(HAN_DEVICE_TYPES),
+    devices.c.hub_id.is_not(None),
+)
+_OPEN_AT: Select[Any] = select(
+    attempts.c.hub_id, attempts.c.release_id, *_KEY, attempts.c.region, attempts.c.state
+).where(is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
+
+
+def groups(connection: Connection, release_id: str, region: str, period: Period) -> list[tuple[Alike, int]]:
+    """The groups of a release whose window holds `period`, and how many hubs are in each."""
+    sought = {"region": region, "release_id": release_id, "period_start": period.start, "period_end": period.end}
+    return [(_alike(release_id, row), row.hubs) for row in connection.execute(_COUNTS, sought)]
+
+
+def unsuitable(connection: Connection, release: Release, region: str, period: Period) -> dict[str, Alike]:
+    """By CHF id, the hubs in these groups whose record does not suit the release."""
+    sought = {
+        "region": region,
+        "release_id": release.release_id,
+        "period_start": period.start,
+        "period_end": period.end,
+        **suitable(release, region),
+    }
+    return {row.hub_id: _alike(release.release_id, row) for row in connection.execute(_UNSUITABLE, sought)}
+
+
+def of_group(connection: Connection, region: str, alike: Alike, *, limit: int | None = None) -> Members:
+    """The first `limit` hubs of a group, or all."""
+    if limit is None:
+        return _members(connection.execute(_MEMBERS, _values(region, alike)).all())
+    return _members(connection.execute(_FIRST_MEMBERS, {**_values(region, alike), "at_most": limit}).all())
+
+
+def chosen_of_group(
+    connection: Connection, region: str, alike: Alike, *, after: str, upto: str, scheduled_by: datetime
+) -> Members:
+    """The hubs of a group after one CHF and up to another, as far as they were Scheduled by a time."""
+    bounds = {"after": after, "upto": upto, "scheduled_by": scheduled_by}
+    return _members(connection.execute(_CHOSEN_MEMBERS, {**_values(region, alike), **bounds}).all())
+
+
+def _members(rows: Sequence[Row[Any]]) -> Members:
+    if not rows:
+        return (), ()
+    hub_ids, attempt_ids = zip(*rows, strict=True)
+    return hub_ids, attempt_ids
+
+
+def peculiar(
+    connection: Connection, region: str, releases: Collection[Release], now: datetime, quiet_days: QuietDays
+) -> dict[str, Alike] | None:
+    """By CHF id, the Scheduled hubs of a region that must be looked at by themselves; None: any might have to be."""
+    due = due_hubs(connection, now)
+    if due is None:
+        return None
+    found = due | set(connection.scalars(_LATELY_REGISTERED, {"since": now - quiet_days.after}))
+    found.update(connection.scalars(_EXCLUDED, {"now": now}))
+    for manufacturer, model in {model for release in releases for model in release.han_models}:
+        found.update(connection.scalars(_WITH_HAN_MODEL, {"manufacturer": manufacturer, "model": model}))
+    return {
+        row.hub_id: _alike(row.release_id, row)
+        for some in _portions(found)
+        for row in connection.execute(_OPEN_AT, {"hub_ids": members(some)})
+        if row.region == region and row.state == AttemptState.SCHEDULED.value
+    }
+
+
+def due_hubs(connection: Connection, now: datetime) -> set[str] | None:
+    """Hubs whose meter points are, or will be in a moment, due to be looked at; None if they are too many to look for.
+
+    Until they have been, who is responsible may be somebody else than whoever has answered.
+    """
+    mpxns = connection.scalars(_DUE, {"soon": now + DUE_SOON}).all()
+    if len(mpxns) > MANY:
+        return None
+    return set(connection.scalars(_HUBS_OF_METERS, {"mpxns": members(mpxns)})) if mpxns else set()
+
+
+def group_of(release_id: str, attempt: Attempt) -> Alike:
+    """The group that a Scheduled hub is in."""
+    return Alike(release_id, attempt.organisation, attempt.window, attempt.pilot, attempt.compulsory, attempt.number)
+
+
+def _alike(release_id: str, row: Row[Any]) -> Alike:
+    window = Period(row.window_start, row.window_end)
+    return Alike(release_id, row.organisation, window, row.pilot, row.compulsory, row.number)
+
+
+def _values(region: str, alike: Alike) -> Mapping[str, object]:
+    return {
+        "region": region,
+        "release_id": alike.release_id,
+        "organisation": alike.organisation,
+        "window_end": alike.window.end,
+        "window_start": alike.window.start,
+        "pilot": alike.pilot,
+        "compulsory": alike.compulsory,
+        "number": alike.number,
+    }
+
+
+def _portions(hub_ids: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(hub_ids)
+    return (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))
