@@ -70,7 +70,7 @@ def add_alike(connection: Connection, portions: Sequence[Alike], at: datetime) -
     """The same as `add` for events that are alike but for their hubs; ids need no escaping in JSON."""
     rows = []
     for portion in portions:
-        rest = f", {json.dumps(portion.occurrence)}, null, false, null]"
+        rest = f", {json.dumps(portion.occurrence)}, null, false, null, null]"
         rows.append(
             {
                 "event": portion.event.value,

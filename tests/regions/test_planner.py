@@ -304,7 +304,7 @@ def first(candidates: Iterable[Candidate], hubs: int) -> list[Candidate]:
 def chosen_by_numbers(
     candidates: list[Candidate], capacity: int, owed: Mapping[str, int]
 ) -> tuple[list[Candidate], Mapping[str, int]]:
-    """Whom the quotas of groups of alike hubs choose, and what is owed then; a window splits what is otherwise alike."""
+    """Whom the quotas of groups of alike hubs choose, and what is owed then; a window splits what is else alike."""
     members: dict[tuple[object, ...], list[Candidate]] = defaultdict(list)
     for candidate in filter(holds_the_night, candidates):
         members[(*alike(candidate), candidate.release_id, candidate.window.end)].append(candidate)
