@@ -9,7 +9,7 @@ from datetime import datetime
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.agreement import AttemptChange, HasPeriod, reconcile
 from sr_engine.domain.states import AttemptState, Lifecycle
-from sr_engine.domain.upgrades import Answer, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Answer, Hub, HubUpgrade, Release, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def settle(
     )
     if change is None:
         return
-    add_change(changes, upgrade, change, now)
+    add_change(changes, upgrade.hub, change, now)
     if change.conflict:
         # Two windows may be found to exclude each other more than once in the same attempt.
         occurrence = scheduled_by or _at(changes, change, now)
@@ -140,7 +140,7 @@ def settle(
             changes.events.append(event)
 
 
-def add_change(changes: Changes, upgrade: HubUpgrade, change: AttemptChange, now: datetime) -> None:
+def add_change(changes: Changes, hub: Hub, change: AttemptChange, now: datetime) -> None:
     """Add a change of an attempt, and what the table of transitions says that its Suppliers are told.
 
     Raises ValueError for one that the table does not allow.
@@ -153,7 +153,7 @@ def add_change(changes: Changes, upgrade: HubUpgrade, change: AttemptChange, now
         occurrence = occurrence_of(changes, change, now)
         changes.events += [
             HubEvent(alert, change.hub_id, organisation, changes.release_id, occurrence)
-            for organisation in changes.lifecycle.told(change.event, upgrade.hub.responsible, changes.sender)
+            for organisation in changes.lifecycle.told(change.event, hub.responsible, changes.sender)
         ]
 
 

@@ -45,7 +45,7 @@ class Cancelling:
                 continue
             after = replace(attempt, state=state, state_at=now, reason=reason)
             region = hub.region or UNKNOWN_REGION
-            add_change(changes, upgrade, AttemptChange(hub.hub_id, region, event, attempt.state, after), now)
+            add_change(changes, hub, AttemptChange(hub.hub_id, region, event, attempt.state, after), now)
         upgrades.write(connection, changes, now)
         cancelled = [change.hub_id for change in changes.attempts]
         upgrades.end_all_schedules(connection, cancelled, release.release_id, outcome=False)

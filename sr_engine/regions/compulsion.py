@@ -154,7 +154,7 @@ class Enlisting:
             for upgrade in upgrades.load(connection, found.hub_ids, release, now).values():
                 change = compelled(upgrade, window, now, has_period)
                 if change is not None:
-                    add_change(changes, upgrade, change, now)
+                    add_change(changes, upgrade.hub, change, now)
             self._write(unit_of_work, changes)
         if after is None:
             self._releases.pop(0)

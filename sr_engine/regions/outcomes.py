@@ -241,7 +241,7 @@ class Outcomes:
         """Write changes of attempts, tell the Suppliers that are responsible now, and record it."""
         connection, now = unit_of_work.connection, unit_of_work.now
         written = Changes(release, self.lifecycle)
-        known = upgrades.load(connection, {change.hub_id for change in changes}, release, now)
+        known = inventory.hubs(connection, {change.hub_id for change in changes}, now, with_han=False)
         for change in changes:
             add_change(written, known[change.hub_id], change, now)
         upgrades.write(connection, written, now)

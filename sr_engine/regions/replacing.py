@@ -140,7 +140,7 @@ class Replacing:
             period = before.period if list_id is not None else None
             moved = replace(before, state=after, list_id=list_id, period=period, state_at=now, reason=reason)
             change = AttemptChange(hub_id, upgrade.hub.region or UNKNOWN_REGION, event, before.state, moved)
-            add_change(changes, upgrade, change, now)
+            add_change(changes, upgrade.hub, change, now)
         upgrades.write(connection, changes, now)
         self.alerts.post(unit_of_work, changes.events)
         recorded = audit.transitions(

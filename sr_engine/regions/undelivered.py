@@ -9,7 +9,7 @@ from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import AttemptEvent, Lifecycle
-from sr_engine.store import audit, lists, off_lists, releases, undelivered, upgrades
+from sr_engine.store import audit, inventory, lists, off_lists, releases, undelivered, upgrades
 from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.undelivered import UndeliveredList
 
@@ -51,7 +51,7 @@ class UndeliveredLists:
         connection, now = unit_of_work.connection, unit_of_work.now
         release = releases.by_id(connection, one.release_id)
         changes = Changes(release, self.lifecycle)
-        known = upgrades.load(connection, hub_ids, release, now)
+        known = inventory.hubs(connection, hub_ids, now, with_han=False)
         for hub_id, stored in lists.on_list(connection, one.list_id, hub_ids).items():
             after = self.lifecycle.after(AttemptEvent.UNDELIVERED, stored.attempt.state)
             if after is None:

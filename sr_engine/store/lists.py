@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, or_, select
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
 from sr_engine.store.outbox import DELIVERED
+from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, attempts, outbox, releases, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
 
-_ON_LIST = select(attempts).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
+_ON_LIST = Prepared(
+    select(attempts).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
+)
 _WAITING = sorted(state.value for state in OPEN - WITH_CSP)
 _LISTED = sorted(state.value for state in WITH_CSP)
 
@@ -192,7 +195,7 @@ def with_csp(connection: Connection, list_id: str) -> list[str]:
     )
 
 
-def _cut_list(row: Row[Any]) -> CutList:
+def _cut_list(row: Row) -> CutList:
     return CutList(
         row.list_id,
         row.region,
@@ -266,7 +269,7 @@ def chased(connection: Connection, list_id: str, now: datetime) -> None:
 
 def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
     """By hub, the attempts that stand on a list."""
-    found = connection.execute(_ON_LIST, {"list_id": list_id, "hub_ids": members(hub_ids)})
+    found = _ON_LIST.all(connection, {"list_id": list_id, "hub_ids": members(hub_ids)})
     return {row.hub_id: stored_of(row) for row in found}
 
 
@@ -303,7 +306,7 @@ def _stored(
     return [stored_of(row) for row in connection.execute(statement, parameters)]
 
 
-def stored_of(row: Row[Any]) -> StoredAttempt:
+def stored_of(row: Row) -> StoredAttempt:
     """The attempt that a row of the table stands for, and of what."""
     return StoredAttempt(row.hub_id, row.release_id, row.region, attempt_of(row))
 
