@@ -158,8 +158,8 @@ class Outcomes:
                 changes[hub_id] = _change(stored, event, moved)
         actor, key = f"csp:{message.region}", message.message_id.key
         self._end(unit_of_work, list(changes.values()), release_id, actor=actor, key=key)
-        mine = [entry for entry in message.entries if entry.device_id.upper() in {*known, *off}]
-        read = read_from(mine, unit_of_work.now)
+        mine = known.keys() | off.keys()
+        read = read_from([entry for entry in message.entries if entry.device_id.upper() in mine], unit_of_work.now)
         contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)
         said = f"{len(changes)} hubs brought forward"
         said += f"; {contradicting} run another version than the inventory said" if contradicting else ""
