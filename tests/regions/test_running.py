@@ -167,3 +167,4 @@ def test_a_user_whose_version_does_not_have_the_alert_is_told_that_there_is_one(
     central.world.settle()
     (told,) = (one.alert for one in central.world.sent(A, "alert") if isinstance(one.alert, DUISVersionMismatch))
     assert told.mismatch == DCCAlertVersionMismatch("N49", hub.chf, None)
+    central.world.close()
