@@ -98,7 +98,7 @@ class ListCutter:
             raise ValueError(f"a list must have room for at least one hub, but the list size is {region.list_size}")
         if lists.has_run(connection, region.name, CUT, period.start):
             return _NOTHING
-        run = list_runs.find(connection, region.name, period)
+        run = list_runs.find(connection, region.name, period, to_move=True)
         judge = Judge(region, period, now, due_at)
         if plan is None or not plan.goes_on(run):
             plan = plan_night(unit_of_work, judge, self.quiet_days, run)

@@ -190,12 +190,13 @@ class _Night:
         if self.counts.total() <= places and not any(alike.compulsory for alike in self.counts):
             # All that may be listed are, whoever they are: each is looked at once, when it is put on its list.
             return
-        for release in self.releases.values():
-            found = waiting.unsuitable(self.look.connection, release, self.region, self.judge.period)
-            for hub_id, alike in found.items():
-                if alike in self.counts and hub_id not in self.single:
-                    self.out[hub_id] = alike
-                    self.counts[alike] -= 1
+        for alike, hubs in self.counts.items():
+            release = self.releases[alike.release_id]
+            if hubs:
+                found = waiting.unsuitable(self.look.connection, release, self.region, alike)
+                unsuitable = [hub_id for hub_id in found if hub_id not in self.single]
+                self.out |= dict.fromkeys(unsuitable, alike)
+                self.counts[alike] -= len(unsuitable)
 
     def look_at_peculiar(self, unsettled: Iterable[Alike] = ()) -> None:
         """Judge one by one the hubs about which something is peculiar, and all of some groups."""

@@ -48,7 +48,7 @@ class Run:
 
 
 _OF = (list_runs.c.region == bindparam("key_region"), list_runs.c.period_start == bindparam("key_period"))
-_RUN = select(list_runs).where(*_OF).with_for_update()
+_RUN = select(list_runs).where(*_OF)
 _MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_lists"))
 
 
@@ -81,9 +81,10 @@ _OTHERS_AGREED = (
 )
 
 
-def find(connection: Connection, region: str, period: Period) -> Run | None:
-    """The run for a period, if its cutting has begun and is not known to be done."""
-    row = connection.execute(_RUN, {"key_region": region, "key_period": period.start}).one_or_none()
+def find(connection: Connection, region: str, period: Period, *, to_move: bool = False) -> Run | None:
+    """The run for a period, if its cutting has begun; until the transaction ends nobody else has it `to_move`."""
+    statement = _RUN.with_for_update() if to_move else _RUN
+    row = connection.execute(statement, {"key_region": region, "key_period": period.start}).one_or_none()
     if row is None:
         return None
     return Run(

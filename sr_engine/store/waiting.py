@@ -70,26 +70,18 @@ _KEY = (
 _OF_RELEASE = and_(
     attempts.c.region == bindparam("region"), attempts.c.release_id == bindparam("release_id"), SCHEDULED
 )
-_HOLDS = and_(
-    attempts.c.window_start <= bindparam("period_start"),
-    attempts.c.window_end >= bindparam("period_end"),
+# Whatever the window: a condition on it would lead away from the index that holds all this.
+_COUNTS: Select[Any] = select(*_KEY, func.count().label("hubs")).where(_OF_RELEASE).group_by(*_KEY).order_by(*_KEY)
+_OF_GROUP = and_(
+    _OF_RELEASE,
+    attempts.c.organisation == bindparam("organisation"),
+    attempts.c.window_end == bindparam("window_end"),
+    attempts.c.window_start == bindparam("window_start"),
+    attempts.c.pilot == bindparam("pilot"),
+    attempts.c.compulsory == bindparam("compulsory"),
+    attempts.c.number == bindparam("number"),
 )
-_COUNTS: Select[Any] = (
-    select(*_KEY, func.count().label("hubs")).where(_OF_RELEASE, _HOLDS).group_by(*_KEY).order_by(*_KEY)
-)
-_MEMBERS: Select[Any] = (
-    select(attempts.c.hub_id, attempts.c.attempt_id)
-    .where(
-        _OF_RELEASE,
-        attempts.c.organisation == bindparam("organisation"),
-        attempts.c.window_end == bindparam("window_end"),
-        attempts.c.window_start == bindparam("window_start"),
-        attempts.c.pilot == bindparam("pilot"),
-        attempts.c.compulsory == bindparam("compulsory"),
-        attempts.c.number == bindparam("number"),
-    )
-    .order_by(attempts.c.hub_id)
-)
+_MEMBERS: Select[Any] = select(attempts.c.hub_id, attempts.c.attempt_id).where(_OF_GROUP).order_by(attempts.c.hub_id)
 _FIRST_MEMBERS: Select[Any] = _MEMBERS.limit(bindparam("at_most"))
 # Those that were chosen before: none that has come since.
 _CHOSEN_MEMBERS: Select[Any] = _MEMBERS.where(
@@ -122,7 +114,7 @@ def suitable(release: Release, region: str) -> dict[str, object]:
     }
 
 
-_UNSUITABLE: Select[Any] = select(attempts.c.hub_id, *_KEY).where(_OF_RELEASE, _HOLDS, ~suits(attempts.c.hub_id))
+_UNSUITABLE = select(attempts.c.hub_id).where(_OF_GROUP, ~suits(attempts.c.hub_id))
 _DUE = (
     select(due_registrations.c.mpxn)
     .where(due_registrations.c.due_at <= bindparam("soon", type_=UtcDateTime))
@@ -150,20 +142,16 @@ _OPEN_AT: Select[Any] = select(
 
 def groups(connection: Connection, release_id: str, region: str, period: Period) -> list[tuple[Alike, int]]:
     """The groups of a release whose window holds `period`, and how many hubs are in each."""
-    sought = {"region": region, "release_id": release_id, "period_start": period.start, "period_end": period.end}
-    return [(_alike(release_id, row), row.hubs) for row in connection.execute(_COUNTS, sought)]
+    found = connection.execute(_COUNTS, {"region": region, "release_id": release_id})
+    known = [(_alike(release_id, row), row.hubs) for row in found]
+    return [
+        (alike, hubs) for alike, hubs in known if alike.window.start <= period.start and period.end <= alike.window.end
+    ]
 
 
-def unsuitable(connection: Connection, release: Release, region: str, period: Period) -> dict[str, Alike]:
-    """By CHF id, the hubs in these groups whose record does not suit the release."""
-    sought = {
-        "region": region,
-        "release_id": release.release_id,
-        "period_start": period.start,
-        "period_end": period.end,
-        **suitable(release, region),
-    }
-    return {row.hub_id: _alike(release.release_id, row) for row in connection.execute(_UNSUITABLE, sought)}
+def unsuitable(connection: Connection, release: Release, region: str, alike: Alike) -> Sequence[str]:
+    """CHF ids of the hubs of a group whose record does not suit the release."""
+    return connection.scalars(_UNSUITABLE, {**_values(region, alike), **suitable(release, region)}).all()
 
 
 def of_group(connection: Connection, region: str, alike: Alike, *, limit: int | None = None) -> Members:

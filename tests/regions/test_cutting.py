@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert, select, update
 
 from sr_engine.bootstrap import quiet_days_of
 from sr_engine.messages.model import Decision
+from sr_engine.operations.registrations import LOOK_AGAIN
 from sr_engine.operations.releases import open_release
 from sr_engine.regions.lists import Portion
 from sr_engine.regions.planner import ListDraft, Plan
@@ -26,6 +27,7 @@ from sr_engine.store.tables import (
     attempts,
     decisions,
     devices,
+    due_registrations,
     exclusions,
     list_runs,
     metadata,
@@ -39,6 +41,7 @@ from sr_engine.store.tables import (
     upgrade_lists,
 )
 from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.waiting import DUE_SOON, MANY
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.regions.oracle import Oracle, drafts, planned
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, make_world
@@ -493,6 +496,22 @@ def test_a_change_of_supplier_that_nobody_has_looked_at_yet_is_heeded(central: N
     assert central.cut() == 2
 
     assert central.states(some) == ["Listed", "AwaitingApproval", "Listed"]
+
+
+def test_while_very_many_changes_of_supplier_wait_each_hub_is_judged_by_itself(central: Nights) -> None:
+    some = waiting(central, 3)
+    gained = {"mpxn": some[1].mprn, "role": "GS", "organisation": B.name, "effective_from": NOW - 60 * DAY}
+    central.world.run(lambda uow: inventory.put_registrations(uow.connection, [gained]))
+    others = [{"due_at": NOW - 61 * DAY, "mpxn": f"{number:013}", "role": "IS"} for number in range(MANY + 1)]
+    central.world.run(lambda uow: uow.connection.execute(insert(due_registrations), others))
+
+    assert central.cut() == 2
+
+    assert central.states(some) == ["Listed", "AwaitingApproval", "Listed"]
+
+
+def test_what_was_put_off_is_due_again_while_it_still_counts_as_due() -> None:
+    assert LOOK_AGAIN < DUE_SOON
 
 
 def test_an_unfinished_night_is_due_again_after_a_stop(central: Nights) -> None:

@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, CursorResult, Engine, event
 
-from sr_engine.store import firmware, lists, outbox, sla, upgrades
+from sr_engine.messages.model import Period
+from sr_engine.store import firmware, list_runs, lists, outbox, sla, upgrades, waiting
 from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.overlays import QuietDays
+from sr_engine.store.tables import devices, due_registrations
 from tests.world import NOW
+
+PERIOD = Period(NOW, NOW + timedelta(hours=8))
 
 
 @pytest.fixture
@@ -97,6 +102,49 @@ def test_lists_that_expire_are_found_by_their_ids(engine: Engine) -> None:
 
     assert "SCAN outbox" not in plan
     assert "SCAN firmware_lists" not in plan
+
+
+def test_what_waits_to_be_listed_is_counted_and_chosen_in_the_order_of_an_index(engine: Engine) -> None:
+    alike = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1)
+    (counts,) = plans_of(engine, lambda one: waiting.groups(one, "release", "Central", PERIOD))
+    (chosen,) = plans_of(engine, lambda one: waiting.of_group(one, "Central", alike, limit=10))
+    (all_of_it,) = plans_of(engine, lambda one: waiting.of_group(one, "Central", alike))
+
+    assert "INDEX ix_attempts_scheduled (region=? AND release_id=?)" in counts
+    assert "INDEX ix_attempts_scheduled (region=? AND release_id=? AND organisation=? AND window_end=?" in chosen
+    assert all_of_it == chosen
+    assert "TEMP B-TREE" not in counts + chosen
+
+
+def test_what_may_keep_hubs_off_lists_is_looked_for_from_its_own_side(engine: Engine) -> None:
+    def fill(connection: Connection) -> None:
+        due = {"due_at": NOW, "mpxn": "1000000000001", "role": "IS"}
+        connection.execute(due_registrations.insert(), due)
+        meter = {"device_id": "meter", "device_type": "ESME", "hub_id": "hub", "import_mpxn": due["mpxn"]}
+        connection.execute(devices.insert(), {**meter, "manufacturer": "M", "model": "M"})
+
+    with engine.begin() as connection:
+        fill(connection)
+    quiet = QuietDays(timedelta(days=3), timedelta(days=3))
+    plan = "; ".join(plans_of(engine, lambda one: waiting.peculiar(one, "Central", (), NOW, quiet)))
+
+    assert "SEARCH registrations USING COVERING INDEX ix_registrations_effective_from (effective_from>?)" in plan
+    assert "SEARCH devices USING INDEX ix_devices_import_mpxn (import_mpxn=?)" in plan
+    assert "SEARCH attempts USING INDEX sqlite_autoindex_attempts_1 (hub_id=?)" in plan
+    assert "SCAN devices" not in plan
+    assert "SCAN attempts" not in plan
+
+
+def test_hubs_are_put_on_a_list_by_their_row_numbers_and_looked_up_by_their_ids(engine: Engine) -> None:
+    values = {"of_region": "Central", "of_manufacturer": "M", "of_model": "M", "of_versions": "[]"}
+
+    def put(connection: Connection) -> object:
+        return list_runs.put_on_list(connection, [1], list_id="list", period=PERIOD, now=NOW, suitable=values)
+
+    plan = "; ".join(plans_of(engine, put))
+
+    assert "SEARCH attempts USING INTEGER PRIMARY KEY (rowid=?)" in plan
+    assert "SEARCH devices USING PRIMARY KEY (device_id=?)" in plan
 
 
 def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
