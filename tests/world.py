@@ -279,9 +279,10 @@ def make_world(
     suppliers: Sequence[SupplierSeed] = SAMPLE_SUPPLIERS,
     prepare: Callable[[Path], None] = lambda directory: None,
     randbelow: Callable[[int], int] = secrets.randbelow,
+    database_url: str | None = None,
 ) -> World:
     """A new instance in an empty folder; `prepare` may change its files before it is opened."""
-    create_instance(directory, now=now, suppliers=suppliers, database_url=url_of_instance())
+    create_instance(directory, now=now, suppliers=suppliers, database_url=database_url or url_of_instance())
     prepare(directory)
     clock = FixedClock(now)
     instance = open_instance(directory, clock=clock, randbelow=randbelow)

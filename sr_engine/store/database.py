@@ -9,10 +9,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
@@ -27,8 +28,12 @@ _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
     POSTGRESQL: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
 }
-_ORDER = text("SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()")
-_BYTE_ORDER = frozenset({"C", "C.UTF-8", "C.UTF8", "C.utf8", "POSIX"})
+_ORDERS_BY_BYTES = text(
+    "SELECT 'B' < 'a' AND 'a-b' < 'aa' AND pg_encoding_to_char(encoding) = 'UTF8' "
+    "FROM pg_database WHERE datname = current_database()"
+)
+_PASSING = ("08", "40", "57P")
+"""Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
 
 
 class DatabaseError(Exception):
@@ -54,7 +59,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
 
 
 def _sqlite(address: URL, *, read_only: bool) -> Engine:
-    engine = create_engine(address, connect_args={"check_same_thread": False})
+    engine = create_engine(address, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -86,6 +91,8 @@ def _postgresql(address: URL, *, read_only: bool) -> Engine:
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         # A connection that the server has dropped is noticed and replaced before it is used.
         pool_pre_ping=True,
+        # What is stored is nobody's business who reads a log.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "sr-engine",
@@ -100,6 +107,18 @@ def _postgresql(address: URL, *, read_only: bool) -> Engine:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     return engine
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether what failed may succeed if it is done again: the server was away, or one transaction in another's way.
+
+    It is not known then whether a commit has happened.
+    """
+    if not isinstance(error, DBAPIError) or not isinstance(error.orig, psycopg.Error):
+        return False
+    state = error.orig.sqlstate
+    # A connection that cannot be made, or is gone, has no state; a server that stops or starts says so.
+    return (state is None and isinstance(error.orig, psycopg.OperationalError)) or (state or "").startswith(_PASSING)
 
 
 def in_transaction(connection: Connection) -> bool:
@@ -151,10 +170,9 @@ def _check_order(connection: Connection) -> None:
     """PostgreSQL has to order text by its bytes, as SQLite does and the order of hubs means."""
     if connection.dialect.name != POSTGRESQL:
         return
-    order, encoding = connection.execute(_ORDER).one()
-    if order not in _BYTE_ORDER or encoding != "UTF8":
+    if not connection.scalar(_ORDERS_BY_BYTES):
         raise DatabaseError(
-            f"the database orders text by {order} in {encoding}: create it with "
+            "the database does not order text by its bytes in UTF-8: create it with "
             "`createdb --locale=C --encoding=UTF8 --template=template0 NAME`"
         )
 

@@ -173,5 +173,16 @@ def _executed(connection: Connection, compiled: _Compiled, how: str, values: Any
         base = connection.dialect.loaded_dbapi.Error
         if not isinstance(error, base):
             raise
-        raise DBAPIError.instance(compiled.sql, values, error, base, dialect=connection.dialect) from error
+        lost = connection.dialect.is_disconnect(error, driver, None)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            compiled.sql,
+            values,
+            error,
+            base,
+            hide_parameters=True,
+            connection_invalidated=lost,
+            dialect=connection.dialect,
+        ) from error
     return cursor

@@ -18,11 +18,14 @@ from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
 from sr_engine.store import audit_chain
-from sr_engine.store.database import in_transaction
+from sr_engine.store.database import in_transaction, may_pass
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+PAUSES = (0.05, 0.2, 0.5, *[1.0] * 15)
+"""Seconds after which a transaction is tried again whose database was away; then it has failed."""
 
 GROUP_LIMIT = 256
 """Units of work that share a commit, at most."""
@@ -96,10 +99,7 @@ class Transactions:
             # Whatever became ready in this turn of the event loop joins.
             await asyncio.sleep(0)
             group = self._next_group()
-            if any(one.heavy for one in group):
-                results = await asyncio.to_thread(self._run_group, group)
-            else:
-                results = self._run_group(group)
+            results = await self._run_until_known(group)
             for one, result in zip(group, results, strict=True):
                 if one.done.cancelled():
                     continue
@@ -152,6 +152,26 @@ class Transactions:
         self._served[whose] = None
         return oldest[whose]
 
+    async def _run_until_known(self, group: list[_Submitted[Any]]) -> list[Any]:
+        """Run again what failed because the database was away: nobody is told of a failure that may be a success.
+
+        What was committed without our knowing is found by what runs again: each work is safe to do twice.
+        """
+        heavy = any(one.heavy for one in group)
+        left = list(range(len(group)))
+        results: list[Any] = [None] * len(group)
+        for wait in (*PAUSES, None):
+            some = [group[place] for place in left]
+            done = await asyncio.to_thread(self._run_group, some) if heavy else self._run_group(some)
+            for place, result in zip(left, done, strict=True):
+                results[place] = result
+            left = [place for place in left if _may_pass(results[place])]
+            if not left or wait is None:
+                break
+            log.warning("the database was away, or in another's way; tried again in %s s", wait)
+            await asyncio.sleep(wait)
+        return results
+
     def _run_group(self, group: list[_Submitted[Any]]) -> list[Any]:
         results: list[Any] = []
         try:
@@ -194,6 +214,10 @@ class Transactions:
 @dataclass(frozen=True, slots=True)
 class _Failed:
     error: Exception
+
+
+def _may_pass(result: object) -> bool:
+    return isinstance(result, _Failed) and may_pass(result.error)
 
 
 def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:

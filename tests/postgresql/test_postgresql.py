@@ -1,0 +1,191 @@
+"""The same processor on PostgreSQL: a real server, real processes, and what SQLite needs not be asked."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ReportStatus, ScheduleCommsHubFirmware
+from sr_engine.operations.audit_verification import verify
+from sr_engine.store.database import DatabaseError, check_tables, create_tables, open_engine
+from sr_engine.store.tables import counters, decisions, exchanges
+from tests.databases import server, url_of_instance
+from tests.gateway.conftest import HttpAnswer, Served, serving
+from tests.postgres import PostgresServer, postgres_server
+from tests.regions.conftest import Nights
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, make_world, reopen
+
+HUBS = [TestHub(number, A.name, B.name) for number in range(1, 25)]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = make_world(tmp_path / "instance", database_url=url_of_instance("postgresql"))
+    scheduled(world)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = open_engine(url_of_instance("postgresql"))
+    yield engine
+    engine.dispose()
+
+
+def scheduled(world: World) -> None:
+    """Hubs that one Supplier has scheduled, and the other is still to approve."""
+    world.add_hubs(HUBS)
+    world.open_release()
+    body = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, tuple(hub.chf for hub in HUBS))
+    assert world.send(A, body, "11.5").code == "I0"
+
+
+def approvals(world: World) -> list[bytes]:
+    return [world.signed(B, ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (hub.chf,)), "11.6") for hub in HUBS]
+
+
+def audit_is_whole(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return verify(connection, []).intact
+
+
+def number_of(engine: Engine, column: object) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(select(func.count(column))) or 0)  # type: ignore[arg-type]
+
+
+def test_requests_that_come_at_once_are_answered_as_one_by_one_and_repeats_by_the_same_bytes(world: World) -> None:
+    requests = approvals(world)
+    with serving(world) as served, ThreadPoolExecutor(12) as pool:
+        first = list(pool.map(served.post, requests))
+        again = list(pool.map(served.post, requests))
+
+    assert {served.decoded(answer).code for answer in first} == {"I99"}
+    assert [answer.body for answer in again] == [answer.body for answer in first]
+    engine = world.instance.reading_engine
+    assert number_of(engine, decisions.c.hub_id) == 2 * len(HUBS)
+    assert audit_is_whole(engine)
+
+
+def test_what_is_agreed_is_listed_reported_and_told(world: World) -> None:
+    for request in approvals(world):
+        world.post(request)
+    nights = Nights(world, world.instance.configuration.regions["Central"])
+
+    assert nights.cut() == len(HUBS)
+    (list_id,) = nights.list_ids()
+    world.clock.set(nights.period().end)
+    nights.report(list_id, *(nights.saw(hub, ReportStatus.ACTIVATED) for hub in HUBS))
+
+    assert set(nights.states(HUBS)) == {"Activated"}
+    world.settle()
+    assert sorted(nights.told("hub_activated")) == sorted((hub.chf, one.name) for hub in HUBS for one in (A, B))
+    assert audit_is_whole(world.instance.reading_engine)
+
+
+def test_one_process_waits_for_the_transaction_of_another_and_sees_what_it_did(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    script = (
+        "import sys\n"
+        "from sr_engine.clock import SystemClock\n"
+        "from sr_engine.store import counters\n"
+        "from sr_engine.store.database import open_engine\n"
+        "from sr_engine.store.transactions import Transactions\n"
+        "transactions = Transactions(open_engine(sys.argv[1]), SystemClock())\n"
+        "for _ in range(50):\n"
+        "    print(transactions.run_now(lambda uow: counters.draw(uow.connection, 'n')))\n"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", script, url], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    drawn = [int(line) for child in children for line in child.communicate(timeout=60)[0].splitlines()]
+
+    assert sorted(drawn) == list(range(1, 101))
+    with engine.connect() as connection:
+        assert connection.scalar(select(counters.c.value)) == 100
+
+
+# --- A server that goes away ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def durable() -> Iterator[PostgresServer]:
+    with postgres_server(durable=True) as server:
+        yield server
+
+
+def test_what_was_answered_outlives_a_server_that_stops_at_once_and_what_came_meanwhile_is_answered(
+    durable: PostgresServer, tmp_path: Path
+) -> None:
+    world = make_world(tmp_path / "instance", database_url=durable.new_database())
+    scheduled(world)
+    requests = approvals(world)
+
+    with serving(world) as served, ThreadPoolExecutor(4) as pool:
+        answers: list[HttpAnswer] = [served.post(request) for request in requests[:8]]
+        rest = [pool.submit(served.post, request) for request in requests[8:]]
+        durable.stop(signal.SIGQUIT)
+        durable.start()
+        answers += [one.result() for one in rest]
+        again = [served.post(request) for request in requests]
+
+    assert_answered_once(served, answers, again)
+    assert audit_is_whole(world.instance.reading_engine)
+    world.close()
+
+
+def assert_answered_once(served: Served, answers: list[HttpAnswer], again: list[HttpAnswer]) -> None:
+    assert {served.decoded(answer).code for answer in answers} == {"I99"}
+    assert [answer.body for answer in again] == [answer.body for answer in answers]
+    engine = served.world.instance.reading_engine
+    assert number_of(engine, exchanges.c.exchange_id) == 1 + len(answers)
+    assert number_of(engine, decisions.c.hub_id) == 2 * len(answers)
+
+
+# --- What is refused --------------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_orders_text_in_another_way_is_refused_with_advice() -> None:
+    # Other locales than C are not on every computer; another encoding orders in another way too.
+    name = "in_another_order"
+    server().execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING 'LATIN1'")
+    engine = open_engine(server().url(name))
+    with pytest.raises(DatabaseError, match="createdb --locale=C --encoding=UTF8"):
+        create_tables(engine)
+    engine.dispose()
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    engine = open_engine("postgresql://processor:open-sesame@127.0.0.1:1/sr")
+    with pytest.raises(DatabaseError, match=r"processor:\*\*\*@127\.0\.0\.1:1/sr cannot be used") as refused:
+        check_tables(engine)
+    assert "open-sesame" not in str(refused.value)
+    engine.dispose()
+
+
+def test_a_database_without_our_tables_is_refused_by_name() -> None:
+    engine = open_engine(server().new_database())
+    with pytest.raises(DatabaseError, match="`sr-engine init` did not make it"):
+        check_tables(engine)
+    engine.dispose()
+
+
+def test_what_only_reads_cannot_write(engine: Engine) -> None:
+    reading = open_engine(engine.url.render_as_string(hide_password=False), read_only=True)
+    with reading.connect() as connection, pytest.raises(Exception, match="read-only transaction"):
+        connection.execute(text("DELETE FROM counters"))
+    reading.dispose()
+
+
+def test_an_instance_is_opened_again_with_what_it_had(world: World) -> None:
+    world = reopen(world)
+    assert number_of(world.instance.reading_engine, decisions.c.hub_id) == len(HUBS)
+    world.close()
