@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench fuzz lock clean
+.PHONY: help demo test test-all test-postgresql check format bench fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(STAMP) ## all tests but the slow ones; ARGS="..." goes to pytest
 
 test-all: $(STAMP) ## all tests, the slow ones too
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts itself
+	SR_ENGINE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, import directions
 	$(BIN)/ruff check .
