@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from threading import Lock
 
 from signing import Signer
 from sr_engine.configuration import Region
@@ -64,20 +65,23 @@ class ListCutter:
     quiet_days: QuietDays
     reading: Reading
     listed_at_once: int = LISTED_AT_ONCE
+    planning: Lock = field(default_factory=Lock, repr=False)
+    """Nights are planned one at a time: a plan takes memory, and its connection more."""
 
     def look(self, region: Region, due_at: datetime, period: Period, now: datetime) -> NightPlan | None:
         """Plan what is to be listed for a period, beside whatever is written meanwhile; None if that is done.
 
         What keeps a hub off because of a change of Supplier in future, or of a HAN device, is as of this moment.
         """
-        judge = Judge(region, period, now, due_at)
+        judge = Judge.of(region, period, now, due_at)
 
         def plan(look: UnitOfWork) -> NightPlan | None:
             if lists.has_run(look.connection, region.name, CUT, period.start):
                 return None
             return plan_night(look, judge, self.quiet_days, list_runs.find(look.connection, region.name, period))
 
-        return self.reading(lambda connection: plan(UnitOfWork(connection, now)))
+        with self.planning:
+            return self.reading(lambda connection: plan(UnitOfWork(connection, now)))
 
     def run(
         self,
@@ -99,7 +103,7 @@ class ListCutter:
         if lists.has_run(connection, region.name, CUT, period.start):
             return _NOTHING
         run = list_runs.find(connection, region.name, period, to_move=True)
-        judge = Judge(region, period, now, due_at)
+        judge = Judge.of(region, period, now, due_at)
         if plan is None or not plan.goes_on(run):
             plan = plan_night(unit_of_work, judge, self.quiet_days, run)
         cutting = _Cutting(self, unit_of_work, judge, plan)

@@ -82,15 +82,12 @@ class Judge:
     period: Period
     now: datetime
     due_at: datetime
-    """The night is judged as of the time the cut was due, not of the moments it came later."""
-    _has_period: PeriodFinder = field(init=False)
+    has_period: PeriodFinder
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_has_period", PeriodFinder({self.region.name: self.region}, self.due_at))
-
-    @property
-    def has_period(self) -> PeriodFinder:
-        return self._has_period
+    @classmethod
+    def of(cls, region: Region, period: Period, now: datetime, due_at: datetime) -> Judge:
+        """The night is judged as of the time the cut was due, not of the moments it came later."""
+        return cls(region, period, now, due_at, PeriodFinder({region.name: region}, due_at))
 
     def gate_open(self, release: Release) -> bool:
         """Whether hubs of the General phase are listed; all are, while the release is compulsory."""
@@ -100,7 +97,7 @@ class Judge:
 
     def admits(self, alike: Alike, release: Release) -> bool:
         """Whether nothing that is common to the hubs of a group keeps them off the list."""
-        return obstacle(_typical(alike, release, self), release, self.region.name, self.period, self.now) is None
+        return self.may_be_listed(_typical(alike, release, self), release)
 
     def settled(self, alike: Alike, release: Release) -> bool:
         """Whether what was agreed for a group stands, if nothing has changed about its hubs themselves."""
@@ -317,9 +314,11 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
         run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night), None
     else:
         seen = run
-    night.find(run.places, only_agreed=run.filling)
+    # Only what others have lost is given away once more.
+    places = min(run.places, run.chosen - run.hubs) if run.filling else run.places
+    night.find(places, only_agreed=run.filling)
     owed = owed_in(look.connection, region.name)
-    chosen, left_out, balance = night.choose(run.places, owed)
+    chosen, left_out, balance = night.choose(places, owed)
     # Of each group the last one stays.
     limits = {night.groups[group]: hub_id for group, hub_id in dict(map(_group_and_hub, chosen)).items()}
     if run.filling:

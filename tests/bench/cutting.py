@@ -91,7 +91,7 @@ def measure(directory: Path, percent: int) -> dict[str, float]:
     """Cut one night of every region, beside small requests; `percent` of the hubs have a place in it."""
     instance = open_instance(directory, clock=FixedClock(NOW))
     with instance.reading_engine.connect() as connection:
-        waiting: dict[str, int] = dict(connection.execute(_WAITING).tuples().all())
+        waiting = {row.region: row.hubs for row in connection.execute(_WAITING)}
     regions = [
         replace(one, hubs_per_night=waiting[one.name] * percent // 100, list_size=LIST_SIZE)
         for one in instance.configuration.regions.values()
@@ -104,7 +104,7 @@ def measure(directory: Path, percent: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu": cpu, "waited": waited, "mib": memory("VmHWM")}
 
 
-_WAITING = select(attempts.c.region, func.count()).group_by(attempts.c.region)
+_WAITING = select(attempts.c.region, func.count().label("hubs")).group_by(attempts.c.region)
 
 
 async def _cut_all(instance: Instance, regions: Sequence[Region]) -> tuple[int, float]:
