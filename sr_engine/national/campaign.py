@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +14,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from signing import Signer, SoftwareKey
 from sr_engine.bootstrap import csp_desk_of, phases_of, processor_of, triggers
@@ -46,6 +48,11 @@ IMPORTED_AT_ONCE = 10_000
 """Homes that one transaction brings in."""
 _DAY = timedelta(days=1)
 _TELL_EVERY_DAYS = 7
+_EVERY_REGION = "every region"
+"""The trigger that looks after what concerns no region in particular."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 Say = Callable[[str], None]
 Act = Callable[[], Awaitable[None]]
@@ -96,6 +103,8 @@ class Campaign:
     _spent: dict[str, float] = field(default_factory=dict)
     _halts: int = 0
     _csp_messages_due: int = 0
+    _looked_at: dict[str, datetime] = field(default_factory=dict)
+    """Regions, and when their triggers last looked for due work."""
     _opened_at: datetime = field(init=False)
     _release_id: str = field(init=False)
     _offices: list[Office] = field(init=False)
@@ -195,15 +204,20 @@ class Campaign:
 
     async def _run(self) -> None:
         clock = self.stage.clock
+        asyncio.get_running_loop().set_default_executor(_AtOnce())
         self._triggers = {trigger.name: trigger for trigger in triggers(self.stage.instance, lambda: None)}
-        with self._spending("every region"):
-            await self._triggers["every region"].tick()
+        with self._spending("registrations"):
+            await self._triggers[_EVERY_REGION].tick()
         with self._spending("open"):
             await self.stage.instance.transactions.run(self._open, heavy=True)
             await self._post.deliver()
         self.say(f"the release is opened for {len(self.country):,} hubs")
         for name, region in self._regions().items():
             self._follow(name, self._nights(region))
+            await self._look(name)
+        for day in self._moves:
+            # What becomes effective at midnight is carried out before lists are cut in the early hours.
+            self._at(self._midnight + day * _DAY, "registrations", self._triggers[_EVERY_REGION].tick)
         self._at(self._opened_at, "day", partial(self._day, 0))
         try:
             while self._events:
@@ -255,6 +269,11 @@ class Campaign:
             terms.announce(work, firmware=FIRMWARE, wanted=wanted, policy=policy, alerts=instance.alerts)
 
     @property
+    def _midnight(self) -> datetime:
+        """The first moment of the day of the opening."""
+        return self._opened_at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
     def comply_by(self) -> datetime:
         """By when every hub is to be upgraded, where that is compulsory."""
         return self._opened_at + self.parameters.terms.comply_by_days * _DAY
@@ -273,11 +292,17 @@ class Campaign:
             return
 
         async def cut() -> None:
-            await self._triggers["every region"].tick()
-            await self._triggers[name].tick()
+            # Where nothing waits to be listed, the look of the day finds the night past and says nothing of it.
+            if self._post.reading(lambda connection: store.is_anything_scheduled(connection, name)):
+                await self._look(name)
             self._follow(name, nights)
 
         self._at(cut_time(self._regions()[name], period), "cut", cut)
+
+    async def _look(self, name: str) -> None:
+        """What a running processor does all the time is done once a day at least, and whenever a list is due."""
+        self._looked_at[name] = self.stage.clock.now()
+        await self._triggers[name].tick()
 
     async def _day(self, day: int) -> None:
         """One day: registrations, time-outs, and what Suppliers and the operator do in their offices."""
@@ -286,11 +311,14 @@ class Campaign:
             done = self._post.reading(lambda connection: store.activated(connection, self._release_id))
             self.say(f"{now:%d %b %Y}: {done:,} hubs upgraded, {self._post.delivered:,} messages delivered")
         await self._register(day)
-        for trigger in self._triggers.values():
-            await trigger.tick()
+        over = day > 0 and self._is_over(day, now)
+        await self._triggers[_EVERY_REGION].tick()
+        for name in self._csps:
+            if over or self._looked_at.get(name, self._opened_at) <= now - _DAY:
+                await self._look(name)
         with self._spending("deliver"):
             await self._post.deliver()
-        if day and self._is_over(day, now):
+        if over:
             self._events.clear()
             return
         for office in self._offices:
@@ -312,9 +340,8 @@ class Campaign:
 
     async def _register(self, day: int) -> None:
         transactions = self.stage.instance.transactions
-        midnight = self._opened_at.replace(hour=0, minute=0, second=0, microsecond=0)
         known = self._known_moves.pop(day, ())
-        rows = [row for move in known for row in homes.move_rows(self.country, move, midnight + move.day * _DAY)]
+        rows = [row for move in known for row in homes.move_rows(self.country, move, self._midnight + move.day * _DAY)]
         if rows:
             await transactions.run(lambda work: receive_feed(work, rows), heavy=True)
         for move in self._moves.pop(day, ()):
@@ -365,6 +392,19 @@ class Campaign:
 
     def _spending(self, kind: str) -> _Stopwatch:
         return _Stopwatch(self._spent, kind)
+
+
+class _AtOnce(ThreadPoolExecutor):
+    """Runs work where it is asked for: nobody waits meanwhile, and nothing can come out in another order."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Run it, and return what came of it."""
+        future: Future[_T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 @dataclass(slots=True)

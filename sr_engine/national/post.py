@@ -10,13 +10,14 @@ from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.dispatch import settle
 from sr_engine.store import outbox
+from sr_engine.store.outbox import Attempted
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 
 Receive = Callable[[bytes, datetime], None]
 
 AT_ONCE = 1_000
-"""Messages of one destination whose delivery one transaction records, at most."""
+"""Messages that one receiver takes in one go, at most."""
 
 
 @dataclass(slots=True)
@@ -40,17 +41,14 @@ class Post:
             due = self.reading(lambda connection, now=now: outbox.destinations(connection, now))  # type: ignore[misc]
             if not due:
                 return
-            for destination in due:
-                await self._deliver_to(destination, now)
+            settled = [one for destination in due for one in self._hand_over(destination, now)]
+            await self.transactions.run(lambda work, settled=settled: outbox.settle(work.connection, settled))  # type: ignore[misc]
+            self.delivered += len(settled)
 
-    async def _deliver_to(self, destination: str, now: datetime) -> None:
+    def _hand_over(self, destination: str, now: datetime) -> list[Attempted]:
+        """Give a receiver what may be sent to it side by side."""
         receive = self.receivers[destination]
-        while chosen := self.reading(lambda connection: outbox.sendable(connection, destination, now, AT_ONCE)):
-            for message in chosen:
-                receive(message.body, now)
-            results = [settle(message, None, now, self.policy) for message in chosen]
-            await self.transactions.run(
-                lambda unit_of_work, results=results: outbox.settle(unit_of_work.connection, results),  # type: ignore[misc]
-                heavy=True,
-            )
-            self.delivered += len(chosen)
+        chosen = self.reading(lambda connection: outbox.sendable(connection, destination, now, AT_ONCE))
+        for message in chosen:
+            receive(message.body, now)
+        return [settle(message, None, now, self.policy) for message in chosen]

@@ -38,6 +38,14 @@ def is_anything_open(connection: Connection) -> bool:
     return connection.scalar(select(attempts.c.attempt_id).where(attempts.c.is_open).limit(1)) is not None
 
 
+def is_anything_scheduled(connection: Connection, region: str) -> bool:
+    """Whether any hub of a region waits to be listed."""
+    statement = select(attempts.c.attempt_id).where(
+        attempts.c.region == region, attempts.c.state == AttemptState.SCHEDULED.value
+    )
+    return connection.scalar(statement.limit(1)) is not None
+
+
 def newest_states(connection: Connection, release_id: str) -> list[tuple[str, str, str, int]]:
     """Region, Supplier, state and number of hubs, by the newest attempt of each hub.
 
