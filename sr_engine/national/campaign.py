@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -25,6 +24,7 @@ from sr_engine.gateway.csp import AdmittedCspMessage
 from sr_engine.instance import folder_name
 from sr_engine.messages.model import Period
 from sr_engine.national import country as homes
+from sr_engine.national.comparison import Regime
 from sr_engine.national.country import FIRMWARE, IMAGE_HASH, OLD_VERSION, Country, Move
 from sr_engine.national.csps import Csp, Write, behaviour_of
 from sr_engine.national.offices import Office
@@ -56,14 +56,6 @@ _T = TypeVar("_T")
 
 Say = Callable[[str], None]
 Act = Callable[[], Awaitable[None]]
-
-
-class Regime(StrEnum):
-    """Under which terms a release is played."""
-
-    VOLUNTARY = "Voluntary"
-    MANDATORY = "Mandatory"
-    DCC_MANAGED = "DCCManaged"
 
 
 class CampaignFailed(Exception):

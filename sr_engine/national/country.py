@@ -20,7 +20,7 @@ MOST_HUBS = 15_000_000
 """As many as the numbers of a documentation EUI tell apart, rounded down."""
 
 EXCLUDED, ELECTRICITY_DECLINES, GAS_DECLINES, SILENT = 1, 2, 4, 8
-"""What Suppliers think of a home, as bits; the first two are its electricity Supplier's, the others its gas Supplier's."""
+"""What Suppliers think of a home, as bits: first its electricity Supplier's two, then its gas Supplier's."""
 NO_GAS = 255
 PILOT = 0
 """The wave of pilot hubs."""
@@ -92,7 +92,11 @@ def make_country(parameters: Parameters, hubs: int, seed: int) -> Country:
     country = Country(
         [one.name for one in parameters.suppliers],
         regions,
-        *(bytearray(hubs) for _ in range(5)),
+        region=bytearray(hubs),
+        electricity=bytearray(hubs),
+        gas=bytearray(hubs),
+        attitude=bytearray(hubs),
+        wave=bytearray(hubs),
         moves=(),
     )
     for number in range(hubs):

@@ -53,7 +53,7 @@ class Csp:
     _known: set[str] = field(default_factory=set)
 
     def take(self, data: bytes, now: datetime) -> Iterator[tuple[datetime, Write]]:
-        """Receive a message; yields what will be said of it and when. A list that comes again is not carried out again."""
+        """Receive a message; yields what will be said of it and when. A list is carried out once."""
         message = decode_csp_message(self.verifier.verify(parse(data), roles=_LIST_ROLES, at=now))
         if not isinstance(message, UpgradeList):
             raise TypeError(f"region {self.region} was sent a {type(message).__name__}, which nobody here asked for")

@@ -1,4 +1,4 @@
-"""What simulated Suppliers do: exclude, decline, approve, schedule in waves, and schedule again what came to nothing."""
+"""What simulated Suppliers do: exclude, decline, approve, schedule in waves, and again what came to nothing."""
 
 from __future__ import annotations
 

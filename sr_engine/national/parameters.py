@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from sr_engine.configuration.reader import Array, Key, Place, Scalar, Table, Unu
 from sr_engine.resources import data_directory
 
 FILE = "national.toml"
+_MOST_SUPPLIERS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +206,8 @@ class _RegionShares:
         return shares
 
 
-def _check_hundred(shares: Sequence[float] | object, place: Place) -> None:
-    total = sum(shares)  # type: ignore[call-overload]  # any iterable of numbers
+def _check_hundred(shares: Iterable[float], place: Place) -> None:
+    total = sum(shares)
     if abs(total - 100) > 1e-6:
         place.report(f"must be 100 together, not {total:g}")
 
@@ -217,7 +218,13 @@ def _check_campaign(campaign: CampaignParameters, place: Place) -> None:
 
 
 def _check_parameters(parameters: Parameters, place: Place) -> None:
+    if parameters.campaign.longest_days <= parameters.terms.comply_by_days:
+        place.inside("campaign").inside("longest_days").report(
+            f"must be more than terms.comply_by_days, which is {parameters.terms.comply_by_days}"
+        )
     here = place.inside("supplier")
+    if len(parameters.suppliers) > _MOST_SUPPLIERS:
+        here.report(f"must be {_MOST_SUPPLIERS} at most, not {len(parameters.suppliers)}")
     _check_hundred([one.market_percent for one in parameters.suppliers], here)
     names: set[str] = set()
     for number, one in enumerate(parameters.suppliers, 1):

@@ -99,7 +99,8 @@ def nights(connection: Connection, release_id: str) -> list[Night]:
     )
     done = {(region, start): count for region, start, count in found}
     return [
-        Night(region, Period(start, end), int(hubs), done.get((region, start), 0)) for region, start, end, hubs in listed
+        Night(region, Period(start, end), int(hubs), done.get((region, start), 0))
+        for region, start, end, hubs in listed
     ]
 
 
@@ -115,8 +116,7 @@ def waits(connection: Connection, release_id: str) -> Iterator[tuple[str, str, d
         .where(attempts.c.release_id == release_id, _ACTIVATED)
     )
     found = connection.execution_options(stream_results=True, yield_per=_ROWS_AT_ONCE).execute(statement)
-    for region, supplier, start, at in found:
-        yield region, supplier, start, at
+    yield from ((region, supplier, start, at) for region, supplier, start, at in found)
 
 
 def messages(connection: Connection) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int]]:
