@@ -122,10 +122,13 @@ def quantile(counts: Mapping[int, int], percent: int) -> int:
     return 0
 
 
-def cost_of(channel: Channel, hour: float, *, messages: int, items: int, exceptions: int) -> float:
-    """What a campaign costs, in pounds."""
-    minutes = items * (channel.supplier_minutes + channel.dcc_minutes) + exceptions * channel.exception_minutes
-    return channel.set_up_cost + messages * channel.message_cost + minutes / 60 * hour
+def cost_of(channel: Channel, parameters: Parameters, result: Result) -> float:
+    """What a campaign costs by a channel, in pounds: setting up, messages, and work on items and exceptions."""
+    share = min(1.0, result.hubs / parameters.campaign.capacity_for_hubs)
+    minutes = result.items * (channel.supplier_minutes + channel.dcc_minutes)
+    minutes += (result.misses + result.failures) * channel.exception_minutes
+    work = minutes / 60 * parameters.costs.hour
+    return channel.set_up_cost * share + result.messages * channel.message_cost + work
 
 
 @dataclass(slots=True)
@@ -198,10 +201,7 @@ def model(name: str, case: Case, parameters: Parameters, regime: Regime, channel
     result.messages += result.items * channel.messages_per_item
     if channel.summary_every_days:
         result.messages += len(parameters.suppliers) * -(-result.days // channel.summary_every_days)
-    exceptions = result.misses + result.failures
-    result.cost = cost_of(
-        channel, parameters.costs.hour, messages=result.messages, items=result.items, exceptions=exceptions
-    )
+    result.cost = cost_of(channel, parameters, result)
     return result
 
 

@@ -131,13 +131,7 @@ def figures_of(
     result.items = requests
     result.messages = 2 * requests + sum(taken.values()) - requests + sum(sent.values())
     result.misses, result.failures = by_state.get("Missed", 0), by_state.get("Failed", 0)
-    result.cost = cost_of(
-        parameters.channels.service_requests,
-        parameters.costs.hour,
-        messages=result.messages,
-        items=requests,
-        exceptions=result.misses + result.failures,
-    )
+    result.cost = cost_of(parameters.channels.service_requests, parameters, result)
     return Figures(
         regime=regime,
         result=result,

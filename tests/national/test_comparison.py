@@ -72,14 +72,16 @@ def test_a_wave_that_fits_is_done_night_by_night_within_capacity(faultless: Para
     # One request and its answer; each night a list, its acknowledgement and two reports; three alerts a hub.
     assert result.messages == 2 + 3 * 4 + 25 * 3
     assert result.items == 1
-    assert result.cost == pytest.approx(1_000 + result.messages * 0.5 + 6 / 60 * faultless.costs.hour)
+    # Setting up costs 1,000 for a hundred thousand hubs, of which these are a small part.
+    assert result.cost == pytest.approx(1_000 * 25 / 100_000 + result.messages * 0.5 + 6 / 60 * faultless.costs.hour)
     assert result.cost_per_hub == pytest.approx(result.cost / 25)
 
 
 def test_suppliers_share_a_night_in_proportion_to_what_they_have_waiting(faultless: Parameters) -> None:
     result = play(faultless, case(group("large", 48), group("small", 12)))
-    assert result.waits["large"][18] == 8 and result.waits["small"][18] == 2
-    assert result.by_day == {day: 10 for day in range(15, 21)}
+    assert result.waits["large"][18] == 8
+    assert result.waits["small"][18] == 2
+    assert result.by_day == dict.fromkeys(range(15, 21), 10)
 
 
 def test_what_does_not_fit_its_window_is_missed_and_sent_again(faultless: Parameters) -> None:
@@ -104,7 +106,7 @@ def test_after_the_last_attempt_hubs_are_given_up_unless_the_upgrade_is_compulso
 def test_compulsion_spreads_the_remaining_hubs_over_the_nights_before_comply_by(faultless: Parameters) -> None:
     result = play(faultless, case(group("small", 10), reluctant=20, excluded=5), Regime.MANDATORY)
     assert result.hubs == 35
-    assert result.by_day == {15: 10} | {day: 2 for day in range(40, 50)}
+    assert result.by_day == {15: 10} | dict.fromkeys(range(40, 50), 2)
 
 
 def test_nothing_upgrades_hubs_that_are_kept_out(faultless: Parameters) -> None:
@@ -115,7 +117,7 @@ def test_nothing_upgrades_hubs_that_are_kept_out(faultless: Parameters) -> None:
 def test_the_dcc_begins_after_its_notice_and_asks_nobody(faultless: Parameters) -> None:
     result = play(faultless, case(group("small", 30), reluctant=10, answers=4), Regime.DCC_MANAGED)
     assert min(result.by_day) == 30
-    assert result.by_day == {day: 2 for day in range(30, 50)}
+    assert result.by_day == dict.fromkeys(range(30, 50), 2)
     assert result.items == 1, "only its exclusions"
 
 
@@ -151,7 +153,8 @@ def test_the_pilot_goes_first_and_the_rest_waits_for_the_gate(faultless: Paramet
 def test_percentages_of_small_numbers_add_up() -> None:
     carried = Carried(2.5)
     assert sum(carried.of(7) for _ in range(40)) == 7
-    assert Carried(100).of(3) == 3 and Carried(0).of(3) == 0
+    assert Carried(100).of(3) == 3
+    assert Carried(0).of(3) == 0
 
 
 def test_places_are_shared_by_largest_remainder() -> None:
@@ -167,6 +170,9 @@ def test_quantiles_are_values_that_were_counted() -> None:
     assert quantile(Counter(), 50) == 0
 
 
-def test_costs_are_set_up_messages_and_work() -> None:
+def test_costs_are_set_up_messages_and_work(faultless: Parameters) -> None:
     channel = replace(IDEAL, supplier_minutes=10, dcc_minutes=20, exception_minutes=3)
-    assert cost_of(channel, 60, messages=100, items=4, exceptions=5) == pytest.approx(1_000 + 50 + 4 * 30 + 15)
+    priced = replace(faultless, costs=replace(faultless.costs, hour=60))
+    result = Result("", False, 50_000, messages=100, items=4, misses=3, failures=2)
+    assert cost_of(channel, priced, result) == pytest.approx(500 + 50 + 4 * 30 + 5 * 3)
+    assert cost_of(channel, priced, replace(result, hubs=10**7)) == pytest.approx(1_000 + 50 + 4 * 30 + 5 * 3)
