@@ -134,9 +134,9 @@ class Office:
         response = decode_response(self._verified(alert, now))
         self.counts["signatures verified"] += 1
         match response.alert:
-            case FirmwareDistributionFailure(device_ids=device_ids):
+            case FirmwareDistributionFailure(device_ids=device_ids) if self.schedules:
                 self._again(map(number_of, device_ids))
-            case DeviceChangeOfSupplier(device_id=device_id):
+            case DeviceChangeOfSupplier(device_id=device_id) if self.schedules:
                 self._gain(number_of(device_id))
             case _:
                 pass
