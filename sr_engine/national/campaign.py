@@ -208,8 +208,7 @@ class Campaign:
             self._follow(name, self._nights(region))
             await self._look(name)
         for day in self._moves:
-            # What becomes effective at midnight is carried out before lists are cut in the early hours.
-            self._at(self._midnight + day * _DAY, "registrations", self._triggers[_EVERY_REGION].tick)
+            self._at(self._midnight + day * _DAY, "registrations", partial(self._move, day))
         self._at(self._opened_at, "day", partial(self._day, 0))
         try:
             while self._events:
@@ -336,8 +335,12 @@ class Campaign:
         rows = [row for move in known for row in homes.move_rows(self.country, move, self._midnight + move.day * _DAY)]
         if rows:
             await transactions.run(lambda work: receive_feed(work, rows), heavy=True)
-        for move in self._moves.pop(day, ()):
+
+    async def _move(self, day: int) -> None:
+        """What becomes effective at midnight is carried out before lists are cut in the early hours."""
+        for move in self._moves[day]:
             self.country.move(move)
+        await self._triggers[_EVERY_REGION].tick()
 
     async def _answer(self, request: bytes) -> bytes:
         """What the processor answers, by the steps of the gateway."""

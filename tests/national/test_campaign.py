@@ -111,6 +111,18 @@ def test_the_campaign_had_all_that_campaigns_have(seen: Seen) -> None:
     assert seen.count(attempts.c.number == 2, attempts.c.state == "Activated") > 0, "some were scheduled again"
 
 
+def test_a_supplier_that_gains_a_home_schedules_it_anew(seen: Seen) -> None:
+    again = attempts.alias("again")
+    after = select(func.count()).where(
+        attempts.c.hub_id == again.c.hub_id,
+        attempts.c.state == "Voided",
+        again.c.number > attempts.c.number,
+        again.c.state == "Activated",
+        again.c.organisation != attempts.c.organisation,
+    )
+    assert (seen.connection.scalar(after) or 0) > 0
+
+
 def test_every_message_was_delivered(seen: Seen) -> None:
     states = seen.connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state)).all()
     assert [state for state, _ in states] == ["Delivered"]
