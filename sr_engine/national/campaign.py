@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 from signing import Signer, SoftwareKey
 from sr_engine.bootstrap import csp_desk_of, phases_of, processor_of, triggers
@@ -30,6 +28,7 @@ from sr_engine.national.csps import Csp, Write, behaviour_of
 from sr_engine.national.offices import Office
 from sr_engine.national.parameters import Parameters
 from sr_engine.national.post import Post, Receive
+from sr_engine.national.running import AtOnce, Stopwatch
 from sr_engine.national.setting_up import Stage, regions_of
 from sr_engine.operations import terms
 from sr_engine.operations.imports import import_devices, import_registrations
@@ -51,9 +50,6 @@ _TELL_EVERY_DAYS = 7
 _EVERY_REGION = "every region"
 """The trigger that looks after what concerns no region in particular."""
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
 Say = Callable[[str], None]
 Act = Callable[[], Awaitable[None]]
 
@@ -71,8 +67,10 @@ class Played:
     ended_at: datetime
     answers: Counter[str]
     """Answers to Service Requests, by Service Request and code."""
-    taken: Counter[str]
-    """Messages that Suppliers and CSPs have received or sent, by kind."""
+    alerts_taken: int
+    signatures_verified: int
+    """Of these by Suppliers."""
+    lists_taken: int
     halts: int
     seconds: float
     """Of wall time, from the first import to the end."""
@@ -116,14 +114,17 @@ class Campaign:
         with self._spending("import"):
             self._populate()
         asyncio.run(self._run())
-        answers = sum((office.counts for office in self._offices), Counter[str]())
-        taken = sum((csp.counts for csp in self._csps.values()), Counter[str]())
+        answers: Counter[str] = Counter()
+        for office in self._offices:
+            answers += office.answers
         return Played(
             self._release_id,
             self._opened_at,
             self.stage.clock.now(),
-            Counter({name: number for name, number in answers.items() if " " in name and name[0].isdigit()}),
-            taken + Counter({name: number for name, number in answers.items() if not name[0].isdigit()}),
+            answers,
+            sum(office.taken for office in self._offices),
+            sum(office.verified for office in self._offices),
+            sum(csp.lists for csp in self._csps.values()),
             self._halts,
             time.perf_counter() - started,
             self._spent,
@@ -196,7 +197,7 @@ class Campaign:
 
     async def _run(self) -> None:
         clock = self.stage.clock
-        asyncio.get_running_loop().set_default_executor(_AtOnce())
+        asyncio.get_running_loop().set_default_executor(AtOnce())
         self._triggers = {trigger.name: trigger for trigger in triggers(self.stage.instance, lambda: None)}
         with self._spending("registrations"):
             await self._triggers[_EVERY_REGION].tick()
@@ -385,37 +386,5 @@ class Campaign:
             if answer.status >= 300:
                 raise CampaignFailed(f"a message of the CSP of {csp.region} was answered {answer.status}")
 
-    def _spending(self, kind: str) -> _Stopwatch:
-        return _Stopwatch(self._spent, kind)
-
-
-class _AtOnce(ThreadPoolExecutor):
-    """Runs work where it is asked for: nobody waits meanwhile, and nothing can come out in another order."""
-
-    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Run it, and return what came of it."""
-        future: Future[_T] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-@dataclass(slots=True)
-class _Stopwatch:
-    """Adds the wall time of a block to that of its kind; what an inner one counts the outer does not."""
-
-    spent: dict[str, float]
-    kind: str
-    _started: float = 0.0
-    _inner: float = 0.0
-
-    def __enter__(self) -> None:
-        self._inner = sum(self.spent.values())
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        took = time.perf_counter() - self._started
-        inner = sum(self.spent.values()) - self._inner
-        self.spent[self.kind] = self.spent.get(self.kind, 0.0) + took - inner
+    def _spending(self, kind: str) -> Stopwatch:
+        return Stopwatch(self._spent, kind)

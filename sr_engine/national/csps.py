@@ -48,7 +48,8 @@ class Csp:
     verifier: Verifier
     behaviour: Behaviour
     numbers: count[int]
-    counts: Counter[str] = field(default_factory=Counter)
+    lists: int = 0
+    """Lists it was sent, those that came again among them."""
     _taken: Counter[Period] = field(default_factory=Counter)
     _known: set[str] = field(default_factory=set)
 
@@ -57,9 +58,8 @@ class Csp:
         message = decode_csp_message(self.verifier.verify(parse(data), roles=_LIST_ROLES, at=now))
         if not isinstance(message, UpgradeList):
             raise TypeError(f"region {self.region} was sent a {type(message).__name__}, which nobody here asked for")
-        self.counts["lists"] += 1
+        self.lists += 1
         if message.list_id in self._known:
-            self.counts["lists sent again"] += 1
             return
         self._known.add(message.list_id)
         answer = reply(self.behaviour, message.entries, self._taken)
@@ -72,7 +72,6 @@ class Csp:
 
     def _acknowledges(self, list_id: str, answer: Reply) -> Write:
         def write(now: datetime) -> list[bytes]:
-            self.counts["acknowledgements"] += 1
             return [
                 self._signed(
                     UpgradeListAcknowledgement(
@@ -85,7 +84,6 @@ class Csp:
 
     def _reports(self, list_id: str, step: Step) -> Write:
         def report(now: datetime) -> bytes:
-            self.counts["reports"] += 1
             return self._signed(UpgradeReport(self._message_id(), now, list_id, self.region, step.entries))
 
         def write(now: datetime) -> list[bytes]:
@@ -94,7 +92,6 @@ class Csp:
                 case Again.NO:
                     return [first]
                 case Again.SAME_BYTES:
-                    self.counts["reports"] += 1
                     return [first, first]
                 case Again.SAME_CONTENT:
                     return [first, report(now)]

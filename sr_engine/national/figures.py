@@ -23,7 +23,7 @@ NEVER = "no attempt"
 """In place of a state, for hubs that nobody ever scheduled."""
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-_DUIS = "DUIS"
+_DUIS, _ALERT, _LIST = "DUIS", "alert", "upgrade_list"
 _UPGRADED = "Activated"
 
 
@@ -63,13 +63,16 @@ class Figures:
     answers: Mapping[str, int]
     breaches: Mapping[tuple[str, str], int]
     halts: int
+    alerts_taken: int
+    signatures_verified: int
+    lists_taken: int
     seconds: float
     seconds_of: Mapping[str, float]
 
     @property
     def alerts(self) -> int:
         """To Suppliers."""
-        return sum(count for (kind, _), count in self.sent.items() if kind == "alert")
+        return sum(count for (kind, _), count in self.sent.items() if kind == _ALERT)
 
     @property
     def messages(self) -> int:
@@ -82,7 +85,7 @@ class Figures:
         return self.messages / self.seconds if self.seconds else 0.0
 
     def problems(self) -> list[str]:
-        """What must not be: a hub in two states or none, a night above its capacity, sums that differ."""
+        """What must not be: a hub in two states or none, a full night exceeded, sums that differ, messages lost."""
         found = [
             f"{night.region}, night of {night.period.start:%Y-%m-%d}: {night.listed} hubs listed, "
             f"more than {self.capacity[night.region]}"
@@ -102,6 +105,11 @@ class Figures:
         ):
             if number != upgraded:
                 found.append(f"{upgraded:,} hubs are upgraded, and {number:,} if counted {what}")
+        lists = sum(count for (kind, _), count in self.sent.items() if kind == _LIST)
+        if self.alerts_taken != self.alerts:
+            found.append(f"{self.alerts:,} alerts were queued, and Suppliers have had {self.alerts_taken:,}")
+        if self.lists_taken < lists:
+            found.append(f"{lists:,} lists were queued, and CSPs have had {self.lists_taken:,}")
         return found
 
 
@@ -150,6 +158,9 @@ def figures_of(
         answers=played.answers,
         breaches=store.breaches(connection),
         halts=played.halts,
+        alerts_taken=played.alerts_taken,
+        signatures_verified=played.signatures_verified,
+        lists_taken=played.lists_taken,
         seconds=played.seconds,
         seconds_of=played.seconds_of,
     )

@@ -69,10 +69,13 @@ class Office:
     waves: int
     schedules: bool
     """False where the DCC manages the release: only exclusions are sent."""
-    counts: Counter[str] = field(default_factory=Counter)
-    """What was received, by kind, and answers, by code."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """To its requests, by Service Request and code."""
+    taken: int = 0
+    """Messages it was sent."""
+    verified: int = 0
+    """Those of them whose signature it has verified."""
     _counter: int = 0
-    _taken: int = 0
     _to_schedule: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     """By day, homes to be scheduled again or for the first time after a change of Supplier."""
     _to_approve: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -118,21 +121,19 @@ class Office:
     def answered(self, order: Order, answer: bytes, now: datetime) -> None:
         """Read the answer to a request; what may be available later is scheduled again."""
         response = decode_response(self._verified(answer, now))
-        self.counts[f"{order.variant} {response.code}"] += 1
+        self.answers[f"{order.variant} {response.code}"] += 1
         if isinstance(order.body, ScheduleCommsHubFirmware) and isinstance(response.result, CommsHubFirmwareResult):
             for reason in _TRIED_AGAIN & response.result.refused.keys():
                 self._again(map(number_of, response.result.refused[reason]))
 
     def take(self, alert: bytes, now: datetime) -> None:
         """Receive an alert; verified are some of all and each that is acted on."""
-        self._taken += 1
-        element = alert_element(alert) or "Response"
-        self.counts[element] += 1
-        acted_on = element in _ACTED_ON
-        if not acted_on and self._taken % self.campaign.verify_one_alert_in:
+        self.taken += 1
+        acted_on = alert_element(alert) in _ACTED_ON
+        if not acted_on and self.taken % self.campaign.verify_one_alert_in:
             return
         response = decode_response(self._verified(alert, now))
-        self.counts["signatures verified"] += 1
+        self.verified += 1
         match response.alert:
             case FirmwareDistributionFailure(device_ids=device_ids) if self.schedules:
                 self._again(map(number_of, device_ids))

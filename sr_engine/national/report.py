@@ -105,6 +105,7 @@ def _played(figures: Figures) -> dict[str, object]:
         "answers": dict(sorted(figures.answers.items())),
         "service_level_breaches": {f"{region} {what}": count for (region, what), count in figures.breaches.items()},
         "halts": figures.halts,
+        "signatures_of_alerts_verified": figures.signatures_verified,
         "upgraded_by_day": dict(sorted(figures.result.by_day.items())),
         "problems": figures.problems(),
     }
@@ -198,12 +199,13 @@ def _of_played(figures: Figures, chart: str) -> list[str]:
         state for state, hubs in states.items() if hubs and state not in _STATES
     )
     problems = figures.problems()
-    checked = "Every hub is in exactly one state, no night above its capacity, and all sums agree."
+    checked = "Every hub is in exactly one state, no night above its capacity, no message lost, and all sums agree."
     wrong = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
     said = (
         f"From {figures.opened_at:%d %B %Y} to {figures.ended_at:%d %B %Y}; {figures.messages:,} messages in "
         f"{figures.seconds:,.0f} s of wall time, {figures.messages_per_second:,.0f} a second; {figures.alerts:,} "
-        f"alerts to Suppliers; {figures.halts} halt(s). {'Not as it should be:' if problems else checked}"
+        f"alerts to Suppliers, {figures.signatures_verified:,} of them verified; "
+        f"{figures.halts} halt(s). {'Not as it should be:' if problems else checked}"
     )
     return [
         f"<h2>{escape(figures.result.name)}, played</h2>",
