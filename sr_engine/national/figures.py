@@ -37,6 +37,8 @@ class SupplierFigures:
     median_days: float
     """From the start of its first window until a hub was active."""
     percentile_90_days: float
+    proportion: float
+    """Its median wait, that over all Suppliers being 1."""
 
     @property
     def share(self) -> float:
@@ -150,7 +152,14 @@ def figures_of(
         nights=store.nights(connection, release_id),
         capacity={name: region.hubs_per_night for name, region in regions.items()},
         suppliers=[
-            SupplierFigures(name, planned[name], upgraded[name], result.wait_days(50, name), result.wait_days(90, name))
+            SupplierFigures(
+                name,
+                planned[name],
+                upgraded[name],
+                result.wait_days(50, name),
+                result.wait_days(90, name),
+                result.wait_days(50, name) / (result.wait_days(50) or 1.0),
+            )
             for name in sorted(planned)
         ],
         taken=taken,

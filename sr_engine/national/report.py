@@ -111,7 +111,15 @@ def _played(figures: Figures) -> dict[str, object]:
     }
 
 
-_SUPPLIERS = ("supplier", "hubs", "upgraded", "upgraded_percent", "median_wait_days", "percentile_90_wait_days")
+_SUPPLIERS = (
+    "supplier",
+    "hubs",
+    "upgraded",
+    "upgraded_percent",
+    "median_wait_days",
+    "percentile_90_wait_days",
+    "wait_of_all",
+)
 
 
 def _suppliers(figures: Figures) -> list[tuple[object, ...]]:
@@ -123,6 +131,7 @@ def _suppliers(figures: Figures) -> list[tuple[object, ...]]:
             round(one.share, 1),
             round(one.median_days, 1),
             round(one.percentile_90_days, 1),
+            round(one.proportion, 2),
         )
         for one in figures.suppliers
     ]
@@ -222,7 +231,7 @@ def _of_played(figures: Figures, chart: str) -> list[str]:
             caption="What became of each hub",
         ),
         _table(
-            ("Supplier", "Hubs planned", "Upgraded", "%", "Median wait, days", "90 % within"),
+            ("Supplier", "Hubs planned", "Upgraded", "%", "Median wait, days", "90 % within", "All Suppliers = 1"),
             _suppliers(figures),
             caption="Suppliers",
         ),
