@@ -281,8 +281,7 @@ class _Region:
             self._compelled_from = case.notice_days
         split = sum(one.hubs for one in case.agreed if one.split)
         all_agreed = sum(one.hubs for one in case.agreed)
-        self._second = Carried(100 * split / all_agreed if all_agreed else 0)
-        """Hubs of which a second Supplier is told."""
+        self._split = Carried(100 * split / all_agreed if all_agreed else 0)
         self._refuse, self._fail = Carried(csp.refuse), Carried(csp.fail)
         self._lose, self._wrong = Carried(csp.lose), Carried(channel.wrong)
         self._given_up = 0
@@ -380,7 +379,8 @@ class _Region:
         self._result.failures += failed
         self._result.by_day[day] += done
         self._result.waits[one.supplier][(day - one.start) * 24 + MORNING_HOURS] += done
-        if self._channel.messages_per_hub:
-            self._result.messages += (done + self._second.of(done)) * self._channel.messages_per_hub
+        split = self._split.of(done)
+        self._result.messages += (done + split) * self._channel.messages_per_hub
+        self._result.messages += split * self._channel.messages_per_split_hub
         if wrong + failed + lost:
             self._enter_again(replace(one, hubs=wrong + failed + lost), day + 1)

@@ -101,6 +101,7 @@ class Channel:
     days_to_hear: int
     messages_per_item: int
     messages_per_hub: int
+    messages_per_split_hub: int
     summary_every_days: int
     supplier_minutes: float
     dcc_minutes: float
@@ -244,6 +245,7 @@ _CHANNEL_KEYS = (
     Key("days_to_hear", _DAYS),
     Key("messages_per_item", values.whole_number(0, 1_000)),
     Key("messages_per_hub", values.whole_number(0, 1_000)),
+    Key("messages_per_split_hub", values.whole_number(0, 1_000)),
     Key("summary_every_days", _DAYS),
     Key("supplier_minutes", _amount("minutes")),
     Key("dcc_minutes", _amount("minutes")),

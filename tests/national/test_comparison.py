@@ -21,6 +21,7 @@ IDEAL = Channel(
     days_to_hear=0,
     messages_per_item=2,
     messages_per_hub=3,
+    messages_per_split_hub=5,
     summary_every_days=0,
     supplier_minutes=6,
     dcc_minutes=0,
@@ -75,6 +76,12 @@ def test_a_wave_that_fits_is_done_night_by_night_within_capacity(faultless: Para
     # Setting up costs 1,000 for a hundred thousand hubs, of which these are a small part.
     assert result.cost == pytest.approx(1_000 * 25 / 100_000 + result.messages * 0.5 + 6 / 60 * faultless.costs.hour)
     assert result.cost_per_hub == pytest.approx(result.cost / 25)
+
+
+def test_both_suppliers_of_a_split_home_are_told_and_of_one_another(faultless: Parameters) -> None:
+    alone, split = play(faultless, case(group("small", 10))), play(faultless, case(group("small", 10, split=True)))
+    assert split.by_day == alone.by_day
+    assert split.messages == alone.messages + 10 * 3 + 10 * 5
 
 
 def test_suppliers_share_a_night_in_proportion_to_what_they_have_waiting(faultless: Parameters) -> None:
@@ -132,7 +139,7 @@ def test_failures_are_a_share_of_all_and_are_sent_again_once(faultless: Paramete
 def test_a_slow_channel_costs_days_mistakes_and_split_homes(faultless: Parameters) -> None:
     slow = replace(
         IDEAL, items_per_day=1, hubs_per_item=10, days_to_plan=20, days_to_match=5, unmatched=50, wrong=10,
-        messages_per_hub=0, summary_every_days=7,
+        messages_per_hub=0, messages_per_split_hub=0, summary_every_days=7,
     )  # fmt: skip
     result = play(faultless, case(group("small", 10), group("small", 4, split=True)), channel=slow)
     # Two items, one a day from day 5 on, so that all can be planned on day 26; half of the split homes are matched by
