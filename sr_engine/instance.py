@@ -16,6 +16,8 @@ from sr_engine.configuration import ClockSettings
 from sr_engine.resources import data_directory
 from sr_engine.store.database import DatabaseError, create_tables, open_engine
 
+SIMULATION_FILE = "national.toml"
+"""Of the shipped configuration, what no instance reads."""
 USER_ROLE, BROKER_ROLE, CSP_ROLE = "87", "89", "06"
 
 
@@ -59,7 +61,7 @@ def create_instance(
     if directory.exists() and any(directory.iterdir()):
         raise InstanceExistsError(f"{directory} is not empty: name a new folder")
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(data_directory("config"), directory / "config")
+    shutil.copytree(data_directory("config"), directory / "config", ignore=shutil.ignore_patterns(SIMULATION_FILE))
     loaded = configuration.load(directory / "config")
     csps = {region.csp_eui: region.csp_name for region in loaded.regions.values()}
     participants = [

@@ -26,6 +26,7 @@ from sr_engine.cli.releases import release
 from sr_engine.cli.report import report
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
+from sr_engine.cli.simulate import simulate
 from sr_engine.cli.simulate_csp import simulate_csp
 from sr_engine.cli.submit import submit
 
@@ -58,6 +59,7 @@ for command in (
     serve,
     sign_server,
     demo,
+    simulate,
     simulate_csp,
     inventory,
     registration,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from sqlalchemy import Connection
 
@@ -24,6 +25,8 @@ from sr_engine.store.transactions import UnitOfWork
 OPERATOR = "operator"
 CPL_STATUSES = ("Active", "Suspended", "Removed")
 """What the Certified Products List can say of a release; only what is Active is scheduled, approved or listed."""
+_TOLD_AT_ONCE = 50_000
+"""Hubs looked up and told of in one go."""
 _LONGEST_NAME = 30
 _LONGEST_VERSION = 8
 """As the schema has DeviceManufacturer, DeviceModel and FirmwareVersion: what is longer cannot be told to anybody."""
@@ -323,20 +326,22 @@ def _tell_suppliers(
     """Tell Suppliers of hubs they were not told of, in some regions on some versions; return how many these are."""
     connection, now = unit_of_work.connection, unit_of_work.now
     firmware = release.firmware
-    hub_ids = [
-        hub_id
-        for regions, versions in concerned
-        if regions and versions
-        for hub_id in inventory.hub_ids_of_model(connection, firmware.manufacturer, firmware.model, regions, versions)
-    ]
-    hubs = inventory.hubs(connection, hub_ids, now, with_han=False)
-    events = [
-        HubEvent(AlertEvent.RELEASE_OPENED, hub_id, organisation, release.release_id, release.release_id)
-        for hub_id in hub_ids
-        for organisation in hubs[hub_id].responsible
-    ]
-    alerts.post(unit_of_work, events)
-    return len(hub_ids)
+    told = 0
+    for regions, versions in concerned:
+        if not regions or not versions:
+            continue
+        hub_ids = inventory.hub_ids_of_model(connection, firmware.manufacturer, firmware.model, regions, versions)
+        # A million hubs are not held in memory.
+        while some := list(islice(hub_ids, _TOLD_AT_ONCE)):
+            hubs = inventory.hubs(connection, some, now, with_han=False)
+            events = [
+                HubEvent(AlertEvent.RELEASE_OPENED, hub_id, organisation, release.release_id, release.release_id)
+                for hub_id in some
+                for organisation in hubs[hub_id].responsible
+            ]
+            alerts.post(unit_of_work, events)
+            told += len(some)
+    return told
 
 
 def _record(

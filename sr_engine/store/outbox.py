@@ -282,21 +282,21 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
 
 def settle(connection: Connection, results: Sequence[Attempted]) -> None:
     """Record what came of tries."""
-    if results:
-        connection.execute(
-            _SETTLE,
-            [
-                {
-                    "key": result.outbox_id,
-                    "new_state": result.state,
-                    "new_tries": result.tries,
-                    "new_next_try_at": result.next_try_at,
-                    "new_delivered_at": result.delivered_at,
-                    "new_last_error": result.last_error,
-                }
-                for result in results
-            ],
-        )
+    execute_many(
+        connection,
+        _SETTLE,
+        [
+            {
+                "key": result.outbox_id,
+                "new_state": result.state,
+                "new_tries": result.tries,
+                "new_next_try_at": result.next_try_at,
+                "new_delivered_at": result.delivered_at,
+                "new_last_error": result.last_error,
+            }
+            for result in results
+        ],
+    )
 
 
 def send_again(connection: Connection, message_id: str, now: datetime) -> bool:

@@ -1,0 +1,79 @@
+"""A whole country's release, played and compared: `simulate`."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from sr_engine.cli.failures import Failure
+
+
+@click.command("simulate", short_help="Play a release for a whole synthetic country and write a report.")
+@click.option("--hubs", type=click.IntRange(1, 15_000_000), required=True, help="Hubs of the country.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same seed gives the same country and figures."
+)
+@click.option(
+    "--parameters",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file like config/national.toml, which is used otherwise.",
+)
+@click.option(
+    "--regime",
+    "names",
+    multiple=True,
+    type=click.Choice(["Voluntary", "Mandatory", "DCCManaged"]),
+    help="Terms under which it is played; may be repeated. Voluntary, if none is named; models stand beside it.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the report.")
+@click.option("--keep", is_flag=True, help="Leave the simulated instances in the folder instance below it.")
+def simulate(*, hubs: int, seed: int, file: Path | None, names: tuple[str, ...], out: Path, keep: bool) -> None:
+    """Play the release of a firmware for a synthetic country on a virtual clock, and write a report.
+
+    Suppliers send signed requests, the processor answers, plans, lists and alerts, and the CSPs report, all in this
+    process and as they would over HTTP. Beside it the report sets the same campaign under other terms, by a portal and
+    by spreadsheets, as models, and prints every assumption. A million hubs take tens of minutes and some 15 GB of disk.
+    """
+    # Nobody else needs what the simulation loads.
+    from sr_engine.national.campaign import CampaignFailed  # noqa: PLC0415 - see above
+    from sr_engine.national.comparison import Regime  # noqa: PLC0415 - see above
+    from sr_engine.national.parameters import load  # noqa: PLC0415 - see above
+    from sr_engine.national.report import write  # noqa: PLC0415 - see above
+    from sr_engine.national.simulation import simulate as run  # noqa: PLC0415 - see above
+
+    parameters = load(file)
+    regimes = [Regime(name) for name in dict.fromkeys(names or ("Voluntary",))]
+    instances = out / "instance"
+    if instances.exists() and any(instances.iterdir()):
+        raise Failure(f"{instances} is not empty: name another folder with --out")
+    # Breaches of service levels are figures here, not news.
+    logging.getLogger("sr_engine").setLevel(logging.ERROR)
+    started = time.monotonic()
+
+    def say(words: str) -> None:
+        click.echo(f"{time.monotonic() - started:7.1f} s  {words}", err=True)
+
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix="working-") as folder:
+        directory = instances if keep else Path(folder)
+        try:
+            found = run(parameters, hubs=hubs, seed=seed, regimes=regimes, directory=directory, say=say)
+        except CampaignFailed as failed:
+            raise Failure(str(failed)) from None
+    page = write(found, out)
+    problems = [problem for figures in found.played for problem in figures.problems()]
+    for figures in found.played:
+        result = figures.result
+        click.echo(
+            f"{result.name}: {result.upgraded:,} of {result.hubs:,} hubs upgraded in {result.days} days; "
+            f"{figures.messages:,} messages, {figures.messages_per_second:,.0f} a second; "
+            f"{figures.seconds / result.hubs * 1000:.2f} ms a hub"
+        )
+    click.echo(f"report: {page}")
+    if problems:
+        raise Failure("\n".join(problems))

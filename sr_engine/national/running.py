@@ -1,0 +1,44 @@
+"""How a simulation runs: work where it is asked for, and wall time by kind of work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Runs work where it is asked for: nobody waits meanwhile, and nothing can come out in another order."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Run it, and return what came of it."""
+        future: Future[_T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds the wall time of a block to that of its kind; what an inner one counts the outer does not."""
+
+    spent: dict[str, float]
+    kind: str
+    _started: float = 0.0
+    _inner: float = 0.0
+
+    def __enter__(self) -> None:
+        self._inner = sum(self.spent.values())
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        took = time.perf_counter() - self._started
+        inner = sum(self.spent.values()) - self._inner
+        self.spent[self.kind] = self.spent.get(self.kind, 0.0) + took - inner

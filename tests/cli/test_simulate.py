@@ -1,0 +1,54 @@
+"""A national simulation on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Run
+from tests.national.conftest import small_file
+
+
+def test_a_small_country_is_played_and_its_report_written(run: Run, tmp_path: Path) -> None:
+    file = small_file(tmp_path, longest_days="20", comply_by_days="19")
+    result = run("simulate", "--hubs", 30, "--seed", 2, "--parameters", file, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert "Service Requests, Voluntary: " in result.stdout
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in result.stdout
+    assert "homes imported" in result.stderr
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text(encoding="utf-8"))
+    assert (figures["hubs"], figures["seed"]) == (30, 2)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "comparison.csv",
+        "comparison.svg",
+        "figures.json",
+        "nights-voluntary.csv",
+        "nights-voluntary.svg",
+        "parameters.toml",
+        "report.html",
+        "suppliers-voluntary.csv",
+    ]
+
+
+def test_wrong_parameters_are_named_before_anything_is_done(run: Run, tmp_path: Path) -> None:
+    file = small_file(tmp_path, fail_percent="101")
+    result = run("simulate", "--hubs", 30, "--parameters", file, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "small.toml: csp.fail_percent: must be a percentage from 0 to 100, not 101" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_region_that_cannot_be_upgraded_is_named(run: Run, tmp_path: Path) -> None:
+    file = small_file(tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace("Central = 60", "SMETS1 = 60"), encoding="utf-8")
+    result = run("simulate", "--hubs", 30, "--parameters", file, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "country.region_percent.SMETS1: is not upgraded" in result.stderr
+
+
+def test_an_instance_that_was_kept_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "something").write_text("kept", encoding="utf-8")
+    result = run("simulate", "--hubs", 30, "--out", tmp_path, "--keep")
+    assert result.exit_code == 2
+    assert "is not empty" in result.stderr

@@ -1,0 +1,228 @@
+"""A small country plays a release through the real processor, and the report says what is in its database."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from sqlalchemy import Connection, func, select
+
+from sr_engine.bootstrap import open_instance
+from sr_engine.national.comparison import Regime
+from sr_engine.national.figures import Figures
+from sr_engine.national.parameters import load
+from sr_engine.national.report import Simulation, as_json, write
+from sr_engine.national.simulation import simulate
+from sr_engine.store.tables import attempts, devices, exclusions, outbox, upgrade_lists
+from tests.national.conftest import small_file
+
+HUBS = 250
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A simulation that was played, and its database."""
+
+    simulation: Simulation
+    connection: Connection
+
+    @property
+    def figures(self) -> Figures:
+        return self.simulation.played[0]
+
+    def count(self, *conditions: object) -> int:
+        statement = select(func.count()).select_from(attempts).where(*conditions)  # type: ignore[arg-type]
+        return self.connection.scalar(statement) or 0
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    folder = tmp_path_factory.mktemp("national")
+    parameters = load(small_file(folder))
+    said: list[str] = []
+    played = simulate(
+        parameters, hubs=HUBS, seed=1, regimes=[Regime.VOLUNTARY], directory=folder / "instance", say=said.append
+    )
+    assert any("hubs upgraded" in words for words in said)
+    instance = open_instance(folder / "instance" / "Voluntary")
+    with instance.reading_engine.connect() as connection:
+        yield Seen(played, connection)
+    instance.engine.dispose()
+    instance.reading_engine.dispose()
+
+
+def test_every_hub_ends_in_exactly_one_state(seen: Seen) -> None:
+    assert seen.figures.problems() == []
+    newest: dict[str, tuple[int, str]] = {}
+    for hub_id, number, state in seen.connection.execute(
+        select(attempts.c.hub_id, attempts.c.number, attempts.c.state)
+    ):
+        newest[hub_id] = max(newest.get(hub_id, (0, "")), (number, state))
+    counted = Counter(state for _, state in newest.values())
+    reported: Counter[str] = Counter()
+    for states in seen.figures.states.values():
+        reported.update(states)
+    without = reported.pop("no attempt")
+    assert {state: hubs for state, hubs in reported.items() if hubs} == counted
+    assert without + len(newest) == HUBS == seen.figures.result.hubs
+
+
+def test_no_attempt_is_left_open(seen: Seen) -> None:
+    assert seen.count(attempts.c.is_open) == 0
+
+
+def test_no_night_is_above_its_capacity_and_the_sums_of_nights_are_those_of_the_database(seen: Seen) -> None:
+    assert seen.figures.capacity == {"Central": 30, "4G South": 50}
+    assert all(0 < night.listed <= seen.figures.capacity[night.region] for night in seen.figures.nights)
+    listed = seen.connection.scalar(select(func.sum(upgrade_lists.c.hub_count)))
+    assert sum(night.listed for night in seen.figures.nights) == listed
+    assert sum(night.activated for night in seen.figures.nights) == seen.count(attempts.c.state == "Activated")
+
+
+def test_an_upgraded_hub_runs_the_firmware_and_no_other_does(seen: Seen) -> None:
+    running = seen.connection.scalar(
+        select(func.count())
+        .select_from(devices)
+        .where(devices.c.device_type == "CHF", devices.c.firmware_version == "9002")
+    )
+    assert running == seen.figures.result.upgraded == seen.figures.result.by_day.total() > HUBS / 2
+
+
+def test_hubs_that_a_supplier_keeps_out_are_never_listed(seen: Seen) -> None:
+    excluded = set(seen.connection.scalars(select(exclusions.c.hub_id)))
+    listed = set(seen.connection.scalars(select(attempts.c.hub_id).where(attempts.c.list_id.is_not(None))))
+    assert excluded
+    assert not excluded & listed
+
+
+def test_the_campaign_had_all_that_campaigns_have(seen: Seen) -> None:
+    figures = seen.figures
+    assert {"11.5 I0", "11.6 I99", "11.9 I99"} <= figures.answers.keys()
+    events = {event for kind, event in figures.sent if kind == "alert"}
+    assert {"release_opened", "hub_listed", "hub_activated", "hub_failed", "hub_missed"} <= events
+    assert {"hub_returned", "hub_scheduled", "change_of_supplier"} <= events
+    assert seen.count(attempts.c.pilot, attempts.c.state == "Activated") > 0
+    assert seen.count(attempts.c.number == 2, attempts.c.state == "Activated") > 0, "some were scheduled again"
+
+
+def test_a_supplier_that_gains_a_home_schedules_it_anew(seen: Seen) -> None:
+    again = attempts.alias("again")
+    after = select(func.count()).where(
+        attempts.c.hub_id == again.c.hub_id,
+        attempts.c.state == "Voided",
+        again.c.number > attempts.c.number,
+        again.c.state == "Activated",
+        again.c.organisation != attempts.c.organisation,
+    )
+    assert (seen.connection.scalar(after) or 0) > 0
+
+
+def test_every_message_was_delivered(seen: Seen) -> None:
+    states = seen.connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state)).all()
+    assert [state for state, _ in states] == ["Delivered"]
+    assert sum(seen.figures.sent.values()) == states[0][1]
+
+
+def test_messages_are_those_in_the_store_with_the_answers_to_requests(seen: Seen) -> None:
+    figures = seen.figures
+    requests = sum(count for (interface, _), count in figures.taken.items() if interface == "DUIS")
+    assert requests == figures.result.items == figures.answers.total()
+    assert figures.messages == requests + sum(figures.taken.values()) + sum(figures.sent.values())
+
+
+def test_waits_are_those_of_the_hubs_that_were_upgraded(seen: Seen) -> None:
+    for one in seen.figures.suppliers:
+        assert seen.figures.result.waits[one.name].total() == one.upgraded
+        assert 0 < one.median_days <= one.percentile_90_days < 40
+    assert sum(one.hubs for one in seen.figures.suppliers) == HUBS - sum(
+        states["no attempt"] for states in seen.figures.states.values()
+    )
+
+
+def test_the_model_of_the_same_campaign_comes_close_to_what_was_played(seen: Seen) -> None:
+    played, modelled = seen.simulation.compared[0], seen.simulation.compared[1]
+    assert (played.played, modelled.played) == (True, False)
+    assert played.name == modelled.name == "Service Requests, Voluntary"
+    assert played.hubs == modelled.hubs == HUBS
+    assert modelled.upgraded == pytest.approx(played.upgraded, rel=0.1)
+    assert modelled.messages == pytest.approx(played.messages, rel=0.5)
+
+
+def test_other_ways_stand_beside_it_with_their_cost(seen: Seen) -> None:
+    names = [one.name for one in seen.simulation.compared]
+    assert names[2:] == [
+        "Service Requests, Mandatory",
+        "Service Requests, DCCManaged",
+        "portal only, Voluntary",
+        "spreadsheets by e-mail, Voluntary",
+    ]
+    voluntary, mandatory, _, portal, spreadsheets = seen.simulation.compared[1:]
+    assert mandatory.upgraded > voluntary.upgraded > spreadsheets.upgraded
+    assert spreadsheets.wait_days(95) > portal.wait_days(95) >= voluntary.wait_days(95)
+    assert all(one.cost > 0 and one.cost_per_hub > 0 for one in seen.simulation.compared)
+
+
+def test_the_report_needs_nothing_else_and_prints_every_assumption(seen: Seen, tmp_path: Path) -> None:
+    page = write(seen.simulation, tmp_path / "report")
+    text = page.read_text(encoding="utf-8")
+    assert "href=" not in text
+    assert "src=" not in text
+    assert "Every hub is in exactly one state" in text
+    assert "minimum_sample = 50" in text, "the parameters are printed"
+    assert text.count("<svg") == 2
+    for name in ("nights-voluntary.svg", "comparison.svg"):
+        chart = etree.parse(tmp_path / "report" / name).getroot()
+        assert chart.findtext(f"{SVG}title")
+        assert "Central: " in (chart.findtext(f"{SVG}desc") or "") or name == "comparison.svg"
+    figures = json.loads((tmp_path / "report" / "figures.json").read_text(encoding="utf-8"))
+    assert figures["played"]["Voluntary"]["problems"] == []
+    assert (tmp_path / "report" / "nights-voluntary.csv").read_text(encoding="utf-8").count("\n") == 1 + len(
+        seen.figures.nights
+    )
+
+
+def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
+    parameters = load(small_file(tmp_path, longest_days="19", comply_by_days="18"))
+    found = []
+    for number in range(2):
+        played = simulate(
+            parameters,
+            hubs=25,
+            seed=5,
+            regimes=[Regime.VOLUNTARY],
+            directory=tmp_path / str(number),
+            say=lambda words: None,
+        )
+        figures = as_json(played)
+        del figures["machine"]
+        found.append(figures)
+    assert found[0] == found[1]
+    assert found[0]["compared"][0]["upgraded"] > 0  # type: ignore[index]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", [Regime.MANDATORY, Regime.DCC_MANAGED])
+def test_a_compulsory_release_upgrades_all_but_what_is_kept_out(tmp_path: Path, regime: Regime) -> None:
+    parameters = load(small_file(tmp_path, fail_percent="0", lose_percent="0", refuse_percent="0"))
+    played = simulate(
+        parameters, hubs=60, seed=3, regimes=[regime], directory=tmp_path / "instance", say=lambda words: None
+    )
+    figures, result = played.played[0], played.compared[0]
+    assert figures.problems() == []
+    model_of_it = next(one for one in played.compared if one.name == result.name and not one.played)
+    instance = open_instance(tmp_path / "instance" / regime.value)
+    with instance.reading_engine.connect() as connection:
+        excluded = connection.scalar(select(func.count()).select_from(exclusions))
+    instance.engine.dispose()
+    instance.reading_engine.dispose()
+    assert result.upgraded == model_of_it.upgraded == 60 - excluded
+    assert result.days <= 105
+    if regime is Regime.DCC_MANAGED:
+        assert min(result.by_day) >= 90, "not before its notice has run out"
+        assert not any(answer.startswith("11.5") for answer in figures.answers)
