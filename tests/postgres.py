@@ -85,16 +85,17 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
-    def execute(self, statement: str) -> None:
-        """Run one statement outside any transaction, in the database that is always there."""
-        with psycopg.connect(self._plain_url("postgres"), autocommit=True) as connection:
+    def execute(self, statement: str, url: str | None = None) -> None:
+        """Run one statement outside any transaction, in the database that is always there or in another."""
+        database = "postgres" if url is None else url.rpartition("/")[2]
+        with psycopg.connect(self._plain_url(database), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload] # a plain string is fine in a test
 
     def new_database(self, *, template: str | None = None) -> str:
         """The URL of a new database, empty or copied from another."""
         self._names += 1
         name = f"sr_{os.getpid()}_{self._names}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY WAL_LOG")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY FILE_COPY")
         return self.url(name)
 
     @property

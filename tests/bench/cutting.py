@@ -27,6 +27,8 @@ from sr_engine.store.transactions import Transactions, UnitOfWork
 from tests.bench.country import Country
 from tests.bench.firmware import memory
 from tests.bench.measure import Row
+from tests.databases import give_a_copy_of_its_database
+from tests.postgres import PostgresServer, postgres_server
 from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, make_world
 
 HUBS = (100_000, 1_000_000)
@@ -36,19 +38,29 @@ _ROUNDS = 2
 
 def rows() -> Iterator[Row]:
     """Measure in processes of their own; the best of rounds."""
+    yield from _rows("SQLite", None, limit=12)
+    with postgres_server(durable=True) as server:
+        yield from _rows("PostgreSQL", server, limit=25)
+
+
+def _rows(engine: str, server: PostgresServer | None, *, limit: int) -> Iterator[Row]:
     best: dict[tuple[int, int], dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         for hubs in HUBS:
-            prepare(Path(name) / "instance", hubs)
+            url = None if server is None else server.new_database()
+            prepare(Path(name) / "instance", hubs, url)
+            if server is not None:
+                # What a server does by itself in time: it plans by what it knows of its tables.
+                server.execute("VACUUM ANALYZE", url)
             for percent in (100, 10):
-                found = [_one(Path(name), percent) for _ in range(_ROUNDS)]
+                found = [_one(Path(name), percent, server) for _ in range(_ROUNDS)]
                 best[hubs, percent] = {key: min(one[key] for one in found) for key in found[0]}
             shutil.rmtree(Path(name) / "instance")
     few, many = HUBS
     for percent, what in ((100, "all of them fit"), (10, "one in ten fits")):
         found_one = best[many, percent]
-        night = f"lists planned and cut, {many:,} hubs in 6 regions, {what}"
-        yield Row(night, found_one["seconds"], "s", 12)
+        night = f"lists planned and cut, {engine}, {many:,} hubs in 6 regions, {what}"
+        yield Row(night, found_one["seconds"], "s", limit)
         yield Row(f"{night}, CPU", found_one["cpu"], "s CPU")
         yield Row(f"{night}, the longest that a small request waited", found_one["waited"], "s")
         yield Row(f"{night}, peak memory", found_one["mib"], "MiB", 500)
@@ -56,9 +68,9 @@ def rows() -> Iterator[Row]:
         yield Row(f"the same, CPU per hub beside {few:,} hubs", per_hub, "x", 1.3)
 
 
-def prepare(directory: Path, hubs: int) -> None:
+def prepare(directory: Path, hubs: int, database_url: str | None = None) -> None:
     """An instance with hubs that wait."""
-    world = make_world(directory)
+    world = make_world(directory, database_url=database_url or "sqlite:///sr-engine.db")
     try:
         regions = tuple(world.instance.configuration.regions)
         release, _ = world.run(
@@ -79,8 +91,10 @@ def prepare(directory: Path, hubs: int) -> None:
         world.close()
 
 
-def _one(folder: Path, percent: int) -> dict[str, float]:
+def _one(folder: Path, percent: int, server: PostgresServer | None) -> dict[str, float]:
     shutil.copytree(folder / "instance", folder / "copy")
+    if server is not None:
+        give_a_copy_of_its_database(folder / "copy", server)
     command = [sys.executable, "-m", "tests.bench.cutting", str(folder / "copy"), str(percent)]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     shutil.rmtree(folder / "copy")
