@@ -56,7 +56,7 @@ from sr_engine.regions.phases import Phases
 from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers, Ticker, Trigger
 from sr_engine.resources import data_directory
-from sr_engine.store.database import check_tables, open_engine
+from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
@@ -135,8 +135,6 @@ def open_instance(
         raise ConfigurationError((problem,))
     official_schema = official_schema_of(settings)
     clock = clock or clock_of(settings)
-    engine = open_engine(settings.database_url)
-    check_tables(engine)
     signer = Signer(key)
     alerts = Alerts(
         definitions=loaded.alerts,
@@ -155,6 +153,12 @@ def open_instance(
     )
     schemas = data_directory("xsd")
     trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
+    engine = open_engine(settings.database_url)
+    try:
+        check_tables(engine)
+    except DatabaseError:
+        engine.dispose()
+        raise
     return Instance(
         settings=settings,
         configuration=loaded,
@@ -179,10 +183,11 @@ def open_instance(
 
 def _check_tokens(settings: Settings, loaded: Configuration, users: UserDirectory) -> None:
     """Every token opens one thing; raises ConfigurationError where one would open two."""
-    feed, operator = settings.registration_feed, settings.operator
+    feed, operator, relay = settings.registration_feed, settings.operator, settings.relay
     owners: list[tuple[str, str | None]] = [
         ("registration_feed", None if feed is None else feed.token_sha256),
         ("operator", None if operator is None else operator.token_sha256),
+        ("relay", None if relay is None else relay.token_sha256),
     ]
     owners += [(f"region {region.name}", region.token_sha256) for region in loaded.regions.values()]
     owners += [
@@ -356,6 +361,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
         DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
+        partial(meter_outcomes_of(instance).give_up_elsewhere, served=instance.configuration.regions.keys()),
     )
 
 

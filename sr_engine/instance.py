@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from sr_engine import configuration
 from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.configuration import ClockSettings
 from sr_engine.resources import data_directory
-from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.database import DatabaseError, create_tables, open_engine
 
 SIMULATION_FILE = "national.toml"
 """Of the shipped configuration, what no instance reads."""
@@ -50,11 +51,12 @@ def create_instance(
     port: int = 8080,
     environment: str = "trial",
     clock: ClockSettings | None = None,
+    database_url: str = "sqlite:///sr-engine.db",
 ) -> None:
     """Write a complete instance that can be served at once, with a synthetic PKI that protects nothing.
 
     `now` is when its certificates begin to be valid. Raises InstanceExistsError, having changed nothing, if the folder
-    is not empty.
+    is not empty, and DatabaseError if the database cannot be used.
     """
     if directory.exists() and any(directory.iterdir()):
         raise InstanceExistsError(f"{directory} is not empty: name a new folder")
@@ -69,11 +71,17 @@ def create_instance(
     ]
     make_pki(directory / "pki", participants, now=now)
     (directory / "users.toml").write_text(_users(suppliers), encoding="utf-8")
-    (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock), encoding="utf-8")
+    (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock, database_url), encoding="utf-8")
     settings = configuration.load_settings(directory / SETTINGS_FILE)
     engine = open_engine(settings.database_url)
-    create_tables(engine)
-    engine.dispose()
+    try:
+        create_tables(engine)
+    except DatabaseError:
+        # The folder was empty, and is again: what is wrong can be put right and all of it done once more.
+        shutil.rmtree(directory)
+        raise
+    finally:
+        engine.dispose()
 
 
 def folder_name(csp_name: str) -> str:
@@ -99,14 +107,14 @@ def _users(suppliers: Sequence[SupplierSeed]) -> str:
     return "\n".join(tables)
 
 
-def _settings(environment: str, host: str, port: int, clock: ClockSettings | None) -> str:
+def _settings(environment: str, host: str, port: int, clock: ClockSettings | None, database_url: str) -> str:
     text = (
         "# Settings of this instance; paths are relative to this file.\n"
         f'environment = "{environment}"\n'
         'config_directory = "config"\n'
         'users_file = "users.toml"\n'
         'trust_directory = "pki/trust"\n'
-        'database_url = "sqlite:///sr-engine.db"\n\n'
+        f"database_url = {json.dumps(database_url)}\n\n"
         f'[listen]\nhost = "{host}"\nport = {port}\n\n'
         "# The key with which Responses, alerts and upgrade lists are signed.\n"
         '[signing]\nkey = "pki/broker/key.pem"\ncertificate = "pki/broker/certificate.pem"\n'

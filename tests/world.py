@@ -28,6 +28,7 @@ from sr_engine.store.reading import Reading
 from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
+from tests.databases import url_of_instance
 
 T = TypeVar("T")
 
@@ -280,7 +281,7 @@ def make_world(
     randbelow: Callable[[int], int] = secrets.randbelow,
 ) -> World:
     """A new instance in an empty folder; `prepare` may change its files before it is opened."""
-    create_instance(directory, now=now, suppliers=suppliers)
+    create_instance(directory, now=now, suppliers=suppliers, database_url=url_of_instance())
     prepare(directory)
     clock = FixedClock(now)
     instance = open_instance(directory, clock=clock, randbelow=randbelow)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from sqlalchemy import make_url
 
 from signing import KeyUnavailable, Participant, make_pki
 from sr_engine.cli.failures import Failure
@@ -22,13 +23,22 @@ _SAMPLE_PARTICIPANTS = (
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535), help="Port to listen on.")
-def init(directory: Path, host: str, port: int) -> None:
+@click.option(
+    "--database",
+    "database_url",
+    default="sqlite:///sr-engine.db",
+    show_default=True,
+    metavar="URL",
+    help="Where all is kept: a SQLite file, or an empty PostgreSQL database, postgresql://USER@HOST/NAME.",
+)
+def init(directory: Path, host: str, port: int, database_url: str) -> None:
     """Make a new instance in the folder DIR, which must be empty or not there yet.
 
     It gets settings, configuration, two sample Suppliers, synthetic keys and certificates, and an empty database, and
     can be served at once.
     """
-    create_instance(directory, now=SystemClock().now(), host=host, port=port)
+    create_instance(directory, now=SystemClock().now(), host=host, port=port, database_url=database_url)
+    database = make_url(database_url).render_as_string(hide_password=True).removeprefix("sqlite:///")
     suppliers = ", ".join(f"{supplier.name} ({supplier.eui})" for supplier in SAMPLE_SUPPLIERS)
     click.echo(
         f"""Made an instance in {directory}:
@@ -36,7 +46,7 @@ def init(directory: Path, host: str, port: int) -> None:
   config/         regions, Service Requests, response codes, alerts, policy
   users.toml      Suppliers: {suppliers}
   pki/            keys and certificates for all of them; synthetic, they protect nothing
-  sr-engine.db    the database, empty
+  {database:<14}  the database, empty
 
 Next:
   sr-engine inventory import DEVICES.csv --dir {directory}

@@ -37,7 +37,7 @@ def simulate(*, hubs: int, seed: int, file: Path | None, names: tuple[str, ...],
 
     Suppliers send signed requests, the processor answers, plans, lists and alerts, and the CSPs report, all in this
     process and as they would over HTTP. Beside it the report sets the same campaign under other terms, by a portal and
-    by spreadsheets, as models, and prints every assumption. A million hubs take tens of minutes and some 15 GB of disk.
+    by spreadsheets, as models, and prints every assumption. A million hubs take an hour or two and some 14 GB of disk.
     """
     # Nobody else needs what the simulation loads.
     from sr_engine.national.campaign import CampaignFailed  # noqa: PLC0415 - see above

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import groupby
 
 from sqlalchemy import Connection, and_, bindparam, case, func, null, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
 from sr_engine.domain.states import WITH_CSP, AttemptState, Overlay

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.supplier_change import Arrival, Departure, Known, Line, Registration
 from sr_engine.messages.model import Approval, Period, UpgradeStatus

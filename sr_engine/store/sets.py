@@ -9,15 +9,18 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, bindparam, func, select
+from sqlalchemy import ColumnElement, String, Text, bindparam, cast, select
+
+from sr_engine.store.dialects import json_texts
 
 
 def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """`column IN` the text values bound to the parameter `name`, any number; SQLite reads them from one JSON array."""
-    listed = func.json_each(bindparam(name, type_=Text)).table_valued("value")
-    return column.in_(select(listed.c.value))
+    """`column IN` the values bound to the parameter `name`, any number, which travel as one JSON array."""
+    listed = json_texts(bindparam(name, type_=Text)).table_valued("value")
+    value = listed.c.value if isinstance(column.type, String) else cast(listed.c.value, column.type)
+    return column.in_(select(value))
 
 
-def members(values: Iterable[str]) -> str:
+def members(values: Iterable[str] | Iterable[int]) -> str:
     """What to bind to the parameter of `is_one_of`."""
     return json.dumps(list(values))

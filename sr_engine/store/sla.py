@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from sr_engine.domain.sla import Measure
 from sr_engine.domain.states import WITH_CSP, AttemptState
+from sr_engine.store.dialects import seconds_between
 from sr_engine.store.tables import (
     UtcDateTime,
     alerted_hubs,
@@ -44,7 +45,6 @@ from sr_engine.store.tables import (
 )
 
 EVER = datetime(1, 1, 1, tzinfo=UTC)
-_A_DAY = 86_400.0
 _S = AttemptState
 _OUTCOMES = (_S.ACTIVATED.value, _S.FAILED.value)
 _COUNTED = (*_OUTCOMES, _S.MISSED.value, *sorted(state.value for state in WITH_CSP))
@@ -55,7 +55,7 @@ def _moment(name: str) -> ColumnElement[datetime]:
 
 
 def _seconds(later: ColumnElement[Any], earlier: ColumnElement[Any]) -> ColumnElement[float]:
-    return (func.julianday(later) - func.julianday(earlier)) * literal(_A_DAY)
+    return seconds_between(earlier, later)
 
 
 def _whole(seconds: ColumnElement[float]) -> ColumnElement[int]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt, Exclusion, Hub, HubUpgrade, Release
 from sr_engine.messages.model import Period
 from sr_engine.regions.preview import Handover, Standing
 from sr_engine.store import inventory, overlays, upgrades
+from sr_engine.store.dialects import json_rows
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
 from sr_engine.store.tables import attempts, devices, exclusions, registrations, release_han_models
@@ -42,7 +43,7 @@ _ALIKE = (
     devices.c.firmware_version,
 )
 _GROUPS: Select[Any] = (
-    select(*_ALIKE, func.json_group_array(attempts.c.hub_id).label("hub_ids"))
+    select(*_ALIKE, json_rows(attempts.c.hub_id).label("hub_ids"))
     .outerjoin(devices, and_(devices.c.device_id == attempts.c.hub_id, devices.c.device_type == "CHF"))
     .where(_SCHEDULED)
     .group_by(*_ALIKE)

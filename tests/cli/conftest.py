@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from sr_engine.cli.main import commands
 from sr_engine.instance import create_instance
+from tests.databases import url_of_instance
 from tests.world import World, edit, make_world
 
 Run = Callable[..., Result]
@@ -35,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def shared_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An instance that no test changes."""
     directory = tmp_path_factory.mktemp("shared") / "instance"
-    create_instance(directory, now=datetime.now(UTC))
+    create_instance(directory, now=datetime.now(UTC), database_url=url_of_instance())
     return directory
 
 

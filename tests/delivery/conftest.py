@@ -21,6 +21,7 @@ from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import Outgoing, put
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
+from tests.databases import new_url
 from tests.world import NOW
 
 WAIT = 20
@@ -42,6 +43,7 @@ class Received:
     message_id: str
     body: bytes
     content_type: str
+    cookie: str | None = None
 
 
 @dataclass
@@ -67,10 +69,12 @@ class Receiver:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             message_id = request.headers["DUIS-Message-ID"]
-            self.received.append(Received(message_id, await request.read(), request.content_type))
+            cookie = request.headers.get("Cookie")
+            self.received.append(Received(message_id, await request.read(), request.content_type, cookie))
             if self.gate is not None:
                 await self.gate.wait()
-            return web.Response(status=self.statuses.get(message_id, self.status))
+            status = self.statuses.get(message_id, self.status)
+            return web.Response(status=status, headers={"Set-Cookie": f"taken={message_id}; Path=/"})
         finally:
             self.at_once -= 1
 
@@ -165,7 +169,7 @@ class Post:
 
 @pytest.fixture
 def post(tmp_path: Path) -> Iterator[Post]:
-    engine = open_engine(f"sqlite:///{tmp_path}/post.db")
+    engine = open_engine(new_url(tmp_path))
     create_tables(engine)
     yield Post(engine, FixedClock(NOW))
     engine.dispose()

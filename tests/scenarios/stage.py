@@ -40,6 +40,7 @@ from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.triggers import Trigger
 from sr_engine.store.tables import attempts, devices, outbox
 from sr_engine.store.transactions import Transactions, Work
+from tests.databases import give_a_database_of_its_own
 from tests.scenarios.story import MOMENT, Story, StoryRefused
 from tests.world import BROKER, NOW, World
 
@@ -272,6 +273,7 @@ class Theatre:
         self._copies += 1
         directory = self._directory / f"copy-{self._copies}"
         shutil.copytree(self._prepared[cast], directory)
+        give_a_database_of_its_own(directory)
         clock = FixedClock(story.steps[0].at)
         opened = open_instance(directory, clock=clock)
         instance = replace(opened, transactions=AtOnce(opened.engine, clock, follow_up=opened.alerts.write))

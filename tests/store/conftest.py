@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import Engine
 
 from sr_engine.store.database import create_tables, open_engine
+from tests.databases import new_url
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path}/store.db")
+    engine = open_engine(new_url(tmp_path))
     create_tables(engine)
     yield engine
     engine.dispose()
