@@ -34,6 +34,9 @@ CUT = "cut"
 LISTED_AT_ONCE = 5_000
 """Hubs from which on a transaction begins no further list: a list of more is cut in a transaction of its own."""
 
+FEW = 10
+"""Below so many on a list, hubs that are alike are judged one by one: a statement for each group would take longer."""
+
 SETTLED_AT_ONCE = 2_000
 """Hubs not agreed any more that one transaction settles, at most."""
 
@@ -65,6 +68,7 @@ class ListCutter:
     quiet_days: QuietDays
     reading: Reading
     listed_at_once: int = LISTED_AT_ONCE
+    few: int = FEW
     planning: Lock = field(default_factory=Lock, repr=False)
     """Nights are planned one at a time: a plan takes memory, and its connection more."""
 
@@ -185,64 +189,63 @@ class _Cutting:
     def _put(self, listing: _Listing, some: Sequence[Chosen], due: set[str] | None) -> None:
         """Make Listed those of some hubs that may be: alike ones together, others one by one."""
         release = listing.release
-        known = self.plan.groups
-        groups = {group for _, _, group in some}
-        stand = {one for one in groups if due is not None and self._stands(known[one], release)}
+        suitable = waiting.suitable(release, self.region.name)
         single = self.plan.single | due if due else self.plan.single
-        if single or len(stand) < len(groups):
-            alone = [one for one in some if one[2] not in stand or one[0] in single]
-            together = [one for one in some if one[2] in stand and one[0] not in single]
-        else:
-            alone, together = [], list(some)
-        if together:
-            suitable = waiting.suitable(release, self.region.name)
-            self._tell_of_alike(listing, self._list(listing, together, suitable))
+        by_group: dict[int, list[Chosen]] = defaultdict(list)
+        for one in some:
+            by_group[one[2]].append(one)
+        alone: list[Chosen] = []
+        for group, members in by_group.items():
+            alike = self.plan.groups[group]
+            if due is None or len(members) < self.cutter.few or not self._stands(alike, release):
+                alone += members
+                continue
+            if single:
+                alone += [one for one in members if one[0] in single]
+                members = [one for one in members if one[0] not in single]  # noqa: PLW2901 - the rest of them
+            self._tell_of_alike(listing, alike, self._list(listing, members, alike, suitable))
         if alone:
             kept = self._look_at(release, [hub_id for hub_id, _, _ in alone])
-            ids = {hub_id: one.attempt.attempt_id for hub_id, one in kept.items() if one.attempt is not None}
-            alone = [one for one in alone if ids.get(one[0]) == one[1]]
-            for hub_ids in self._list(listing, alone, None).values():
+            of_number: dict[int, list[Chosen]] = defaultdict(list)
+            for one in alone:
+                upgrade = kept.get(one[0])
+                if upgrade is not None and upgrade.attempt is not None and upgrade.attempt.attempt_id == one[1]:
+                    of_number[one[2]].append(one)
+            for group, members in of_number.items():
+                hub_ids = self._list(listing, members, self.plan.groups[group], None)
                 listing.tell(kept[hub_id].hub for hub_id in hub_ids)
 
     def _stands(self, alike: Alike, release: Release) -> bool:
         return self.judge.settled(alike, release) and self.judge.admits(alike, release)
 
     def _list(
-        self, listing: _Listing, some: Sequence[Chosen], suitable: dict[str, object] | None
-    ) -> dict[int, list[str]]:
-        """Make Listed those of some hubs that still may be; return them by group."""
+        self, listing: _Listing, some: Sequence[Chosen], alike: Alike, suitable: dict[str, object] | None
+    ) -> list[str]:
+        """Make Listed those of a group that still may be; return them. Without `suitable` each was looked at."""
         listed = list_runs.put_on_list(
             self.unit_of_work.connection,
             [attempt_id for _, attempt_id, _ in some],
             list_id=listing.list_id,
             period=self.judge.period,
             now=self.unit_of_work.now,
-            suitable=suitable,
+            still=None if suitable is None else (alike, suitable),
         )
-        by_group: dict[int, list[str]] = defaultdict(list)
-        for hub_id, attempt_id, group in some:
-            if listed is None or attempt_id in listed:
-                by_group[group].append(hub_id)
-        for group, hub_ids in by_group.items():
-            listing.hub_ids += hub_ids
-            listing.by_number[self.plan.groups[group].number] += hub_ids
-        return by_group
+        hub_ids = [hub_id for hub_id, attempt_id, _ in some if listed is None or attempt_id in listed]
+        listing.hub_ids += hub_ids
+        # An attempt keeps its number.
+        listing.by_number[alike.number] += hub_ids
+        return hub_ids
 
-    def _tell_of_alike(self, listing: _Listing, listed: dict[int, list[str]]) -> None:
+    def _tell_of_alike(self, listing: _Listing, alike: Alike, hub_ids: Sequence[str]) -> None:
         """Note whom the listing of hubs concerns about which nothing is peculiar.
 
         Of an agreed hub that is the Supplier by which it counts, and whoever else has agreed to it.
         """
-        compelled: list[str] = []
-        for group, hub_ids in listed.items():
-            alike = self.plan.groups[group]
-            if alike.compulsory:
-                compelled += hub_ids
-            else:
-                listing.told[alike.organisation] += hub_ids
-        if compelled:
-            hubs = inventory.hubs(self.unit_of_work.connection, compelled, self.unit_of_work.now, with_han=False)
+        if alike.compulsory:
+            hubs = inventory.hubs(self.unit_of_work.connection, hub_ids, self.unit_of_work.now, with_han=False)
             listing.tell(hubs.values())
+        else:
+            listing.told[alike.organisation] += hub_ids
 
     def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
         """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them."""

@@ -53,13 +53,21 @@ _MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_list
 
 
 def _put_on_list(*, looked_at: bool) -> Update:
-    """Hubs that were `looked_at` one by one need not be looked at once more."""
+    """Hubs that were `looked_at` one by one need not be looked at once more, nor whether they are still alike."""
     excluded = exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now"))
     statement = attempts.update().where(
         is_one_of(attempts.c.attempt_id, "attempt_ids"), attempts.c.state == AttemptState.SCHEDULED.value
     )
     if not looked_at:
-        statement = statement.where(suits(attempts.c.hub_id), ~excluded)
+        statement = statement.where(
+            attempts.c.organisation == bindparam("of_organisation"),
+            attempts.c.window_start == bindparam("of_window_start"),
+            attempts.c.window_end == bindparam("of_window_end"),
+            attempts.c.pilot == bindparam("of_pilot"),
+            attempts.c.compulsory == bindparam("of_compulsory"),
+            suits(attempts.c.hub_id),
+            ~excluded,
+        )
     return statement.values(
         state=AttemptState.LISTED.value,
         list_id=bindparam("new_list_id"),
@@ -131,11 +139,11 @@ def put_on_list(
     list_id: str,
     period: Period,
     now: datetime,
-    suitable: Mapping[str, object] | None,
+    still: tuple[Alike, Mapping[str, object]] | None,
 ) -> set[int] | None:
     """Make those Listed that still may be; return which these were, None for all.
 
-    `suitable` are the values of `waiting.suits`; None: it was looked at each hub.
+    `still` are the group in which they must be and the values of `waiting.suits`; None: it was looked at each hub.
     """
     values: dict[str, object] = {
         "attempt_ids": members(attempt_ids),
@@ -144,9 +152,18 @@ def put_on_list(
         "new_period_end": period.end,
         "new_state_at": now,
     }
-    if suitable is not None:
-        values |= {**suitable, "now": now}
-    done = connection.execute(_PUT_ON_LIST[suitable is None], values).rowcount
+    if still is not None:
+        alike, suitable = still
+        values |= {
+            "of_organisation": alike.organisation,
+            "of_window_start": alike.window.start,
+            "of_window_end": alike.window.end,
+            "of_pilot": alike.pilot,
+            "of_compulsory": alike.compulsory,
+            **suitable,
+            "now": now,
+        }
+    done = connection.execute(_PUT_ON_LIST[still is None], values).rowcount
     if done == len(attempt_ids):
         return None
     return set(connection.scalars(_ON_LIST, {"list_id": list_id, "attempt_ids": values["attempt_ids"]}))

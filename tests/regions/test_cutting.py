@@ -51,11 +51,11 @@ HAN = ("AAAA", "DISPLAY")
 OTHER = replace(FIRMWARE, model="C1A20002")
 
 
-def in_steps(nights: Nights, number: int = 0, *, keep_plan: Sequence[bool] = ()) -> list[int]:
+def in_steps(nights: Nights, number: int = 0, *, keep_plan: Sequence[bool] = (), few: int = 1) -> list[int]:
     """Cut a night in the smallest portions; after those that keep no plan somebody else goes on. Hubs of each."""
     due, period = nights.due(number), nights.period(number)
     nights.world.clock.set(due)
-    cutter = replace(nights.cutter, listed_at_once=1)
+    cutter = replace(nights.cutter, listed_at_once=1, few=few)
     keeps = iter(keep_plan)
     portion, listed = Portion(0, more=True), []
     while portion.more:
@@ -282,6 +282,7 @@ class Night:
     general_open: bool
     compulsory: bool
     keep_plan: list[bool]
+    few: int
 
 
 def drawn_night(chance: Random) -> Night:
@@ -291,6 +292,7 @@ def drawn_night(chance: Random) -> Night:
         general_open=chance.random() < 0.8,
         compulsory=chance.random() < 0.5,
         keep_plan=[chance.random() < 0.5 for _ in range(8)],
+        few=chance.choice([1, 1, 3]),
     )
 
 
@@ -306,7 +308,7 @@ def test_lists_cut_one_by_one_from_sets_are_those_planned_at_once_hub_by_hub_who
     any_world.fill(drawn, COMPULSORY if night.compulsory else {}, general_open=night.general_open)
     wanted = expected(nights)
 
-    listed = in_steps(nights, keep_plan=night.keep_plan)
+    listed = in_steps(nights, keep_plan=night.keep_plan, few=night.few)
 
     assert lists_cut(nights) == drafts(wanted, nights.region)
     assert sum(listed) == len(wanted.chosen)
@@ -352,7 +354,7 @@ def test_a_place_that_is_lost_before_its_list_is_cut_goes_to_the_next(central: N
     central.change(list_size=2, hubs_per_night=6)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     central.decide(some[3:5], A, Decision.DECLINE)
 
@@ -367,12 +369,39 @@ def test_a_place_that_is_lost_before_its_list_is_cut_goes_to_the_next(central: N
     assert len(central.told("hub_listed")) == 6
 
 
+@pytest.mark.parametrize("few", [1, 10])
+def test_a_window_that_is_changed_in_between_is_kept(central: Nights, few: int) -> None:
+    some = waiting(central, 6)
+    central.change(list_size=2)
+    due, period = central.due(), central.period()
+    central.world.clock.set(due)
+    cutter = replace(central.cutter, listed_at_once=1, few=few)
+    first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
+    later = replace(WINDOW, start=period.end)
+    central.world.run(
+        lambda uow: uow.connection.execute(
+            update(attempts)
+            .where(attempts.c.hub_id == some[3].chf)
+            .values(window_start=later.start, window_end=later.end)
+        )
+    )
+
+    portion, listed = first, 2
+    while portion.more:
+        plan = portion.plan
+        portion = central.world.run(lambda uow, plan=plan: cutter.run(uow, central.region, due, period, plan))
+        listed += portion.listed
+
+    assert listed == 5
+    assert some[3].chf not in {hub for one in lists_cut(central) for hub in one.hub_ids}
+
+
 def test_an_exclusion_that_comes_in_between_is_heeded(central: Nights) -> None:
     some = waiting(central, 4)
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     row = {"hub_id": some[2].chf, "organisation": A.name, "set_at": due}
     central.world.run(lambda uow: uow.connection.execute(insert(exclusions), row))
@@ -387,7 +416,7 @@ def test_a_release_that_is_halted_in_between_is_listed_no_further(central: Night
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     central.world.run(lambda uow: uow.connection.execute(update(release_regions).values(halted_at=due)))
 
@@ -402,7 +431,7 @@ def test_nobody_is_listed_any_more_once_the_period_has_begun(central: Nights) ->
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     central.world.clock.set(period.start)
 
@@ -420,7 +449,7 @@ def test_a_hub_that_was_scheduled_after_the_plan_does_not_take_a_place_after_a_s
     central.change(list_size=2, hubs_per_night=4)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     central.world.clock.set(due + HOUR)
     central.schedule([late], window=replace(WINDOW, start=period.start - HOUR))
@@ -435,7 +464,7 @@ def test_of_two_that_hold_the_same_plan_only_one_goes_on_with_it(central: Nights
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
 
     def look() -> Any:
         return cutter.look(central.region, due, period, due)
@@ -457,7 +486,7 @@ def test_a_list_that_cannot_be_signed_is_cut_at_the_next_look_and_none_before_it
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
 
     def no_id() -> str:
@@ -479,7 +508,7 @@ def test_a_hub_that_the_csp_refused_meanwhile_is_not_listed_for_the_same_night_a
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     central.acknowledge(central.list_ids()[0], refused={"no radio link": some[:1]})
 
@@ -519,7 +548,7 @@ def test_an_unfinished_night_is_due_again_after_a_stop(central: Nights) -> None:
     central.change(list_size=2)
     due, period = central.due(), central.period()
     central.world.clock.set(due)
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
 
     trigger = RegionTriggers(
@@ -540,7 +569,7 @@ def test_small_requests_pass_in_between_the_lists(central: Nights) -> None:
     due = central.due()
     central.world.clock.set(due)
     transactions = central.world.instance.transactions
-    cutter = replace(central.cutter, listed_at_once=1)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
     trigger = RegionTriggers(central.region, transactions, cutter, central.outcomes, lambda: None)
     listed_then: list[int] = []
 

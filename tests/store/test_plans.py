@@ -139,7 +139,8 @@ def test_hubs_are_put_on_a_list_by_their_row_numbers_and_looked_up_by_their_ids(
     values = {"of_region": "Central", "of_manufacturer": "M", "of_model": "M", "of_versions": "[]"}
 
     def put(connection: Connection) -> object:
-        return list_runs.put_on_list(connection, [1], list_id="list", period=PERIOD, now=NOW, suitable=values)
+        still = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1), values
+        return list_runs.put_on_list(connection, [1], list_id="list", period=PERIOD, now=NOW, still=still)
 
     plan = "; ".join(plans_of(engine, put))
 
