@@ -71,12 +71,11 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     world.add_hubs(members)
     central.schedule(members)
     central.cut()
-    world.clock.set(central.period().end + HOUR)
-    # A clock that stands still after the night: for the simulated CSP, all of it has happened.
+    # A clock that stands still after the night: for the simulated CSP, all of it has happened. For the processor, which
+    # sends a list before its night is over, that is to come.
     settings = world.directory / "sr-engine.toml"
-    clock = (
-        f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {world.clock.now().isoformat()}\nrate = 0.000001\n"
-    )
+    after = (central.period().end + HOUR).isoformat()
+    clock = f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {after}\nrate = 0.000001\n"
     settings.write_text(settings.read_text() + clock)
     options = [text for name, value in HABITS.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
