@@ -95,12 +95,15 @@ class SignatureForm:
     serial: int
 
 
-def read_signature(root: etree._Element, name: Callable[[str], DistinguishedName]) -> SignatureForm:
+def read_signature(
+    root: etree._Element, name: Callable[[str], DistinguishedName], carrier: str | None = None
+) -> SignatureForm:
     """Return the one Signature of the document; raises ProfileRefused if it is missing, misplaced or off the form.
 
-    `name` reads an issuer name and raises ValueError for text that is none.
+    `name` reads an issuer name and raises ValueError for text that is none. What stands in an element `carrier` is
+    content, Signatures of others too.
     """
-    element = _only_signature(root)
+    element = _only_signature(root, carrier)
     texts: dict[str, str] = {}
     _match(element, SIGNATURE_FORM, texts)
     return SignatureForm(
@@ -113,8 +116,10 @@ def read_signature(root: etree._Element, name: Callable[[str], DistinguishedName
     )
 
 
-def _only_signature(root: etree._Element) -> etree._Element:
+def _only_signature(root: etree._Element, carrier: str | None) -> etree._Element:
     signatures = list(root.iter(SIGNATURE))
+    if carrier is not None:
+        signatures = [one for one in signatures if next(one.iterancestors(carrier), None) is None]
     if not signatures:
         raise ProfileRefused("the document is not signed: there is no ds:Signature", path=path_of(root))
     if len(signatures) > 1:

@@ -59,9 +59,13 @@ class Verifier:
         # A handful of issuers is named in millions of messages.
         self._name = lru_cache(maxsize=256)(DistinguishedName.parse)
 
-    def verify(self, document: ParsedDocument, *, roles: Collection[str], at: datetime) -> VerifiedDocument:
+    def verify(
+        self, document: ParsedDocument, *, roles: Collection[str], at: datetime, carrier: str | None = None
+    ) -> VerifiedDocument:
         """Return the document without its Signature if it was signed at `at` by a certificate in one of `roles`.
 
+        `carrier` names an element, {namespace}name, in which documents of others stand as they signed them: their
+        Signatures are content, which is digested and not looked at.
         Raises ProfileRefused, then NotAuthenticated for the certificate, the digest and the value, in that order. On
         success the tree of `document` has lost its Signature and belongs to the result; on refusal it is as it was.
         """
@@ -77,12 +81,14 @@ class Verifier:
                 verify_value(signer, compact.value, compact.signed_info)
                 take_out(root, root[-1])
                 return VerifiedDocument(root, signer, digest, document.data, _SEAL)
-        return self._verify_by_element(document, roles=roles, at=at)
+        return self._verify_by_element(document, roles=roles, at=at, carrier=carrier)
 
-    def _verify_by_element(self, document: ParsedDocument, *, roles: Collection[str], at: datetime) -> VerifiedDocument:
+    def _verify_by_element(
+        self, document: ParsedDocument, *, roles: Collection[str], at: datetime, carrier: str | None
+    ) -> VerifiedDocument:
         """The same for a Signature that is written in another way: with white space, or with another prefix."""
         root = document.root
-        signature = read_signature(root, self._name)
+        signature = read_signature(root, self._name, carrier)
         signer = self._trust.accept(signature.serial, signature.issuer, roles=roles, at=at)
         before = take_out(root, signature.element)
         try:

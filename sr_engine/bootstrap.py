@@ -185,10 +185,11 @@ def open_instance(
 
 def _check_tokens(settings: Settings, loaded: Configuration, users: UserDirectory) -> None:
     """Every token opens one thing; raises ConfigurationError where one would open two."""
-    feed, operator = settings.registration_feed, settings.operator
+    feed, operator, relay = settings.registration_feed, settings.operator, settings.relay
     owners: list[tuple[str, str | None]] = [
         ("registration_feed", None if feed is None else feed.token_sha256),
         ("operator", None if operator is None else operator.token_sha256),
+        ("relay", None if relay is None else relay.token_sha256),
     ]
     owners += [(f"region {region.name}", region.token_sha256) for region in loaded.regions.values()]
     owners += [
@@ -362,6 +363,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
         DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
+        partial(meter_outcomes_of(instance).give_up_elsewhere, served=instance.configuration.regions.keys()),
     )
 
 

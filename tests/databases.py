@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import re
-from contextlib import ExitStack
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.store.database import create_tables, open_engine
@@ -49,6 +52,32 @@ def new_url(folder: Path, kind: str = KIND) -> str:
 def url_of_instance(kind: str = KIND) -> str:
     """The database of a new instance, which is in its folder if it is SQLite's."""
     return "sqlite:///sr-engine.db" if kind == "sqlite" else server().new_database(template=_prepared())
+
+
+@contextmanager
+def statements_of(engine: Engine) -> Iterator[list[str]]:
+    """The statements that SQLite executes in the block, with their values, in transactions that begin in it."""
+    made: list[str] = []
+
+    def trace(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_trace_callback(made.append)
+
+    def stop(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_trace_callback(None)
+
+    event.listen(engine, "begin", trace, insert=True)
+    for end in ("commit", "rollback"):
+        event.listen(engine, end, stop)
+    try:
+        yield made
+    finally:
+        event.remove(engine, "begin", trace)
+        for end in ("commit", "rollback"):
+            event.remove(engine, end, stop)
 
 
 def give_a_database_of_its_own(directory: Path) -> None:

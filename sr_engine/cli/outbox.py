@@ -10,8 +10,7 @@ from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import show_table
 from sr_engine.operations.outbox import resend as send_again
 from sr_engine.store import summaries
-from sr_engine.store.outbox import DELIVERED, PARKED, PENDING
-from sr_engine.store.undelivered import TOO_LATE
+from sr_engine.store.outbox import DELIVERED, EXPIRED, PARKED, PENDING
 
 
 @click.group()
@@ -22,7 +21,7 @@ def outbox() -> None:
 @outbox.command("list", short_help="List messages; the parked ones unless --state says otherwise.")
 @click.option(
     "--state",
-    type=click.Choice([PENDING, DELIVERED, PARKED, TOO_LATE], case_sensitive=False),
+    type=click.Choice([PENDING, DELIVERED, PARKED, EXPIRED], case_sensitive=False),
     default=PARKED,
     show_default=True,
     help="Only messages in this state.",

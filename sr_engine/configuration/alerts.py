@@ -44,6 +44,14 @@ class AlertEvent(StrEnum):
     DUIS_VERSION_MISMATCH = "duis_version_mismatch"
 
 
+_OF_DEVICES: Final = (AlertEvent.FIRMWARE_DELIVERED, AlertEvent.DELIVERY_FAILED, AlertEvent.FIRMWARE_NOT_DISTRIBUTED)
+_BODIES_OF_DEVICES: Final = (
+    AlertBodyElement.CSP_FIRMWARE_DELIVERY_STATUS,
+    AlertBodyElement.FIRMWARE_DISTRIBUTION_FAILURE,
+)
+"""Those that say of which firmware request they are and of which devices."""
+
+
 class AlertSource(StrEnum):
     """How sure the DCCAlertCode of an event is."""
 
@@ -111,6 +119,11 @@ def _check_definition(alert: AlertDefinition, place: Place) -> None:
         place.inside("since").report(f"must be left out: {alert.body} is what older versions are sent instead")
     if alert.event is AlertEvent.DUIS_VERSION_MISMATCH and alert.body is not AlertBodyElement.DUIS_VERSION_MISMATCH:
         place.inside("body").report(f"must be {AlertBodyElement.DUIS_VERSION_MISMATCH}, not {alert.body}")
+    if alert.event in _OF_DEVICES and alert.body not in _BODIES_OF_DEVICES:
+        place.inside("body").report(
+            f"must be {' or '.join(_BODIES_OF_DEVICES)}, not {alert.body}: others have no place for a firmware request "
+            "and its devices"
+        )
 
 
 def _check_alerts(alerts: Alerts, place: Place) -> None:

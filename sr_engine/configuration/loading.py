@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from sr_engine.configuration.alerts import ALERTS, AlertDefinition, AlertEvent
@@ -28,6 +29,13 @@ class Configuration:
     """Complete: every AlertEvent is in it."""
     lifecycle: Lifecycle
     policy: Policy
+
+    def expressed(self, code: str, version: Decimal) -> str:
+        """The ResponseCode that answers a request of a DUIS version where `code` would be the answer."""
+        known = self.response_codes.get(code)
+        if known is None or known.since is None or known.before is None or version >= known.since:
+            return code
+        return known.before
 
 
 def load(directory: Path) -> Configuration:
@@ -70,3 +78,8 @@ def _check_codes(codes: Mapping[str, ResponseCode], catalogue: Catalogue, place:
         for variant in sorted(code.sr):
             if catalogue.by_variant(variant) is None:
                 place.inside(code.code).inside("sr").report(f"{variant} is not in service_requests.toml")
+        before = place.inside(code.code).inside("before")
+        if code.since is not None and code.before is None:
+            before.report("must say which code older versions are answered, since `since` is there")
+        elif code.before is not None and (code.before not in codes or codes[code.before].since is not None):
+            before.report(f"{code.before} must be a code of this file that every version has")

@@ -42,6 +42,8 @@ class Region:
     """Counted from the moment a list was delivered."""
     completion_sla: timedelta
     """Counted from the end of the window."""
+    distribution_sla: timedelta
+    """Firmware of meters and PPMIDs is brought to their hubs within it; counted from the acceptance of the request."""
     alert_sla: timedelta
     """From a CSP's report to the moment the alerts to the Suppliers are queued."""
     token_sha256: str | None = None
@@ -90,6 +92,7 @@ _REGION = Table(
     Key("lead_time_hours", values.hours(0, 2160), field="lead_time"),
     Key("acknowledgement_sla_hours", values.hours(1, 720), field="acknowledgement_sla"),
     Key("completion_sla_hours", values.hours(1, 720), field="completion_sla"),
+    Key("distribution_sla_hours", values.hours(1, 2160), field="distribution_sla"),
     Key("alert_sla_seconds", values.seconds(1, 86_400), field="alert_sla"),
     Key("token_sha256", values.token_sha256(), optional=True),
     check=_check_region,

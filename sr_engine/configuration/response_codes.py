@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from sr_engine.configuration import values
@@ -34,6 +35,10 @@ class ResponseCode:
     """ServiceReferenceVariants it can answer; empty means any."""
     reserved: bool = False
     """The number is kept for it, and this processor does not answer with it yet."""
+    since: Decimal | None = None
+    """The DUIS version that first has it; None if all versions taken here have it."""
+    before: str | None = None
+    """What requests of older versions are answered instead; set with `since`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ RESPONSE_CODES = Table(
                 Key("source", values.member(ResponseCodeSource)),
                 Key("sr", ASet(Array(values.text()))),
                 Key("reserved", values.boolean(), optional=True),
+                Key("since", values.schema_version(), optional=True),
+                Key("before", values.text(), optional=True),
             ),
             "code",
             values.pattern("a response code such as I0, E4 or W110501", r"[IEW](?:0|[1-9]\d{0,3}|\d{6})"),

@@ -69,7 +69,10 @@ class Dispatcher:
         )
         # Each destination keeps to its own limit; several may share a host without waiting for one another.
         connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
+        # Without cookies: several receivers may share a host, and none may be told from another's.
+        async with aiohttp.ClientSession(
+            timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             try:
                 while True:
                     self._wake.clear()

@@ -148,9 +148,7 @@ class Gateway:
         """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
 
         async def endpoint(request: Request) -> Response:
-            visit = self._gate.arrive()
-            if visit is None:
-                return _response(self._overloaded("too many requests are being worked on"))
+            visit = self._gate.arrive("" if request.client is None else request.client.host)
             try:
                 data = await self._body(request, media_type, visit, share_of)
                 if isinstance(data, Answer):
@@ -179,7 +177,7 @@ class Gateway:
         )
 
     async def _body(self, request: Request, wanted: str, visit: Visit, share_of: ShareOf) -> bytes | Answer:
-        """The whole body; of one that there is no room for no more is read than shows whose it is."""
+        """The whole body; of one that there is no room for, or no more, nothing further is read once that is known."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != wanted:
             return problem(
@@ -195,7 +193,8 @@ class Gateway:
             return too_large
         chunks, size = [], 0
         try:
-            async with asyncio.timeout(self._body_seconds):
+            async with asyncio.timeout(self._body_seconds) as limit:
+                visit.on_giving_way = lambda: limit.reschedule(0)
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > self._max_bytes:
@@ -204,6 +203,8 @@ class Gateway:
                     if not visit.claimed and size >= HEAD_BYTES and not visit.claim(share_of(b"".join(chunks))):
                         return self._no_room()
         except TimeoutError:
+            if visit.gave_way:
+                return self._no_room()
             return problem(
                 HTTPStatus.REQUEST_TIMEOUT,
                 f"the whole body did not come within {self._body_seconds:.0f} s; nothing of it was taken",
@@ -237,6 +238,7 @@ class Gateway:
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
                     heavy=heavy or admitted.concerns_more,
+                    of=admitted.sender.eui,
                 )
                 self._after_work()
                 if answer.frees:
@@ -256,7 +258,9 @@ class Gateway:
         if isinstance(received, Answer):
             answer = received
         else:
-            answer = await self._transactions.run(lambda uow: desk.execute(uow, received), heavy=heavy)
+            answer = await self._transactions.run(
+                lambda uow: desk.execute(uow, received), heavy=heavy, of=UPSTREAM_SHARE
+            )
             self._after_work()
         log.info("message of the upstream DCC answered %s: %s", answer.status, answer.detail_header)
         return answer
@@ -272,7 +276,7 @@ class Gateway:
             log.info("csp message answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
         answer = await self._transactions.run(
-            lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True
+            lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True, of=CSP_SHARE
         )
         self._after_work()
         log.info("csp message answered %s: %s", answer.status, answer.detail_header)
@@ -284,7 +288,9 @@ class Gateway:
             log.info("registrations answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
         answer = await self._transactions.run(
-            lambda unit_of_work: desk.execute(unit_of_work, admitted), heavy=len(data) >= HEAVY_BYTES
+            lambda unit_of_work: desk.execute(unit_of_work, admitted),
+            heavy=len(data) >= HEAVY_BYTES,
+            of=REGISTRATION_SHARE,
         )
         try:
             while await self._transactions.run(desk.changes, heavy=True):

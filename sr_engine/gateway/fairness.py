@@ -18,6 +18,10 @@ HEAD_BYTES = 4096
 OTHERS = "others"
 """The one share of all who claim to be nobody that is known here."""
 
+ARRIVING = 16
+"""So many times as many as are in flight may be here of which it is not known whose they are: each holds no more than
+its first HEAD_BYTES."""
+
 _RESERVED = 4
 """Of so many places, one is kept for whoever has none."""
 
@@ -98,11 +102,13 @@ class _Rate:
 class _Share:
     """What one User has here."""
 
-    __slots__ = ("name", "present", "rate", "waiting")
+    __slots__ = ("name", "present", "rate", "reading", "waiting")
 
     def __init__(self, name: str, allocation: int, now: float) -> None:
         self.name = name
         self.rate = _Rate(allocation, now)
+        self.reading: dict[Visit, None] = {}
+        """Oldest first."""
         self.waiting: deque[Visit] = deque()
         self.present = 0
 
@@ -119,10 +125,12 @@ class _Stage(IntEnum):
 class Visit:
     """One request on its way through a Gate: claim, wait for its turn, leave."""
 
-    __slots__ = ("_gate", "share", "stage", "turn_comes")
+    __slots__ = ("_gate", "on_giving_way", "share", "stage", "turn_comes")
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self.on_giving_way: Callable[[], None] | None = None
+        """Called if it gives way before its turn is waited for: nothing more of it need be read."""
         self.stage = _Stage.ARRIVING
         self.share: _Share | None = None
         self.turn_comes: asyncio.Future[bool] | None = None
@@ -133,8 +141,13 @@ class Visit:
         return self.share is not None
 
     def claim(self, name: str) -> bool:
-        """Say, once, whose it is; False if there is no place for it, and it must leave."""
+        """Say, once, whose it is; False if there is no place for it, or no more, and it must leave."""
         return self._gate.claim(self, name)
+
+    @property
+    def gave_way(self) -> bool:
+        """Whether it has left, though nobody had it leave."""
+        return self.stage is _Stage.GONE
 
     async def turn(self) -> bool:
         """Wait until it is to be worked on; False if it had to give way instead, and must leave."""
@@ -153,6 +166,8 @@ class Gate:
     * Beside others, whoever is over its allocation has a quarter of the places in work: the others wait for less then.
     * However slowly its bodies come, a share leaves a quarter of the places to others.
     * With every place taken, the newest in the longest queue gives way, one over its allocation before one within.
+    * Where nobody waits that could, the newest of the bodies that are still coming does, of whoever has most of them.
+    * Of what comes so slowly that it is not known whose it is, the oldest gives way, of the address that has most.
     """
 
     def __init__(self, shares: Shares, monotonic: Callable[[], float]) -> None:
@@ -164,18 +179,20 @@ class Gate:
         self._forgotten_at = monotonic()
         self._places = Places(shares.worked_on_at_once)
         self._kept = shares.requests_in_flight // _RESERVED
-        self._count = [0] * len(_Stage)
-        """Requests at each stage."""
+        self._arriving: dict[Visit, str] = {}
+        """Oldest first, with the address each comes from."""
+        self._placed = 0
+        """Requests of which it is known whose they are."""
         # Shares with requests waiting, the next one to be served first.
         self._ring: dict[_Share, None] = {}
 
-    def arrive(self) -> Visit | None:
-        """A request of which nothing has been read; None if there is no place for it, whosever it is."""
-        # What has been read is counted when it says whose it is: somebody else may give way to it then.
-        if self._count[_Stage.ARRIVING] >= self._rules.requests_in_flight:
-            return None
+    def arrive(self, origin: str) -> Visit:
+        """A request of which nothing has been read, from an address; somebody else may give way to it."""
+        if len(self._arriving) >= ARRIVING * self._rules.requests_in_flight:
+            ((most, _),) = Counter(self._arriving.values()).most_common(1)
+            self._give_way(next(visit for visit, where in self._arriving.items() if where == most))
         visit = Visit(self)
-        self._count[_Stage.ARRIVING] += 1
+        self._arriving[visit] = origin
         return visit
 
     @property
@@ -184,36 +201,42 @@ class Gate:
         return self._shares.keys()
 
     def claim(self, visit: Visit, name: str) -> bool:
+        if visit.stage is not _Stage.ARRIVING:
+            return False
         now = self._monotonic()
         share = self._share(name, now)
         over = share.rate.used_up(now)
         if over and self._rate.used_up(now):
             return False
-        # What is being read or worked on cannot be asked to give way.
+        # What is worked on cannot be asked to give way, and what is being read gives way to other shares only.
         settled = share.present - len(share.waiting)
         if settled and settled >= self._rules.requests_in_flight - self._kept:
             return False
-        placed = self._count[_Stage.READING] + self._count[_Stage.WAITING] + self._count[_Stage.WORKED_ON]
-        if placed >= self._rules.requests_in_flight and not self._make_room(share, over=over, now=now):
+        if self._placed >= self._rules.requests_in_flight and not self._make_room(share, over=over, now=now):
             return False
         share.rate.count(now)
         self._rate.count(now)
+        del self._arriving[visit]
+        self._placed += 1
         share.present += 1
-        visit.share = share
-        self._move(visit, _Stage.READING)
+        share.reading[visit] = None
+        visit.share, visit.stage = share, _Stage.READING
         return True
 
     async def turn(self, visit: Visit) -> bool:
         share = visit.share
-        if share is None or visit.stage is not _Stage.READING:
+        if share is None or visit.stage in {_Stage.WAITING, _Stage.WORKED_ON}:
             raise RuntimeError("a request waits for its turn once, after it is known whose it is")
+        if visit.stage is _Stage.GONE:
+            return False
+        del share.reading[visit]
         if not share.waiting and self._may_work(share):
             self._work_on(visit, share)
             return True
         visit.turn_comes = asyncio.get_running_loop().create_future()
         share.waiting.append(visit)
         self._ring.setdefault(share)
-        self._move(visit, _Stage.WAITING)
+        visit.stage = _Stage.WAITING
         self._serve()
         return await visit.turn_comes
 
@@ -221,11 +244,15 @@ class Gate:
         share, stage = visit.share, visit.stage
         if stage is _Stage.GONE:
             return
-        self._move(visit, _Stage.GONE)
+        visit.stage = _Stage.GONE
         if share is None:
+            del self._arriving[visit]
             return
+        self._placed -= 1
         share.present -= 1
-        if stage is _Stage.WAITING:
+        if stage is _Stage.READING:
+            del share.reading[visit]
+        elif stage is _Stage.WAITING:
             self._take_out(visit, share)
         elif stage is _Stage.WORKED_ON:
             self._places.give_back(share.name)
@@ -255,19 +282,31 @@ class Gate:
         return not share.rate.used_up(self._monotonic())
 
     def _make_room(self, share: _Share, *, over: bool, now: float) -> bool:
-        """Have somebody give way who has more waiting than the newcomer's share would have; False if nobody has."""
+        """Have somebody give way who has more than the newcomer's share would have; False if nobody has.
+
+        That is, more waiting; and if nobody has, more of which the body is still to come.
+        """
 
         def excess(one: _Share) -> tuple[bool, int]:
             return one.rate.used_up(now), len(one.waiting)
 
         longest = max(self._ring, key=excess, default=None)
-        if longest is None or excess(longest) <= (over, len(share.waiting) + 1):
-            return False
-        visit = longest.waiting[-1]
+        if longest is not None and excess(longest) > (over, len(share.waiting) + 1):
+            self._give_way(longest.waiting[-1])
+            return True
+        slowest = max(self._shares.values(), key=lambda one: len(one.reading))
+        if len(slowest.reading) > len(share.reading) + 1:
+            self._give_way(next(reversed(slowest.reading)))
+            return True
+        return False
+
+    def _give_way(self, visit: Visit) -> None:
         self.leave(visit)
-        if visit.turn_comes is not None and not visit.turn_comes.done():
+        if visit.turn_comes is None:
+            if visit.on_giving_way is not None:
+                visit.on_giving_way()
+        elif not visit.turn_comes.done():
             visit.turn_comes.set_result(False)
-        return True
 
     def _share(self, name: str, now: float) -> _Share:
         if name not in self._rules.allocations:
@@ -285,14 +324,9 @@ class Gate:
 
     def _work_on(self, visit: Visit, share: _Share) -> None:
         self._places.take(share.name)
-        self._move(visit, _Stage.WORKED_ON)
+        visit.stage = _Stage.WORKED_ON
 
     def _take_out(self, visit: Visit, share: _Share) -> None:
         share.waiting.remove(visit)
         if not share.waiting:
             del self._ring[share]
-
-    def _move(self, visit: Visit, stage: _Stage) -> None:
-        self._count[visit.stage] -= 1
-        self._count[stage] += 1
-        visit.stage = stage

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sr_engine.configuration import Region, UserDirectory
+from sr_engine.gateway.fairness import Places
 from sr_engine.gateway.registrations import JSON, problem
 from sr_engine.gateway.tokens import digest_of
 from sr_engine.messages.identifiers import RequestId
@@ -39,8 +40,9 @@ class PullDesk:
     users: UserDirectory
     regions: Mapping[str, Region]
     reading: Reading
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHED_AT_ONCE))
-    """So that what is fetched leaves the processor's threads and memory to what it is there for."""
+    places: Places = field(default_factory=lambda: Places(FETCHED_AT_ONCE))
+    """So that what is fetched leaves the processor's threads and memory to what it is there for, and one of these to
+    whoever has none."""
 
     def routes(self) -> list[Route]:
         """The addresses, for those who have a token."""
@@ -57,12 +59,15 @@ class PullDesk:
                 refused = problem(HTTPStatus.UNAUTHORIZED, _NOT_LET_IN)
                 headers = {"WWW-Authenticate": "Bearer"}
                 return Response(refused.body, refused.status, headers, refused.content_type)
-            if self.places.locked():
+            if not self.places.free_for(receiver):
                 answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too much is being fetched; send it again in a second")
                 return Response(answer.body, answer.status, {"Retry-After": "1"}, answer.content_type)
-            async with self.places:
+            self.places.take(receiver)
+            try:
                 answer = await asyncio.to_thread(fetch, request, receiver)
-                return Response(answer.body, answer.status, media_type=answer.content_type)
+            finally:
+                self.places.give_back(receiver)
+            return Response(answer.body, answer.status, media_type=answer.content_type)
 
         return endpoint
 

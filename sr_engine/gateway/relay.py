@@ -61,7 +61,10 @@ class Relay:
         # Whoever cannot be connected to in half the time has not been sent the request, and that can be said.
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds / 2)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
+        # Without cookies: what upstream says to one User's request has no business in another's.
+        async with aiohttp.ClientSession(
+            timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             self._session = session
             try:
                 yield
@@ -73,7 +76,8 @@ class Relay:
         """What upstream answers or has answered; copies that come meanwhile share one question."""
         name = admitted.sender.eui
         if not self._places.free_for(name):
-            return self._busy("too many requests are being relayed")
+            # What upstream need not be asked for needs no place.
+            return await self._answered_before(admitted) or self._busy("too many requests are being relayed")
         self._places.take(name)
         try:
             return await self._shared(service, admitted, heavy=heavy)
@@ -89,7 +93,7 @@ class Relay:
             answer = await asyncio.shield(task)
             if digest == admitted.document.digest:
                 return answer
-            before = await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
+            before = await self._answered_before(admitted)
             return before or self._busy("a request with the same RequestID was being relayed")
         # A task of its own: a caller that goes away does not undo what was asked for it and for others.
         task = asyncio.create_task(self._answer(service, admitted, heavy=heavy))
@@ -98,7 +102,7 @@ class Relay:
         return await asyncio.shield(task)
 
     async def _answer(self, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
-        before = await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
+        before = await self._answered_before(admitted)
         if before is not None:
             return before
         answered = await self._ask(service, admitted.document.data)
@@ -106,7 +110,12 @@ class Relay:
             if answered.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 await self._transactions.run(lambda uow: self._relaying.note(uow, admitted, answered))
             return answered
-        return await self._transactions.run(lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy)
+        return await self._transactions.run(
+            lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy, of=admitted.sender.eui
+        )
+
+    async def _answered_before(self, admitted: Admitted) -> Answer | None:
+        return await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
 
     async def _ask(self, service: str, data: bytes) -> bytes | Answer:
         """The body of upstream's answer, or what to tell the Supplier instead."""

@@ -7,6 +7,7 @@ Everything is compact, without white space between elements: DCC's own tool drop
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from lxml import etree
 
@@ -18,7 +19,6 @@ from sr_engine.messages.model import (
     CommsHubFirmwareResult,
     CommsHubUpgrade,
     CSPFirmwareDeliveryStatus,
-    DCCAlertVersionMismatch,
     Device,
     DeviceChangeOfSupplier,
     DUISVersionMismatch,
@@ -38,6 +38,9 @@ from sr_engine.messages.times import milliseconds_from_utc
 
 NSMAP = {"sr": DUIS[1:-1]}
 """The one namespace declaration of a message."""
+
+_4G_SINCE = Decimal("5.3")
+"""The DUIS version that first has the 4G regions (FACTS DM9); what cannot be said in an older one is left out."""
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -66,7 +69,7 @@ def build_response(
         case Inventory():
             inventory = add(message, DUIS + "DSPInventory")
             for device in result.devices:
-                _add_device(inventory, device)
+                _add_device(inventory, device, Decimal(schema_version))
         case FirmwareWarning():
             _add_firmware_warning(message, result)
         case CommsHubFirmwareResult():
@@ -120,7 +123,7 @@ def _add_optional(parent: etree._Element, name: str, value: str | int | None) ->
         add(parent, DUIS + name, str(value))
 
 
-def _add_device(inventory: etree._Element, device: Device) -> None:
+def _add_device(inventory: etree._Element, device: Device, version: Decimal) -> None:
     element = add(inventory, DUIS + "Device")
     add(element, DUIS + "DeviceID", device.device_id)
     add(element, DUIS + "DeviceType", device.device_type)
@@ -140,7 +143,8 @@ def _add_device(inventory: etree._Element, device: Device) -> None:
     _add_optional(element, "UPRN", device.uprn)
     if device.property_filter is not None:
         add_property_filter(element, device.property_filter)
-    _add_optional(element, "CSPRegion", device.csp_region)
+    if version >= _4G_SINCE or not (device.csp_region or "").startswith("4G "):
+        _add_optional(element, "CSPRegion", device.csp_region)
     _add_optional(element, "DeviceGBCSVersion", device.gbcs_version)
     _add_optional(element, "HANVariant", device.han_variant)
     _add_optional(element, "S1SP", device.s1sp)
@@ -250,17 +254,10 @@ def _add_alert(parent: etree._Element, body: AlertBody) -> None:
 
 
 def _add_version_mismatch(parent: etree._Element, body: DUISVersionMismatch) -> None:
-    mismatch = body.mismatch
-    element = add(parent, DUIS + type(mismatch).__name__)
-    if isinstance(mismatch, DCCAlertVersionMismatch):
-        add(element, DUIS + "DCCAlertCode", mismatch.alert_code)
-        _add_optional(element, "DeviceID", mismatch.device_id)
-        _add_optional(element, "RequestID", mismatch.request_id)
-    else:
-        add(element, DUIS + "RequestID", mismatch.request_id)
-        add(element, DUIS + "ServiceReference", mismatch.service_reference)
-        add(element, DUIS + "ServiceReferenceVariant", mismatch.service_reference_variant)
-        add(element, DUIS + "ServiceRequestDUISVersion", mismatch.service_request_duis_version)
+    element = add(parent, DUIS + "DCCAlertVersionMismatch")
+    add(element, DUIS + "DCCAlertCode", body.mismatch.alert_code)
+    _add_optional(element, "DeviceID", body.mismatch.device_id)
+    _add_optional(element, "RequestID", body.mismatch.request_id)
     add(parent, DUIS + "ServiceUserDUISVersion", body.service_user_duis_version)
 
 

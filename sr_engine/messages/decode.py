@@ -48,7 +48,6 @@ from sr_engine.messages.model import (
     ScheduleDetails,
     ScheduleRead,
     ServiceRequest,
-    ServiceResponseVersionMismatch,
     UnofferedBody,
     UpdateCommsHubFirmwareExclusion,
     UpdateFirmware,
@@ -414,29 +413,19 @@ def _alert(element: etree._Element) -> AlertBody | None:
             return CommsHubAlert(
                 fields.eui("CommsHubDeviceID"), fields.token("AlertCode"), fields.optional(fields.moment, "TimeStamp")
             )
-        case "DUISVersionMismatch":
+        case "DUISVersionMismatch" if "DCCAlertVersionMismatch" in fields:
             return _version_mismatch(fields)
         case _:
             return None
 
 
 def _version_mismatch(fields: Fields) -> DUISVersionMismatch:
-    mismatch: DCCAlertVersionMismatch | ServiceResponseVersionMismatch
-    if "DCCAlertVersionMismatch" in fields:
-        of_alert = fields.child("DCCAlertVersionMismatch")
-        mismatch = DCCAlertVersionMismatch(
-            of_alert.string("DCCAlertCode"),
-            of_alert.optional(of_alert.eui, "DeviceID"),
-            of_alert.optional(of_alert.token, "RequestID"),
-        )
-    else:
-        of_response = fields.child("ServiceResponseVersionMismatch")
-        mismatch = ServiceResponseVersionMismatch(
-            of_response.token("RequestID"),
-            of_response.string("ServiceReference"),
-            of_response.string("ServiceReferenceVariant"),
-            of_response.string("ServiceRequestDUISVersion"),
-        )
+    of_alert = fields.child("DCCAlertVersionMismatch")
+    mismatch = DCCAlertVersionMismatch(
+        of_alert.string("DCCAlertCode"),
+        of_alert.optional(of_alert.eui, "DeviceID"),
+        of_alert.optional(of_alert.token, "RequestID"),
+    )
     return DUISVersionMismatch(mismatch, fields.string("ServiceUserDUISVersion"))
 
 

@@ -96,8 +96,8 @@ class Fields:
         try:
             return a2b_base64(text, strict_mode=True)
         except ValueError:
-            # White space counts for nothing, and is hardly ever there.
-            return a2b_base64("".join(text.split()), strict_mode=True)
+            # XML's white space counts for nothing, and is hardly ever there.
+            return a2b_base64(text.encode("ascii").translate(None, _WHITE_SPACE.encode()), strict_mode=True)
 
     def firmware(self) -> Firmware:
         return Firmware(self.string("DeviceManufacturer"), self.string("DeviceModel"), self.string("FirmwareVersion"))

@@ -402,20 +402,13 @@ class DCCAlertVersionMismatch:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceResponseVersionMismatch:
-    """A Response to be sent later that could not be expressed: the request that it answers."""
-
-    request_id: str
-    service_reference: str
-    service_reference_variant: str
-    service_request_duis_version: str
-
-
-@dataclass(frozen=True, slots=True)
 class DUISVersionMismatch:
-    """There is a message that the recipient's DUIS version, which is named, cannot express (FACTS RQ30)."""
+    """There is an alert that the recipient's DUIS version, which is named, cannot express (FACTS RQ30).
 
-    mismatch: DCCAlertVersionMismatch | ServiceResponseVersionMismatch
+    The published body can speak of Responses too; here these carry the version of their request, and none needs it.
+    """
+
+    mismatch: DCCAlertVersionMismatch
     service_user_duis_version: str
 
 

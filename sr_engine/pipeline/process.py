@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from http import HTTPStatus
 
 from signing import (
@@ -250,6 +251,12 @@ class Processor:
         return answer
 
     def _decide(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
+        """What a request comes to, in a code that its version has."""
+        outcome = self._decided(unit_of_work, admitted)
+        version = Decimal(admitted.request.header.schema_version)
+        return replace(outcome, code=self.configuration.expressed(outcome.code, version))
+
+    def _decided(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
         header, body = admitted.request.header, admitted.request.body
         quiet = self.configuration.policy.change_of_supplier
         quiet_days = QuietDays(quiet.quiet_before, quiet.quiet_after)

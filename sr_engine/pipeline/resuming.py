@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from signing import parse
 from sr_engine.configuration.policy import Held
@@ -12,7 +13,14 @@ from sr_engine.domain.holding import Hold, HoldReason
 from sr_engine.messages.build import build_response
 from sr_engine.messages.decode import Echo, unverified_echo
 from sr_engine.messages.identifiers import RequestId
-from sr_engine.messages.model import CommsHubFirmwareResult, Result, ScheduleRead
+from sr_engine.messages.model import (
+    CommsHubFirmwareResult,
+    FirmwareRefusal,
+    FirmwareWarning,
+    RefusalReason,
+    Result,
+    ScheduleRead,
+)
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.requests.outcome import Outcome
@@ -20,6 +28,8 @@ from sr_engine.store import audit, held, outbox
 from sr_engine.store.held import HeldRequest
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
+
+_Reason = TypeVar("_Reason", RefusalReason, FirmwareRefusal)
 
 DUE_AT_ONCE = 100
 """Held requests that one look finds, at most."""
@@ -140,16 +150,33 @@ class Resuming:
 
 
 def _shortened(result: Result | None, limits: Held) -> Result | None:
-    """What of a result its receiver can take: some refused ids and how many there are, or a shorter page of 11.7."""
-    if isinstance(result, ScheduleRead) and len(result.upgrades) > limits.response_page_devices:
-        return replace(result, upgrades=result.upgrades[: limits.response_page_devices], more_devices=True)
-    if not isinstance(result, CommsHubFirmwareResult):
-        return result
-    refused = sum(map(len, result.refused.values()))
-    if refused <= limits.response_max_devices:
-        return result
-    kept, left = {}, limits.response_max_devices
-    for reason, device_ids in result.refused.items():
-        kept[reason] = device_ids[:left]
-        left -= len(kept[reason])
-    return replace(result, refused=kept, refused_device_count=refused)
+    """What of a result its receiver can take: some refused ids, or a shorter page of 11.7.
+
+    How many were refused in all is said where the body has a place for it; that of 11.1 and 11.4 has none.
+    """
+    match result:
+        case ScheduleRead() if len(result.upgrades) > limits.response_page_devices:
+            return replace(result, upgrades=result.upgrades[: limits.response_page_devices], more_devices=True)
+        case CommsHubFirmwareResult() if (refused := _how_many(result.refused)) > limits.response_max_devices:
+            kept = _first(limits.response_max_devices, RefusalReason, result.refused)
+            return replace(result, refused=kept, refused_device_count=refused)
+        case FirmwareWarning() if _how_many(result.refused) > limits.response_max_devices:
+            return replace(result, refused=_first(limits.response_max_devices, FirmwareRefusal, result.refused))
+        case _:
+            return result
+
+
+def _how_many(refused: Mapping[_Reason, tuple[str, ...]]) -> int:
+    return sum(map(len, refused.values()))
+
+
+def _first(
+    most: int, reasons: Iterable[_Reason], refused: Mapping[_Reason, tuple[str, ...]]
+) -> dict[_Reason, tuple[str, ...]]:
+    """So many ids at most, in the order in which they stand in the body."""
+    kept: dict[_Reason, tuple[str, ...]] = {}
+    for reason in reasons:
+        if (some := refused.get(reason, ())[:most]) != ():
+            kept[reason] = some
+            most -= len(some)
+    return kept

@@ -56,6 +56,9 @@ class MeterLists:
         for name in sorted(by_region):
             members = sorted(by_region[name])
             image_message_id = self._bring(unit_of_work, name, image_id, image)
+            if outbox.send_if_parked(connection, image_message_id, now):
+                again = f"{name}: image {image_id} was parked and is sent again"
+                entries.append(audit.Entry(now, "processor", "resend", again, image_message_id))
             list_id, message_id = self.draw_id(), self.draw_id()
             message = MeterFirmwareList(
                 self._message_id(unit_of_work, self.regions[name]),
@@ -65,7 +68,7 @@ class MeterLists:
                 order.version,
                 image_id,
                 order.image_hash,
-                _by_hub(members),
+                by_hub(members),
             )
             body = self.signer.sign(build_csp_message(message))
             self._queue(unit_of_work, name, message_id, body, "meter_list")
@@ -86,14 +89,14 @@ class MeterLists:
         return self.signer.sign(build_csp_message(message))
 
     def _bring(self, unit_of_work: UnitOfWork, region: str, image_id: str, image: Callable[[], bytes]) -> str:
-        """The id of the message that brings an image to a region, queued now if it was not before."""
-        connection = unit_of_work.connection
-        known = firmware.image_message(connection, image_id, region)
+        """The id of the message that brings an image to a region's CSP, queued now if it was not before."""
+        connection, csp_eui = unit_of_work.connection, self.regions[region].csp_eui
+        known = firmware.image_message(connection, image_id, region, csp_eui)
         if known is not None:
             return known
         message_id = self.draw_id()
         self._queue(unit_of_work, region, message_id, image(), "firmware_image")
-        firmware.add_image_message(connection, image_id, region, message_id)
+        firmware.add_image_message(connection, image_id, region, csp_eui, message_id)
         return message_id
 
     def _message_id(self, unit_of_work: UnitOfWork, region: Region) -> RequestId:
@@ -105,8 +108,9 @@ class MeterLists:
         outbox.put(unit_of_work.connection, [outgoing], unit_of_work.now)
 
 
-def _by_hub(members: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    by_hub: dict[str, tuple[str, ...]] = {}
+def by_hub(members: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Device ids by the id of their hub, from pairs of both, in their order."""
+    found: dict[str, list[str]] = defaultdict(list)
     for hub_id, device_id in members:
-        by_hub[hub_id] = (*by_hub.get(hub_id, ()), device_id)
-    return by_hub
+        found[hub_id].append(device_id)
+    return {hub_id: tuple(device_ids) for hub_id, device_ids in found.items()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sr_engine.configuration import AlertEvent, Region
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
@@ -25,7 +26,8 @@ _EVENTS = {
     DeliveryState.MISSED: AlertEvent.FIRMWARE_NOT_DISTRIBUTED,
 }
 _REPORTED = {ReportStatus.DELIVERED: DeliveryState.DELIVERED, ReportStatus.FAILED: DeliveryState.FAILED}
-_SILENCE = "the CSP reported no delivery within the completion SLA"
+_NOT_SERVED = "the CSP of its region is not served any more"
+_SILENCE = "the CSP reported no delivery within the distribution SLA"
 
 
 class UnknownMeterList(Exception):
@@ -75,23 +77,38 @@ class MeterOutcomes:
         return _summary("brought forward", len(moved), len(strangers))
 
     def time_out(self, unit_of_work: UnitOfWork, region: Region) -> bool:
-        """Give up devices of which nothing was heard by the completion SLA; return whether there may be more."""
+        """Give up devices of which nothing was heard by the distribution SLA; return whether there may be more."""
+        return self._give_up(unit_of_work, region.name, unit_of_work.now - region.distribution_sla, _SILENCE)
+
+    def give_up_elsewhere(self, unit_of_work: UnitOfWork, served: Collection[str]) -> bool:
+        """Give up devices in regions that are not `served` any more; return whether there may be more."""
+        for region in firmware.open_regions(unit_of_work.connection):
+            if region not in served:
+                self._give_up(unit_of_work, region, unit_of_work.now, _NOT_SERVED)
+                return True
+        return False
+
+    def _give_up(self, unit_of_work: UnitOfWork, region: str, listed_before: datetime, reason: str) -> bool:
         connection, now = unit_of_work.connection, unit_of_work.now
-        late = firmware.overdue(connection, region.name, now - region.completion_sla, MISSED_AT_ONCE)
+        late = firmware.overdue(connection, region, listed_before, MISSED_AT_ONCE)
         by_request: dict[int, list[Moved]] = defaultdict(list)
         for request, delivery in late:
-            by_request[request].append(Moved(delivery, DeliveryState.MISSED, now, _SILENCE))
+            by_request[request].append(Moved(delivery, DeliveryState.MISSED, now, reason))
         for request, moved in by_request.items():
             self._write(unit_of_work, request, moved)
         if late:
-            detail = f"{region.name}: {len(late)} device(s): {_SILENCE}"
+            # Their devices are free for other lists: those that have not been taken must not be any more.
+            outbox.expire_meter_lists(connection, {delivery.list_id for _, delivery in late})
+            detail = f"{region}: {len(late)} device(s): {reason}"
             audit.record(connection, [audit.Entry(now, "processor", "meter firmware missed", detail)])
         return len(late) == MISSED_AT_ONCE
 
     def chase(self, unit_of_work: UnitOfWork, region: Region) -> bool:
         """Send lists again that were not acknowledged within the SLA, with the same bytes; there is never more."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        late = firmware.unacknowledged(connection, region.name, now - region.acknowledgement_sla)
+        # Of older lists every device was given up; a CSP that answers none must not make each look longer.
+        listed_after = now - region.distribution_sla
+        late = firmware.unacknowledged(connection, region.name, now - region.acknowledgement_sla, listed_after)
         for list_id, message_id in late:
             outbox.send_again(connection, message_id, now)
             firmware.chased(connection, list_id, now)

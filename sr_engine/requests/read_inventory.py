@@ -13,5 +13,5 @@ def decide(request: ReadInventory, _sender: Sender, facts: Facts, rules: Rules) 
     if not found:
         return Outcome("E080201", "no device in the inventory matches the request")
     devices = tuple(found[:most])
-    more = f"; more than {most} match, ask for the others by their hub" if len(found) > most else ""
+    more = f"; more than {most} match, ask for the others by their hub or their own id" if len(found) > most else ""
     return Outcome("I0", f"{len(devices)} device(s) read{more}", Inventory(devices))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.domain.holding import Breach, Thresholds
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import UtcDateTime, anomaly_counts, anomaly_thresholds
 
 _FIRST = insert(anomaly_counts).values(
@@ -17,20 +18,22 @@ _FIRST = insert(anomaly_counts).values(
     requests=1,
     devices=bindparam("devices"),
 )
-_COUNT = _FIRST.on_conflict_do_update(
-    index_elements=["user_eui", "hour"],
-    set_={
-        "requests": anomaly_counts.c.requests + 1,
-        "devices": anomaly_counts.c.devices + _FIRST.excluded.devices,
-    },
-).returning(anomaly_counts.c.requests, anomaly_counts.c.devices)
-_THRESHOLDS = select(anomaly_thresholds).where(anomaly_thresholds.c.user_eui == bindparam("user_eui"))
+_COUNT = Prepared(
+    _FIRST.on_conflict_do_update(
+        index_elements=["user_eui", "hour"],
+        set_={
+            "requests": anomaly_counts.c.requests + 1,
+            "devices": anomaly_counts.c.devices + _FIRST.excluded.devices,
+        },
+    ).returning(anomaly_counts.c.requests, anomaly_counts.c.devices)
+)
+_THRESHOLDS = Prepared(select(anomaly_thresholds).where(anomaly_thresholds.c.user_eui == bindparam("user_eui")))
 
 
 def count(connection: Connection, user_eui: str, devices: int, now: datetime) -> tuple[int, int]:
     """Count a request that names so many devices; how many requests and devices that makes in this hour."""
     hour = now.replace(minute=0, second=0, microsecond=0)
-    row = connection.execute(_COUNT, {"user_eui": user_eui, "hour": hour, "devices": devices}).one()
+    (row,) = _COUNT.all(connection, {"user_eui": user_eui, "hour": hour, "devices": devices})
     return row.requests, row.devices
 
 
@@ -38,7 +41,7 @@ def thresholds(connection: Connection, user_eui: str) -> Mapping[Breach, Thresho
     """What is set for one User, by whom; nothing for those who have set nothing."""
     return {
         Breach(row.set_by): Thresholds(row.requests_per_hour, row.devices_per_hour)
-        for row in connection.execute(_THRESHOLDS, {"user_eui": user_eui})
+        for row in _THRESHOLDS.all(connection, {"user_eui": user_eui})
     }
 
 

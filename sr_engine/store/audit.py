@@ -15,7 +15,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, exists, func, select
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange
 from sr_engine.domain.states import AttemptState
+from sr_engine.store.bulk import execute_many
 from sr_engine.store.dialects import position_in
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import audit, audit_checkpoints
 
@@ -25,7 +27,7 @@ CHAIN = 1
 UNLINKED = "sr_engine.audit.unlinked"
 """What a connection's `info` holds once records were appended that are in no link yet."""
 
-_INSERT = audit.insert()
+_INSERT = Prepared(audit.insert())
 _NEWEST = select(audit).order_by(audit.c.audit_id.desc()).limit(bindparam("limit"))
 # Ids have one length and stand between commas: one is never a part of another.
 _NAMES_HUB = and_(audit.c.hubs.is_not(None), position_in(audit.c.hubs, bindparam("hub_id")) > 0)
@@ -79,7 +81,7 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
         for entry in entries
     ]
     if rows:
-        connection.execute(_INSERT, rows)
+        execute_many(connection, _INSERT, rows)
         connection.info[UNLINKED] = True
 
 

@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.audit import CHAIN, UNLINKED
 from sr_engine.store.dialects import stored_bytes, stored_kind, utc_text
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import UtcDateTime, audit, audit_chains, audit_checkpoints, audit_links
 
 WRITER = "processor"
@@ -116,7 +117,7 @@ def _of_newest_link(column: Column[Any]) -> ScalarSelect[Any]:
     return _of_link(column, audit_links.c.number.desc())
 
 
-_UNLINKED = (
+_UNLINKED = Prepared(
     select(_of_newest_link(audit_links.c.number), _of_newest_link(audit_links.c.hash), *map(_plain, audit.columns))
     .where(
         audit.c.chain_id == bindparam("chain_id"),
@@ -124,7 +125,7 @@ _UNLINKED = (
     )
     .order_by(audit.c.audit_id)
 )
-_INSERT_LINK = audit_links.insert()
+_INSERT_LINK = Prepared(audit_links.insert())
 _REGISTER = insert(audit_chains).on_conflict_do_nothing()
 
 
@@ -135,7 +136,7 @@ def link(connection: Connection, now: datetime) -> None:
     """
     if not connection.info.pop(UNLINKED, False):
         return
-    rows = connection.execute(_UNLINKED, {"chain_id": CHAIN}).all()
+    rows = _UNLINKED.all(connection, {"chain_id": CHAIN})
     if not rows:
         return
     number, previous = rows[0][:2]
@@ -145,8 +146,8 @@ def link(connection: Connection, now: datetime) -> None:
     hashed = start_hash(CHAIN, number + 1, previous)
     for row in rows:
         hashed.update(b"".join(map(_written, row[2:])))
-    connection.execute(
-        _INSERT_LINK,
+    _INSERT_LINK.run(
+        connection,
         {"chain_id": CHAIN, "number": number + 1, "last_audit_id": rows[-1].audit_id, "hash": hashed.digest()},
     )
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, Text, TypeDecorator, bindparam, column, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.dml import Delete, Insert, Update
+from sqlalchemy.sql import Delete, Insert, Select, Update
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
 
 from sr_engine.store.dialects import POSTGRESQL
+from sr_engine.store.prepared import Prepared, each
 
 _WORTH_IT = 50
-"""From so many rows on; below, SQLAlchemy's cached form of the statement is faster."""
+"""From so many rows on PostgreSQL gets them as arrays."""
 
 
 def execute_many(
-    connection: Connection, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, object]]
+    connection: Connection, statement: Prepared | Insert | Update | Delete, rows: Sequence[Mapping[str, object]]
 ) -> None:
     """Run a statement once for each of `rows`, which all have the same keys; nothing happens if there are none.
 
@@ -29,24 +30,12 @@ def execute_many(
     """
     if not rows:
         return
-    if len(rows) < _WORTH_IT:
-        connection.execute(statement, rows)
-    elif connection.dialect.name == POSTGRESQL:
-        _from_arrays(connection, statement, rows)
+    prepared = statement if isinstance(statement, Prepared) else Prepared(statement)
+    changing = prepared.statement
+    if len(rows) >= _WORTH_IT and connection.dialect.name == POSTGRESQL and not isinstance(changing, Select):
+        _from_arrays(connection, changing, rows)
     else:
-        _from_tuples(connection, statement, rows)
-
-
-def _from_tuples(
-    connection: Connection, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, object]]
-) -> None:
-    dialect = connection.dialect
-    compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
-    columns: list[Sequence[object]] = []
-    for name in compiled.positiontup or ():
-        values = [row[name] for row in rows] if name in rows[0] else [compiled.params[name]] * len(rows)
-        columns.append(_converted(connection, compiled.binds[name].type, values))
-    connection.exec_driver_sql(str(compiled), list(zip(*columns, strict=True)))
+        prepared.run_many(connection, rows)
 
 
 def _from_arrays(
@@ -74,23 +63,11 @@ def _from_arrays(
     for name in names:
         of_column = [row[name] for row in rows]
         # What is no type of ours is converted with its array.
-        ours = isinstance(types[name], TypeDecorator)
-        values[f"all_{name}"] = _converted(connection, types[name], of_column) if ours else of_column
+        kind = types[name]
+        convert = kind.bind_processor(connection.dialect) if isinstance(kind, TypeDecorator) else None
+        values[f"all_{name}"] = of_column if convert is None else each(of_column, convert)
     connection.execute(rewritten, values)
 
 
 def _implementation(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
-
-
-def _converted(connection: Connection, kind: TypeEngine[Any], values: Sequence[object]) -> Sequence[object]:
-    dialect = connection.dialect
-    convert = kind.dialect_impl(dialect).bind_processor(dialect)
-    return values if convert is None else _each(values, convert)
-
-
-def _each(values: Sequence[object], convert: Callable[[Any], object]) -> list[object]:
-    if values and isinstance(values[0], bytes):
-        return [convert(value) for value in values]
-    done = {value: convert(value) for value in set(values)}
-    return [done[value] for value in values]

@@ -5,17 +5,20 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam
 from sqlalchemy.dialects.postgresql import insert
 
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import counters
 
 _FIRST = insert(counters).values(name=bindparam("name"), value=bindparam("how_many"))
-_DRAW = _FIRST.on_conflict_do_update(
-    index_elements=["name"], set_={"value": counters.c.value + _FIRST.excluded.value}
-).returning(counters.c.value)
+_DRAW = Prepared(
+    _FIRST.on_conflict_do_update(
+        index_elements=["name"], set_={"value": counters.c.value + _FIRST.excluded.value}
+    ).returning(counters.c.value)
+)
 
 
 def draw(connection: Connection, name: str, how_many: int = 1) -> int:
     """Return the first of `how_many` consecutive numbers; the first ever given out is 1."""
-    last = connection.scalar(_DRAW, {"name": name, "how_many": how_many})
+    last = _DRAW.scalar(connection, {"name": name, "how_many": how_many})
     if last is None:
         raise RuntimeError(f"counter {name} gave no number")
     return int(last) - how_many + 1

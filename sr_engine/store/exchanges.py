@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import exchanges
 
-_FIND = select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchanges.c.answer).where(
-    exchanges.c.interface == bindparam("interface"),
-    exchanges.c.message_key == bindparam("message_key"),
-    exchanges.c.command_variant == bindparam("command_variant"),
+_FIND = Prepared(
+    select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchanges.c.answer).where(
+        exchanges.c.interface == bindparam("interface"),
+        exchanges.c.message_key == bindparam("message_key"),
+        exchanges.c.command_variant == bindparam("command_variant"),
+    )
 )
-_INSERT = exchanges.insert().returning(exchanges.c.exchange_id)
+_ANSWERED_AT = select(func.max(exchanges.c.received_at)).where(
+    exchanges.c.interface == bindparam("interface"), exchanges.c.message_key == bindparam("message_key")
+)
+_INSERT = Prepared(exchanges.insert().returning(exchanges.c.exchange_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +52,21 @@ class Answered:
 
 def find(connection: Connection, interface: str, message_key: str, command_variant: int) -> Answered | None:
     """The answer already given under this key, if any."""
-    row = connection.execute(
-        _FIND, {"interface": interface, "message_key": message_key, "command_variant": command_variant}
-    ).one_or_none()
+    sought = {"interface": interface, "message_key": message_key, "command_variant": command_variant}
+    row = _FIND.one_or_none(connection, sought)
     return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
+
+
+def answered_at(connection: Connection, interface: str, message_key: str) -> datetime | None:
+    """When a message under this key was answered last, with whatever Command Variant; None if it was not."""
+    found: datetime | None = connection.scalar(_ANSWERED_AT, {"interface": interface, "message_key": message_key})
+    return found
 
 
 def add(connection: Connection, exchange: Exchange) -> int:
     """Keep an exchange and return its row number; raises IntegrityError if one is kept under the same key."""
-    added: int | None = connection.scalar(
-        _INSERT,
+    added: int | None = _INSERT.scalar(
+        connection,
         {
             "interface": exchange.interface,
             "message_key": exchange.message_key,

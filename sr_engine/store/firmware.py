@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,6 +87,7 @@ _HAS_IMAGE = select(firmware_images.c.image_id).where(firmware_images.c.image_id
 _IMAGE_MESSAGE = select(firmware_image_messages.c.message_id).where(
     firmware_image_messages.c.image_id == bindparam("image_id"),
     firmware_image_messages.c.region == bindparam("region"),
+    firmware_image_messages.c.csp_eui == bindparam("csp_eui"),
 )
 _ADD_IMAGE_MESSAGE = firmware_image_messages.insert()
 _ADD_REQUEST = firmware_requests.insert().returning(firmware_requests.c.firmware_request_id)
@@ -127,6 +128,9 @@ _OVERDUE = (
     .order_by(firmware_deliveries.c.listed_at)
     .limit(bindparam("at_most"))
 )
+_NEXT_OPEN_REGION = select(func.min(firmware_deliveries.c.region)).where(
+    firmware_deliveries.c.is_open, firmware_deliveries.c.region > bindparam("after")
+)
 _MOVE = (
     firmware_deliveries.update()
     .where(
@@ -156,6 +160,7 @@ _UNACKNOWLEDGED = (
     .join(outbox, outbox.c.message_id == firmware_lists.c.message_id)
     .where(
         firmware_lists.c.region == bindparam("region"),
+        firmware_lists.c.listed_at > bindparam("listed_after"),
         firmware_lists.c.acknowledged_at.is_(None),
         outbox.c.state == DELIVERED,
         outbox.c.delivered_at <= bindparam("delivered_before", type_=UtcDateTime),
@@ -264,14 +269,15 @@ def put_image(connection: Connection, image_id: str, image: bytes) -> None:
         connection.execute(_PUT_IMAGE, {"image_id": image_id, "image": image})
 
 
-def image_message(connection: Connection, image_id: str, region: str) -> str | None:
-    """The message that brings an image to a region, None if there is none yet."""
-    return connection.scalar(_IMAGE_MESSAGE, {"image_id": image_id, "region": region})
+def image_message(connection: Connection, image_id: str, region: str, csp_eui: str) -> str | None:
+    """The message that brings an image to the CSP of a region, None if there is none yet."""
+    return connection.scalar(_IMAGE_MESSAGE, {"image_id": image_id, "region": region, "csp_eui": csp_eui})
 
 
-def add_image_message(connection: Connection, image_id: str, region: str, message_id: str) -> None:
-    """Note the message that brings an image to a region; raises IntegrityError if there is one."""
-    connection.execute(_ADD_IMAGE_MESSAGE, {"image_id": image_id, "region": region, "message_id": message_id})
+def add_image_message(connection: Connection, image_id: str, region: str, csp_eui: str, message_id: str) -> None:
+    """Note the message that brings an image to the CSP of a region; raises IntegrityError if there is one."""
+    values = {"image_id": image_id, "region": region, "csp_eui": csp_eui, "message_id": message_id}
+    connection.execute(_ADD_IMAGE_MESSAGE, values)
 
 
 def add_request(connection: Connection, new: NewRequest, now: datetime) -> int:
@@ -330,6 +336,13 @@ def overdue(
     return [(row.firmware_request_id, _delivery(row)) for row in found]
 
 
+def open_regions(connection: Connection) -> Iterator[str]:
+    """Regions with devices of which the end is not known."""
+    region: str | None = ""
+    while region := connection.scalar(_NEXT_OPEN_REGION, {"after": region}):
+        yield region
+
+
 def move(connection: Connection, moved: Iterable[Moved]) -> None:
     """Bring deliveries to new states."""
     execute_many(
@@ -354,9 +367,15 @@ def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
     connection.execute(_ACKNOWLEDGED, {"key_list": list_id, "now": now})
 
 
-def unacknowledged(connection: Connection, region: str, delivered_before: datetime) -> list[tuple[str, str]]:
-    """List id and message id of lists delivered, and last chased, before a time, of which an answer is missing."""
-    found = connection.execute(_UNACKNOWLEDGED, {"region": region, "delivered_before": delivered_before})
+def unacknowledged(
+    connection: Connection, region: str, delivered_before: datetime, listed_after: datetime
+) -> list[tuple[str, str]]:
+    """List id and message id of lists delivered, and last chased, before a time, of which an answer is missing.
+
+    Lists that are older than `listed_after` are not looked at.
+    """
+    sought = {"region": region, "delivered_before": delivered_before, "listed_after": listed_after}
+    found = connection.execute(_UNACKNOWLEDGED, sought)
     return [(row.list_id, row.message_id) for row in found]
 
 

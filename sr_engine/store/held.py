@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, exists, func, not_, or_, select, update
 
 from sr_engine.domain.holding import Breach, Hold, HoldReason
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, exchanges, held_requests
 
@@ -124,7 +125,7 @@ _NEW_ROOT = (
     .where(_WAITS, held_requests.c.root_key == bindparam("old_root"))
     .values(root_key=bindparam("new_root"))
 )
-_FREE = (
+_FREE = Prepared(
     held_requests.update()
     .where(
         _WAITS,
@@ -207,7 +208,7 @@ def _of_hold(hold: Hold) -> dict[str, object]:
 
 def free_followers(connection: Connection, message_key: str, now: datetime) -> int:
     """Those that wait for a request which has its final code wait no more; how many there are."""
-    return connection.execute(_FREE, {"key": message_key, "now": now}).rowcount
+    return _FREE.run(connection, {"key": message_key, "now": now})
 
 
 def answer_left(connection: Connection, message_key: str, command_variant: int, now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import devices, due_registrations, registrations
 
@@ -82,9 +83,14 @@ def _hubs() -> Select[Any]:
 
 
 def _listing(condition: ColumnElement[bool]) -> Select[Any]:
-    """Devices that match, the hub's own two first."""
-    order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), else_=2)
-    return select(devices).where(condition).order_by(order, devices.c.device_id).limit(bindparam("at_most"))
+    """Devices that match and those that share a hub with them: the hub's own two first, then those that match."""
+    order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), (condition, 2), else_=3)
+    return (
+        select(devices)
+        .where(_with_their_hubs(condition))
+        .order_by(order, devices.c.device_id)
+        .limit(bindparam("at_most"))
+    )
 
 
 def _with_their_hubs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -95,10 +101,10 @@ _PUT_DEVICES = _upsert_of_devices()
 _PUT_REGISTRATIONS = _upsert_of_registrations()
 _PUT_DUE = insert(due_registrations).on_conflict_do_nothing()
 _DEVICE_TYPE = select(devices.c.device_type).where(devices.c.device_id == bindparam("device_id"))
-_HUB_IDS_OF = select(devices.c.device_id, devices.c.hub_id).where(
-    is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF
+_HUB_IDS_OF = Prepared(
+    select(devices.c.device_id, devices.c.hub_id).where(is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF)
 )
-_HUBS = _hubs()
+_HUBS = Prepared(_hubs())
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
     is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
 )
@@ -107,24 +113,20 @@ _SET_FIRMWARE = (
     .where(is_one_of(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)
     .values(firmware_version=bindparam("version"))
 )
-_BY_DEVICE = _listing(_with_their_hubs(devices.c.device_id == bindparam("device_id")))
+_BY_DEVICE = _listing(devices.c.device_id == bindparam("device_id"))
 _BY_MPXN = _listing(
-    _with_their_hubs(
-        or_(
-            devices.c.import_mpxn == bindparam("mpxn"),
-            devices.c.secondary_import_mpan == bindparam("mpxn"),
-            devices.c.export_mpan == bindparam("mpxn"),
-        )
+    or_(
+        devices.c.import_mpxn == bindparam("mpxn"),
+        devices.c.secondary_import_mpan == bindparam("mpxn"),
+        devices.c.export_mpan == bindparam("mpxn"),
     )
 )
-_BY_UPRN = _listing(_with_their_hubs(devices.c.uprn == bindparam("uprn")))
+_BY_UPRN = _listing(devices.c.uprn == bindparam("uprn"))
 _BY_ADDRESS = _listing(
-    _with_their_hubs(
-        and_(
-            devices.c.postcode == bindparam("postcode"),
-            # An address without identifier is shown, and so asked for, with an empty one.
-            func.coalesce(devices.c.address_identifier, "") == bindparam("address_identifier"),
-        )
+    and_(
+        devices.c.postcode == bindparam("postcode"),
+        # An address without identifier is shown, and so asked for, with an empty one.
+        func.coalesce(devices.c.address_identifier, "") == bindparam("address_identifier"),
     )
 )
 
@@ -155,8 +157,8 @@ def device_type(connection: Connection, device_id: str) -> str | None:
 
 def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
     """CHF id by CHF or GPF id; ids of other devices and unknown ones are left out."""
-    found = connection.execute(_HUB_IDS_OF, {"device_ids": members(device_ids)})
-    return {device_id: hub_id for device_id, hub_id in found.all() if hub_id is not None}
+    found = _HUB_IDS_OF.all(connection, {"device_ids": members(device_ids)})
+    return {device_id: hub_id for device_id, hub_id in found if hub_id is not None}
 
 
 def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
@@ -164,7 +166,7 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
     wanted = members(hub_ids)
     han = _han_models(connection, wanted) if with_han else {}
     none: frozenset[tuple[str, str]] = frozenset()
-    found = connection.execute(_HUBS, {"hub_ids": wanted, "at": at}).all()
+    found = _HUBS.all(connection, {"hub_ids": wanted, "at": at})
     return {
         hub_id: Hub(
             hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)
@@ -207,7 +209,7 @@ def set_firmware(connection: Connection, hub_ids: Collection[str], version: str)
 def find(connection: Connection, query: ReadInventory, limit: int) -> list[Device]:
     """Devices that match an 8.2, by device, MPxN, UPRN or address, and all that share a hub with them.
 
-    At most `limit`, the hub's own two first.
+    At most `limit`, the hub's own two first, then those that match.
     """
     sought: dict[str, object]
     if query.device_id is not None:

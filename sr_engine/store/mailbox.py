@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from sr_engine.store.outbox import DELIVERED
+from sr_engine.store.outbox import DELIVERED, EXPIRED
 from sr_engine.store.tables import outbox
 
 
@@ -29,12 +29,12 @@ class UnknownMessage(Exception):
 
 
 def messages(connection: Connection, destination: str, *, after: str | None, limit: int) -> Sequence[Letter]:
-    """Messages to a receiver in the order in which they were queued, beginning after the one named.
+    """Messages to a receiver in the order in which they were queued, beginning after the one named; none that expired.
 
     Raises UnknownMessage if that is not one of its own.
     """
     statement = select(outbox.c.message_id, outbox.c.kind, outbox.c.created_at, outbox.c.state, outbox.c.sha256).where(
-        outbox.c.destination == destination
+        outbox.c.destination == destination, outbox.c.state != EXPIRED
     )
     if after is not None:
         row_number = connection.scalar(
@@ -50,7 +50,9 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
 def message(connection: Connection, destination: str, message_id: str) -> bytes:
     """The bytes of one message to a receiver; raises UnknownMessage."""
     body: bytes | None = connection.scalar(
-        select(outbox.c.body).where(outbox.c.message_id == message_id, outbox.c.destination == destination)
+        select(outbox.c.body).where(
+            outbox.c.message_id == message_id, outbox.c.destination == destination, outbox.c.state != EXPIRED
+        )
     )
     if body is None:
         raise UnknownMessage(message_id)

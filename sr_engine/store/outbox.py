@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -29,6 +30,8 @@ from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release
 PENDING = "Pending"
 DELIVERED = "Delivered"
 PARKED = "Parked"
+EXPIRED = "Expired"
+"""What it asks for is over before it was taken: it is neither sent nor shown to its receiver any more."""
 
 ALERT = "alert"
 UPGRADE_LIST = "upgrade_list"
@@ -36,6 +39,8 @@ METER_LIST = "meter_list"
 RESPONSE = "response"
 NOTICE = "notice"
 """An alert about something else than hubs."""
+BYTES_AT_ONCE = 32 * 2**20
+"""Of the messages that are chosen together, at most, unless one alone has more: an image may have 14 MB."""
 INDEPENDENT = (UPGRADE_LIST, METER_LIST, RESPONSE, NOTICE)
 """Kinds of messages that wait for no other."""
 
@@ -127,7 +132,11 @@ _SENDABLE = _sendable(barrier=False)
 _SENDABLE_UP_TO_BARRIER = _sendable(barrier=True)
 _SETTLE = (
     outbox.update()
-    .where(outbox.c.outbox_id == bindparam("key"))
+    .where(
+        outbox.c.outbox_id == bindparam("key"),
+        # What has expired meanwhile is not tried again, unless it was taken all the same.
+        or_(outbox.c.state == PENDING, bindparam("new_state", type_=outbox.c.state.type) == DELIVERED),
+    )
     .values(
         state=bindparam("new_state"),
         tries=bindparam("new_tries"),
@@ -140,6 +149,22 @@ _SETTLE = (
         ),
         last_error=bindparam("new_last_error"),
     )
+)
+_UNPARK = (
+    outbox.update()
+    .where(outbox.c.message_id == bindparam("key"), outbox.c.state == PARKED)
+    .values(state=PENDING, tries=0, next_try_at=bindparam("now"))
+)
+_EXPIRE_METER_LISTS = (
+    outbox.update()
+    .where(
+        outbox.c.message_id.in_(
+            select(firmware_lists.c.message_id).where(is_one_of(firmware_lists.c.list_id, "list_ids"))
+        ),
+        outbox.c.state != DELIVERED,
+    )
+    # One that is only sent again has been taken.
+    .values(state=case((outbox.c.delivered_at.is_(None), EXPIRED), else_=DELIVERED))
 )
 _ALREADY_ALERTED = select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
     alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
@@ -189,8 +214,11 @@ class Attempted:
     last_error: str | None
 
 
-def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> None:
-    """Queue messages, in this order."""
+def put(
+    connection: Connection, messages: Sequence[Outgoing], now: datetime, *, not_before: datetime | None = None
+) -> None:
+    """Queue messages, in this order; they are due at once, or at `not_before` if that is later."""
+    due = now if not_before is None else max(now, not_before)
     execute_many(
         connection,
         _INSERT,
@@ -206,7 +234,7 @@ def put(connection: Connection, messages: Sequence[Outgoing], now: datetime) -> 
                 "created_at": now,
                 "state": PENDING,
                 "tries": 0,
-                "next_try_at": now,
+                "next_try_at": due,
             }
             for message in messages
         ],
@@ -226,6 +254,8 @@ def destinations(connection: Connection, now: datetime) -> list[str]:
 def sendable(connection: Connection, destination: str, now: datetime, limit: int) -> list[Queued]:
     """Messages for one destination that are due and may be sent side by side, longest due first.
 
+    At most `limit`, and of large ones only so many that their bodies fit into memory (BYTES_AT_ONCE).
+
     Of each hub that is the oldest message waiting. An alert without a hub is sent alone, once it is the oldest of all,
     and until it has been no later alert is. A list waits for no other: one that a CSP does not take must not cost the
     others their nights; nor does a Response. Lists of a release that is halted or withdrawn are held, so are
@@ -237,7 +267,17 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
         found = connection.execute(_SENDABLE, sought)
     else:
         found = connection.execute(_SENDABLE_UP_TO_BARRIER, {**sought, "barrier": barrier})
-    return [Queued(*row) for row in found]
+    chosen: list[Queued] = []
+    left = BYTES_AT_ONCE
+    with found:
+        # Row by row: the bodies that follow are not read.
+        for row in found:
+            message = Queued(*row)
+            left -= len(message.body)
+            if left < 0 and chosen:
+                break
+            chosen.append(message)
+    return chosen
 
 
 def settle(connection: Connection, results: Sequence[Attempted]) -> None:
@@ -265,6 +305,17 @@ def send_again(connection: Connection, message_id: str, now: datetime) -> bool:
         outbox.update().where(outbox.c.message_id == message_id).values(state=PENDING, tries=0, next_try_at=now)
     )
     return result.rowcount == 1
+
+
+def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bool:
+    """Queue a message once more if it was parked, with the same bytes and id; True if it was."""
+    result = connection.execute(_UNPARK, {"key": message_id, "now": now})
+    return result.rowcount == 1
+
+
+def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:
+    """Send some lists of meters no more, if they have not been taken."""
+    connection.execute(_EXPIRE_METER_LISTS, {"list_ids": members(list_ids)})
 
 
 def counts(connection: Connection) -> dict[tuple[str, str, str], int]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, Select, Table, bindparam, select
+from sqlalchemy import Connection, ScalarSelect, Table, bindparam, select
 
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.store import phases
 from sr_engine.store.dialects import json_rows
+from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
 
 
@@ -29,13 +29,13 @@ _RELEASES = select(
     _parts(release_paths, "from_version").label("paths"),
     _parts(release_han_models, "manufacturer", "model").label("han_models"),
 )
-_BY_ID = _RELEASES.where(releases.c.release_id == bindparam("release_id"))
+_BY_ID = Prepared(_RELEASES.where(releases.c.release_id == bindparam("release_id")))
 _OF_MODEL = _RELEASES.where(
     releases.c.manufacturer == bindparam("manufacturer"), releases.c.model == bindparam("model")
 )
-_BY_FIRMWARE = _OF_MODEL.where(releases.c.version == bindparam("version"))
-_OF_MODEL_NEWEST_FIRST = _OF_MODEL.order_by(releases.c.opened_at.desc(), releases.c.release_id)
-_NEWEST_FIRST = _RELEASES.order_by(releases.c.opened_at.desc())
+_BY_FIRMWARE = Prepared(_OF_MODEL.where(releases.c.version == bindparam("version")))
+_OF_MODEL_NEWEST_FIRST = Prepared(_OF_MODEL.order_by(releases.c.opened_at.desc(), releases.c.release_id))
+_NEWEST_FIRST = Prepared(_RELEASES.order_by(releases.c.opened_at.desc()))
 
 
 def add(connection: Connection, release: Release, phase_plan: PhasePlan, *, opened_at: datetime) -> None:
@@ -151,11 +151,11 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, ob
         connection.execute(table.insert(), rows)
 
 
-def _read(connection: Connection, statement: Select[Any], sought: Mapping[str, str]) -> list[Release]:
-    return [_release_of(row) for row in connection.execute(statement, sought)]
+def _read(connection: Connection, statement: Prepared, sought: Mapping[str, str]) -> list[Release]:
+    return [_release_of(row) for row in statement.all(connection, sought)]
 
 
-def _release_of(row: Row[Any]) -> Release:
+def _release_of(row: Row) -> Release:
     regions = json.loads(row.regions)
     return Release(
         release_id=row.release_id,

@@ -6,6 +6,7 @@ ids) are random; those that never leave it are plain row numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,10 +54,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        # In one step, for rows have many times; the driver of PostgreSQL gives them in the zone of the session, UTC.
+        return _time_of_text if dialect.name == "sqlite" else None
+
+
+def _time_of_text(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored + "+00:00")
 
 
 def _row_number(name: str) -> Column[Any]:
@@ -599,12 +603,13 @@ firmware_images = Table(
     Column("image", LargeBinary, nullable=False),
 )
 
-# The one message that brings an image to the CSP of a region.
+# The one message that brings an image to the CSP of a region; one that takes the region over gets its own.
 firmware_image_messages = Table(
     "firmware_image_messages",
     metadata,
     Column("image_id", ForeignKey("firmware_images.image_id"), primary_key=True),
     Column("region", String(16), primary_key=True),
+    Column("csp_eui", EUI, primary_key=True),
     Column("message_id", String(32), nullable=False),
     **BY_KEY,
 )
@@ -643,6 +648,7 @@ firmware_lists = Table(
     Index(
         "ix_firmware_lists_unacknowledged",
         "region",
+        "listed_at",
         sqlite_where=text("acknowledged_at IS NULL"),
         postgresql_where=text("acknowledged_at IS NULL"),
     ),

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, bindparam, func, select
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import tidings
 
-_OLDEST = select(tidings).order_by(tidings.c.tidings_id).limit(1)
+_OLDEST = Prepared(select(tidings).order_by(tidings.c.tidings_id).limit(1))
 _ANY = select(tidings.c.tidings_id).limit(1)
-_INSERT = tidings.insert()
-_DELETE = tidings.delete().where(tidings.c.tidings_id == bindparam("key"))
+_INSERT = Prepared(tidings.insert())
+_DELETE = Prepared(tidings.delete().where(tidings.c.tidings_id == bindparam("key")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def add(connection: Connection, portions: Sequence[Sequence[HubEvent]], at: date
 
 def oldest(connection: Connection) -> Tidings | None:
     """The first that were added of those that are left."""
-    row = connection.execute(_OLDEST).one_or_none()
+    row = _OLDEST.one_or_none(connection)
     if row is None:
         return None
     event = AlertEvent(row.event)
@@ -66,7 +67,7 @@ def oldest(connection: Connection) -> Tidings | None:
 
 def remove(connection: Connection, tidings_id: int) -> None:
     """They have been told."""
-    connection.execute(_DELETE, {"key": tidings_id})
+    _DELETE.run(connection, {"key": tidings_id})
 
 
 def are_left(connection: Connection) -> bool:

@@ -52,6 +52,7 @@ class Runs(Protocol):
 class _Submitted(Generic[T]):
     work: Work[T]
     heavy: bool
+    of: str
     done: asyncio.Future[T]
 
 
@@ -75,11 +76,16 @@ class Transactions:
         self._waiting: list[_Submitted[Any]] = []
         self._running: asyncio.Task[None] | None = None
         self._was_heavy = False
+        self._served: dict[str, None] = {}
+        """Whose heavy ones have run, who was served longest ago first."""
 
-    async def run(self, work: Work[T], *, heavy: bool = False) -> T:
-        """Return what `work` returned, once it is committed; raises what it raised, or what the commit did."""
+    async def run(self, work: Work[T], *, heavy: bool = False, of: str = "") -> T:
+        """Return what `work` returned, once it is committed; raises what it raised, or what the commit did.
+
+        `of` says whose it is: heavy ones of several run in turn.
+        """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submitted(work, heavy, done))
+        self._waiting.append(_Submitted(work, heavy, of, done))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
         # A caller that goes away does not undo what others share with it.
@@ -109,7 +115,7 @@ class Transactions:
         self._to_follow = False
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(self._followed)
-        self._waiting.append(_Submitted(self._follow, heavy=True, done=done))
+        self._waiting.append(_Submitted(self._follow, heavy=True, of="", done=done))
 
     def _follow(self, unit_of_work: UnitOfWork) -> None:
         if self._follow_up is not None and self._follow_up(unit_of_work):
@@ -122,14 +128,29 @@ class Transactions:
         self.after_follow_up()
 
     def _next_group(self) -> list[_Submitted[Any]]:
-        """A heavy one goes alone, when its turn comes; light ones that wait go together, after each heavy one."""
+        """A heavy one goes alone, when its turn comes; light ones that wait go together, after each heavy one.
+
+        Of heavy ones that of whoever was served longest ago is next: a burst of them waits behind itself.
+        """
         light = [one for one in self._waiting if not one.heavy][:GROUP_LIMIT]
         first = self._waiting[0]
         self._was_heavy = first.heavy and not (self._was_heavy and light)
-        group = [first] if self._was_heavy else light
+        group = [self._next_heavy()] if self._was_heavy else light
         chosen = set(map(id, group))
         self._waiting = [one for one in self._waiting if id(one) not in chosen]
         return group
+
+    def _next_heavy(self) -> _Submitted[Any]:
+        oldest: dict[str, _Submitted[Any]] = {}
+        for one in self._waiting:
+            if one.heavy:
+                oldest.setdefault(one.of, one)
+        whose = next((name for name in oldest if name not in self._served), None)
+        if whose is None:
+            whose = next(name for name in self._served if name in oldest)
+        self._served.pop(whose, None)
+        self._served[whose] = None
+        return oldest[whose]
 
     def _run_group(self, group: list[_Submitted[Any]]) -> list[Any]:
         results: list[Any] = []

@@ -10,12 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, literal_column, select, union_all
 
 from sr_engine.domain.states import AttemptState
-from sr_engine.store.outbox import PARKED, PENDING
+from sr_engine.store.outbox import EXPIRED, PARKED, PENDING
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, attempts, outbox, upgrade_lists
-
-TOO_LATE = "TooLate"
-"""The state of a message that is not sent any more, since what it asks for can no longer be done."""
 
 
 def _lists(state: str) -> Select[Any]:
@@ -55,7 +52,7 @@ _LISTED = (
     .limit(bindparam("at_most"))
 )
 _GIVE_UP = (
-    outbox.update().where(outbox.c.message_id == bindparam("key")).values(state=TOO_LATE, last_error=bindparam("why"))
+    outbox.update().where(outbox.c.message_id == bindparam("key")).values(state=EXPIRED, last_error=bindparam("why"))
 )
 
 

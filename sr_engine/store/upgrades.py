@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, Update, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Connection, Update, and_, bindparam, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.agreement import AttemptChange
@@ -18,6 +17,7 @@ from sr_engine.messages.model import Approval, Firmware, Period, Phase, Schedule
 from sr_engine.store import inventory, overlays
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
 
@@ -61,7 +61,7 @@ def _end_all_schedules() -> Update:
 
 
 # Attempts at the release, and those open at another, each hub's in order.
-_ATTEMPTS = (
+_ATTEMPTS = Prepared(
     select(attempts)
     .where(
         or_(attempts.c.release_id == bindparam("release_id"), attempts.c.is_open),
@@ -69,7 +69,7 @@ _ATTEMPTS = (
     )
     .order_by(attempts.c.number)
 )
-_ANSWERS = (
+_ANSWERS = Prepared(
     select(
         decisions.c.hub_id,
         decisions.c.organisation,
@@ -89,8 +89,10 @@ _ANSWERS = (
     )
     .where(decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids"))
 )
-_REQUEST_IDS = select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
-    decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids")
+_REQUEST_IDS = Prepared(
+    select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
+        decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids")
+    )
 )
 _RUN_OUT = (
     select(decisions.c.release_id, decisions.c.hub_id, decisions.c.organisation)
@@ -102,31 +104,31 @@ _RUN_OUT = (
     .order_by(decisions.c.defer_until, decisions.c.hub_id)
     .limit(bindparam("at_most"))
 )
-_ACTIVATED = (
+_ACTIVATED = Prepared(
     select(attempts.c.hub_id, func.max(attempts.c.state_at))
     .where(attempts.c.state == AttemptState.ACTIVATED.value, is_one_of(attempts.c.hub_id, "hub_ids"))
     .group_by(attempts.c.hub_id)
 )
-_SCHEDULES = select(schedules).where(schedules.c.schedule_id.in_(bindparam("schedule_ids", expanding=True)))
-_SCHEDULE = (
+_SCHEDULES = Prepared(select(schedules).where(is_one_of(schedules.c.schedule_id, "schedule_ids")))
+_SCHEDULE = Prepared(
     select(schedules, releases.c.manufacturer, releases.c.model, releases.c.version)
     .join(releases)
     .where(schedules.c.schedule_id == bindparam("schedule_id"))
 )
-_SCHEDULE_ID = select(schedules.c.schedule_id).where(schedules.c.schedule_id == bindparam("schedule_id"))
+_SCHEDULE_ID = Prepared(select(schedules.c.schedule_id).where(schedules.c.schedule_id == bindparam("schedule_id")))
 _IN_SCHEDULE = select(schedule_hubs.c.hub_id).where(
     schedule_hubs.c.schedule_id == bindparam("schedule_id"), is_one_of(schedule_hubs.c.hub_id, "hub_ids")
 )
-_INSERT_SCHEDULE = schedules.insert()
-_INSERT_SCHEDULE_HUBS = schedule_hubs.insert()
-_INSERT_ATTEMPTS = attempts.insert()
-_UPDATE_ATTEMPTS = (
+_INSERT_SCHEDULE = Prepared(schedules.insert())
+_INSERT_SCHEDULE_HUBS = Prepared(schedule_hubs.insert())
+_INSERT_ATTEMPTS = Prepared(attempts.insert())
+_UPDATE_ATTEMPTS = Prepared(
     attempts.update()
     .where(attempts.c.attempt_id == bindparam("key"))
     .values({name: bindparam(name) for name in _ATTEMPT_FIELDS})
 )
-_PUT_ANSWERS = _upsert_of_answers()
-_END_SCHEDULES = (
+_PUT_ANSWERS = Prepared(_upsert_of_answers())
+_END_SCHEDULES = Prepared(
     schedule_hubs.update()
     .where(
         schedule_hubs.c.schedule_id == bindparam("key_schedule"),
@@ -135,10 +137,12 @@ _END_SCHEDULES = (
     .values(in_force=False)
 )
 _END_ALL_SCHEDULES = _end_all_schedules()
-_FORGET = decisions.delete().where(
-    decisions.c.hub_id == bindparam("key_hub"),
-    decisions.c.organisation == bindparam("key_organisation"),
-    decisions.c.release_id == bindparam("key_release"),
+_FORGET = Prepared(
+    decisions.delete().where(
+        decisions.c.hub_id == bindparam("key_hub"),
+        decisions.c.organisation == bindparam("key_organisation"),
+        decisions.c.release_id == bindparam("key_release"),
+    )
 )
 
 
@@ -179,7 +183,7 @@ def _attempts(connection: Connection, of_hubs: Mapping[str, str]) -> tuple[dict[
     """By hub, the newest attempt at the release; and the hubs with an attempt open at another."""
     newest: dict[str, Attempt] = {}
     others: set[str] = set()
-    for row in connection.execute(_ATTEMPTS, of_hubs):
+    for row in _ATTEMPTS.all(connection, of_hubs):
         if row.release_id == of_hubs["release_id"]:
             newest[row.hub_id] = attempt_of(row)
         else:
@@ -187,7 +191,7 @@ def _attempts(connection: Connection, of_hubs: Mapping[str, str]) -> tuple[dict[
     return newest, others
 
 
-def attempt_of(row: Row[Any]) -> Attempt:
+def attempt_of(row: Row) -> Attempt:
     """The attempt a row of the table stands for."""
     return Attempt(
         number=row.number,
@@ -206,7 +210,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
 
 
 def _answers(connection: Connection, of_hubs: Mapping[str, str]) -> dict[str, dict[str, Answer]]:
-    found = connection.execute(_ANSWERS, of_hubs).all()
+    found = _ANSWERS.all(connection, of_hubs)
     schedule_by_id = _schedules(connection, {row.schedule_id for row in found if row.schedule_id is not None})
     answers: dict[str, dict[str, Answer]] = defaultdict(dict)
     for hub_id, organisation, approval, request_id, defer_until, schedule_id, accepts in found:
@@ -218,18 +222,18 @@ def _answers(connection: Connection, of_hubs: Mapping[str, str]) -> dict[str, di
 def _schedules(connection: Connection, schedule_ids: Collection[int]) -> dict[int, Schedule]:
     if not schedule_ids:
         return {}
-    found = connection.execute(_SCHEDULES, {"schedule_ids": sorted(schedule_ids)})
+    found = _SCHEDULES.all(connection, {"schedule_ids": members(sorted(schedule_ids))})
     return {row.schedule_id: _schedule_of(row) for row in found}
 
 
-def _schedule_of(row: Row[Any]) -> Schedule:
+def _schedule_of(row: Row) -> Schedule:
     window = Period(row.window_start, row.window_end)
     return Schedule(row.schedule_id, row.organisation, window, Phase(row.phase), row.request_id)
 
 
 def find_schedule(connection: Connection, schedule_id: int) -> tuple[str, Schedule, ScheduleDetails] | None:
     """Release id, schedule and details of a schedule."""
-    row = connection.execute(_SCHEDULE, {"schedule_id": schedule_id}).one_or_none()
+    row = _SCHEDULE.one_or_none(connection, {"schedule_id": schedule_id})
     if row is None:
         return None
     schedule = _schedule_of(row)
@@ -245,7 +249,7 @@ def find_schedule(connection: Connection, schedule_id: int) -> tuple[str, Schedu
 
 def schedule_exists(connection: Connection, schedule_id: int) -> bool:
     """True if the number is taken."""
-    return connection.scalar(_SCHEDULE_ID, {"schedule_id": schedule_id}) is not None
+    return _SCHEDULE_ID.scalar(connection, {"schedule_id": schedule_id}) is not None
 
 
 def hubs_of_schedule(
@@ -274,8 +278,8 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
     """Write schedule, answers and attempts of a decision; alerts and audit are written by their own modules."""
     new = changes.new_schedule
     if new is not None:
-        connection.execute(
-            _INSERT_SCHEDULE,
+        _INSERT_SCHEDULE.run(
+            connection,
             {
                 "schedule_id": new.schedule.schedule_id,
                 "organisation": new.schedule.organisation,
@@ -313,7 +317,7 @@ def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> N
 
 def request_ids(connection: Connection, hub_ids: Collection[str], release_id: str) -> dict[tuple[str, str], str]:
     """By hub and organisation, the RequestID of that Supplier's latest request for this hub and release."""
-    found = connection.execute(_REQUEST_IDS, {"hub_ids": members(hub_ids), "release_id": release_id})
+    found = _REQUEST_IDS.all(connection, {"hub_ids": members(hub_ids), "release_id": release_id})
     return {(hub_id, organisation): request_id for hub_id, organisation, request_id in found}
 
 
@@ -325,7 +329,7 @@ def deferrals_run_out(connection: Connection, now: datetime, *, limit: int) -> l
 
 def activated_later(connection: Connection, activated: Mapping[str, datetime]) -> set[str]:
     """Those of some hubs on which any firmware was activated after the time given for each."""
-    newest = connection.execute(_ACTIVATED, {"hub_ids": members(activated)})
+    newest = _ACTIVATED.all(connection, {"hub_ids": members(activated)})
     return {hub_id for hub_id, at in newest if at > activated[hub_id]}
 
 

@@ -36,6 +36,16 @@ IN_CODES = [
         'reserved = "yes"',
         "response_code.E5.reserved: must be true or false, not 'yes'",
     ),
+    (
+        'before = "E110103"',
+        "",
+        "response_code.E110106.before: must say which code older versions are answered, since `since` is there",
+    ),
+    (
+        'before = "E110103"',
+        'before = "E110104"',
+        "response_code.E110106.before: E110104 must be a code of this file that every version has",
+    ),
 ]
 
 IN_ALERTS = [
@@ -101,6 +111,14 @@ IN_ALERTS = [
         'body = "DUISVersionMismatch"',
         'body = "QuarantinedRequest"',
         "alert.duis_version_mismatch.body: must be DUISVersionMismatch, not QuarantinedRequest",
+    ),
+    (
+        'code = "N60"\nbody = "CSPFirmwareDeliveryStatus"',
+        'code = "N60"\nbody = "CommsHubFirmwareActivation"',
+        (
+            "alert.firmware_delivered.body: must be CSPFirmwareDeliveryStatus or FirmwareDistributionFailure, not "
+            "CommsHubFirmwareActivation: others have no place for a firmware request and its devices"
+        ),
     ),
     (
         'last = "A5FF"',

@@ -49,6 +49,7 @@ class Received:
     message_id: str
     body: bytes
     content_type: str
+    cookie: str | None = None
 
 
 @dataclass
@@ -74,10 +75,12 @@ class Receiver:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             message_id = request.headers["DUIS-Message-ID"]
-            self.received.append(Received(message_id, await request.read(), request.content_type))
+            cookie = request.headers.get("Cookie")
+            self.received.append(Received(message_id, await request.read(), request.content_type, cookie))
             if self.gate is not None:
                 await self.gate.wait()
-            return web.Response(status=self.statuses.get(message_id, self.status))
+            status = self.statuses.get(message_id, self.status)
+            return web.Response(status=status, headers={"Set-Cookie": f"taken={message_id}; Path=/"})
         finally:
             self.at_once -= 1
 

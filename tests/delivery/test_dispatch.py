@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,39 @@ def test_more_messages_than_are_sent_together_all_arrive_once(post: Post) -> Non
             assert sorted(receiver.ids) == sorted(f"m{n}" for n in range(number))
             assert receiver.most_at_once <= POLICY.concurrency_per_destination
 
+    run(story)
+
+
+def test_of_large_messages_only_as_many_are_read_as_a_limit_allows_and_all_arrive_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "BYTES_AT_ONCE", 100)
+    names = [f"m{number}" for number in range(7)]
+    sizes = [49, 49, 1, 2, 101, 1, 99]
+    post.put(
+        *(
+            outbox.Outgoing(name, outbox.METER_LIST, "csp:Central", "firmware_image", b"x" * size)
+            for name, size in zip(names, sizes, strict=True)
+        )
+    )
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["csp:Central"] = receiver.url
+            await until(post.all_in([DELIVERED]))
+            assert sorted(receiver.ids) == names
+
+    chosen = []
+    while names[len(chosen) :]:
+        with post.engine.connect() as connection:
+            some = outbox.sendable(connection, "csp:Central", NOW, 100)
+        chosen += [one.message_id for one in some]
+        assert len(some) == 1 or sum(len(one.body) for one in some) <= 100
+        done = [replace(settle(one, None, NOW, POLICY), state=PARKED) for one in some]
+        post.transactions.run_now(lambda uow, done=done: outbox.settle(uow.connection, done))
+    assert chosen == names
+    for name in names:
+        post.transactions.run_now(lambda uow, name=name: outbox.send_again(uow.connection, name, NOW))
     run(story)
 
 
@@ -365,6 +399,20 @@ def test_two_destinations_on_one_host_do_not_share_a_limit(post: Post) -> None:
             assert slow.gate is not None
             slow.gate.set()
             await until(post.all_in([DELIVERED]))
+
+    run(story)
+
+
+def test_what_one_receiver_says_is_not_told_to_another_on_its_host(post: Post) -> None:
+    async def story() -> None:
+        async with listening(Receiver()) as both, post.dispatching():
+            # An address that is a number never gets a cookie back.
+            url = both.url.replace("127.0.0.1", "localhost")
+            post.urls |= {"user:A": url, "user:B": url}
+            for name in ("A", "B"):
+                post.put(message(name, None, f"user:{name}"))
+                await until(post.all_in([DELIVERED]))
+            assert [(one.message_id, one.cookie) for one in both.received] == [("A", None), ("B", None)]
 
     run(story)
 

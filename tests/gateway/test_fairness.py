@@ -12,7 +12,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Places, Shares, Visit, claimed_originator
+from sr_engine.gateway.fairness import ARRIVING, HEAD_BYTES, OTHERS, Gate, Places, Shares, Visit, claimed_originator
+from tests.gateway.conftest import WAIT
 from tests.world import A, B
 
 NAMES = ("a", "b", "c")
@@ -44,11 +45,9 @@ class Doorkeeper:
     served: list[str] = field(default_factory=list)
     gave_way: Counter[str] = field(default_factory=Counter)
 
-    async def send(self, name: str) -> bool | None:
-        """Whether a request of that name was given a place; None if it could not even arrive."""
-        visit = self.gate.arrive()
-        if visit is None:
-            return None
+    async def send(self, name: str) -> bool:
+        """Whether a request of that name was given a place."""
+        visit = self.gate.arrive(name)
         if not visit.claim(name):
             visit.leave()
             return False
@@ -183,7 +182,7 @@ def test_above_the_operating_threshold_a_burst_gets_what_is_left_and_its_neighbo
     async def story() -> None:
         clock = Hand()
         keeper = Doorkeeper(Gate(shares(in_flight=50, at_once=10, threshold=15, allocation=10), clock))
-        got: Counter[tuple[str, bool | None]] = Counter()
+        got: Counter[tuple[str, bool]] = Counter()
         for tick in range(1000):  # ten seconds
             clock.seconds = tick / 100
             got["a", await keeper.send("a")] += 1
@@ -192,7 +191,7 @@ def test_above_the_operating_threshold_a_burst_gets_what_is_left_and_its_neighbo
             await keeper.finish_all()
 
         assert got["b", True] == 100
-        assert got["b", False] + got["b", None] == 0
+        assert got["b", False] == 0
         # Its allocation, and at first what the threshold still allows.
         assert 100 <= got["a", True] <= 130
 
@@ -297,26 +296,124 @@ def test_whoever_goes_away_gives_its_place_back() -> None:
     run(story())
 
 
+@dataclass
+class Slow:
+    """Requests whose bodies come slowly, or not at all."""
+
+    gate: Gate
+    gave_way: list[Visit] = field(default_factory=list)
+
+    def arrive(self, origin: str) -> Visit:
+        visit = self.gate.arrive(origin)
+        visit.on_giving_way = lambda: self.gave_way.append(visit)
+        return visit
+
+    def begin(self, name: str) -> Visit | None:
+        """One that has said whose it is; None if there was no place for it."""
+        visit = self.arrive(name)
+        if visit.claim(name):
+            return visit
+        visit.leave()
+        return None
+
+
 def test_whoever_sends_many_bodies_slowly_leaves_places_to_others() -> None:
-    gate = Gate(shares(in_flight=8, at_once=2, threshold=100, allocation=50), Hand())
+    slow = Slow(Gate(shares(in_flight=8, at_once=2, threshold=100, allocation=50), Hand()))
 
-    def begin(name: str) -> bool:
-        visit = gate.arrive()
-        return visit is not None and visit.claim(name)
-
-    assert [begin("a") for _ in range(7)] == [True] * 6 + [False]
-    assert begin("b")
+    assert [slow.begin("a") is not None for _ in range(7)] == [True] * 6 + [False]
+    assert slow.begin("b") is not None
+    assert slow.gave_way == []
 
 
-def test_a_request_of_which_nothing_has_come_holds_a_place() -> None:
-    gate = Gate(shares(in_flight=2), Hand())
-    first, second = gate.arrive(), gate.arrive()
+def test_slow_bodies_of_several_who_have_taken_every_place_give_way_to_whoever_has_fewer() -> None:
+    async def story() -> None:
+        slow = Slow(Gate(shares(in_flight=8, at_once=2, threshold=100, allocation=50), Hand()))
+        of_a = [slow.begin("a") for _ in range(6)]
+        of_b = [slow.begin("b") for _ in range(2)]
 
-    assert gate.arrive() is None
-    assert first is not None
-    assert second is not None
-    first.leave()
-    assert gate.arrive() is not None
+        first = slow.begin("c")
+        assert first is not None
+        assert await first.turn()
+        assert [slow.begin("c") is not None for _ in range(2)] == [True, True]
+        assert slow.gave_way == [of_a[5], of_a[4], of_a[3]], "the newest of whoever has most"
+        assert [slow.begin("c"), slow.begin("a"), slow.begin("b")] == [None] * 3, "nobody has more than one too many"
+        late = of_a[5]
+        assert late is not None
+        assert not await late.turn(), "its body came whole all the same"
+        late.leave()
+        for visit in (*of_a[:3], *of_b, first):
+            assert visit is not None
+            visit.leave()
+        assert slow.begin("a") is not None
+
+    run(story())
+
+
+def test_requests_of_which_nothing_has_come_keep_nobody_out() -> None:
+    slow = Slow(Gate(shares(in_flight=2), Hand()))
+    first = slow.arrive("somewhere")
+    elsewhere = slow.arrive("elsewhere")
+    silent = [slow.arrive("somewhere") for _ in range(2 * ARRIVING - 1)]
+
+    assert slow.gave_way == [first], "the oldest of the address that has most"
+    assert not first.claim("a"), "what has given way has, whatever comes of it later"
+    assert elsewhere.claim("b")
+    for visit in (first, *silent):
+        visit.leave()
+    assert [slow.begin("a") is not None for _ in range(2)] == [True, False]
+
+
+_moves = st.lists(st.tuples(st.sampled_from(["arrive", "claim", "turn", "leave"]), st.integers(0, 40)), max_size=150)
+
+
+@settings(max_examples=50)
+@given(moves=_moves, in_flight=st.integers(1, 6), at_once=st.integers(1, 4))
+def test_whatever_comes_slowly_gives_way_or_leaves_every_place_is_given_back(
+    moves: list[tuple[str, int]], in_flight: int, at_once: int
+) -> None:
+    async def story() -> None:
+        rules = shares(in_flight=in_flight, at_once=at_once, threshold=1000, allocation=1000)
+        slow = Slow(Gate(rules, Hand()))
+        arriving: list[Visit] = []
+        reading: list[Visit] = []
+        turns: list[tuple[Visit, asyncio.Task[bool]]] = []
+        for move, number in moves:
+            name = NAMES[number % len(NAMES)]
+            match move:
+                case "arrive":
+                    arriving.append(slow.arrive(name))
+                case "claim" if arriving:
+                    visit = arriving.pop(number % len(arriving))
+                    if visit.claim(name):
+                        reading.append(visit)
+                    else:
+                        visit.leave()
+                case "turn" if reading:
+                    visit = reading.pop(number % len(reading))
+                    turns.append((visit, asyncio.create_task(visit.turn())))
+                    await asyncio.sleep(0)
+                case "leave" if turns:
+                    visit, turn = turns.pop(number % len(turns))
+                    turn.cancel()
+                    visit.leave()
+                    await asyncio.sleep(0)
+            here = [visit for visit in (*reading, *(visit for visit, _ in turns)) if not visit.gave_way]
+            assert len(here) <= in_flight
+        for visit in (*arriving, *reading, *(visit for visit, _ in turns)):
+            visit.leave()
+        await asyncio.gather(*(turn for _, turn in turns), return_exceptions=True)
+
+        new = [slow.begin(NAMES[number % len(NAMES)]) for number in range(in_flight)]
+        working = [visit for visit in new if visit is not None]
+        assert len(working) == in_flight
+        tasks = [asyncio.create_task(visit.turn()) for visit in working]
+        for visit, task in zip(working, tasks, strict=True):
+            async with asyncio.timeout(WAIT):
+                assert await task
+            visit.leave()
+        assert not [visit for visit in slow.gave_way if not visit.gave_way]
+
+    run(story())
 
 
 @settings(max_examples=50)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,9 +201,21 @@ def test_what_is_no_answer_is_told_from_one_and_the_request_may_be_sent_again(
     assert [one.body for one in dcc.asked].count(data) == 2
 
 
-def test_an_upstream_that_is_too_slow_may_have_taken_the_request(tmp_path: Path, dcc: Upstream) -> None:
+async def _drip(request: web.Request) -> web.StreamResponse:
+    """Answer so slowly that something always comes, and never the whole."""
+    response = web.StreamResponse(headers={"Content-Type": "application/xml", "Content-Length": "1000"})
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        for _ in range(100):
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+    return response
+
+
+@pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
+def test_an_upstream_that_is_too_slow_may_have_taken_the_request(tmp_path: Path, dcc: Upstream, drips: bool) -> None:
     with relaying(tmp_path, dcc, "timeout_seconds = 1.0") as served:
-        dcc.handler = dcc.holding
+        dcc.handler = _drip if drips else dcc.holding
         data = served.world.signed(A, *UNOFFERED)
         answer = served.post(data)
 
@@ -309,13 +322,17 @@ def test_relayed_requests_take_no_place_from_others_and_leave_some_of_theirs(tmp
 
     world = make_world(tmp_path, prepare=narrow)
     world.add_hubs([HUB])
-    dcc.handler = dcc.holding
     with serving(world) as served, ThreadPoolExecutor(8) as pool:
+        answered = world.signed(A, *UNOFFERED)
+        served.post(answered)
+        dcc.wait_until_asked()
+        dcc.handler = dcc.holding
         held = []
         for _ in range(3):
             held.append(pool.submit(served.post, world.signed(A, *UNOFFERED)))
             dcc.wait_until_asked()
         too_many = served.post(world.signed(A, *UNOFFERED))
+        assert served.post(answered).body == ANSWER, "what was answered before needs no place"
         held.append(pool.submit(served.post, world.signed(B, *UNOFFERED)))
         dcc.wait_until_asked()
         offered = served.post(world.signed(A, ReadInventory(device_id=HUB.chf), "8.2"))
@@ -361,3 +378,20 @@ def test_after_a_crash_while_upstream_was_asked_the_retry_asks_again(tmp_path: P
     assert [one.body for one in dcc.asked] == [data] * 2
     assert _kept(world) == [(data, ANSWER, A.eui)]
     world.close()
+
+
+def test_what_upstream_says_to_one_user_s_request_is_not_carried_into_another_s(tmp_path: Path, dcc: Upstream) -> None:
+    # An address that is a number never gets a cookie back.
+    dcc.url = dcc.url.replace("127.0.0.1", "localhost")
+    cookies: list[str | None] = []
+
+    async def giving_a_cookie(request: web.Request) -> web.StreamResponse:
+        cookies.append(request.headers.get("Cookie"))
+        return await giving(Set_Cookie="session=of-a; Path=/")(request)
+
+    dcc.handler = giving_a_cookie
+    with relaying(tmp_path, dcc) as served:
+        answers = [served.post(served.world.signed(user, *UNOFFERED)) for user in (A, B)]
+
+    assert [(one.status, one.headers["Set-Cookie"]) for one in answers] == [(200, None)] * 2
+    assert cookies == [None, None]

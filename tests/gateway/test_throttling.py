@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from sr_engine.gateway.fairness import HEAD_BYTES
 from sr_engine.messages.model import ReadInventory
-from tests.gateway.conftest import WAIT, HttpAnswer, Served, serving, still
+from tests.gateway.conftest import WAIT, HttpAnswer, Served, limit_in_flight, serving, still
 from tests.gateway.test_fairness import Hand
 from tests.world import A, B, TestHub, edit, make_world
 
@@ -88,6 +90,41 @@ def test_a_request_claimed_for_another_user_uses_up_that_one_s_share_and_gets_no
     """The claim decides the order of work only: who signed decides the answer."""
     forged = served.world.signed(B, INVENTORY, "8.2", request_id=served.world.request_id(A))
 
-    answers = Counter(served.post(forged).body.count(b">E100<") for _ in range(3))
+    answers = Counter(served.post(forged).body.count(b">E100<") for _ in range(5))
 
-    assert answers == {1: 3}
+    assert answers == {1: 5}
+    assert served.post(served.world.signed(A, INVENTORY, "8.2")).status == 503
+    assert served.post(served.world.signed(B, INVENTORY, "8.2")).status == 200
+
+
+def test_whoever_sends_nothing_or_little_slowly_keeps_no_user_out(tmp_path: Path) -> None:
+    """Nobody that is known: requests of which no body comes, and as many of which no more than the beginning does."""
+    world = make_world(tmp_path, prepare=limit_in_flight(8))
+    world.add_hubs([HUB])
+    with serving(world) as served, ExitStack() as connections:
+
+        def begin(path: str, beginning: bytes) -> socket.socket:
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: processor\r\nContent-Type: application/xml\r\n"
+                "Content-Length: 100000\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n"
+            )
+            connection = socket.create_connection(("127.0.0.1", served.port), timeout=WAIT)
+            connections.enter_context(connection)
+            connection.sendall(head.encode())
+            assert b"100 Continue" in connection.recv(1000)
+            connection.sendall(beginning)
+            return connection
+
+        silent = [begin("/api/v1/serviceD", b"") for _ in range(8)]
+        assert served.post(world.signed(A, INVENTORY, "8.2")).status == 200
+        slow = [begin("/api/v1/serviceD", b" " * HEAD_BYTES) for _ in range(6)]
+        slow += [begin("/api/v1/csp", b" " * HEAD_BYTES) for _ in range(2)]
+        # Their beginnings have been read once there is no place for one more.
+        while (full := served.post(b"").status) != 503:
+            assert full == 400
+
+        assert served.post(world.signed(A, INVENTORY, "8.2")).status == 200
+        assert slow[5].recv(65536).startswith(b"HTTP/1.1 503 "), "it gave way, and is told so"
+        silent[0].sendall(world.signed(A, INVENTORY, "8.2").ljust(100000))
+        assert silent[0].recv(65536).startswith(b"HTTP/1.1 200 ")
+    world.close()

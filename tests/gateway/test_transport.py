@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sr_engine.gateway.fairness import HEAD_BYTES
 from sr_engine.messages.model import ReadInventory
 from tests.gateway.conftest import WAIT, XML_HEADERS, Served, limit_in_flight, serving, still
 from tests.world import A, TestHub, World, edit, make_world
@@ -40,13 +41,23 @@ def half_sent(served: Served, data: bytes) -> Iterator[socket.socket]:
         yield connection
 
 
+def take_the_only_place(served: Served, connection: socket.socket, data: bytes) -> None:
+    """Send so much of a request that it is known whose it is."""
+    connection.sendall(data[:HEAD_BYTES])
+    for _ in range(10_000):
+        if served.post(b"").status == 503:
+            return
+    raise AssertionError("it took no place")
+
+
 def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_a_request_too_many_is_told_when_to_come_back_and_changes_nothing(narrow: Served) -> None:
-    first, second = (narrow.world.signed(A, INVENTORY, "8.2") for _ in range(2))
+    first, second = (narrow.world.signed(A, INVENTORY, "8.2").ljust(2 * HEAD_BYTES) for _ in range(2))
     with half_sent(narrow, first) as connection:
+        take_the_only_place(narrow, connection, first)
         before = narrow.world.snapshot()
 
         answer = narrow.post(second)
@@ -56,16 +67,16 @@ def test_a_request_too_many_is_told_when_to_come_back_and_changes_nothing(narrow
         assert answer.headers["Content-Type"] == "application/problem+xml"
         assert "send it again in 5 s" in answer.detail
         assert narrow.world.snapshot() == before
-        connection.sendall(first)
+        connection.sendall(first[HEAD_BYTES:])
         assert b" 200 OK" in read_all(connection)
     assert narrow.decoded(narrow.post(second)).code == "I0"
 
 
 def test_half_a_request_is_none_and_gives_its_place_back(narrow: Served) -> None:
-    data = narrow.world.signed(A, INVENTORY, "8.2")
+    data = narrow.world.signed(A, INVENTORY, "8.2").ljust(2 * HEAD_BYTES)
     before = narrow.world.snapshot()
     with half_sent(narrow, data) as connection:
-        connection.sendall(data[:-1])
+        take_the_only_place(narrow, connection, data)
 
     statuses = [narrow.post(b"").status for _ in range(3)]
     while statuses[-1] == 503:

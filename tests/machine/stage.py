@@ -60,7 +60,8 @@ def _regions_file() -> str:
             f"blackout_dates = [{', '.join(day.isoformat() for day in sorted(region.blackouts))}]\n"
             f"hubs_per_night = {region.hubs_per_night}\nlist_size = {region.list_size}\n"
             f"lead_time_hours = {region.lead.total_seconds() // 3600:.0f}\nacknowledgement_sla_hours = 24\n"
-            f"completion_sla_hours = {region.completion.total_seconds() // 3600:.0f}\nalert_sla_seconds = 900\n"
+            f"completion_sla_hours = {region.completion.total_seconds() // 3600:.0f}\n"
+            "distribution_sla_hours = 120\nalert_sla_seconds = 900\n"
         )
     return text
 

@@ -189,15 +189,7 @@ results: st.SearchStrategy[model.Result | None] = st.one_of(
 
 alert_codes = st.sampled_from(["N18", "N27", "N59", "N64", "N999"])
 _request_id_texts = request_ids.map(lambda each: each.text)
-version_mismatches = st.builds(
-    model.DCCAlertVersionMismatch, alert_codes, optional(euis), optional(_request_id_texts)
-) | st.builds(
-    model.ServiceResponseVersionMismatch,
-    _request_id_texts,
-    st.just("11.5"),
-    st.just("11.5"),
-    schema_versions,
-)
+version_mismatches = st.builds(model.DCCAlertVersionMismatch, alert_codes, optional(euis), optional(_request_id_texts))
 alerts: st.SearchStrategy[model.AlertBody] = st.one_of(
     st.builds(model.FirmwareUpgradeRequested, device_types, texts(1, 8), device_ids),
     st.builds(model.CommsHubFirmwareActivation, euis, texts(1, 8)),

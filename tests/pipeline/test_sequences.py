@@ -9,25 +9,32 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from sr_engine.bootstrap import resuming_of
 from sr_engine.instance import SupplierSeed
+from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     Body,
     CommsHubFirmwareResult,
     Decision,
+    FirmwareRefusal,
+    FirmwareWarning,
     Inventory,
     Phase,
     ReadCommsHubFirmwareSchedule,
     ReadInventory,
     ScheduleCommsHubFirmware,
     ScheduleRead,
+    UpdateFirmware,
 )
 from sr_engine.pipeline.answer import Answer
+from sr_engine.store import held
 from sr_engine.store.reading import Reading
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
+from sr_engine.store.tables import devices
+from tests.databases import only_sqlite, statements_of
+from tests.firmware import ENTRY, IMAGE, VERSION, esme, listed
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, eui, make_world, reopen
 
 OWN, OTHER = TestHub(1), TestHub(2)
 SCHEDULE = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, (OWN.chf,))
@@ -223,20 +230,42 @@ def test_a_long_refusal_is_sent_in_part_and_kept_whole(sequences: Sequences) -> 
     assert (sent.result.accepted_device_count, sent.result.refused_device_count) == (1, most + 5)
 
 
+@pytest.mark.parametrize("refused", [4_000, 4_005])
+def test_of_a_long_refusal_of_meters_as_much_is_sent_as_a_client_takes_and_all_of_it_is_kept(
+    sequences: Sequences, refused: int
+) -> None:
+    world, (first, second), most = sequences.world, sequences.ids(2), 4_000
+    listed(world, ENTRY)
+    sequences.send(READ, "8.2", first)
+    strangers = tuple(eui(0xE1, number) for number in range(refused - 2))
+    world.run(lambda uow: uow.connection.execute(devices.update().values(device_status="Pending")))
+    meters = (esme(OWN), *strangers, esme(OTHER))
+    sequences.send(UpdateFirmware(IMAGE, VERSION, meters), "11.1", second, after=first)
+
+    world.resume(NOW + MOMENT)
+
+    (sent,) = world.sent(A, "response")
+    with world.instance.reading_engine.connect() as connection:
+        found = held.ended(connection, RequestId.parse(second).key, A.eui)
+    assert found is not None
+    assert found.response is not None
+    whole = world.decoded(Answer(200, found.response, ""))
+    everything = {FirmwareRefusal.INVALID: strangers, FirmwareRefusal.NOT_COMMISSIONED: (esme(OWN), esme(OTHER))}
+    assert whole.code == sent.code == "E110103"
+    assert whole.result == FirmwareWarning(of_ppmids=False, refused=everything)
+    part = everything if refused <= most else {FirmwareRefusal.INVALID: strangers[:most]}
+    assert sent.result == FirmwareWarning(of_ppmids=False, refused=part)
+
+
+@only_sqlite
 def test_a_long_sequence_costs_each_request_the_same(sequences: Sequences) -> None:
     ids = sequences.ids(150)
-    statements: list[int] = []
-    engine = sequences.world.instance.engine
-
-    def count(*_: object) -> None:
-        statements[-1] += 1
-
-    event.listen(engine, "before_cursor_execute", count)
+    counts: list[int] = []
     for before, one in pairwise(ids):
-        statements.append(0)
-        assert sequences.send(READ, "8.2", one, after=before).code == "I99"
-    event.remove(engine, "before_cursor_execute", count)
-    assert len(set(statements[1:])) == 1
+        with statements_of(sequences.world.instance.engine) as statements:
+            assert sequences.send(READ, "8.2", one, after=before).code == "I99"
+        counts.append(len(statements))
+    assert len(set(counts[1:])) == 1
 
     assert sequences.send(READ, "8.2", ids[0], after=ids[-1]).code == "E42"
     assert sequences.world.resume(NOW + MOMENT) == 149

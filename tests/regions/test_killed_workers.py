@@ -40,8 +40,8 @@ from sr_engine.regions.lists import CUT
 from sr_engine.store import leases
 from sr_engine.store.leases import LeaseState
 from sr_engine.store.lists import last_run
+from sr_engine.store.outbox import EXPIRED
 from sr_engine.store.tables import alerted_hubs, attempts, outbox, trigger_runs, upgrade_lists
-from sr_engine.store.undelivered import TOO_LATE
 from tests.databases import url_of_instance
 from tests.regions.conftest import Nights
 from tests.world import FIRMWARE, NOW, OLD_VERSION, A, TestHub, World, edit
@@ -373,7 +373,7 @@ def check(stage: Stage) -> dict[str, float]:
         lists = connection.execute(select(upgrade_lists.c.list_id, upgrade_lists.c.message_id)).all()
         rows = connection.execute(select(alerted_hubs.c.event, alerted_hubs.c.hub_id)).all()
         told = Counter((row.event, row.hub_id) for row in rows)
-        too_late = set(connection.scalars(select(outbox.c.message_id).where(outbox.c.state == TOO_LATE)))
+        too_late = set(connection.scalars(select(outbox.c.message_id).where(outbox.c.state == EXPIRED)))
         numbers = Counter(connection.scalars(select(attempts.c.hub_id)))
     # Every night has its run, from the first look on.
     by_region: dict[str, list[datetime]] = defaultdict(list)

@@ -185,11 +185,21 @@ def test_devices_the_csp_refuses_are_told_together_and_free_for_another_request(
     assert meters.update([esme(hub) for hub in HUBS[1:4]]).code == "I99"
 
 
-def test_what_nothing_is_heard_of_by_the_completion_sla_is_told_and_a_late_delivery_too(meters: Meters) -> None:
+def test_firmware_is_days_on_its_way_before_it_is_given_up(meters: Meters) -> None:
+    """Far longer than an upgrade of hubs may take after its night."""
+    accepted(meters, *HUBS)
+
+    meters.wait(timedelta(days=5) - HOUR)
+
+    assert set(meters.states().values()) == {"Listed"}
+    assert meters.alerts() == []
+
+
+def test_what_nothing_is_heard_of_by_the_distribution_sla_is_told_and_a_late_delivery_too(meters: Meters) -> None:
     first, second = HUBS[:2]
     list_id = accepted(meters, first, second)
     meters.acknowledge(list_id, [esme(first)])
-    meters.wait(meters.region().completion_sla - HOUR)
+    meters.wait(meters.region().distribution_sla - HOUR)
     assert meters.alerts() == []
 
     meters.wait(HOUR)
@@ -207,7 +217,7 @@ def test_more_devices_than_one_transaction_gives_up_are_given_up_all_the_same(
     monkeypatch.setattr(meter_outcomes, "MISSED_AT_ONCE", 2)
     accepted(meters, *HUBS)
 
-    meters.wait(meters.region().completion_sla)
+    meters.wait(meters.region().distribution_sla)
 
     assert set(meters.states().values()) == {"Missed"}
 

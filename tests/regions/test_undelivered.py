@@ -21,9 +21,8 @@ from sr_engine.regions import undelivered
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.regions.undelivered import REASON, UndeliveredLists
 from sr_engine.store import outbox
-from sr_engine.store.outbox import DELIVERED, Attempted, Queued
+from sr_engine.store.outbox import DELIVERED, EXPIRED, Attempted, Queued
 from sr_engine.store.tables import outbox as messages
-from sr_engine.store.undelivered import TOO_LATE
 from tests.delivery.conftest import POLICY, Receiver, listening, until
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.regions.test_leases import Time, claims_of
@@ -131,7 +130,7 @@ def test_hubs_whose_list_missed_its_night_go_back_to_planning_and_their_supplier
     attempt = central.attempt(hub)
     assert (attempt.state, attempt.reason, attempt.list_id, attempt.period) == ("Scheduled", REASON, None, None)
     assert central.told("hub_returned") == [(hub.chf, A.name), (hub.chf, B.name)]
-    assert states_of_messages(central) == [TOO_LATE]
+    assert states_of_messages(central) == [EXPIRED]
     assert central.said("attempt undelivered") == [REASON]
     (said,) = central.said("list too late")
     assert said.endswith(f"is not sent any more: {REASON}")
@@ -183,17 +182,17 @@ def test_a_list_that_was_given_up_is_too_late_like_one_that_waits(listed: tuple[
     assert nights.states(three) == ["Scheduled"] * 3
     message_id = nights.world.run(lambda uow: uow.connection.scalar(select(messages.c.message_id).limit(1)))
     assert message_id is not None
-    assert states_of_messages(nights) == [TOO_LATE]
+    assert states_of_messages(nights) == [EXPIRED]
 
 
 def test_a_list_that_is_too_late_is_not_sent_again_by_hand(listed: tuple[Nights, list[TestHub]]) -> None:
     nights, _ = listed
     take_back(nights, nights.period().end)
     (of_list,) = nights.world.run(
-        lambda uow: uow.connection.scalars(select(messages.c.message_id).where(messages.c.state == TOO_LATE)).all()
+        lambda uow: uow.connection.scalars(select(messages.c.message_id).where(messages.c.state == EXPIRED)).all()
     )
 
-    with pytest.raises(NotParked, match="is TooLate: only parked messages are sent again"):
+    with pytest.raises(NotParked, match="is Expired: only parked messages are sent again"):
         nights.world.run(lambda uow: resend(uow, of_list))
 
 

@@ -63,10 +63,27 @@ def test_no_answer_holds_more_than_17_devices_the_hub_first(world: World) -> Non
     posted = world.post(world.signed(A, ReadInventory(uprn=5), "8.2"))
 
     answer = world.decoded(posted)
-    assert posted.detail == "17 device(s) read; more than 17 match, ask for the others by their hub"
+    assert posted.detail == "17 device(s) read; more than 17 match, ask for the others by their hub or their own id"
     assert isinstance(answer.result, Inventory)
     types = [device.device_type for device in answer.result.devices]
     assert types == ["CHF"] * 7 + ["GPF"] * 7 + ["ESME"] * 3
+
+
+@pytest.mark.parametrize("by_mpxn", [False, True])
+def test_the_device_that_was_asked_for_is_in_the_answer_however_many_its_hub_has(world: World, by_mpxn: bool) -> None:
+    from sr_engine.store import inventory
+
+    home = TestHub(1)
+    rows = home.rows()
+    gone = [rows[2] | {"device_id": eui(0xE2, number), "import_mpxn": f"{number:013}"} for number in range(30)]
+    world.run(lambda uow: inventory.put_devices(uow.connection, [*rows, *gone]))
+    (last, mpxn) = (eui(0xE2, 29), f"{29:013}")
+
+    answer = world.send(A, ReadInventory(mpxn=mpxn) if by_mpxn else ReadInventory(device_id=last), "8.2")
+
+    assert isinstance(answer.result, Inventory)
+    assert len(answer.result.devices) == 17
+    assert [device.device_id for device in answer.result.devices][:3] == [home.chf, home.gpf, last]
 
 
 def test_what_hangs_on_the_hub_is_found_by_an_address_that_only_the_hub_has(world: World) -> None:
@@ -149,6 +166,24 @@ def test_every_field_of_every_type_of_device_is_read_back(world: World, device_t
         **{name: value for name, value in FULL.items() if name not in address},  # type: ignore[arg-type]  # mixed values
     )
     assert answer.result == Inventory((expected,))
+
+
+@pytest.mark.parametrize(
+    ("version", "region"), [("5.0", None), ("5.1", None), ("5.3", "4G Central"), ("5.4", "4G Central")]
+)
+def test_a_region_that_the_version_of_the_request_does_not_know_is_left_out(
+    world: World, version: str, region: str | None
+) -> None:
+    world.add_hubs([TestHub(1, region="4G Central"), TestHub(2, region="South")])
+
+    def regions(hub: TestHub) -> set[str | None]:
+        data = world.signed(A, ReadInventory(device_id=hub.chf), "8.2", schema_version=version)
+        result = world.decoded(world.post(data)).result
+        assert isinstance(result, Inventory)
+        return {device.csp_region for device in result.devices}
+
+    assert regions(TestHub(1)) == {region}
+    assert regions(TestHub(2)) == {"South"}
 
 
 def test_each_of_the_seven_roles_may_ask(tmp_path: Path) -> None:

@@ -80,6 +80,25 @@ def test_what_may_be_sent_is_found_without_going_through_the_lists_there_were(en
     assert "SCAN firmware_lists" not in plan
 
 
+def test_regions_in_which_something_is_open_are_found_one_by_one(engine: Engine) -> None:
+    (plan,) = plans_of(engine, lambda one: list(firmware.open_regions(one)))
+
+    assert "ix_firmware_deliveries_open (region>?)" in plan
+
+
+def test_lists_that_wait_for_an_acknowledgement_are_found_by_region_and_time(engine: Engine) -> None:
+    (plan,) = plans_of(engine, lambda one: firmware.unacknowledged(one, "Central", NOW, NOW))
+
+    assert "ix_firmware_lists_unacknowledged (region=? AND listed_at>?)" in plan
+
+
+def test_lists_that_expire_are_found_by_their_ids(engine: Engine) -> None:
+    (plan,) = plans_of(engine, lambda one: outbox.expire_meter_lists(one, ["list"]))
+
+    assert "SCAN outbox" not in plan
+    assert "SCAN firmware_lists" not in plan
+
+
 def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     hour = timedelta(hours=1)
     month = {"now": NOW, "limit": hour}

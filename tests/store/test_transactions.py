@@ -223,6 +223,24 @@ def test_the_event_loop_goes_on_while_a_heavy_unit_runs(engine: Engine) -> None:
     assert asyncio.run(story()) == "the loop answered"
 
 
+def test_heavy_units_of_one_that_come_in_a_burst_wait_behind_themselves(engine: Engine) -> None:
+    order: list[str] = []
+
+    def note(name: str) -> Work[None]:
+        return lambda _: order.append(name)
+
+    async def story() -> None:
+        shared = Transactions(engine, FixedClock(NOW))
+        burst = [shared.run(note(f"a{n}"), heavy=True, of="a") for n in range(4)]
+        others = [shared.run(note(f"b{n}"), heavy=True, of="b") for n in range(2)]
+        await asyncio.gather(*burst, *others, shared.run(note("own"), heavy=True))
+        # Whoever was served longest ago is next, whether or not it had anything waiting since.
+        await asyncio.gather(*(shared.run(note(f"{name}4"), heavy=True, of=name) for name in "ab"))
+
+    asyncio.run(story())
+    assert order == ["a0", "b0", "own", "a1", "b1", "a2", "a3", "b4", "a4"]
+
+
 def test_light_units_pass_between_heavy_ones(engine: Engine) -> None:
     order: list[str] = []
 

@@ -1,0 +1,177 @@
+"""Statements of the hot path: written with SQLAlchemy, compiled once, and run by the database's own driver.
+
+SQLAlchemy spends on each execution several times what SQLite does; a request needs some twenty statements.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import Delete, Insert, Select, Update
+from sqlalchemy.types import TypeEngine
+
+Row = Any
+"""A named tuple of the columns that a statement selects or returns."""
+
+_NOTHING: Mapping[str, object] = {}
+
+
+class _Cursor(Protocol):
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    name: str
+    default: object
+    convert: Callable[[Any], object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement as one driver takes it."""
+
+    sql: str
+    positional: bool
+    parameters: tuple[_Parameter, ...]
+    row: Callable[[Sequence[Any]], Row]
+    converted: tuple[tuple[int, Callable[[Any], Any]], ...]
+    """Which columns come back as something else than what they stand for."""
+
+    def values(self, given: Mapping[str, object]) -> Sequence[object] | Mapping[str, object]:
+        values = [
+            given.get(one.name, one.default) if one.convert is None else one.convert(given.get(one.name, one.default))
+            for one in self.parameters
+        ]
+        return values if self.positional else dict(zip((one.name for one in self.parameters), values, strict=True))
+
+    def values_of(self, rows: Sequence[Mapping[str, object]]) -> list[Any]:
+        """The same for many rows, column by column: each distinct time is converted once."""
+        columns: list[Sequence[object]] = []
+        for one in self.parameters:
+            given = [row[one.name] for row in rows] if one.name in rows[0] else [one.default] * len(rows)
+            columns.append(given if one.convert is None else each(given, one.convert))
+        tuples = zip(*columns, strict=True)
+        if self.positional:
+            return list(tuples)
+        names = [one.name for one in self.parameters]
+        return [dict(zip(names, values, strict=True)) for values in tuples]
+
+    def rows(self, found: list[tuple[Any, ...]]) -> list[Row]:
+        if not self.converted:
+            return list(map(self.row, found))
+        rows = []
+        for one in found:
+            values = list(one)
+            for position, convert in self.converted:
+                values[position] = convert(values[position])
+            rows.append(self.row(values))
+        return rows
+
+
+def each(values: Sequence[object], convert: Callable[[Any], object]) -> list[object]:
+    """Convert values, each distinct one once."""
+    if values and isinstance(values[0], bytes):
+        return [convert(value) for value in values]
+    done = {value: convert(value) for value in set(values)}
+    return [done[value] for value in values]
+
+
+class Prepared:
+    """A statement with bound parameters; to be made once, beside the others of its module."""
+
+    def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
+        self.statement = statement
+        self._by_dialect: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
+
+    def all(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
+        """All rows that it selects or returns."""
+        compiled = self._compiled(connection, parameters)
+        return compiled.rows(_execute(connection, compiled, parameters).fetchall())
+
+    def one_or_none(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> Row | None:
+        """The only row, or None; raises ValueError if there are more."""
+        rows = self.all(connection, parameters)
+        if len(rows) > 1:
+            raise ValueError(f"{len(rows)} rows where one was expected")
+        return rows[0] if rows else None
+
+    def scalar(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> Any:
+        """The first column of the first row, or None."""
+        rows = self.all(connection, parameters)
+        return rows[0][0] if rows else None
+
+    def run(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> int:
+        """Run it for what it changes; return how many rows that was."""
+        return _execute(connection, self._compiled(connection, parameters), parameters).rowcount
+
+    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run it once for each of `rows`, one at least, which all have the same keys."""
+        compiled = self._compiled(connection, rows[0])
+        _executed(connection, compiled, "executemany", compiled.values_of(rows))
+
+    def _compiled(self, connection: Connection, parameters: Mapping[str, object]) -> _Compiled:
+        # An INSERT names the columns that it is given.
+        names = tuple(parameters) if isinstance(self.statement, Insert) else ()
+        key = (connection.dialect.name, names)
+        compiled = self._by_dialect.get(key)
+        if compiled is None:
+            compiled = self._by_dialect[key] = _compile(connection, self.statement, names)
+        return compiled
+
+
+def _compile(
+    connection: Connection, statement: Select[Any] | Insert | Update | Delete, names: Sequence[str]
+) -> _Compiled:
+    dialect = connection.dialect
+    compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
+    if "POSTCOMPILE" in str(compiled):
+        raise TypeError(f"a statement that is written anew for its values cannot be prepared: {compiled}")
+    columns = list(statement.exported_columns)
+    converters = [_reader(connection, column.type) for column in columns]
+    # Names that stand for no column of a table may be none in Python; such columns are taken by position.
+    row = namedtuple("Row", [column.key or "" for column in columns], rename=True)  # type: ignore[misc]
+    bound = compiled.binds
+    defaults = compiled.params
+    parameters = tuple(
+        _Parameter(name, defaults.get(name), bound[name].type.dialect_impl(dialect).bind_processor(dialect))
+        for name in (compiled.positiontup if compiled.positional else compiled.bind_names.values()) or ()
+    )
+    return _Compiled(
+        str(compiled),
+        compiled.positional,
+        parameters,
+        row._make,
+        tuple((position, one) for position, one in enumerate(converters) if one is not None),
+    )
+
+
+def _reader(connection: Connection, kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    return kind.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
+
+
+def _execute(connection: Connection, compiled: _Compiled, parameters: Mapping[str, object]) -> _Cursor:
+    return _executed(connection, compiled, "execute", compiled.values(parameters))
+
+
+def _executed(connection: Connection, compiled: _Compiled, how: str, values: Any) -> _Cursor:
+    if not connection.in_transaction():
+        connection.begin()
+    driver: Any = connection.connection.driver_connection
+    try:
+        cursor: _Cursor = driver.cursor()
+        getattr(cursor, how)(compiled.sql, values)
+    except Exception as error:
+        base = connection.dialect.loaded_dbapi.Error
+        if not isinstance(error, base):
+            raise
+        raise DBAPIError.instance(compiled.sql, values, error, base, dialect=connection.dialect) from error
+    return cursor
