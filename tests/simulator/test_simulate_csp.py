@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sr_engine.bootstrap import withdrawing_of
@@ -66,12 +66,11 @@ def world_whose_csp_listens_at(port: int, directory: Path) -> World:
     return make_world(directory, prepare=prepare)
 
 
-def stand_still(world: World) -> None:
-    """The clock that other processes read stands where that of the world does."""
+def stand_still(world: World, at: datetime | None = None) -> None:
+    """The clock that other processes read stands where that of the world does, or at another time."""
     settings = world.directory / "sr-engine.toml"
-    clock = (
-        f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {world.clock.now().isoformat()}\nrate = 0.000001\n"
-    )
+    now = (at or world.clock.now()).isoformat()
+    clock = f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {now}\nrate = 0.000001\n"
     settings.write_text(settings.read_text() + clock)
 
 
@@ -85,9 +84,9 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     world.add_hubs(members)
     central.schedule(members)
     central.cut()
-    world.clock.set(central.period().end + HOUR)
-    # After the night: for the simulated CSP, all of it has happened.
-    stand_still(world)
+    # After the night: for the simulated CSP, all of it has happened. For the processor, which sends a list before its
+    # night is over, that is to come.
+    stand_still(world, central.period().end + HOUR)
     options = [text for name, value in HABITS.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     with serving(world) as served:
