@@ -73,8 +73,8 @@ MUTATIONS = (
     Mutation(
         "only the first Supplier is told",
         "sr_engine/domain/changes.py",
-        "for organisation in changes.lifecycle.told(change.event, upgrade.hub.responsible, changes.sender)\n",
-        "for organisation in changes.lifecycle.told(change.event, upgrade.hub.responsible[:1], changes.sender)\n",
+        "for organisation in changes.lifecycle.told(change.event, hub.responsible, changes.sender)\n",
+        "for organisation in changes.lifecycle.told(change.event, hub.responsible[:1], changes.sender)\n",
     ),
     Mutation(
         "the approval of a Supplier that left is kept",

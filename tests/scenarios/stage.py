@@ -57,7 +57,7 @@ T = TypeVar("T")
 class AtOnce(Transactions):
     """The same transactions, without changing threads for each: a story looks for due work some thousand times."""
 
-    async def run(self, work: Work[T], *, heavy: bool = False) -> T:
+    async def run(self, work: Work[T], *, heavy: bool = False, of: str = "") -> T:
         return self.run_now(work)
 
 
