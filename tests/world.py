@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +32,7 @@ from sr_engine.store.reading import Reading
 from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
-from tests.databases import url_of_instance
+from tests.databases import give_a_database_of_its_own
 
 T = TypeVar("T")
 
@@ -282,11 +286,24 @@ def make_world(
     database_url: str | None = None,
 ) -> World:
     """A new instance in an empty folder; `prepare` may change its files before it is opened."""
-    create_instance(directory, now=now, suppliers=suppliers, database_url=database_url or url_of_instance())
+    if database_url is None:
+        shutil.copytree(_prepared(now, tuple(suppliers)), directory, dirs_exist_ok=True)
+        give_a_database_of_its_own(directory)
+    else:
+        create_instance(directory, now=now, suppliers=suppliers, database_url=database_url)
     prepare(directory)
     clock = FixedClock(now)
     instance = open_instance(directory, clock=clock, randbelow=randbelow)
     return World(directory, instance, clock, processor_of(instance))
+
+
+@cache
+def _prepared(now: datetime, suppliers: tuple[SupplierSeed, ...]) -> Path:
+    """An instance to be copied, which takes a tenth of the time that making one does."""
+    folder = Path(tempfile.mkdtemp(prefix="sr-engine-world-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    create_instance(folder / "instance", now=now, suppliers=suppliers)
+    return folder / "instance"
 
 
 def reopen(world: World) -> World:

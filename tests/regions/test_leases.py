@@ -409,8 +409,9 @@ def test_whatever_happens_only_the_newest_claim_works_and_tokens_rise(
                     mine[number] = lease
                     if lease not in claimed:
                         claimed.append(lease)
-            elif what == "work" and number in mine:
-                await works(process, mine[number])
+            elif what == "work":
+                if number in mine:
+                    await works(process, mine[number])
             elif what == "renew":
                 await process.renew()
             elif what == "back":
