@@ -38,7 +38,7 @@ class PostgresServer:
 
     folder: Path
     durable: bool = False
-    max_connections: int = 100
+    max_connections: int = 300
     port: int = field(default=0, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _names: int = field(default=0, init=False)

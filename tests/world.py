@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -294,7 +295,14 @@ def make_world(
     prepare(directory)
     clock = FixedClock(now)
     instance = open_instance(directory, clock=clock, randbelow=randbelow)
-    return World(directory, instance, clock, processor_of(instance))
+    return _kept(World(directory, instance, clock, processor_of(instance)))
+
+
+def _kept(world: World) -> World:
+    """The same; whoever forgets to close it leaves no connection behind."""
+    for engine in (world.instance.engine, world.instance.reading_engine):
+        weakref.finalize(world, engine.dispose)
+    return world
 
 
 @cache
@@ -310,7 +318,7 @@ def reopen(world: World) -> World:
     """The same folder after a stop and a new start; the first world is closed."""
     world.close()
     instance = open_instance(world.directory, clock=world.clock, randbelow=world.instance.randbelow)
-    return World(world.directory, instance, world.clock, processor_of(instance), world.counters)
+    return _kept(World(world.directory, instance, world.clock, processor_of(instance), world.counters))
 
 
 def edit(path: Path, old: str, new: str) -> None:

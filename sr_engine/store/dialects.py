@@ -61,6 +61,24 @@ def _json_rows_postgresql(element: json_rows, compiler: SQLCompiler, **options: 
     return f"CAST(coalesce(json_agg({row}), '[]') AS TEXT)"
 
 
+class joined(FunctionElement[str]):  # noqa: N801
+    """The texts of a group, joined by commas."""
+
+    type = Text()
+    name = "joined"
+    inherit_cache = True
+
+
+@compiles(joined, SQLITE)
+def _joined_sqlite(element: joined, compiler: SQLCompiler, **options: Any) -> str:
+    return f"group_concat({_arguments(element, compiler, options)[0]})"
+
+
+@compiles(joined, POSTGRESQL)
+def _joined_postgresql(element: joined, compiler: SQLCompiler, **options: Any) -> str:
+    return f"string_agg({_arguments(element, compiler, options)[0]}, ',')"
+
+
 class seconds_between(FunctionElement[float]):  # noqa: N801
     """How much later the second time is than the first, in seconds."""
 

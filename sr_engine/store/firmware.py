@@ -13,6 +13,7 @@ from sqlalchemy.sql.selectable import ScalarSelect
 
 from sr_engine.domain.deliveries import OPEN_DELIVERIES, DeliveryState, FirmwareTargets
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.dialects import joined
 from sr_engine.store.inventory import responsible
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.sets import is_one_of, members
@@ -77,7 +78,7 @@ def _targets() -> Select[Any]:
     )
     # Grouped here: tens of thousands of rows cost more as objects of Python than all the rest.
     shared = [one_by_one.c[column.name] for column in alike]
-    ids = [func.group_concat(one_by_one.c[name]).label(f"{name}s") for name in ("device_id", "hub_id")]
+    ids = [joined(one_by_one.c[name]).label(f"{name}s") for name in ("device_id", "hub_id")]
     return select(*shared, *ids).group_by(*shared)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    false,
     func,
     literal,
     literal_column,
@@ -94,7 +95,8 @@ def _completion() -> Select[Any]:
     breach = or_(attempts.c.state == _S.MISSED.value, _seconds(told_at, due) > bindparam("limit"))
     newer = exists().where(_NEWER, _AGAIN.c.list_id.is_not(None), _in_month(_due(_AGAIN)))
     return (
-        select(kind, case((breach, 1), else_=0), func.count())
+        # Grouped by name: PostgreSQL takes the same expression with other parameters for another.
+        select(kind.label("outcome"), case((breach, 1), else_=0).label("breach"), func.count())
         .where(
             attempts.c.region == bindparam("region"),
             attempts.c.state.in_(_COUNTED),
@@ -105,7 +107,7 @@ def _completion() -> Select[Any]:
             due <= _moment("now"),
             ~newer,
         )
-        .group_by(kind, case((breach, 1), else_=0))
+        .group_by("outcome", "breach")
     )
 
 
@@ -120,7 +122,7 @@ def _told(*, since: ColumnElement[bool], newer: ColumnElement[bool] | None) -> S
     )
     # What is still to be told bears the time of the transaction that caused it, and the oldest is told first.
     oldest = select(func.min(tidings.c.at)).scalar_subquery()
-    pending = func.coalesce(attempts.c.reported_at >= oldest, literal_column("0"))
+    pending = func.coalesce(attempts.c.reported_at >= oldest, false())
     found = (
         select(
             attempts.c.reported_at,
@@ -149,9 +151,9 @@ def _alerts() -> Select[Any]:
     overdue = _seconds(_moment("now"), told.c.reported_at) > bindparam("limit")
     # A hub for which nothing was queued and nothing is to come has nobody to be told.
     return (
-        select(queued, taken, overdue, func.count())
+        select(queued.label("queued"), taken.label("taken"), overdue.label("overdue"), func.count())
         .where(or_(told.c.pending, told.c.queued_at.is_not(None)))
-        .group_by(queued, taken, overdue)
+        .group_by("queued", "taken", "overdue")
     )
 
 
