@@ -99,6 +99,24 @@ def _seconds_postgresql(element: seconds_between, compiler: SQLCompiler, **optio
     return f"CAST(extract(epoch FROM ({later}) - ({earlier})) AS DOUBLE PRECISION)"
 
 
+class truncated(FunctionElement[int]):  # noqa: N801
+    """A number without what follows its decimal point."""
+
+    type = Integer()
+    name = "truncated"
+    inherit_cache = True
+
+
+@compiles(truncated, SQLITE)
+def _truncated_sqlite(element: truncated, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({_arguments(element, compiler, options)[0]} AS INTEGER)"
+
+
+@compiles(truncated, POSTGRESQL)
+def _truncated_postgresql(element: truncated, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(trunc({_arguments(element, compiler, options)[0]}) AS INTEGER)"
+
+
 class position_in(FunctionElement[int]):  # noqa: N801
     """Where a text first holds another, from 1; 0 if it does not."""
 

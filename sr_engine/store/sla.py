@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Integer,
     Select,
     Subquery,
     and_,
@@ -33,7 +32,7 @@ from sqlalchemy import (
 
 from sr_engine.domain.sla import Measure
 from sr_engine.domain.states import WITH_CSP, AttemptState
-from sr_engine.store.dialects import seconds_between
+from sr_engine.store.dialects import seconds_between, truncated
 from sr_engine.store.tables import (
     UtcDateTime,
     alerted_hubs,
@@ -61,7 +60,7 @@ def _seconds(later: ColumnElement[Any], earlier: ColumnElement[Any]) -> ColumnEl
 
 def _whole(seconds: ColumnElement[float]) -> ColumnElement[int]:
     """Rounded up, and what is less than a millisecond too much is none."""
-    return cast(seconds + literal(0.999), Integer)
+    return truncated(seconds + literal(0.999))
 
 
 def _due(table: FromClause) -> ColumnElement[datetime]:
