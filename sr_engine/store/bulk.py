@@ -16,7 +16,7 @@ from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.prepared import Prepared, each
 
 _WORTH_IT = 50
-"""From so many rows on PostgreSQL gets them as arrays."""
+"""From so many rows on PostgreSQL gets them as arrays, and a statement is compiled for them."""
 
 
 def execute_many(
@@ -29,6 +29,10 @@ def execute_many(
     with an array for each column. No two rows may concern the same row of the table.
     """
     if not rows:
+        return
+    if not isinstance(statement, Prepared) and len(rows) < _WORTH_IT:
+        # SQLAlchemy keeps its compiled form, which costs more to make than a few rows do.
+        connection.execute(statement, rows)
         return
     prepared = statement if isinstance(statement, Prepared) else Prepared(statement)
     changing = prepared.statement

@@ -224,7 +224,7 @@ def due(
     Of those whose answer may still be on its way only the ones held up to `answered_before`.
     """
     sought = {"now": now, "answered_before": answered_before, "at_most": limit}
-    return list(connection.scalars(_DUE, {**sought, "put_off": members(map(str, put_off))}))
+    return list(connection.scalars(_DUE, {**sought, "put_off": members(put_off)}))
 
 
 def find(connection: Connection, held_id: int) -> HeldRequest | None:
