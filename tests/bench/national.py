@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -48,6 +48,9 @@ _SETTINGS = {
     "wal_compression": "on",
     "effective_cache_size": "8GB",
 }
+
+
+_WAITING = select(attempts.c.region, func.count().label("hubs")).group_by(attempts.c.region)
 
 
 @dataclass(frozen=True, slots=True)
