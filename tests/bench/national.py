@@ -49,6 +49,7 @@ _SETTINGS = {
     "effective_cache_size": "8GB",
 }
 
+_WHILE_FILLED = {"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0"}
 
 _WAITING = select(attempts.c.region, func.count().label("hubs")).group_by(attempts.c.region)
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
         free = shutil.disk_usage(name).free
         if free < asked.hubs * BYTES_PER_HUB:
             parser.error(f"{asked.hubs * BYTES_PER_HUB / 1e9:.0f} GB of disk are needed, {free / 1e9:.0f} are free")
-        with postgres_server(durable=True, settings=_SETTINGS) as server:
+        with postgres_server(settings=_SETTINGS | _WHILE_FILLED) as server:
             rows = list(_rows(server, Path(name) / "instance", asked.hubs, asked.nights))
     table = Table("what", "figure", "unit", "target", "met")
     for row in rows:
@@ -92,6 +93,10 @@ def _rows(server: PostgresServer, directory: Path, hubs: int, nights: int) -> It
     finally:
         world.close()
     server.execute("VACUUM ANALYZE", url)
+    # From here on as in service.
+    server.stop()
+    server.durable, server.settings = True, _SETTINGS
+    server.start()
     what = f"{hubs:,} hubs on PostgreSQL"
     yield Row(f"{what}, put into the database", time.perf_counter() - began, "s")
     yield Row(f"{what}, database before", _gigabytes(server, url), "GB")
