@@ -1,0 +1,1 @@
+"""Receiving Responses and Alerts."""
