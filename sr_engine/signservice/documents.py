@@ -10,10 +10,10 @@ from datetime import datetime
 from lxml import etree
 
 from signing import DocumentRefused, ParsedDocument, parse, remove_signatures, take_out_signatures
+from sr_engine.counters import CounterSource
 from sr_engine.messages.elements import DUIS
 from sr_engine.messages.identifiers import canonical_eui
 from sr_engine.messages.schema import SchemaRefused
-from sr_engine.signservice.counters import CounterSource
 
 REQUEST = DUIS + "Request"
 RESPONSE = DUIS + "Response"
