@@ -6,18 +6,19 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 from signing import Trust
 from sr_engine.clock import Clock, SystemClock
-from sr_engine.parsing import Message, MessageRefused, Parser
+from sr_engine.parsing import RESPONSE_ROLES, Message, MessageRefused, Parser
 from sr_engine.receiver.bodies import BodyRefused, Receive, Scope, Send, read_body
 from sr_engine.receiver.handling import Handler, HandlerRetries, Handling
 from sr_engine.receiver.inbox import Arrival, Entry, Inbox
 from sr_engine.receiver.pull import Pull, Puller, PullFailed
+from sr_engine.watching import Watched, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +54,23 @@ class Receiver:
         at_once: int = 1,
         keep: bool = True,
         max_bytes: int = MAX_BYTES,
+        path: str | None = None,
         clock: Clock | None = None,
-        roles: Sequence[str] = ("89",),
+        roles: Collection[str] = RESPONSE_ROLES,
     ) -> None:
         """`inbox` is a SQLite file, made if need be; `keep` says whether bytes stay in it once they are handled.
 
-        Raises KeyUnavailable, naming the file, if `trust` is a folder that cannot be read.
+        `trust` says whose messages are believed; a folder is read as `Trust.from_directory` does, and again when it
+        changes. `path` is the only one that messages are taken at, if it is given. Raises KeyUnavailable, naming the
+        file, if the folder cannot be read.
         """
         self._inbox_path = inbox
-        believed = Trust.from_directory(trust) if isinstance(trust, Path) else trust
-        self._parser = Parser.trusting(believed, roles=frozenset(roles))
+        self._watched: tuple[Watched, ...] = ()
+        if isinstance(trust, Path):
+            folder, trust = trust, Trust.from_directory(trust)
+            self._watched = (Watched("the trusted certificates", folder, trust.reload),)
+        self._parser = Parser.trusting(trust, roles=frozenset(roles))
+        self._path = path
         self._handler = handler
         self._pull = pull
         self._retries = retries
@@ -91,7 +99,8 @@ class Receiver:
         if self._pull is not None:
             tasks.append(asyncio.create_task(running.pull_for_ever(self._pull.every.total_seconds())))
         try:
-            yield
+            async with Watcher(self._watched).running():
+                yield
         finally:
             self._running = None
             for task in tasks:
@@ -156,7 +165,10 @@ class Receiver:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        status, reason = await self._posted(scope["method"], headers, receive)
+        if self._path in {None, scope["path"]}:
+            status, reason = await self._posted(scope["method"], headers, receive)
+        else:
+            status, reason = HTTPStatus.NOT_FOUND, f"messages are taken at {self._path}"
         await send({"type": "http.response.start", "status": status.value, "headers": _headers(status, reason)})
         await send({"type": "http.response.body", "body": b"" if reason is None else _problem(status, reason)})
 
