@@ -124,9 +124,9 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def listening(app: Any) -> Iterator[int]:
+def listening(app: Any, port: int = 0) -> Iterator[int]:
     """Serve an ASGI application over HTTP until the end of the block; the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = _Server(uvicorn.Config(app, log_config=None, access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
