@@ -34,7 +34,7 @@ def test_the_schema_that_is_checked_in_is_the_one_that_the_code_says() -> None:
     assert json.loads(CHECKED_IN.read_text(encoding="utf-8")) == json_schema()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(result=strategies.results)
 def test_every_response_that_is_exported_is_valid(
     dcc: Dcc, validator: Draft202012Validator, result: Result | None
@@ -45,7 +45,7 @@ def test_every_response_that_is_exported_is_valid(
     assert exported["request_id"] == REQUEST_ID
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(body=strategies.alerts)
 def test_every_alert_that_is_exported_is_valid(dcc: Dcc, validator: Draft202012Validator, body: AlertBody) -> None:
     exported = json.loads(json.dumps(to_json(parse_alert(dcc.alert(body), dcc.trust, at=NOW))))

@@ -60,7 +60,7 @@ PARTLY = CommsHubFirmwareResult(1, 7, {RefusalReason.INVALID: (OTHER,)})
 PAYLOAD = b64encode(b"payload").decode()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(result=strategies.results)
 def test_every_result_is_read_as_it_was_written(dcc: Dcc, result: Result | None) -> None:
     data = dcc.response(result)
@@ -73,7 +73,7 @@ def test_every_result_is_read_as_it_was_written(dcc: Dcc, result: Result | None)
     assert response.unknown == ()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(body=strategies.alerts)
 def test_every_alert_is_read_as_it_was_written(dcc: Dcc, body: AlertBody) -> None:
     alert = parse_alert(dcc.alert(body), dcc.trust, at=NOW)
@@ -337,7 +337,7 @@ def test_an_unsigned_refusal_passes_only_as_an_answer(dcc: Dcc) -> None:
     assert isinstance(dcc.parser.answer(signed, at=NOW), Response)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_whatever_the_dcc_signs_is_read_or_refused_and_nothing_breaks(dcc: Dcc, data: st.DataObject) -> None:
     """Elements are taken away, doubled, renamed and emptied at random."""

@@ -186,7 +186,9 @@ def _running(folder: Path, trust: Path, port: int, when: str) -> Iterator[subpro
             process.kill()
 
 
-@pytest.mark.parametrize("when", ["kept and not answered", "written and not noted"])
+@pytest.mark.parametrize(
+    "when", ["kept and not answered", pytest.param("written and not noted", marks=pytest.mark.slow)]
+)
 def test_a_receiver_that_is_killed_gets_the_alert_again_and_handles_it_once(tmp_path: Path, when: str) -> None:
     with _free_port() as port, processor(tmp_path / "i", f"http://127.0.0.1:{port}{PATH}") as served:
         world, lines = served.world, tmp_path / "lines"
@@ -212,6 +214,7 @@ def _delivered(served: Served) -> bool:
     return bool(listed) and all(one["delivered"] for one in listed)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_line_for_each_message_and_stops_when_told(tmp_path: Path) -> None:
     pki = make_pki(tmp_path / "pki", [], now=datetime.now(UTC) - timedelta(days=1))
     signer = Signer(pki.issue(Participant("broker", BROKER, "89")))
