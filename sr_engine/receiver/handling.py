@@ -75,6 +75,9 @@ class Handling:
         self._order = Order()
         self._entries: dict[int, Entry] = {}
         self._seen = 0
+        self._more = False
+        """There was no room for all that wait."""
+        self._stopping = False
         self._parsed: OrderedDict[str, Message] = OrderedDict()
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
@@ -117,6 +120,7 @@ class Handling:
 
     async def _brought_to_an_end(self) -> None:
         """Wait for what is in hand: a handler that is stopped half-way will be called again for what it has done."""
+        self._stopping = True
         if not self._in_hand:
             return
         _, left = await asyncio.wait(self._in_hand, timeout=_STOP_SECONDS)
@@ -129,20 +133,27 @@ class Handling:
         room = _LOOKED_AHEAD - len(self._order)
         if room <= 0:
             return
-        for entry in await asyncio.to_thread(self._inbox.waiting, self._seen, room):
+        found = await asyncio.to_thread(self._inbox.waiting, self._seen, room)
+        self._more = len(found) == room
+        for entry in found:
             self._entries[entry.number] = entry
             self._order.add(entry.number, entry.device_ids)
             self._seen = entry.number
 
     def _start(self) -> None:
-        while len(self._in_hand) < self._at_once and (number := self._order.take()) is not None:
+        while not self._stopping and len(self._in_hand) < self._at_once:
+            number = self._order.take()
+            if number is None:
+                return
             task = asyncio.create_task(self._handle(self._entries[number]))
             self._in_hand.add(task)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)
-        self._wake.set()
+        self._start()
+        if self._more:
+            self._wake.set()
 
     async def _handle(self, entry: Entry) -> None:
         try:
@@ -182,7 +193,7 @@ class Handling:
 
     def _again(self, number: int) -> None:
         self._order.put_back(number)
-        self._wake.set()
+        self._start()
 
     def _gone(self, entry: Entry) -> None:
         del self._entries[entry.number]
