@@ -113,6 +113,10 @@ class BlockingTransport:
                 return NoReply(f"the answer is larger than {MOST_BYTES} bytes")
             chunks.append(chunk)
             _within(connection, deadline)
+        if response.length:
+            # http.client says nothing of it where it is read bit by bit.
+            connection.close()
+            return NoReply("the answer broke off")
         headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         if response.will_close:
             connection.close()

@@ -21,7 +21,7 @@ class ListResult:
 
     answers: tuple[Answer, ...]
     devices: Mapping[str, DeviceOutcome]
-    """By id in canonical form, in the order sent; empty for an 11.8 that names none."""
+    """By id in canonical form, in the order sent; for an 11.8 that names none, those that were refused."""
 
     @classmethod
     def of(cls, answers: tuple[Answer, ...]) -> ListResult:

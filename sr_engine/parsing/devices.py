@@ -56,21 +56,22 @@ def device_outcomes(
 ) -> Mapping[str, DeviceOutcome]:
     """Return what became of each id that was sent, by its canonical form, in the order sent.
 
-    `held` says of an I99 that a Response follows. Raises ValueError for what is no EUI.
+    Behind them stand those that were refused and not sent: an 11.8 may name a schedule alone. `held` says of an I99
+    that a Response follows. Raises ValueError for what is no EUI.
     """
     sent = dict.fromkeys(canonical_eui(device_id) for device_id in device_ids)
     code = response.code
     if held:
         return dict.fromkeys(sent, DeviceOutcome(Verdict.HELD, code))
     refused = {canonical_eui(device_id): reason for device_id, reason in response.refused.items()}
-    others = DeviceOutcome(_of_the_others(response, len(sent), refused), code)
+    others = DeviceOutcome(_of_the_others(response, len(sent), len(refused)), code)
     return {
         device_id: DeviceOutcome(Verdict.REFUSED, code, refused[device_id]) if device_id in refused else others
-        for device_id in sent
+        for device_id in (*sent, *(one for one in refused if one not in sent))
     }
 
 
-def _of_the_others(response: Response, sent: int, refused: Mapping[str, Reason]) -> Verdict:
+def _of_the_others(response: Response, sent: int, refused: int) -> Verdict:
     """What became of the devices that stand in no list."""
     match response.outcome:
         case Outcome.REFUSED:
@@ -81,9 +82,9 @@ def _of_the_others(response: Response, sent: int, refused: Mapping[str, Reason])
             accepted = response.accepted_count
             if accepted is None:
                 # 11.1 and 11.4 say only who was refused, and not whether that is all; each id is a device of its own.
-                whole = response.response_id is None or len(refused) < _MAY_BE_CUT_SHORT
+                whole = response.response_id is None or refused < _MAY_BE_CUT_SHORT
                 return Verdict.ACCEPTED if whole and isinstance(response.body, FirmwareWarning) else Verdict.UNCLEAR
-            return Verdict.ACCEPTED if accepted == sent - len(refused) else Verdict.UNCLEAR
+            return Verdict.ACCEPTED if accepted == sent - refused else Verdict.UNCLEAR
 
 
 def refused_of(body: object) -> Mapping[str, Reason]:

@@ -169,7 +169,9 @@ class Handling:
                 await self._handler(message)  # type: ignore[misc]  # it is one of the two kinds
             else:
                 await asyncio.to_thread(self._handler, message)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if self._stopping:
+                raise
             tries = entry.tries + 1
             log.warning("message %s could not be handled, try %d", entry.sha256, tries, exc_info=True)
             words = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from sr_engine.parsing import Message, to_json
 
+_BEGINNING = b'{"type":"'
+"""Of every line that is written here."""
 _LOOKED_BACK = 4 * 1024 * 1024
 """Bytes at the end of a file in which is looked for what was written before."""
 
@@ -18,12 +21,12 @@ class JsonLines:
     """Writes each message on one line, in the form of `json_schema()`, and on the disk before it counts as handled.
 
     Messages are to be handled one at a time. What was written just before the process ended is found in the file when
-    it is handled again, and not written twice; half a line is taken away. To a pipe it may be written twice: the
-    `sha256` of the two lines is the same.
+    it is handled again, and not written twice; half a line is taken away if it is of a message. To a pipe it may be
+    written twice: the `sha256` of the two lines is the same.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Append to a file, or write to stdout; raises OSError."""
+        """Append to a file, or write to stdout; raises OSError, also for a file that ends in the middle of a line."""
         if path is None:
             self._file = sys.stdout.fileno()
         else:
@@ -55,6 +58,8 @@ class JsonLines:
         tail = os.pread(self._file, size - start, start)
         whole = tail.rfind(b"\n") + 1
         if whole < len(tail):
+            if not tail.startswith(_BEGINNING[: len(tail) - whole], whole):
+                raise OSError(errno.EINVAL, "the last line of the file has no end, and is not one of a message")
             os.ftruncate(self._file, start + whole)
         lines = tail[:whole].splitlines()
         written = set()

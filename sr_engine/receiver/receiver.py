@@ -27,6 +27,8 @@ MAX_BYTES = 16 * 1024 * 1024
 
 _HEAVY_BYTES = 64 * 1024
 """From this size on a message is verified in a thread, so that small ones pass in between."""
+_BODY_SECONDS = 60.0
+"""Until the whole body has to be there."""
 _KEPT_TOGETHER = 256
 """Messages that share a transaction, at most."""
 
@@ -98,6 +100,8 @@ class Receiver:
         tasks = [asyncio.create_task(handling.run()), asyncio.create_task(running.keep_what_comes())]
         if self._pull is not None:
             tasks.append(asyncio.create_task(running.pull_for_ever(self._pull.every.total_seconds())))
+        for task in tasks:
+            task.add_done_callback(self._ended)
         try:
             async with Watcher(self._watched).running():
                 yield
@@ -184,10 +188,14 @@ class Receiver:
             log.error("a message came and the receiver is not running: enter `running()` where it is mounted")
             return HTTPStatus.SERVICE_UNAVAILABLE, "the receiver is not running"
         try:
-            data = await read_body(headers, receive, max_bytes=self._max_bytes)
-            await self.receive(data, message_id=headers.get("duis-message-id"))
+            async with asyncio.timeout(_BODY_SECONDS):
+                data = await read_body(headers, receive, max_bytes=self._max_bytes)
+        except TimeoutError:
+            return HTTPStatus.REQUEST_TIMEOUT, f"the whole body did not come within {_BODY_SECONDS:g} s"
         except BodyRefused as refused:
             return refused.status, refused.reason
+        try:
+            await self.receive(data, message_id=headers.get("duis-message-id"))
         except MessageRefused as refused:
             log.warning("a message was refused: %s", refused.reason)
             place = f" (line {refused.line})" if refused.line is not None else ""
@@ -206,6 +214,12 @@ class Receiver:
             message = self._parser.message(data, at=now)
         await running.kept(Arrival(message.sha256, now, message_id, message.device_ids, data))
         running.handling.wake(message)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Take nothing more that would never be handled."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("the receiver has failed, and takes no messages until it is started anew", exc_info=error)
+            self._running = None
 
     def _is_running(self) -> _Running:
         if self._running is None:

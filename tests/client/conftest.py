@@ -71,6 +71,8 @@ class Said:
     status: int | None
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    missing: int = 0
+    """Bytes of the body that were announced and do not come."""
 
 
 @dataclass
@@ -107,7 +109,8 @@ def standing_in(*answers: Said | Callable[[bytes], Said]) -> Iterator[StandIn]:
                 self.send_response(said.status)
                 for name, value in said.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(said.body)))
+                self.send_header("Content-Length", str(len(said.body) + said.missing))
+                self.close_connection = self.close_connection or said.missing > 0
                 self.end_headers()
                 self.wfile.write(said.body)
 

@@ -84,7 +84,8 @@ def _taken_and_lost(served: Served) -> Callable[[bytes], Said]:
 
 
 def test_a_request_whose_answer_was_lost_is_sent_again_byte_for_byte(served: Served, sending: Sending) -> None:
-    with standing_in(_taken_and_lost(served), Said(503), Said(500), _passed_on(served)) as stand_in:
+    broken_off = Said(200, b"<sr:Response", missing=1_000)
+    with standing_in(_taken_and_lost(served), broken_off, Said(500), _passed_on(served)) as stand_in:
         assert sending(stand_in.url, options(served.world)) is Outcome.ACCEPTED
 
     assert len(stand_in.received) == 4

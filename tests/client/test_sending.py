@@ -190,7 +190,7 @@ def test_what_is_to_be_carried_out_later_is_held_and_can_be_cancelled(client: Cl
 
 def test_a_request_in_a_sequence_is_held_for_the_one_before(client: Client) -> None:
     first = client.sign(read_inventory(device_id=IDS[0]), first_in_sequence=True)
-    second = client.send(exclude([IDS[0]]), preceding=first.request_id)
+    second = client.send(read_inventory(device_id=IDS[1]), preceding=first.request_id)
 
     assert second.outcome is Outcome.HELD
     assert client.submit(first).outcome is Outcome.ACCEPTED

@@ -256,6 +256,14 @@ def test_meters_that_are_not_named_were_accepted_unless_the_list_may_have_been_c
     assert sum(one.verdict is Verdict.REFUSED for one in outcomes.values()) == many
 
 
+def test_of_a_schedule_that_is_taken_back_whole_those_are_named_that_were_not(dcc: Dcc) -> None:
+    with_csp = CommsHubFirmwareResult(5, 7, {RefusalReason.OTHER_REQUEST_IN_PROGRESS: (OTHER,)})
+    response = parse_response(dcc.response(with_csp, code="W110801", variant="11.8"), dcc.trust, at=NOW)
+
+    (outcome,) = device_outcomes([], response).values()
+    assert (outcome.verdict, outcome.reason) == (Verdict.REFUSED, RefusalReason.OTHER_REQUEST_IN_PROGRESS)
+
+
 def test_hub_events_are_those_of_the_shipped_configuration() -> None:
     alerts = tomllib.loads((data_directory("config") / "alerts.toml").read_text(encoding="utf-8"))["alert"]
     shipped = {one["hub_alert_code"] for one in alerts.values() if "hub_alert_code" in one}

@@ -23,7 +23,7 @@ from starlette.routing import Mount
 
 from signing import Trust
 from sr_engine.clock import FixedClock
-from sr_engine.receiver import Alert, HandlerRetries, InboxUnusable, Message, Receiver, Response
+from sr_engine.receiver import Alert, HandlerRetries, InboxUnusable, JsonLines, Message, Receiver, Response
 from sr_engine.receiver.order import Order
 from tests.receiver.conftest import AT_ONCE, NOW, XML, Desk, Sender, desk, listening, post, settled
 
@@ -181,6 +181,42 @@ def test_a_handler_that_fails_is_tried_again_while_others_pass(tmp_path: Path, s
 
     _play(tmp_path, sender, story, handler=handler)
     assert sorted(seen) == ["1", "1", "1", "1", "2"]
+
+
+def test_a_handler_that_is_cancelled_is_one_that_fails(tmp_path: Path, sender: Sender) -> None:
+    seen: list[str] = []
+
+    async def handler(message: Message) -> None:
+        seen.append(message.sha256)
+        if len(seen) == 1:
+            raise asyncio.CancelledError
+
+    async def story(desk: Desk) -> None:
+        await desk.post(sender.alert(1))
+        await settled(desk)
+
+    _play(tmp_path, sender, story, handler=handler)
+    assert len(seen) == 2
+
+
+def test_a_receiver_that_cannot_handle_any_more_takes_nothing_more(tmp_path: Path, sender: Sender) -> None:
+    (tmp_path / "inbox.db.lock").mkdir()
+
+    async def story(desk: Desk) -> None:
+        async with asyncio.timeout(20):
+            while (await desk.post(sender.alert(1)))[0] != 503:
+                pass
+
+    _play(tmp_path, sender, story)
+
+
+def test_lines_are_not_appended_to_a_file_that_is_something_else(tmp_path: Path) -> None:
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear Sir,")
+
+    with pytest.raises(OSError, match="not one of a message"):
+        JsonLines(other)
+    assert other.read_text() == "Dear Sir,"
 
 
 def test_messages_of_one_hub_are_handled_in_order_though_one_fails(tmp_path: Path, sender: Sender) -> None:

@@ -224,7 +224,7 @@ def test_the_command_writes_a_line_for_each_message_and_stops_when_told(tmp_path
         for code in codes
     ]
     lines = tmp_path / "lines.jsonl"
-    lines.write_bytes(b'{"sha256": "of another", "half a line')
+    lines.write_bytes(b'{"type":"Alert","sha256":"half a line')
     command = [sys.executable, "-m", "sr_engine", "receive", "--trust", str(pki.trust_directory), "--port", "0"]
     command += ["--inbox", str(tmp_path / "inbox.db"), "--out", str(lines)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
