@@ -138,8 +138,9 @@ def test_a_processor_that_does_not_answer_as_it_should_is_asked_again_later(tmp_
 
 
 _PROGRAM = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
+import asyncio
 import uvicorn
 from sr_engine.clock import FixedClock
 from sr_engine.receiver import JsonLines, Receiver
@@ -152,6 +153,8 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def handler(message):
+    if when == "answered and not handled":
+        time.sleep(60)
     lines(message)
     if when == "written and not noted":
         die()
@@ -163,6 +166,8 @@ async def app(scope, receive, send):
         if event["type"] == "http.response.start" and when == "kept and not answered":
             die()
         await send(event)
+        if event["type"] == "http.response.body" and when == "answered and not handled":
+            asyncio.get_running_loop().call_later(0.2, die)
     await receiver(scope, receive, answer)
 
 class Server(uvicorn.Server):
@@ -187,7 +192,12 @@ def _running(folder: Path, trust: Path, port: int, when: str) -> Iterator[subpro
 
 
 @pytest.mark.parametrize(
-    "when", ["kept and not answered", pytest.param("written and not noted", marks=pytest.mark.slow)]
+    "when",
+    [
+        "kept and not answered",
+        pytest.param("answered and not handled", marks=pytest.mark.slow),
+        pytest.param("written and not noted", marks=pytest.mark.slow),
+    ],
 )
 def test_a_receiver_that_is_killed_gets_the_alert_again_and_handles_it_once(tmp_path: Path, when: str) -> None:
     with _free_port() as port, processor(tmp_path / "i", f"http://127.0.0.1:{port}{PATH}") as served:
