@@ -18,6 +18,7 @@ from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.cli.serve import ReadyServer, listen_on, log_to_stderr, url_host
 from sr_engine.clock import Clock, SystemClock
 from sr_engine.receiver import JsonLines, Pull, Receiver
+from sr_engine.receiver.inbox import Inbox
 from sr_engine.resources import data_directory
 
 _path = click.Path(path_type=Path)
@@ -79,6 +80,8 @@ def receive(
         path=path,
         roles=configuration.load(config).policy.certificate_roles.responses,
     )
+    # Once here, so that what is wrong with it is said in one line.
+    Inbox(inbox).close()
     if retry_parked:
         asyncio.run(_retried(receiver))
     with listen_on(host, port) as listening:

@@ -24,6 +24,8 @@ from sr_engine.messages.model import AlertBody, Result
 from sr_engine.messages.published import PublishedAlert, PublishedResult, published_alert, published_result
 
 _REFERENCES = frozenset({"ServiceReference", "ServiceReferenceVariant"})
+_REPEATED = frozenset({"Device", "CommsHubUpgrade"})
+"""Elements that may stand in a row."""
 _ENVELOPE = {
     "Response": frozenset({"Header", "Body"}),
     "Header": frozenset({"RequestID", "ResponseID", "ResponseCode", "ResponseDateTime"}),
@@ -94,6 +96,9 @@ def decode_received(document: VerifiedDocument, *, valid: bool) -> Received:
 
 def _decode(root: etree._Element, header: Fields, element: etree._Element, *, valid: bool) -> Received:
     message = Fields.of(element)
+    for one in (header.element, element):
+        if (doubled := _doubled(one)) is not None:
+            raise ValueError(f"{local_name(one)} holds {doubled} twice")
     try:
         kind = MessageKind(local_name(element))
     except ValueError:
@@ -150,7 +155,24 @@ def _alert_code(kind: MessageKind, message: Fields) -> str | None:
             return None
 
 
+def _doubled(element: etree._Element) -> str | None:
+    """The name of a child that stands there twice, though it may not: of such a pair only one would be read."""
+    seen: set[str] = set()
+    for child in element:
+        name = local_name(child)
+        if name in seen and name not in _REPEATED:
+            return name
+        seen.add(name)
+    return None
+
+
+def _is_readable(element: etree._Element) -> bool:
+    return all(_doubled(one) is None for one in element.iter())
+
+
 def _result(element: etree._Element, *, valid: bool) -> Result | PublishedResult | Unknown:
+    if not valid and not _is_readable(element):
+        return _kept(element)
     try:
         ours = decode_result(element)
         found = ours if ours is not None or not valid else published_result(element)
@@ -160,6 +182,8 @@ def _result(element: etree._Element, *, valid: bool) -> Result | PublishedResult
 
 
 def _alert(element: etree._Element, *, valid: bool) -> AlertBody | PublishedAlert | Unknown:
+    if not valid and not _is_readable(element):
+        return _kept(element)
     try:
         ours = decode_alert(element)
         found = ours if ours is not None or not valid else published_alert(element)

@@ -82,8 +82,10 @@ def _of_the_others(response: Response, sent: int, refused: int) -> Verdict:
             accepted = response.accepted_count
             if accepted is None:
                 # 11.1 and 11.4 say only who was refused, and not whether that is all; each id is a device of its own.
+                # What is not known here may be another list of refused ones.
                 whole = response.response_id is None or refused < _MAY_BE_CUT_SHORT
-                return Verdict.ACCEPTED if whole and isinstance(response.body, FirmwareWarning) else Verdict.UNCLEAR
+                told = isinstance(response.body, FirmwareWarning) and whole and not response.unknown
+                return Verdict.ACCEPTED if told else Verdict.UNCLEAR
             return Verdict.ACCEPTED if accepted == sent - refused else Verdict.UNCLEAR
 
 

@@ -84,7 +84,9 @@ class Receiver:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Take and handle messages until the end of the block; raises InboxUnusable."""
+        """Take and handle messages until the end of the block; raises InboxUnusable, RuntimeError if it does so."""
+        if self._running is not None:
+            raise RuntimeError("the receiver is running already")
         inbox = await asyncio.to_thread(Inbox, self._inbox_path)
         handling = Handling(
             inbox=inbox,

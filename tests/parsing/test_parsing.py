@@ -256,6 +256,29 @@ def test_meters_that_are_not_named_were_accepted_unless_the_list_may_have_been_c
     assert sum(one.verdict is Verdict.REFUSED for one in outcomes.values()) == many
 
 
+def test_another_list_of_refused_meters_leaves_open_who_was_accepted(dcc: Dcc) -> None:
+    body = FirmwareWarning(of_ppmids=False, refused={FirmwareRefusal.INVALID: (OTHER,)})
+    data = dcc.response(body, code="W110101", variant="11.1")
+    old = "</sr:DSPUpdateFirmwareWarning>"
+    later = dcc.changed(data, old, f"<sr:TooColdList>{HUB}</sr:TooColdList>{old}")
+    response = parse_response(later, dcc.trust, at=NOW)
+
+    assert [one.element for one in response.unknown] == ["TooColdList"]
+    assert device_outcomes([HUB, OTHER], response)[HUB].verdict is Verdict.UNCLEAR
+
+
+def test_of_what_stands_there_twice_none_is_read(dcc: Dcc) -> None:
+    count = "<sr:AcceptedDeviceCount>1</sr:AcceptedDeviceCount>"
+    twice = dcc.changed(dcc.response(PARTLY), count, count + count.replace("1", "2"))
+    code = dcc.changed(
+        dcc.response(None), "</sr:ResponseCode>", "</sr:ResponseCode><sr:ResponseCode>E1</sr:ResponseCode>"
+    )
+
+    assert isinstance(parse_response(twice, dcc.trust, at=NOW).body, Unknown)
+    with pytest.raises(MessageMalformed, match="Header holds ResponseCode twice"):
+        parse_response(code, dcc.trust, at=NOW)
+
+
 def test_of_a_schedule_that_is_taken_back_whole_those_are_named_that_were_not(dcc: Dcc) -> None:
     with_csp = CommsHubFirmwareResult(5, 7, {RefusalReason.OTHER_REQUEST_IN_PROGRESS: (OTHER,)})
     response = parse_response(dcc.response(with_csp, code="W110801", variant="11.8"), dcc.trust, at=NOW)
