@@ -165,10 +165,10 @@ class Handling:
             await self._failed(entry, f"it is not believed any more: {refused.reason}", give_up=True)
             return
         try:
-            if self._is_async:
-                await self._handler(message)  # type: ignore[misc]  # it is one of the two kinds
-            else:
-                await asyncio.to_thread(self._handler, message)
+            handled = self._handler(message) if self._is_async else await asyncio.to_thread(self._handler, message)
+            # One that is not async itself may return what is to be awaited.
+            if inspect.isawaitable(handled):
+                await handled
         except (Exception, asyncio.CancelledError) as error:
             if self._stopping:
                 raise

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signing import Participant, make_pki
+from signing import Participant, SoftwareKey, make_pki
 from sr_engine.client import (
     AsyncClient,
     Client,
@@ -260,6 +260,26 @@ def test_what_is_not_taken_says_why(served: Served) -> None:
     ):
         client.send(read_inventory(uprn=1))
     assert raised.value.status == 400
+
+
+class Token:
+    """A key that shows nothing but what a signature takes."""
+
+    def __init__(self, key: SoftwareKey) -> None:
+        self.eui, self.issuer_name, self.serial = key.eui, key.issuer_name, key.serial
+        self._key = key
+        self.signed = 0
+
+    def sign(self, data: bytes) -> bytes:
+        self.signed += 1
+        return self._key.sign(data)
+
+
+def test_whatever_signs_may_be_the_key(served: Served) -> None:
+    token = Token(served.world.key(A.name))
+    with Client(f"http://127.0.0.1:{served.port}", **options(served.world, key=token)) as client:
+        assert client.send(read_inventory(device_id=IDS[0])).outcome is Outcome.ACCEPTED
+    assert token.signed == 1
 
 
 def test_a_signing_server_may_hold_the_key(served: Served) -> None:

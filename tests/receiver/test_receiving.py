@@ -183,6 +183,20 @@ def test_a_handler_that_fails_is_tried_again_while_others_pass(tmp_path: Path, s
     assert sorted(seen) == ["1", "1", "1", "1", "2"]
 
 
+def test_a_handler_may_return_what_is_to_be_awaited(tmp_path: Path, sender: Sender) -> None:
+    handled: list[str] = []
+
+    async def later(message: Message) -> None:
+        handled.append(message.sha256)
+
+    async def story(desk: Desk) -> None:
+        await desk.post(sender.alert(1))
+        await settled(desk)
+
+    _play(tmp_path, sender, story, handler=lambda message: later(message))  # noqa: PLW0108 - that it is no coroutine function
+    assert len(handled) == 1
+
+
 def test_a_handler_that_is_cancelled_is_one_that_fails(tmp_path: Path, sender: Sender) -> None:
     seen: list[str] = []
 
