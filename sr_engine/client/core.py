@@ -176,7 +176,7 @@ class Core:
                     case HTTPStatus.SERVICE_UNAVAILABLE:
                         pass
                     case status:
-                        raise RequestNotSent(f"the Response to {wanted.text} is not given out: HTTP {status}")
+                        raise ClientError(f"the Response to {wanted.text} is not given out: HTTP {status}")
             yield Pause(min(settings.retries.longest_wait, settings.retries.first_wait * 2**number))
         raise ClientError(f"the Response to {wanted.text} could not be fetched, try after try")
 

@@ -141,7 +141,7 @@ def exchange(
         if isinstance(reply, Reply) and reply.status == HTTPStatus.OK:
             return _answer(request, reply, parser, clock.now(), number)
         if isinstance(reply, Reply) and reply.status not in _AGAIN:
-            raise NotTaken(request, reply.status, _reason(reply))
+            raise NotTaken(request, reply.status, _detail(reply) or "it does not say why")
         taken, reason = taken or _may_have_been_taken(reply), _reason(reply)
         asked_for = _retry_after(reply, clock.now())
         if number == retries.tries or (asked_for or 0) > retries.patience:
@@ -183,10 +183,16 @@ def _may_have_been_taken(reply: Reply | NoReply) -> bool:
 def _reason(reply: Reply | NoReply) -> str:
     if isinstance(reply, NoReply):
         return reply.reason
+    detail = _detail(reply)
+    return f"HTTP {reply.status}" + (f": {detail}" if detail else "")
+
+
+def _detail(reply: Reply) -> str:
+    """What the processor says in words, in a header or a problem document; nothing if it says nothing."""
     detail = reply.headers.get("duis-response-detail", "")
     if not detail and (found := _DETAIL.search(reply.body)) is not None:
         detail = found[1].decode("utf-8", "replace")
-    return f"HTTP {reply.status}" + (f": {detail}" if detail else "")
+    return detail
 
 
 def _retry_after(reply: Reply | NoReply, now: datetime) -> float | None:

@@ -95,7 +95,7 @@ def test_a_request_whose_answer_was_lost_is_sent_again_byte_for_byte(served: Ser
 def test_what_is_not_taken_is_not_sent_again(served: Served, sending: Sending) -> None:
     with (
         standing_in(Said(400, b"<p><detail>line 1 is wrong</detail></p>")) as stand_in,
-        pytest.raises(NotTaken, match="HTTP 400: line 1 is wrong"),
+        pytest.raises(NotTaken, match="not taken, HTTP 400: line 1 is wrong"),
     ):
         sending(stand_in.url, options(served.world))
 

@@ -14,6 +14,7 @@ from signing import Participant, SoftwareKey, make_pki
 from sr_engine.client import (
     AsyncClient,
     Client,
+    ClientError,
     ListResult,
     NotTaken,
     Outcome,
@@ -186,6 +187,17 @@ def test_what_is_to_be_carried_out_later_is_held_and_can_be_cancelled(client: Cl
     assert again.follows
     assert waits is None
     assert cancelled.outcome is Outcome.ACCEPTED
+
+
+def test_a_response_is_given_out_to_who_has_the_token_and_to_nobody_else(served: Served) -> None:
+    url = f"http://127.0.0.1:{served.port}"
+    with Client(url, **options(served.world)) as client, pytest.raises(RequestNotSent, match="needs the token"):
+        client.fetch_response(served.world.request_id(A))
+    with (
+        Client(url, token="of somebody", **options(served.world)) as client,
+        pytest.raises(ClientError, match="HTTP 401"),
+    ):
+        client.fetch_response(served.world.request_id(A))
 
 
 def test_a_request_in_a_sequence_is_held_for_the_one_before(client: Client) -> None:
