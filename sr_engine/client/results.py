@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from sr_engine.client.errors import PartlyRefused, RequestRefused
+from sr_engine.client.errors import AnswerRefused, PartlyRefused, RequestRefused
 from sr_engine.client.exchange import Answer
 from sr_engine.messages.model import CommsHubUpgrade, Device, Inventory, ScheduleDetails, ScheduleRead
 from sr_engine.parsing import DeviceOutcome, Outcome, Verdict, device_outcomes
@@ -102,9 +102,12 @@ class InventoryResult:
 
     @classmethod
     def of(cls, answer: Answer) -> InventoryResult:
-        """What an answer to 8.2 holds."""
+        """What an answer to 8.2 holds; raises AnswerRefused if it should hold a result and none can be read."""
         body = answer.response.body
-        return cls(answer, body.devices if isinstance(body, Inventory) else ())
+        if isinstance(body, Inventory):
+            return cls(answer, body.devices)
+        _refuse_unread(answer)
+        return cls(answer, ())
 
     @property
     def outcome(self) -> Outcome:
@@ -131,10 +134,12 @@ class ScheduleResult:
 
     @classmethod
     def of(cls, answer: Answer) -> ScheduleResult:
-        """What an answer to 11.7 holds."""
+        """What an answer to 11.7 holds; raises AnswerRefused if it should hold a result and none can be read."""
         body = answer.response.body
-        read = body if isinstance(body, ScheduleRead) else ScheduleRead((), more_devices=False)
-        return cls(answer, read.upgrades, read.more_devices, read.schedule)
+        if isinstance(body, ScheduleRead):
+            return cls(answer, body.upgrades, body.more_devices, body.schedule)
+        _refuse_unread(answer)
+        return cls(answer, (), False, None)
 
     @property
     def outcome(self) -> Outcome:
@@ -150,6 +155,12 @@ class ScheduleResult:
 
 
 Result = ListResult | InventoryResult | ScheduleResult
+
+
+def _refuse_unread(answer: Answer) -> None:
+    """Nothing is not what was found if something was, in a form that is not known here."""
+    if answer.outcome is Outcome.ACCEPTED:
+        raise AnswerRefused(answer.request, "its result cannot be read, or is not there")
 
 
 def _raise_if_refused(result: InventoryResult | ScheduleResult) -> None:

@@ -30,6 +30,8 @@ def _with_token(directory: Path) -> None:
     import hashlib
 
     still(directory)
+    # Small pages, so that few hubs fill several.
+    edit(directory / "config" / "policy.toml", "\npage_devices = 200", "\npage_devices = 2")
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     edit(directory / "users.toml", f'eui = "{A.eui}"', f'eui = "{A.eui}"\ntoken_sha256 = "{digest}"')
 

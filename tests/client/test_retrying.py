@@ -215,11 +215,21 @@ def _of_another(data: bytes) -> str:
         (lambda world, data: _response(world, request_id=_own_id(data), variant="11.7"), "a Service Request 11.7"),
         (lambda world, data: _response(world, request_id=_own_id(data), late=True), "sent later"),
         (lambda world, data: _response(world, request_id=_own_id(data), key="supplier-b"), "role 87"),
+        (lambda world, data: _response(world, request_id=_own_id(data)), "cannot be read, or is not there"),
         (lambda world, data: data, "root is Request|role 87"),
         (lambda world, data: b"<html/>", "Signature"),
         (lambda world, data: b"", "empty"),
     ],
-    ids=["another request", "another kind", "a late Response", "another signer", "an echo", "no message", "nothing"],
+    ids=[
+        "another request",
+        "another kind",
+        "a late Response",
+        "another signer",
+        "no result",
+        "an echo",
+        "no message",
+        "nothing",
+    ],
 )
 def test_what_is_no_genuine_answer_is_not_believed(
     served: Served, answer: Callable[[World, bytes], bytes], why: str

@@ -153,18 +153,24 @@ def test_the_inventory_is_read_and_nothing_found_is_a_refusal(client: Client) ->
 
 def test_a_schedule_is_read_page_by_page(client: Client) -> None:
     result = _scheduled(client, *IDS)
+    odd = _scheduled(client, SPLIT.chf)
     assert result.schedule_id is not None
+    assert odd.schedule_id is not None
 
     whole = client.read_whole_schedule(result.schedule_id)
+    first = client.send(read_schedule(result.schedule_id))
     after = client.send(read_schedule(result.schedule_id, after=IDS[1]))
 
     assert [one.device_id for one in whole.upgrades] == IDS
     assert whole.schedule is not None
     assert whole.schedule.window == WINDOW
     assert not whole.more_devices
+    assert ([one.device_id for one in first.upgrades], first.more_devices) == (IDS[:2], True)
+    assert [one.device_id for one in client.read_whole_schedule(odd.schedule_id).upgrades] == [SPLIT.chf]
     assert [one.device_id for one in after.upgrades] == IDS[2:]
     assert client.read_whole_schedule(4711).outcome is Outcome.REFUSED
     _taken_back(client, result)
+    _taken_back(client, odd)
 
 
 def test_meters_are_refused_by_their_own_reasons(client: Client) -> None:
