@@ -137,8 +137,8 @@ def test_an_answer_that_takes_too_long_is_a_try(served: Served, sending: Sending
         over.wait(20)
         return Said(503)
 
-    with standing_in(late, _passed_on(served)) as stand_in:
-        how = options(served.world, retries=Retries(tries=2, timeout=0.5, first_wait=0))
+    with standing_in(late, *[_passed_on(served)] * 7) as stand_in:
+        how = options(served.world, retries=Retries(tries=8, timeout=0.5, first_wait=0))
         try:
             assert sending(stand_in.url, how) is Outcome.ACCEPTED
         finally:
