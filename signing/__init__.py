@@ -13,7 +13,7 @@ from .keys import SigningKey, SoftwareKey
 from .names import DistinguishedName
 from .pki import Participant, Pki, make_pki
 from .revocation import RevocationList
-from .sign import Signer, remove_signatures, take_out_signatures
+from .sign import Signer, is_signed_form_of, remove_signatures, take_out_signatures
 from .trust import DEFAULT_CRL_GRACE, Trust
 from .verify import VerifiedDocument, Verifier, verify_value
 
@@ -38,6 +38,7 @@ __all__ = [
     "Trust",
     "VerifiedDocument",
     "Verifier",
+    "is_signed_form_of",
     "make_pki",
     "parse",
     "remove_signatures",

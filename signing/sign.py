@@ -60,6 +60,14 @@ class Signer:
         return self.sign(parse(remove_signatures(data, max_bytes=max_bytes), max_bytes=max_bytes).root)
 
 
+def is_signed_form_of(data: bytes, root: etree._Element) -> bool:
+    """Whether a document, its Signature apart, is the one below `root`; whether the Signature is good is not asked."""
+    try:
+        return inclusive(parse(remove_signatures(data)).root) == inclusive(root)
+    except DocumentRefused:
+        return False
+
+
 def _refuse_signed(root: etree._Element) -> None:
     signed = next(root.iter(SIGNATURE), None)
     if signed is not None:

@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused
 from sr_engine.configuration import ConfigurationError
+from sr_engine.counters import CountersUnusable
 from sr_engine.importers.csv_table import CsvRefused
 from sr_engine.instance import InstanceExistsError
 from sr_engine.messages.schema import SchemaRefused
@@ -15,7 +16,7 @@ from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused
 from sr_engine.operations.terms import TermsRefused
-from sr_engine.signservice.counters import CountersUnusable
+from sr_engine.receiver import InboxUnusable
 from sr_engine.signservice.permissions import TokensUnusable
 from sr_engine.signservice.workers import WorkerFailed
 from sr_engine.store.database import DatabaseError
@@ -43,6 +44,7 @@ _IN_WORDS_ALREADY = (
     NotParked,
     SchemaUnusable,
     CountersUnusable,
+    InboxUnusable,
     TokensUnusable,
     WorkerFailed,
 )

@@ -18,10 +18,12 @@ from sr_engine.cli.lifecycle import lifecycle
 from sr_engine.cli.lists import list_
 from sr_engine.cli.messages import sign, validate, verify
 from sr_engine.cli.outbox import outbox
+from sr_engine.cli.parse import parse_
 from sr_engine.cli.phases import phase
 from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
 from sr_engine.cli.quarantine import anomaly, held_, quarantine
+from sr_engine.cli.receive import receive
 from sr_engine.cli.releases import release
 from sr_engine.cli.report import report
 from sr_engine.cli.serve import serve
@@ -83,7 +85,9 @@ for command in (
     sign,
     verify,
     validate,
+    parse_,
     submit,
+    receive,
     pki,
 ):
     commands.add_command(command)

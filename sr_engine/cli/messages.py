@@ -31,13 +31,14 @@ from sr_engine.bootstrap import SETTINGS_FILE, clock_of
 from sr_engine.cli.failures import Failure, failure_of
 from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.clock import Clock, FixedClock, SystemClock
+from sr_engine.counters import FILE_NAME, Counters, CounterSource, RunCounters
 from sr_engine.messages.csp import decode_csp_message
 from sr_engine.messages.decode import decode_request, decode_response
 from sr_engine.messages.elements import CSP, DUIS
 from sr_engine.messages.schema import Schema, SchemaRefused
+from sr_engine.messages.unsigned import response_code
 from sr_engine.resources import data_directory
-from sr_engine.signservice.counters import FILE_NAME, Counters, CounterSource, RunCounters
-from sr_engine.signservice.documents import REQUEST, RequestIdElement, drop_white_space, parse_unsigned, response_code
+from sr_engine.signservice.documents import REQUEST, RequestIdElement, drop_white_space, parse_unsigned
 from sr_engine.signservice.service import AcceptedRoles, MessageJudge
 
 _T = TypeVar("_T")

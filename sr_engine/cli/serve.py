@@ -75,7 +75,7 @@ def serve(directory: Path, host: str | None, port: int | None, role: Role) -> No
                 server_header=False,
                 timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
             )
-            server = _Server(config, f"ready: {address} ({instance.settings.environment})")
+            server = ReadyServer(config, f"ready: {address} ({instance.settings.environment})")
             # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us
             # return.
             for one in (signal.SIGTERM, signal.SIGINT):
@@ -98,16 +98,17 @@ def _warn_of_holidays(loaded: Configuration, now: datetime) -> None:
         )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it takes requests."""
+class ReadyServer(uvicorn.Server):
+    """uvicorn's server, which says when it takes requests: on stdout, or on stderr where stdout is for other things."""
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    def __init__(self, config: uvicorn.Config, ready: str, *, to_stderr: bool = False) -> None:
         super().__init__(config)
         self._ready = ready
+        self._to_stderr = to_stderr
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        click.echo(self._ready)
+        click.echo(self._ready, err=self._to_stderr)
         sys.stdout.flush()
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
+from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
 from signing import DocumentRefused, parse
 from sr_engine.cli.failures import ANSWERED_WITH_ERROR, ANYTHING_ELSE, Failure
+from sr_engine.client.blocking import BlockingTransport
+from sr_engine.client.exchange import XML, Call, NoReply, Reply
 from sr_engine.messages.elements import DUIS
 
 _TIMEOUT_SECONDS = 60
@@ -30,7 +31,8 @@ def submit(file: str, url: str, service: str) -> None:
     Exit codes: 0 for I and W codes, 1 for E codes, 2 if the request was not taken or could not be sent.
     """
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    status, detail, answer = _post(url.rstrip("/") + f"/api/v1/{service}", data)
+    reply = _post(url.rstrip("/") + f"/api/v1/{service}", data)
+    status, detail, answer = reply.status, reply.headers.get("duis-response-detail", ""), reply.body
     code = _response_code(answer) if status == _OK else None
     click.echo(f"HTTP {status}{'' if code is None else f', {code}'}: {detail}", err=True)
     out = sys.stdout.buffer
@@ -42,26 +44,16 @@ def submit(file: str, url: str, service: str) -> None:
         click.get_current_context().exit(ANSWERED_WITH_ERROR)
 
 
-def _post(url: str, data: bytes) -> tuple[int, str, bytes]:
-    """Status, DUIS-Response-Detail and body of the answer."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise click.BadParameter(f"{url!r} is not an http or https address", param_hint="--url")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, port, timeout=_TIMEOUT_SECONDS)
-    try:
-        connection.request("POST", parts.path, data, {"Content-Type": "application/xml"})
-        response = connection.getresponse()
-        return response.status, response.headers.get("DUIS-Response-Detail", ""), response.read()
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Failure(f"{url} did not answer: {reason}") from None
-    finally:
-        connection.close()
+def _post(url: str, data: bytes) -> Reply:
+    """The answer, whatever it is."""
+    with closing(BlockingTransport()) as transport:
+        try:
+            reply = transport.call(Call("POST", url, {"Content-Type": XML}, data, _TIMEOUT_SECONDS))
+        except ValueError:
+            raise click.BadParameter(f"{url!r} is not an http or https address", param_hint="--url") from None
+    if isinstance(reply, NoReply):
+        raise Failure(f"{url} did not answer: {reply.reason}")
+    return reply
 
 
 def _response_code(answer: bytes) -> str | None:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
-from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
 
 from signing import VerifiedDocument
+from sr_engine.client import AsyncClient, ListRequest, approve, decline, schedule
 from sr_engine.configuration import AlertEvent, load
 from sr_engine.demo.country import FIRMWARE
-from sr_engine.messages.compose import build_request
 from sr_engine.messages.decode import decode_response
 from sr_engine.messages.model import (
-    ApproveCommsHubFirmware,
-    Body,
     CommsHubAlert,
     CommsHubFirmwareActivation,
-    Decision,
     FirmwareDistributionFailure,
     FirmwareUpgradeRequested,
-    Period,
-    Phase,
-    ScheduleCommsHubFirmware,
 )
 from sr_engine.simulator.party import Party, application, serve_until_told
 
@@ -42,7 +35,14 @@ class DemoSupplier:
     def __init__(self, party: Party, directory: Path, *, schedules: bool) -> None:
         configuration = load(directory / "config")
         self._party = party
-        self._broker = configuration.policy.access_control_broker_eui
+        self._client = AsyncClient(
+            party.base_url,
+            key=party.key,
+            trust=directory / "pki" / "trust",
+            counters=directory / f"{party.name}.counters",
+            clock=party.clock,
+            broker=configuration.policy.access_control_broker_eui,
+        )
         self._answer_changed = configuration.alerts[AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED].hub_alert_code
         self._hub_event = {
             definition.hub_alert_code: event.value.removeprefix("hub_").replace("_", " ")
@@ -74,14 +74,16 @@ class DemoSupplier:
         self._party.stats["alerts"] += 1
         self._party.stats[f"hubs: {what}"] += hubs
 
-    async def act(self, session: aiohttp.ClientSession) -> None:
+    async def act(self, _session: aiohttp.ClientSession) -> None:
         """Wait for the news, then send the requests."""
+        async with self._client:
+            await self._play()
+
+    async def _play(self) -> None:
         await self._settled(lambda: len(self._release_hubs))
         if self._schedules:
             start = self._party.clock.now() + timedelta(hours=12)
-            window = Period(start, start + timedelta(days=10))
-            body = ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, tuple(self._release_hubs))
-            await self._send(session, "11.5", body)
+            await self._send(schedule(FIRMWARE, self._release_hubs, start=start, end=start + timedelta(days=10)))
             return
         # The other side schedules all its hubs in one request: the first word of it is enough.
         while not self._other_side_answered:  # noqa: ASYNC110 - what arrives is counted, and looked at now and then
@@ -89,8 +91,8 @@ class DemoSupplier:
         # By the hub's own number rather than its place in the list, so that every region has some.
         declined = [hub for hub in self._release_hubs if int(hub[-8:].replace("-", ""), 16) % DECLINE_EVERY == 0]
         approved = sorted(set(self._release_hubs) - set(declined))
-        await self._decide(session, Decision.APPROVE, approved)
-        await self._decide(session, Decision.DECLINE, declined)
+        await self._send(approve(FIRMWARE, approved))
+        await self._send(decline(FIRMWARE, declined))
 
     async def _settled(self, count: Callable[[], int]) -> None:
         """Return when something has arrived and no more came for a while."""
@@ -101,21 +103,11 @@ class DemoSupplier:
             quiet = quiet + 1 if now and now == last else 0
             last = now
 
-    async def _decide(self, session: aiohttp.ClientSession, decision: Decision, hubs: Sequence[str]) -> None:
-        await self._send(session, "11.6", ApproveCommsHubFirmware(FIRMWARE, decision, tuple(hubs)))
-
-    async def _send(self, session: aiohttp.ClientSession, variant: str, body: Body) -> None:
-        root = build_request(
-            schema_version="5.4",
-            request_id=self._party.next_id(self._broker),
-            command_variant=8,
-            service_reference=variant,
-            service_reference_variant=variant,
-            body=body,
-        )
-        status, answer, detail = await self._party.post(session, "/api/v1/serviceD", self._party.signer.sign(root))
-        code = decode_response(self._party.verify(answer)).code if status == HTTPStatus.OK else str(status)
-        print(f"{self._party.name} sent {variant}, answered {code}: {detail}", flush=True)
+    async def _send(self, body: ListRequest) -> None:
+        result = await self._client.send(body)
+        (answer,) = result.answers
+        words = f"{answer.request.service_reference_variant}, answered {answer.response.code}: {answer.detail}"
+        print(f"{self._party.name} sent {words}", flush=True)
 
 
 def main() -> None:

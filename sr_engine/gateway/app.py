@@ -305,6 +305,8 @@ class Gateway:
 
 def _response(answer: Answer) -> Response:
     headers = {"DUIS-Response-Detail": answer.detail_header}
+    if answer.follows:
+        headers["DUIS-Response-Follows"] = "true"
     if answer.retry_after is not None:
         headers["Retry-After"] = str(answer.retry_after)
     media_type = answer.content_type if answer.body else None

@@ -128,8 +128,8 @@ def decode_response(document: VerifiedDocument) -> DecodedResponse:
         service_reference_variant=message.optional(message.string, "ServiceReferenceVariant"),
         alert_code=message.optional(message.string, "DCCAlertCode"),
         body_element=None if holder is None else local_name(holder),
-        result=None if holder is None else _result(holder),
-        alert=None if holder is None else _alert(holder),
+        result=None if holder is None else decode_result(holder),
+        alert=None if holder is None else decode_alert(holder),
     )
 
 
@@ -293,7 +293,8 @@ def _holder(message: Fields) -> etree._Element | None:
             return message.element
 
 
-def _result(element: etree._Element) -> Result | None:
+def decode_result(element: etree._Element) -> Result | None:
+    """Return what the element beside the Service Reference says, None if this processor does not send it."""
     match local_name(element):
         case "DSPInventory":
             return Inventory(tuple(_device(device) for device in Fields.of(element).each("Device")))
@@ -382,7 +383,8 @@ def _upgrade(fields: Fields) -> CommsHubUpgrade:
     )
 
 
-def _alert(element: etree._Element) -> AlertBody | None:
+def decode_alert(element: etree._Element) -> AlertBody | None:
+    """Return what the element in DCCAlert says, None if this processor does not send it."""
     fields = Fields.of(element)
     match local_name(element):
         case "FirmwareUpgradeRequested":

@@ -22,6 +22,8 @@ class Answer:
     retry_after: int | None = None
     held: tuple[str, int] | None = None
     """RequestID and Command Variant of a request of which a Response follows, once this has left."""
+    follows: bool = False
+    """A Response follows, or has followed: the I99 says only that the request is held."""
     frees: bool = False
     """A request that waited for this one can be carried out now."""
 

@@ -198,7 +198,7 @@ class Processor:
             return replace(answer, frees=freed > 0)
         held.add(connection, exchange_id, message_key=key, sender_eui=admitted.sender.eui, hold=verdict, now=now)
         self.holding.tell(unit_of_work, admitted.request, admitted.sender, verdict)
-        return replace(answer, held=(key, header.command_variant))
+        return replace(answer, held=(key, header.command_variant), follows=True)
 
     def judge(
         self,
@@ -244,7 +244,10 @@ class Processor:
     def _repeated(self, unit_of_work: UnitOfWork, admitted: Admitted, before: exchanges.Answered) -> Answer:
         """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""
         if before.digest == admitted.document.digest:
-            return Answer(HTTP_OK, before.answer, before.detail, code=before.code)
+            follows = before.code == "I99" and held.was_held(
+                unit_of_work.connection, admitted.request.header.request_id.key
+            )
+            return Answer(HTTP_OK, before.answer, before.detail, code=before.code, follows=follows)
         detail = "this RequestID was used before for a request with other content: use a new counter"
         answer = self._signed(admitted.request, "E100", detail, None, unit_of_work.now)
         self.record_turned(unit_of_work, Turned(answer, admitted.sender.eui, admitted.request.header.request_id.key))

@@ -10,10 +10,10 @@ from datetime import datetime
 from lxml import etree
 
 from signing import DocumentRefused, ParsedDocument, parse, remove_signatures, take_out_signatures
-from sr_engine.messages.elements import DUIS, local_name
+from sr_engine.counters import CounterSource
+from sr_engine.messages.elements import DUIS
 from sr_engine.messages.identifiers import canonical_eui
 from sr_engine.messages.schema import SchemaRefused
-from sr_engine.signservice.counters import CounterSource
 
 REQUEST = DUIS + "Request"
 RESPONSE = DUIS + "Response"
@@ -22,11 +22,9 @@ _REQUEST_ID = DUIS + "RequestID"
 _EUI = "[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}"
 _ID = re.compile(rf"\s*((?P<originator>{_EUI}):{_EUI}:)[0-9]*\s*")
 _WHITE_SPACE = " \t\r\n"
-_SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"
 _NAMESPACE = b"http://www.w3.org/2000/09/xmldsig#"
 _REFERENCE = b"&#"
 _BETWEEN_TAGS = re.compile(rb">[ \t\r\n]+<")
-_NO_RESULT = {"ServiceReference", "ServiceReferenceVariant"}
 
 
 def parse_unsigned(message: bytes) -> ParsedDocument:
@@ -91,24 +89,6 @@ def drop_white_space(document: ParsedDocument) -> None:
             parent.text = None
             for child in children:
                 child.tail = None
-
-
-def is_signed(document: ParsedDocument) -> bool:
-    """Whether there is a ds:Signature anywhere, of whatever form."""
-    return next(document.root.iter(_SIGNATURE), None) is not None
-
-
-def is_bare_refusal(root: etree._Element) -> bool:
-    """Whether a schema-valid Response is an acknowledgement that refuses: an E code and no result of any kind."""
-    body = root.find(f"{DUIS}Body")
-    if body is None or len(body) != 1 or body[0].tag != f"{DUIS}ResponseMessage":
-        return False
-    return response_code(root).startswith("E") and {local_name(child) for child in body[0]} <= _NO_RESULT
-
-
-def response_code(root: etree._Element) -> str:
-    """The code of a schema-valid Response, whoever wrote it."""
-    return (root.findtext(f"{DUIS}Header/{DUIS}ResponseCode") or "").strip(_WHITE_SPACE)
 
 
 def as_digested(root: etree._Element) -> bytes:

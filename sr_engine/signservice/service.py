@@ -8,17 +8,16 @@ from datetime import datetime
 
 from signing import NotAuthenticated, ParsedDocument, ProfileRefused, VerifiedDocument, Verifier, parse
 from sr_engine.clock import Clock
+from sr_engine.counters import CounterSource
 from sr_engine.messages.elements import local_name
 from sr_engine.messages.schema import Schema, SchemaRefused
-from sr_engine.signservice.counters import CounterSource
+from sr_engine.messages.unsigned import is_bare_refusal, is_signed
 from sr_engine.signservice.documents import (
     REQUEST,
     RESPONSE,
     RequestIdElement,
     as_digested,
     drop_white_space,
-    is_bare_refusal,
-    is_signed,
     parse_unsigned,
 )
 from sr_engine.signservice.keys import KeyRing

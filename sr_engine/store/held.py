@@ -163,6 +163,7 @@ _ENDED = (
     .order_by(held_requests.c.held_id.desc())
     .limit(1)
 )
+_WAS_HELD = select(held_requests.c.held_id).join(exchanges, _OF_EXCHANGE).where(_BY_KEY).limit(1)
 _WAITING = (
     select(held_requests, exchanges.c.message_key, exchanges.c.service_reference_variant)
     .join(exchanges, _OF_EXCHANGE)
@@ -274,6 +275,11 @@ def chain_of(connection: Connection, message_key: str) -> tuple[str, datetime | 
         return message_key, None
     dated = row.ready_at if row.reason == HoldReason.FUTURE_DATED.value else None
     return (row.root_key or message_key), dated
+
+
+def was_held(connection: Connection, message_key: str) -> bool:
+    """Whether a request is held or has been."""
+    return connection.scalar(_WAS_HELD, {"message_key": message_key}) is not None
 
 
 def how_many(connection: Connection, sender_eui: str, at_most: int) -> int:

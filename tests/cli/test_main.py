@@ -9,8 +9,8 @@ import pytest
 
 from sr_engine.cli import insight
 from sr_engine.cli.failures import failure_of
+from sr_engine.counters import CountersUnusable
 from sr_engine.messages.schema_files import SchemaUnusable
-from sr_engine.signservice.counters import CountersUnusable
 from sr_engine.signservice.permissions import TokensUnusable
 from sr_engine.signservice.workers import WorkerFailed
 from tests.cli.conftest import Run

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
 from lxml import etree
 
 from signing import ParsedDocument, Signer, parse
+from sr_engine.counters import Counters
 from sr_engine.messages.build import build_alert, build_response, serialise_unsigned
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import CommsHubFirmwareActivation, ReadInventory, UpgradeListAcknowledgement
-from sr_engine.signservice.counters import Counters
 from tests.cli.conftest import Run
 from tests.world import BROKER, NOW, A, B, World, eui, make_world
 

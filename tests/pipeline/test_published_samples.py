@@ -17,11 +17,11 @@ from lxml import etree
 
 from signing import DocumentRefused, KeyUnavailable
 from sr_engine.configuration import UserRole
+from sr_engine.counters import RunCounters
 from sr_engine.instance import SupplierSeed
 from sr_engine.messages.schema import Schema
 from sr_engine.pipeline.answer import Answer
 from sr_engine.resources import data_directory
-from sr_engine.signservice.counters import RunCounters
 from sr_engine.signservice.keys import KeyRing
 from sr_engine.signservice.permissions import EVERYTHING
 from sr_engine.signservice.service import AcceptedRoles, SignService

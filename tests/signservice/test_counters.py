@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_engine.signservice.counters import MARGIN, Counters, CountersUnusable
+from sr_engine.counters import MARGIN, Counters, CountersUnusable
 
 from .conftest import NOW_MS, OTHER, SUPPLIER, WAIT
 
 _DRAWING = """
 import sys, time
 from pathlib import Path
-from sr_engine.signservice.counters import Counters
+from sr_engine.counters import Counters
 counters = Counters(Path(sys.argv[1]))
 while True:
     before = time.monotonic_ns()

@@ -14,6 +14,9 @@ from typing import Protocol
 FILE_NAME = "sign-counters"
 """What the file of counters is called in an instance, or beside the keys."""
 
+COUNTER_MAX = 2**64 - 1
+"""Counters are unsigned 64-bit (FACTS RQ3)."""
+
 MARGIN = 1_000
 """How far ahead of the counter given out the one on disk is: a second, or a thousand signatures."""
 
@@ -44,7 +47,7 @@ class RunCounters:
 
 
 class CountersUnusable(Exception):
-    """The file of counters cannot be opened, or is none."""
+    """The file of counters cannot be opened, or is none, or has no more to give."""
 
 
 class Counters:
@@ -86,16 +89,18 @@ class Counters:
     def draw(self, eui: str, now: int) -> int:
         """Return the originator's next counter at `now`, in milliseconds since 1970.
 
-        Raises OSError if it cannot be kept; then none is given out.
+        Raises OSError if it cannot be kept, CountersUnusable after the last of 64 bits; then none is given out.
         """
         with self._locked():
             place = self._place(bytes.fromhex(eui.replace("-", ""))) + _VALUES_AT
             last, bound = self._values(place)
             value = max(now, last + 1)
+            if value > COUNTER_MAX:
+                raise CountersUnusable(f"the counters of {eui} are used up: the last was {last}")
             if value <= bound:
                 os.pwrite(self._file, _VALUES.pack(value, bound), place)
                 return value
-            os.pwrite(self._file, _VALUES.pack(value, value + MARGIN), place)
+            os.pwrite(self._file, _VALUES.pack(value, min(value + MARGIN, COUNTER_MAX)), place)
             try:
                 os.fdatasync(self._file)
             except OSError:

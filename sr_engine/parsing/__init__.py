@@ -1,0 +1,135 @@
+"""Reading what the DCC sends: Responses and Alerts as frozen values, from bytes that were verified.
+
+    response = parse_response(data, trust, at=now)
+    alert = parse_alert(data, trust, at=now)
+
+It is pure: no store, no network, no clock. `at` is the moment whose certificates count. Content that is not known here
+is kept, as `Unknown`. `to_json` exports a message; `json_schema` describes what it exports.
+"""
+
+from __future__ import annotations
+
+from sr_engine.messages.identifiers import RequestId
+from sr_engine.messages.model import (
+    AlertBody,
+    Approval,
+    CommsHubAlert,
+    CommsHubFirmwareActivation,
+    CommsHubFirmwareResult,
+    CommsHubUpgrade,
+    CSPFirmwareDeliveryStatus,
+    DCCAlertVersionMismatch,
+    Device,
+    DeviceChangeOfSupplier,
+    DUISVersionMismatch,
+    Firmware,
+    FirmwareDistributionFailure,
+    FirmwareRefusal,
+    FirmwareUpgradeRequested,
+    FirmwareVersionMismatch,
+    FirmwareWarning,
+    Inventory,
+    Period,
+    Phase,
+    PropertyFilter,
+    QuarantinedRequest,
+    RefusalReason,
+    Result,
+    ScheduleDetails,
+    ScheduleRead,
+    UpgradeStatus,
+)
+from sr_engine.messages.published import (
+    AttributeLimitsBreach,
+    ChangeOfSupplierRequest,
+    FirmwareTransferAlert,
+    FutureDatedDeviceAlert,
+    GBCSPayload,
+    PreCommand,
+    PublishedAlert,
+    PublishedResult,
+    ResponseVersionMismatch,
+    SMETS1CHFirmwareNotification,
+    Smets1UpdateStatus,
+    TransferOutcome,
+)
+from sr_engine.messages.received import Unknown
+from sr_engine.parsing.devices import DeviceOutcome, Outcome, Reason, Verdict, device_outcomes
+from sr_engine.parsing.events import HubEvent
+from sr_engine.parsing.export import json_schema, to_json
+from sr_engine.parsing.message import Alert, Message, Response, Signature, UnsignedRefusal
+from sr_engine.parsing.parse import (
+    RESPONSE_ROLES,
+    MessageMalformed,
+    MessageNotGenuine,
+    MessageRefused,
+    Parser,
+    parse_alert,
+    parse_message,
+    parse_response,
+)
+
+__all__ = [
+    "RESPONSE_ROLES",
+    "Alert",
+    "AlertBody",
+    "Approval",
+    "AttributeLimitsBreach",
+    "CSPFirmwareDeliveryStatus",
+    "ChangeOfSupplierRequest",
+    "CommsHubAlert",
+    "CommsHubFirmwareActivation",
+    "CommsHubFirmwareResult",
+    "CommsHubUpgrade",
+    "DCCAlertVersionMismatch",
+    "DUISVersionMismatch",
+    "Device",
+    "DeviceChangeOfSupplier",
+    "DeviceOutcome",
+    "Firmware",
+    "FirmwareDistributionFailure",
+    "FirmwareRefusal",
+    "FirmwareTransferAlert",
+    "FirmwareUpgradeRequested",
+    "FirmwareVersionMismatch",
+    "FirmwareWarning",
+    "FutureDatedDeviceAlert",
+    "GBCSPayload",
+    "HubEvent",
+    "Inventory",
+    "Message",
+    "MessageMalformed",
+    "MessageNotGenuine",
+    "MessageRefused",
+    "Outcome",
+    "Parser",
+    "Period",
+    "Phase",
+    "PreCommand",
+    "PropertyFilter",
+    "PublishedAlert",
+    "PublishedResult",
+    "QuarantinedRequest",
+    "Reason",
+    "RefusalReason",
+    "RequestId",
+    "Response",
+    "ResponseVersionMismatch",
+    "Result",
+    "SMETS1CHFirmwareNotification",
+    "ScheduleDetails",
+    "ScheduleRead",
+    "Signature",
+    "Smets1UpdateStatus",
+    "TransferOutcome",
+    "Unknown",
+    "UnsignedRefusal",
+    "UpgradeStatus",
+    "Verdict",
+    "device_outcomes",
+    "json_schema",
+    "parse_alert",
+    "parse_message",
+    "parse_response",
+    "to_json",
+]
