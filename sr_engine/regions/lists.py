@@ -169,8 +169,10 @@ class _Cutting:
         listing = _Listing(release, self.cutter.draw_id())
         due = waiting.due_hubs(connection, now)
         after = plan.run.after
-        while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < self.region.list_size:
-            some = plan.take(self.region.list_size - len(listing.hub_ids))
+        # After a stop the queue may hold hubs that were kept off when the night was planned: they add none.
+        room = min(self.region.list_size, plan.run.chosen - plan.run.hubs)
+        while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < room:
+            some = plan.take(room - len(listing.hub_ids))
             after = (release.release_id, some[-1][0])
             self._put(listing, some, due)
             if not plan.queue[-1][1]:
@@ -184,6 +186,8 @@ class _Cutting:
         )
         list_runs.move(connection, run, moved)
         plan.seen = plan.run = moved
+        if moved.hubs == moved.chosen:
+            plan.queue.clear()
         return listed
 
     def _put(self, listing: _Listing, some: Sequence[Chosen], due: set[str] | None) -> None:

@@ -184,6 +184,8 @@ class _Night:
                 elif self.judge.admits(alike, release) and not (only_agreed and alike.compulsory):
                     self.counts[alike] = hubs
         self.look_at_peculiar(unsettled)
+        if only_agreed:
+            self.leave_out_returned()
         if self.counts.total() <= places and not any(alike.compulsory for alike in self.counts):
             # All that may be listed are, whoever they are: each is looked at once, when it is put on its list.
             return
@@ -191,7 +193,7 @@ class _Night:
             release = self.releases[alike.release_id]
             if hubs:
                 found = waiting.unsuitable(self.look.connection, release, self.region, alike)
-                unsuitable = [hub_id for hub_id in found if hub_id not in self.single]
+                unsuitable = [hub_id for hub_id in found if hub_id not in self.single and hub_id not in self.out]
                 self.out |= dict.fromkeys(unsuitable, alike)
                 self.counts[alike] -= len(unsuitable)
 
@@ -218,6 +220,13 @@ class _Night:
             if hub_id in eligible:
                 self.counts[alike] += 1
             else:
+                self.out[hub_id] = alike
+
+    def leave_out_returned(self) -> None:
+        """Leave out the hubs that stood on a list of this night and are off it: it is not asked for again."""
+        for hub_id, alike in waiting.returned(self.look.connection, self.region, self.judge.period).items():
+            if alike in self.counts and hub_id not in self.out:
+                self.counts[alike] -= 1
                 self.out[hub_id] = alike
 
     def _eligible(self, release_id: str, hub_ids: Sequence[str]) -> Iterable[str]:
@@ -303,7 +312,8 @@ class _Night:
 def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run | None) -> NightPlan:
     """Plan the night of a run, or what is left of it; None: it has not begun.
 
-    A run that was planned goes on with what was chosen then. Nothing is written.
+    A run that was planned goes on with what was chosen then, and what has been kept off then and may be listed by now:
+    whoever cuts the lists sees to it that there are no more hubs than were chosen. Nothing is written.
     """
     region, period = judge.region, judge.period
     known = {one.release_id: one for one in releases.all_releases(look.connection) if region.name in one.regions}
@@ -343,4 +353,6 @@ def _resumed(night: _Night, run: Run, planned_at: datetime) -> NightPlan:
         night.counts[alike] = len(members[0])
         chosen += night.without_out(group, members)
     night.look_at_peculiar()
+    if run.filling:
+        night.leave_out_returned()
     return night.plan(run, run, sorted(one for one in chosen if one[0] not in night.out))

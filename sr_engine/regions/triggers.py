@@ -18,6 +18,7 @@ from sr_engine.configuration import Region
 from sr_engine.messages.model import Period
 from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.lists import CUT, ListCutter, Portion
+from sr_engine.regions.night_plan import NightPlan
 from sr_engine.regions.outcomes import MISSED_AT_ONCE, Outcomes
 from sr_engine.store import lists
 from sr_engine.store.transactions import Runs, UnitOfWork
@@ -88,8 +89,11 @@ class RegionTriggers:
     async def _cut(self, due_at: datetime, period: Period) -> None:
         """Plan beside what is written, then cut list by list: small requests pass in between."""
 
+        plans: list[NightPlan] = []
+
         def run(unit_of_work: UnitOfWork) -> Portion:
-            return self.cutter.run(unit_of_work, self.region, due_at, period, portion.plan)
+            # Done again after a failure it plans anew: what it took off the plan then was not listed.
+            return self.cutter.run(unit_of_work, self.region, due_at, period, plans.pop() if plans else None)
 
         portion, listed = Portion(0, more=True), 0
         while portion.more:
@@ -97,6 +101,7 @@ class RegionTriggers:
                 now = await self.transactions.run(lambda unit_of_work: unit_of_work.now)
                 plan = await asyncio.to_thread(self.cutter.look, self.region, due_at, period, now)
                 portion = replace(portion, plan=plan)
+            plans = [portion.plan] if portion.plan is not None else []
             portion = await self.transactions.run(run, heavy=True)
             listed += portion.listed
         if listed:

@@ -27,7 +27,9 @@ from sr_engine.store.tables import (
     devices,
     due_registrations,
     exclusions,
+    off_lists,
     registrations,
+    upgrade_lists,
 )
 
 DUE_SOON = timedelta(hours=1)
@@ -139,6 +141,19 @@ _OPEN_AT: Select[Any] = select(
     attempts.c.hub_id, attempts.c.release_id, *_KEY, attempts.c.region, attempts.c.state
 ).where(is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
 
+_RETURNED: Select[Any] = (
+    select(attempts.c.hub_id, attempts.c.release_id, *_KEY)
+    .join(off_lists, off_lists.c.attempt_id == attempts.c.attempt_id)
+    .join(upgrade_lists, upgrade_lists.c.list_id == off_lists.c.list_id)
+    .where(
+        upgrade_lists.c.region == bindparam("region"),
+        upgrade_lists.c.period_start == bindparam("period_start"),
+        attempts.c.region == upgrade_lists.c.region,
+        attempts.c.state == AttemptState.SCHEDULED.value,
+    )
+    .distinct()
+)
+
 
 def groups(connection: Connection, release_id: str, region: str, period: Period) -> list[tuple[Alike, int]]:
     """The groups of a release whose window holds `period`, and how many hubs are in each."""
@@ -193,6 +208,12 @@ def peculiar(
         for row in connection.execute(_OPEN_AT, {"hub_ids": members(some)})
         if row.region == region and row.state == AttemptState.SCHEDULED.value
     }
+
+
+def returned(connection: Connection, region: str, period: Period) -> dict[str, Alike]:
+    """By CHF id, the Scheduled hubs that stood on a list of a region for a period and are off it."""
+    found = connection.execute(_RETURNED, {"region": region, "period_start": period.start})
+    return {row.hub_id: _alike(row.release_id, row) for row in found}
 
 
 def due_hubs(connection: Connection, now: datetime) -> set[str] | None:
