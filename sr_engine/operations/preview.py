@@ -54,7 +54,7 @@ def foresee(connection: Connection, region: Region, now: datetime, horizon: Hori
 
 def _nights(connection: Connection, region: Region, now: datetime, horizon: Horizon) -> Iterator[ComingNight]:
     """The nights for which nothing has been cut yet; a list that is overdue is cut at once, if its night is to come."""
-    last = lists.last_run(connection, region.name, CUT)
+    last = lists.last_run(connection, region.name, CUT, now)
     after = now if last is None else max(now, last)
     coming = (
         ComingNight(period, max(cut_time(region, period), now))

@@ -80,7 +80,7 @@ class ListCutter:
         judge = Judge.of(region, period, now, due_at)
 
         def plan(look: UnitOfWork) -> NightPlan | None:
-            if lists.has_run(look.connection, region.name, CUT, period.start):
+            if lists.has_run(look.connection, region.name, CUT, period.start, now):
                 return None
             return plan_night(look, judge, self.quiet_days, list_runs.find(look.connection, region.name, period))
 
@@ -104,7 +104,7 @@ class ListCutter:
         connection, now = unit_of_work.connection, unit_of_work.now
         if region.list_size < 1:
             raise ValueError(f"a list must have room for at least one hub, but the list size is {region.list_size}")
-        if lists.has_run(connection, region.name, CUT, period.start):
+        if lists.has_run(connection, region.name, CUT, period.start, now):
             return _NOTHING
         run = list_runs.find(connection, region.name, period, to_move=True)
         judge = Judge.of(region, period, now, due_at)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -79,7 +79,7 @@ class RegionTriggers:
         self.after_work()
 
     def _due(self, unit_of_work: UnitOfWork) -> list[tuple[datetime, Period]]:
-        last = lists.last_run(unit_of_work.connection, self.region.name, CUT)
+        last = lists.last_run(unit_of_work.connection, self.region.name, CUT, unit_of_work.now)
         if last is None:
             # The first look of a new instance: nothing can have been agreed for a night that has begun.
             last = unit_of_work.now
@@ -151,6 +151,8 @@ class Ticker:
 
     def __init__(self, triggers: Sequence[Trigger], interval: timedelta) -> None:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._interval = interval
+        self._waking: asyncio.Task[None] | None = None
         for trigger in triggers:
             self._scheduler.add_job(
                 _look,
@@ -165,9 +167,21 @@ class Ticker:
 
     def start(self) -> None:
         self._scheduler.start()
+        self._waking = asyncio.create_task(self._wake())
 
     def stop(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
         self._scheduler.shutdown(wait=False)
+
+    async def _wake(self) -> None:
+        """The scheduler goes by the computer's clock: if that is set back, it would sleep until it has caught up."""
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            now = datetime.now(UTC)
+            for job in self._scheduler.get_jobs():
+                if job.next_run_time > now + 2 * self._interval:
+                    job.modify(next_run_time=now)
 
 
 async def _look(trigger: Trigger) -> None:

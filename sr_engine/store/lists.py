@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, or_, select
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
@@ -97,30 +97,49 @@ class NewList:
     """The list on which its hubs stood before, if they did."""
 
 
-def last_run(connection: Connection, region: str, trigger: str) -> datetime | None:
-    """What the newest run of a region's trigger was for: the start of a period."""
+def last_run(connection: Connection, region: str, trigger: str, now: datetime) -> datetime | None:
+    """What the newest run of a region's trigger was for: the start of a period.
+
+    What was done later than now, by a clock that was ahead, says nothing of the periods before.
+    """
     newest: datetime | None = connection.scalar(
         select(func.max(trigger_runs.c.period_start)).where(
-            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger
+            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger, trigger_runs.c.done_at <= now
         )
     )
     return newest
 
 
-def has_run(connection: Connection, region: str, trigger: str, period_start: datetime) -> bool:
-    """True if this trigger has been done for the period that starts then."""
+def has_run(connection: Connection, region: str, trigger: str, period_start: datetime, now: datetime) -> bool:
+    """True if this trigger has been done for the period that starts then.
+
+    It has not if the period was only found to have begun, by a clock that was ahead.
+    """
     found = connection.scalar(
         select(trigger_runs.c.done_at).where(
             trigger_runs.c.region == region,
             trigger_runs.c.trigger == trigger,
             trigger_runs.c.period_start == period_start,
+            ~_by_a_clock_ahead(now),
         )
     )
     return found is not None
 
 
+def _by_a_clock_ahead(now: datetime) -> ColumnElement[bool]:
+    return and_(trigger_runs.c.done_at > now, trigger_runs.c.done_at >= trigger_runs.c.period_start)
+
+
 def record_run(connection: Connection, region: str, trigger: str, period_start: datetime, now: datetime) -> None:
-    """Note that a trigger was done; raises IntegrityError if it was before."""
+    """Note that a trigger was done; raises IntegrityError if it was before (`has_run`)."""
+    connection.execute(
+        trigger_runs.delete().where(
+            trigger_runs.c.region == region,
+            trigger_runs.c.trigger == trigger,
+            trigger_runs.c.period_start == period_start,
+            _by_a_clock_ahead(now),
+        )
+    )
     connection.execute(
         trigger_runs.insert().values(region=region, trigger=trigger, period_start=period_start, done_at=now)
     )
