@@ -17,6 +17,10 @@ _AT_ONCE = 50_000
 """Rows handed to the database together."""
 
 
+class DevicesRefused(Exception):
+    """Devices that cannot be brought in; the text names the first of them and says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedDevices:
     """How many devices were imported, how many of them are CHFs, and how many name a hub that is not known."""
@@ -29,8 +33,12 @@ class ImportedDevices:
 def import_devices(
     unit_of_work: UnitOfWork, rows: Sequence[Row], source: str, *, progress: Progress | None = None
 ) -> ImportedDevices:
-    """Add or replace devices; each row has every column of the inventory. `source` is what the audit trail names."""
+    """Add or replace devices; each row has every column of the inventory. `source` is what the audit trail names.
+
+    Raises DevicesRefused if a hub for which Suppliers have answered, or that is being upgraded, would be one no more.
+    """
     for done, some in _chunks(rows):
+        _refuse_changed_hubs(unit_of_work, some)
         inventory.put_devices(unit_of_work.connection, some)
         _look_at(unit_of_work, some)
         _tell(progress, done, len(rows))
@@ -39,6 +47,18 @@ def import_devices(
     unknown = named.keys() - summaries.known_hubs(unit_of_work.connection, named)
     _record(unit_of_work, "devices imported", f"{source}: {len(rows)} devices, {hubs} of them hubs")
     return ImportedDevices(len(rows), hubs, sum(named[hub_id] for hub_id in unknown))
+
+
+def _refuse_changed_hubs(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:
+    """What is under way at a hub could neither go on nor end without its record, nor could what stands beside it."""
+    others = {str(row["device_id"]): row["device_type"] for row in rows if row["device_type"] != "CHF"}
+    changed = summaries.known_hubs(unit_of_work.connection, others)
+    concerned = registrations.releases_concerned(unit_of_work.connection, changed) if changed else {}
+    for hub_id in sorted({hub_id for some in concerned.values() for hub_id in some}):
+        raise DevicesRefused(
+            f"{hub_id} is a hub (CHF) for which there are answers or upgrades; it cannot become a {others[hub_id]}: "
+            "nothing was imported"
+        )
 
 
 def _look_at(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:

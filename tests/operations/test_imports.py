@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sr_engine.bootstrap import chores
-from sr_engine.operations.imports import ImportedDevices, import_devices, import_registrations
+from sr_engine.operations.imports import DevicesRefused, ImportedDevices, import_devices, import_registrations
 from sr_engine.store import audit, inventory
 from tests.regions.conftest import Nights
 from tests.requests.conftest import Suppliers
@@ -38,6 +40,28 @@ def test_devices_whose_hub_is_nowhere_are_counted(world: World) -> None:
     second = world.run(lambda uow: import_devices(uow, without_chf, "meters.csv"))
 
     assert (first.without_hub, second.without_hub) == (3, 0)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_hub_with_answers_stays_a_hub_and_one_that_never_was_one_can_be_put_right(
+    world: World, answered: bool
+) -> None:
+    hub = TestHub(1)
+    world.add_hubs([hub])
+    world.open_release()
+    if answered:
+        Nights(world, world.instance.configuration.regions["Central"]).schedule([hub])
+    wrong = [{**row, "device_type": "ESME"} for row in hub.rows()[:1]]
+
+    if answered:
+        with pytest.raises(DevicesRefused, match=f"{hub.chf} is a hub .* it cannot become a ESME: nothing was"):
+            world.run(lambda uow: import_devices(uow, [*TestHub(2).rows(), *wrong], "wrong.csv"))
+    else:
+        world.run(lambda uow: import_devices(uow, wrong, "right.csv"))
+
+    with world.instance.reading_engine.connect() as connection:
+        assert inventory.device_type(connection, hub.chf) == ("CHF" if answered else "ESME")
+        assert inventory.device_type(connection, TestHub(2).chf) is None
 
 
 def test_a_registration_decides_who_is_responsible_from_its_date_on(world: World) -> None:
