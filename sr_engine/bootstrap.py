@@ -395,6 +395,12 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
         Enlisting(
             region, instance.alerts, instance.configuration.lifecycle, quiet_days_of(instance.configuration.policy)
         ),
+    )
+
+
+def region_watch(instance: Instance, region: Region) -> tuple[Chore, ...]:
+    """What is done in a region beside the lists of hubs, in this order."""
+    return (
         partial(meter_outcomes_of(instance).time_out, region=region),
         partial(meter_outcomes_of(instance).chase, region=region),
         SlaWatch(region, instance.configuration.lifecycle),
@@ -409,7 +415,15 @@ def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Houseke
     return [
         Housekeeping("every region", transactions, chores(instance), after_work),
         *(
-            RegionTriggers(region, transactions, cutter, outcomes, after_work, region_chores(instance, region))
+            RegionTriggers(
+                region,
+                transactions,
+                cutter,
+                outcomes,
+                after_work,
+                region_chores(instance, region),
+                region_watch(instance, region),
+            )
             for region in instance.configuration.regions.values()
         ),
     ]

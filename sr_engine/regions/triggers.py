@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -30,10 +31,25 @@ Chore = Callable[[UnitOfWork], bool]
 """A piece of work in a transaction of its own; says whether there is more to do at once."""
 
 
-async def _carry_out(transactions: Runs, chores: Sequence[Chore]) -> None:
-    for chore in chores:
-        while await transactions.run(chore, heavy=True):
-            pass
+async def _carry_out(transactions: Runs, chore: Chore) -> None:
+    while await transactions.run(chore, heavy=True):
+        pass
+
+
+async def _all(pieces: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do one after another, whatever fails; raises what did, unless the lease is lost: then nothing more is done."""
+    failures: list[Exception] = []
+    for piece in pieces:
+        try:
+            await piece()
+        except LeaseLost:
+            raise
+        except Exception as failure:
+            failures.append(failure)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup("several pieces of work failed", failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +63,10 @@ class Housekeeping:
     """Called when messages may have been queued."""
 
     async def tick(self) -> None:
-        await _carry_out(self.transactions, self.chores)
-        self.after_work()
+        try:
+            await _all(partial(_carry_out, self.transactions, chore) for chore in self.chores)
+        finally:
+            self.after_work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +81,36 @@ class RegionTriggers:
     """Called when messages may have been queued."""
     chores: Sequence[Chore] = ()
     """What decides which hubs may be listed, and is done before lists are cut."""
+    beside: Sequence[Chore] = ()
+    """What lists do not depend on, and is done whatever became of them."""
 
     @property
     def name(self) -> str:
         return self.region.name
 
     async def tick(self) -> None:
-        """Do the chores, cut the lists due since the last time, then time out and chase."""
-        await _carry_out(self.transactions, self.chores)
+        """Do the chores, cut the lists due since the last time, then time out and chase, and what is beside all this.
+
+        A part that fails keeps none of the others back, but that nothing is cut unless the chores before are done.
+        """
+        beside = (partial(_carry_out, self.transactions, chore) for chore in self.beside)
+        try:
+            await _all((self._list, self._time_out_all, self._chase_all, *beside))
+        finally:
+            self.after_work()
+
+    async def _list(self) -> None:
+        for chore in self.chores:
+            await _carry_out(self.transactions, chore)
         for due_at, period in await self.transactions.run(self._due):
             await self._cut(due_at, period)
+
+    async def _time_out_all(self) -> None:
         while await self.transactions.run(self._time_out, heavy=True) == MISSED_AT_ONCE:
             pass
+
+    async def _chase_all(self) -> None:
         await self.transactions.run(lambda unit_of_work: self.outcomes.chase(unit_of_work, self.region))
-        self.after_work()
 
     def _due(self, unit_of_work: UnitOfWork) -> list[tuple[datetime, Period]]:
         last = lists.last_run(unit_of_work.connection, self.region.name, CUT, unit_of_work.now)
