@@ -22,7 +22,7 @@ from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release,
 from sr_engine.messages.model import Approval, Period, Phase
 from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import First, Group, plan_groups
-from sr_engine.store import releases, upgrades, waiting
+from sr_engine.store import lists, releases, upgrades, waiting
 from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import owed as owed_in
@@ -321,7 +321,8 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
     if run is not None and run.planned_at is not None:
         return _resumed(night, run, run.planned_at)
     if run is None:
-        run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night), None
+        places = max(0, region.hubs_per_night - lists.with_csp_beside(look.connection, region.name, period))
+        run, seen = Run(region.name, period.start, judge.now, {}, places), None
     else:
         seen = run
     # Only what others have lost is given away once more.

@@ -243,6 +243,26 @@ def with_csp_in(connection: Connection, region: str, period: Period) -> int:
     return int(found or 0)
 
 
+def with_csp_beside(connection: Connection, region: str, period: Period) -> int:
+    """The same for other periods that share time with one: those of the same night, had its hours been changed."""
+    found = connection.scalar(
+        select(func.count())
+        .select_from(attempts)
+        .where(
+            attempts.c.list_id.in_(
+                select(upgrade_lists.c.list_id).where(
+                    upgrade_lists.c.region == region,
+                    upgrade_lists.c.period_start != period.start,
+                    upgrade_lists.c.period_start < period.end,
+                    upgrade_lists.c.period_end > period.start,
+                )
+            ),
+            attempts.c.state.in_(_LISTED),
+        )
+    )
+    return int(found or 0)
+
+
 def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
     """Note that a list is acknowledged, if it was not before and no hub on it still waits for the CSP's answer."""
     connection.execute(

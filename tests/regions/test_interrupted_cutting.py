@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, event, insert, text
@@ -13,7 +13,7 @@ from sr_engine.messages.model import Decision
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.store.tables import exclusions, trigger_runs
 from tests.databases import url_of_instance
-from tests.regions.conftest import Nights, hubs
+from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import A, TestHub, make_world
 
 DAY = timedelta(days=1)
@@ -91,3 +91,19 @@ def test_a_server_that_goes_away_in_the_middle_of_a_list_leaves_no_hub_of_it_beh
         hub.chf for hub in some
     ]
     world.close()
+
+
+def test_a_night_whose_hours_change_after_its_lists_were_cut_gets_no_second_helping(central: Nights) -> None:
+    some = waiting(central, 9)
+    central.change(hubs_per_night=4)
+    assert central.cut() == 4
+    later = (central.due() + HOUR, replace(central.period(), start=central.period().start + HOUR))
+    central.change(open_from=time(23))
+    assert central.period() == later[1]
+
+    central.world.clock.set(later[0])
+    assert central.cut_for(*later) == 0
+    central.acknowledge(central.list_ids()[0], refused={"no radio link": some[:1]})
+    next_due, next_period = central.due(1), central.period(1)
+    central.world.clock.set(next_due)
+    assert central.cut_for(next_due, next_period) == 4
