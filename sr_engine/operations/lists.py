@@ -48,7 +48,8 @@ class Withdrawing:
         connection, now = unit_of_work.connection, unit_of_work.now
         if now >= cut.period.start:
             raise NotWithdrawable(f"list {cut.list_id} has started: {cut.period.start:%Y-%m-%dT%H:%MZ} has passed")
-        if not cut.delivered:
+        # A CSP that fetches its lists has those that it has acknowledged.
+        if not cut.delivered and not cut.acknowledged:
             raise NotWithdrawable(
                 f"list {cut.list_id} has not reached its CSP yet; `sr-engine phase halt` keeps it from being sent"
             )

@@ -67,7 +67,7 @@ _CUT_LISTS = (
         .where(attempts.c.list_id == upgrade_lists.c.list_id, attempts.c.state.in_(_LISTED))
         .scalar_subquery()
         .label("with_csp"),
-        (outbox.c.state == DELIVERED).label("delivered"),
+        outbox.c.delivered_at.is_not(None).label("delivered"),
     )
     .join(releases, releases.c.release_id == upgrade_lists.c.release_id)
     .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
