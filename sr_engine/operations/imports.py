@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_engine.operations.registrations import receive
-from sr_engine.store import audit, inventory, registrations, summaries
+from sr_engine.store import audit, due_hubs, inventory, registrations, summaries
 from sr_engine.store.transactions import UnitOfWork
 
 Row = Mapping[str, object]
@@ -39,8 +39,9 @@ def import_devices(
     """
     for done, some in _chunks(rows):
         _refuse_changed_hubs(unit_of_work, some)
+        left = due_hubs.left_behind(unit_of_work.connection, {str(row["device_id"]): row["hub_id"] for row in some})
         inventory.put_devices(unit_of_work.connection, some)
-        _look_at(unit_of_work, some)
+        _look_at(unit_of_work, left | {str(row["hub_id"]) for row in some if row["hub_id"] is not None})
         _tell(progress, done, len(rows))
     hubs = sum(row["device_type"] == "CHF" for row in rows)
     named = Counter(str(row["hub_id"]) for row in rows if row["hub_id"] is not None)
@@ -61,13 +62,10 @@ def _refuse_changed_hubs(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:
         )
 
 
-def _look_at(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:
+def _look_at(unit_of_work: UnitOfWork, hub_ids: Collection[str]) -> None:
     """A meter that came, went or moved may change who is responsible for a hub: those with answers are looked at."""
-    hub_ids = {str(row["hub_id"]) for row in rows if row["hub_id"] is not None}
     answered = registrations.hubs_with_answers(unit_of_work.connection, hub_ids)
-    if answered:
-        points = registrations.points_behind(unit_of_work.connection, answered)
-        registrations.look_again(unit_of_work.connection, points, unit_of_work.now)
+    due_hubs.put(unit_of_work.connection, answered, unit_of_work.now)
 
 
 def import_registrations(

@@ -539,6 +539,15 @@ due_registrations = Table(
     **BY_KEY,
 )
 
+# Hubs that have to be looked at, for a meter has come, gone or changed; a row goes when that has been done.
+due_hubs = Table(
+    "due_hubs",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+    **BY_KEY,
+)
+
 upgrade_lists = Table(
     "upgrade_lists",
     metadata,

@@ -18,6 +18,7 @@ from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
+from sr_engine.store import due_hubs as hubs_due
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
 from sr_engine.store.sets import is_one_of, members
@@ -217,14 +218,15 @@ def returned(connection: Connection, region: str, period: Period) -> dict[str, A
 
 
 def due_hubs(connection: Connection, now: datetime) -> set[str] | None:
-    """Hubs whose meter points are, or will be in a moment, due to be looked at; None if they are too many to look for.
+    """Hubs that are, or whose meter points are, due to be looked at now or in a moment; None if they are too many.
 
     Until they have been, who is responsible may be somebody else than whoever has answered.
     """
     mpxns = connection.scalars(_DUE, {"soon": now + DUE_SOON}).all()
-    if len(mpxns) > MANY:
+    hub_ids = hubs_due.due(connection, now + DUE_SOON, MANY + 1)
+    if len(mpxns) > MANY or len(hub_ids) > MANY:
         return None
-    return set(connection.scalars(_HUBS_OF_METERS, {"mpxns": members(mpxns)})) if mpxns else set()
+    return {*hub_ids, *(connection.scalars(_HUBS_OF_METERS, {"mpxns": members(mpxns)}) if mpxns else ())}
 
 
 def group_of(release_id: str, attempt: Attempt) -> Alike:
