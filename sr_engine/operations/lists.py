@@ -70,7 +70,7 @@ class Withdrawing:
         destination = f"csp:{region.name}"
         outgoing = outbox.Outgoing(self.draw_id(), outbox.UPGRADE_LIST, destination, "upgrade_list_withdrawal", body)
         outbox.put(connection, [outgoing], now)
-        asked = withdrawals.Withdrawal(cut.list_id, reason, replacing)
+        asked = withdrawals.Withdrawal(cut.list_id, reason, replacing, tuple(chosen) if hub_ids else None)
         withdrawals.add(connection, message.message_id.key, asked, now)
         detail = f"{region.name}: list {cut.list_id}, {len(chosen)} hubs: {reason}"
         action = f"list {'replacement' if replacing else 'withdrawal'} asked for"

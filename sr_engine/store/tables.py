@@ -511,6 +511,8 @@ list_withdrawals = Table(
     Column("reason", Text, nullable=False),
     # Whether what the CSP takes off is to stand on a new list, as far as it still may.
     Column("replacing", Boolean, nullable=False),
+    # A JSON array of CHF ids; none: all that are on the list.
+    Column("hub_ids", Text),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
 )
