@@ -28,6 +28,7 @@ from sr_engine.configuration import (
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
+from sr_engine.delivery.overtaken import Overtaken
 from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
 from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
 from sr_engine.gateway.fairness import Gate, Shares
@@ -362,12 +363,23 @@ def supplier_changes_of(instance: Instance) -> SupplierChanges:
     )
 
 
+def overtaken_of(instance: Instance) -> Overtaken:
+    """What lets go what a clock that was ahead has put off."""
+    loaded = instance.configuration
+    destinations = [f"user:{user.eui}" for user in instance.users.users()]
+    destinations += [f"csp:{name}" for name in loaded.regions]
+    waits = (*loaded.policy.delivery.back_off, loaded.policy.held.answer + loaded.policy.held.answer_grace)
+    # By a lease's length no two clocks differ that may be trusted.
+    return Overtaken(destinations, max(waits) + loaded.policy.leases.length)
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
         # What a stop has left to be told; otherwise that is done as soon as it is committed.
         instance.alerts.write,
         instance.firmware_alerts.write,
+        overtaken_of(instance),
         DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
@@ -383,6 +395,12 @@ def region_chores(instance: Instance, region: Region) -> tuple[Chore, ...]:
         Enlisting(
             region, instance.alerts, instance.configuration.lifecycle, quiet_days_of(instance.configuration.policy)
         ),
+    )
+
+
+def region_watch(instance: Instance, region: Region) -> tuple[Chore, ...]:
+    """What is done in a region beside the lists of hubs, in this order."""
+    return (
         partial(meter_outcomes_of(instance).time_out, region=region),
         partial(meter_outcomes_of(instance).chase, region=region),
         SlaWatch(region, instance.configuration.lifecycle),
@@ -397,7 +415,15 @@ def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Houseke
     return [
         Housekeeping("every region", transactions, chores(instance), after_work),
         *(
-            RegionTriggers(region, transactions, cutter, outcomes, after_work, region_chores(instance, region))
+            RegionTriggers(
+                region,
+                transactions,
+                cutter,
+                outcomes,
+                after_work,
+                region_chores(instance, region),
+                region_watch(instance, region),
+            )
             for region in instance.configuration.regions.values()
         ),
     ]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from signing import Signer, parse
-from sr_engine.bootstrap import csp_desk_of, region_chores
+from sr_engine.bootstrap import csp_desk_of, region_watch
 from sr_engine.configuration import Region
 from sr_engine.domain.deliveries import CplEntry
 from sr_engine.gateway.csp import AdmittedCspMessage
@@ -201,7 +201,7 @@ class Meters:
     def wait(self, time: timedelta, region: str = "Central") -> None:
         """Time goes by, and the region's chores are done."""
         self.world.clock.set(self.world.clock.now() + time)
-        for chore in region_chores(self.world.instance, self.region(region)):
+        for chore in region_watch(self.world.instance, self.region(region)):
             while self.world.run(chore):
                 pass
 

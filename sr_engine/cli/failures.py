@@ -13,6 +13,7 @@ from sr_engine.instance import InstanceExistsError
 from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.audit_verification import ChainBroken
+from sr_engine.operations.imports import DevicesRefused
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused
 from sr_engine.operations.terms import TermsRefused
@@ -68,7 +69,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused() | ChainBroken():
+        case CsvRefused() | DevicesRefused() | ChainBroken():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

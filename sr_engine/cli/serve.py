@@ -38,17 +38,20 @@ connections would wait through as many commits."""
 )
 @click.option(
     "--role",
-    type=click.Choice(list(Role), case_sensitive=False),
-    default=Role.ALL,
+    "named",
+    type=click.Choice([role.value for role in Role], case_sensitive=False),
+    default=Role.ALL.value,
     show_default=True,
-    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for GET /health/live.",
+    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for GET /health/live; "
+    "all does both.",
 )
-def serve(directory: Path, host: str | None, port: int | None, role: Role) -> None:
+def serve(directory: Path, host: str | None, port: int | None, named: str) -> None:
     """Run the processor until it is told to stop (Ctrl-C or SIGTERM).
 
     Prints one line to stdout once it takes requests, and then one line per exchange to stderr. Several processes may
     serve one instance: each piece of work that is due is done by the one that holds its lease.
     """
+    role = Role(named)
     log_to_stderr()
     with fully_opened(directory) as instance:
         if (official := instance.official_schema) is not None:

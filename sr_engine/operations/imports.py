@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_engine.operations.registrations import receive
-from sr_engine.store import audit, inventory, registrations, summaries
+from sr_engine.store import audit, due_hubs, inventory, registrations, summaries
 from sr_engine.store.transactions import UnitOfWork
 
 Row = Mapping[str, object]
@@ -15,6 +15,10 @@ Progress = Callable[[int], None]
 
 _AT_ONCE = 50_000
 """Rows handed to the database together."""
+
+
+class DevicesRefused(Exception):
+    """Devices that cannot be brought in; the text names the first of them and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,15 @@ class ImportedDevices:
 def import_devices(
     unit_of_work: UnitOfWork, rows: Sequence[Row], source: str, *, progress: Progress | None = None
 ) -> ImportedDevices:
-    """Add or replace devices; each row has every column of the inventory. `source` is what the audit trail names."""
+    """Add or replace devices; each row has every column of the inventory. `source` is what the audit trail names.
+
+    Raises DevicesRefused if a hub for which Suppliers have answered, or that is being upgraded, would be one no more.
+    """
     for done, some in _chunks(rows):
+        _refuse_changed_hubs(unit_of_work, some)
+        left = due_hubs.left_behind(unit_of_work.connection, {str(row["device_id"]): row["hub_id"] for row in some})
         inventory.put_devices(unit_of_work.connection, some)
-        _look_at(unit_of_work, some)
+        _look_at(unit_of_work, left | {str(row["hub_id"]) for row in some if row["hub_id"] is not None})
         _tell(progress, done, len(rows))
     hubs = sum(row["device_type"] == "CHF" for row in rows)
     named = Counter(str(row["hub_id"]) for row in rows if row["hub_id"] is not None)
@@ -41,13 +50,22 @@ def import_devices(
     return ImportedDevices(len(rows), hubs, sum(named[hub_id] for hub_id in unknown))
 
 
-def _look_at(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:
+def _refuse_changed_hubs(unit_of_work: UnitOfWork, rows: Sequence[Row]) -> None:
+    """What is under way at a hub could neither go on nor end without its record, nor could what stands beside it."""
+    others = {str(row["device_id"]): row["device_type"] for row in rows if row["device_type"] != "CHF"}
+    changed = summaries.known_hubs(unit_of_work.connection, others)
+    concerned = registrations.releases_concerned(unit_of_work.connection, changed) if changed else {}
+    for hub_id in sorted({hub_id for some in concerned.values() for hub_id in some}):
+        raise DevicesRefused(
+            f"{hub_id} is a hub (CHF) for which there are answers or upgrades; it cannot become a {others[hub_id]}: "
+            "nothing was imported"
+        )
+
+
+def _look_at(unit_of_work: UnitOfWork, hub_ids: Collection[str]) -> None:
     """A meter that came, went or moved may change who is responsible for a hub: those with answers are looked at."""
-    hub_ids = {str(row["hub_id"]) for row in rows if row["hub_id"] is not None}
     answered = registrations.hubs_with_answers(unit_of_work.connection, hub_ids)
-    if answered:
-        points = registrations.points_behind(unit_of_work.connection, answered)
-        registrations.look_again(unit_of_work.connection, points, unit_of_work.now)
+    due_hubs.put(unit_of_work.connection, answered, unit_of_work.now)
 
 
 def import_registrations(

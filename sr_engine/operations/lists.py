@@ -48,7 +48,8 @@ class Withdrawing:
         connection, now = unit_of_work.connection, unit_of_work.now
         if now >= cut.period.start:
             raise NotWithdrawable(f"list {cut.list_id} has started: {cut.period.start:%Y-%m-%dT%H:%MZ} has passed")
-        if not cut.delivered:
+        # A CSP that fetches its lists has those that it has acknowledged.
+        if not cut.delivered and not cut.acknowledged:
             raise NotWithdrawable(
                 f"list {cut.list_id} has not reached its CSP yet; `sr-engine phase halt` keeps it from being sent"
             )
@@ -69,7 +70,7 @@ class Withdrawing:
         destination = f"csp:{region.name}"
         outgoing = outbox.Outgoing(self.draw_id(), outbox.UPGRADE_LIST, destination, "upgrade_list_withdrawal", body)
         outbox.put(connection, [outgoing], now)
-        asked = withdrawals.Withdrawal(cut.list_id, reason, replacing)
+        asked = withdrawals.Withdrawal(cut.list_id, reason, replacing, tuple(chosen) if hub_ids else None)
         withdrawals.add(connection, message.message_id.key, asked, now)
         detail = f"{region.name}: list {cut.list_id}, {len(chosen)} hubs: {reason}"
         action = f"list {'replacement' if replacing else 'withdrawal'} asked for"

@@ -16,10 +16,11 @@ from sr_engine.messages.model import Period
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.lists import CUT
 from sr_engine.regions.preview import ALWAYS, ComingNight, RegionPreview, preview
-from sr_engine.store import lists, phases, releases, standings
+from sr_engine.store import list_runs, lists, phases, releases, standings
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import owed
 
+_ONE_DAY = timedelta(days=1)
 _LOOK_AHEAD = timedelta(days=3660)
 """How far nights are looked for, at most."""
 
@@ -54,10 +55,10 @@ def foresee(connection: Connection, region: Region, now: datetime, horizon: Hori
 
 def _nights(connection: Connection, region: Region, now: datetime, horizon: Horizon) -> Iterator[ComingNight]:
     """The nights for which nothing has been cut yet; a list that is overdue is cut at once, if its night is to come."""
-    last = lists.last_run(connection, region.name, CUT)
+    last = lists.last_run(connection, region.name, CUT, now)
     after = now if last is None else max(now, last)
     coming = (
-        ComingNight(period, max(cut_time(region, period), now))
+        ComingNight(period, max(cut_time(region, period), now), _places(connection, region, period, now))
         for period in open_periods(region, Period(after, now + _LOOK_AHEAD))
         if period.start > after
     )
@@ -65,6 +66,16 @@ def _nights(connection: Connection, region: Region, now: datetime, horizon: Hori
         until = horizon.until
         return takewhile(lambda night: night.period.start.astimezone(region.time_zone).date() <= until, coming)
     return islice(coming, horizon.nights)
+
+
+def _places(connection: Connection, region: Region, period: Period, now: datetime) -> int:
+    """How many hubs may still be listed for a night: some of its lists may have been cut, or had other hours."""
+    if cut_time(region, period) > now + _ONE_DAY:
+        return region.hubs_per_night
+    run = list_runs.find(connection, region.name, period)
+    if run is not None:
+        return run.places
+    return max(0, region.hubs_per_night - lists.with_csp_beside(connection, region.name, period))
 
 
 def _gate(connection: Connection, phase: RegionPhase, now: datetime) -> datetime | None:

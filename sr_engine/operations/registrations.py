@@ -19,7 +19,7 @@ from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.supplier_change import Line, Registration, Turnover
 from sr_engine.domain.upgrades import Hub, Release
 from sr_engine.regions.periods import PeriodFinder
-from sr_engine.store import audit, inventory, registrations, releases, upgrades
+from sr_engine.store import audit, due_hubs, inventory, registrations, releases, upgrades
 from sr_engine.store.registrations import Histories, KnownRegistration, Meter, Point
 from sr_engine.store.transactions import UnitOfWork
 
@@ -102,29 +102,35 @@ class SupplierChanges:
     """How long the exclusion of a Supplier that left stays in force."""
 
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
-        """Look at the meter points due first; true while there may be more."""
+        """Look at the meter points and hubs due first; true while there may be more."""
         connection, now = unit_of_work.connection, unit_of_work.now
         due = registrations.due(connection, now, AT_ONCE)
-        if not due:
+        hub_ids = due_hubs.due(connection, now, AT_ONCE)
+        if not due and not hub_ids:
             return False
         due_points = {one.point for one in due}
-        meters = registrations.meters_sharing_a_hub(connection, {mpxn for mpxn, _ in due_points})
+        due_mpxns = {mpxn for mpxn, _ in due_points}
+        meters = registrations.meters_sharing_a_hub(connection, due_mpxns, and_behind=hub_ids)
         points = due_points | {meter.point for meter in meters}
         known = registrations.histories(connection, {mpxn for mpxn, _ in points})
-        postponed = self._carry_out(unit_of_work, self._moved(unit_of_work, meters, known))
+        postponed = self._carry_out(unit_of_work, self._moved(unit_of_work, hub_ids, meters, known))
         registrations.settled(connection, _now_settled(points, known, now))
         registrations.done(connection, due)
         # Only what was due, or a hub's two meter points would come back as four.
         again = due_points & {meter.point for meter in meters if meter.hub_id in postponed}
         registrations.look_again(connection, again, now + LOOK_AGAIN)
-        return len(due) == AT_ONCE
+        due_hubs.done(connection, hub_ids)
+        due_hubs.put(connection, postponed & set(hub_ids), now + LOOK_AGAIN)
+        return AT_ONCE in (len(due), len(hub_ids))
 
-    def _moved(self, unit_of_work: UnitOfWork, meters: Sequence[Meter], known: Histories) -> dict[str, _Moved]:
+    def _moved(
+        self, unit_of_work: UnitOfWork, hub_ids: Sequence[str], meters: Sequence[Meter], known: Histories
+    ) -> dict[str, _Moved]:
         """The hubs that somebody has left or come to, and those for which somebody has answered."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        of_hub: dict[str, list[Meter]] = defaultdict(list)
+        of_hub: dict[str, list[Meter]] = {hub_id: [] for hub_id in hub_ids}
         for meter in meters:
-            of_hub[meter.hub_id].append(meter)
+            of_hub.setdefault(meter.hub_id, []).append(meter)
         changes = {
             hub_id: supplier_change.turnover(_line(behind, "ESME", known), _line(behind, "GSME", known), now)
             for hub_id, behind in of_hub.items()

@@ -108,7 +108,8 @@ class Enlisting:
         """Plan the next hubs; true while there may be more to plan at once."""
         now = unit_of_work.now
         if not self._lifting and not self._releases:
-            if self._next_look is not None and now < self._next_look:
+            # If it was to be later than that, the clock has gone back.
+            if self._next_look is not None and now < self._next_look <= now + LOOK_EVERY:
                 return False
             known = releases.all_releases(unit_of_work.connection)
             self._lifting = [release.release_id for release in known if release.status != "Withdrawn"]

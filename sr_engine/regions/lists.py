@@ -83,7 +83,7 @@ class ListCutter:
         judge = Judge.of(region, period, now, due_at)
 
         def plan(look: UnitOfWork) -> NightPlan | None:
-            if lists.has_run(look.connection, region.name, CUT, period.start):
+            if lists.has_run(look.connection, region.name, CUT, period.start, now):
                 return None
             return plan_night(look, judge, self.quiet_days, list_runs.find(look.connection, region.name, period))
 
@@ -107,7 +107,7 @@ class ListCutter:
         connection, now = unit_of_work.connection, unit_of_work.now
         if region.list_size < 1:
             raise ValueError(f"a list must have room for at least one hub, but the list size is {region.list_size}")
-        if lists.has_run(connection, region.name, CUT, period.start):
+        if lists.has_run(connection, region.name, CUT, period.start, now):
             return _NOTHING
         run = list_runs.find(connection, region.name, period, to_move=True)
         judge = Judge.of(region, period, now, due_at)
@@ -172,8 +172,10 @@ class _Cutting:
         listing = _Listing(release, self.cutter.draw_id(), self.judge.period)
         due = waiting.due_hubs(connection, now)
         after = plan.run.after
-        while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < self.region.list_size:
-            some = plan.take(self.region.list_size - len(listing.hub_ids))
+        # After a stop the queue may hold hubs that were kept off when the night was planned: they add none.
+        room = min(self.region.list_size, plan.run.chosen - plan.run.hubs)
+        while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < room:
+            some = plan.take(room - len(listing.hub_ids))
             after = (release.release_id, some[-1][0])
             self._put(listing, some, due)
             if not plan.queue[-1][1]:
@@ -187,6 +189,8 @@ class _Cutting:
         )
         list_runs.move(connection, run, moved)
         plan.seen = plan.run = moved
+        if moved.hubs == moved.chosen:
+            plan.queue.clear()
         return listed
 
     def _put(self, listing: _Listing, some: Sequence[Member], due: set[str] | None) -> None:

@@ -21,7 +21,7 @@ from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release,
 from sr_engine.messages.model import Approval, Period, Phase
 from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import First, Group, plan_groups
-from sr_engine.store import releases, upgrades, waiting
+from sr_engine.store import lists, releases, upgrades, waiting
 from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import owed as owed_in
@@ -180,6 +180,8 @@ class _Night:
                 elif self.judge.admits(alike, release) and not (only_agreed and alike.compulsory):
                     self.counts[alike] = hubs
         self.look_at_peculiar(unsettled)
+        if only_agreed:
+            self.leave_out_returned()
 
     def look_at_peculiar(self, unsettled: Iterable[Alike] = ()) -> None:
         """Judge one by one the hubs about which something is peculiar, and all of some groups."""
@@ -205,6 +207,13 @@ class _Night:
             if hub_id in eligible:
                 self.counts[alike] += 1
             else:
+                self.out[hub_id] = alike
+
+    def leave_out_returned(self) -> None:
+        """Leave out the hubs that stood on a list of this night and are off it: it is not asked for again."""
+        for hub_id, alike in waiting.returned(self.look.connection, self.region, self.judge.period).items():
+            if alike in self.counts and hub_id not in self.out:
+                self.counts[alike] -= 1
                 self.out[hub_id] = alike
 
     def _eligible(self, release_id: str, hub_ids: Sequence[str]) -> Iterable[str]:
@@ -291,7 +300,8 @@ class _Night:
 def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run | None) -> NightPlan:
     """Plan the night of a run, or what is left of it; None: it has not begun.
 
-    A run that was planned goes on with what was chosen then. Nothing is written.
+    A run that was planned goes on with what was chosen then, and what has been kept off then and may be listed by now:
+    whoever cuts the lists sees to it that there are no more hubs than were chosen. Nothing is written.
     """
     region, period = judge.region, judge.period
     known = {one.release_id: one for one in releases.all_releases(look.connection) if region.name in one.regions}
@@ -299,7 +309,8 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
     if run is not None and run.planned_at is not None:
         return _resumed(night, run, run.planned_at)
     if run is None:
-        run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night), None
+        places = max(0, region.hubs_per_night - lists.with_csp_beside(look.connection, region.name, period))
+        run, seen = Run(region.name, period.start, judge.now, {}, places), None
     else:
         seen = run
     # Only what others have lost is given away once more.
@@ -337,4 +348,6 @@ def _resumed(night: _Night, run: Run, planned_at: datetime) -> NightPlan:
         night.counts[alike] = len(members)
         chosen += night.without_out(members)
     night.look_at_peculiar()
+    if run.filling:
+        night.leave_out_returned()
     return night.plan(run, run, sorted(one for one in chosen if one[0] not in night.out))

@@ -85,7 +85,7 @@ class Outcomes:
         kept = {hub_id.upper() for refused in message.refused for hub_id in refused.device_ids}
         taken_off = {hub_id.upper() for hub_id in message.accepted} - kept
         if asked.replacing:
-            said = self._replaced(unit_of_work, message, asked.reason, taken_off)
+            said = self._replaced(unit_of_work, message, asked.reason, taken_off, release_id)
         else:
             said = self._cancelled(unit_of_work, message, asked.reason, taken_off, release_id)
         withdrawals.answered(connection, withdrawal, unit_of_work.now)
@@ -116,8 +116,21 @@ class Outcomes:
         return f"{cancelled} hubs withdrawn"
 
     def _replaced(
-        self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, reason: str, taken_off: Collection[str]
+        self,
+        unit_of_work: UnitOfWork,
+        message: UpgradeListAcknowledgement,
+        reason: str,
+        taken_off: Collection[str],
+        release_id: str,
     ) -> str:
+        # What is to be withdrawn besides is off the list too, and is not to stand on another.
+        for_good: dict[str, list[str]] = defaultdict(list)
+        asked = withdrawals.for_good(unit_of_work.connection, message.list_id, taken_off)
+        for hub_id, why in asked.items():
+            for_good[why].append(hub_id)
+        for why, hub_ids in for_good.items():
+            self._cancelled(unit_of_work, message, why, hub_ids, release_id)
+        taken_off = [hub_id for hub_id in taken_off if hub_id not in asked]
         old = lists.cut_list(unit_of_work.connection, message.list_id)
         if old is None:
             raise UnknownList(f"there is no upgrade list {message.list_id}")

@@ -32,6 +32,8 @@ class ComingNight:
 
     period: Period
     cut_at: datetime
+    places: int
+    """For hubs beside those that are on its lists already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,10 @@ def _play(
             admitted.append((group, nights_left(_deadline(group.attempt, release, night))))
         else:
             _leave(group, found, night, nights_left, lines)
-    candidates = _candidates(admitted, region.hubs_per_night)
-    plan = plan_period(candidates, period=night.period, capacity=region.hubs_per_night, owed=balance)
+    candidates = _candidates(admitted, night.places)
+    plan = plan_period(candidates, period=night.period, capacity=night.places, owed=balance)
     balance.update(plan.owed)
-    full = len(plan.chosen) >= region.hubs_per_night
+    full = len(plan.chosen) >= night.places
     chosen = {candidate.hub_id for candidate in plan.chosen}
     for group, _ in admitted:
         left = [hub_id for hub_id in group.hub_ids if hub_id not in chosen]

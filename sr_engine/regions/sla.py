@@ -42,7 +42,8 @@ class SlaWatch:
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
         """Look, if it is time to; there is never more to do at once."""
         now = unit_of_work.now
-        if self._next_look is None or now >= self._next_look:
+        # If the next is later than that, the clock has gone back.
+        if self._next_look is None or not now < self._next_look <= now + LOOK_EVERY:
             self._acknowledgements(unit_of_work, now - self.region.acknowledgement_sla)
             # What is given up at this very moment may not be there yet.
             self._completions(unit_of_work, now - timedelta.resolution)
@@ -69,7 +70,7 @@ class SlaWatch:
 
     def _alerts(self, unit_of_work: UnitOfWork, up_to: datetime) -> None:
         after = self._alerts_judged or self._after(unit_of_work, Measure.ALERT)
-        after = max(after, unit_of_work.now - LOOK_BACK)
+        after = max(min(after, up_to), unit_of_work.now - LOOK_BACK)
         limit = self.region.alert_sla
         number = sla.late_alerts(
             unit_of_work.connection,
@@ -84,7 +85,7 @@ class SlaWatch:
         self._alerts_judged = up_to
 
     def _after(self, unit_of_work: UnitOfWork, measure: Measure) -> datetime:
-        return sla.judged_up_to(unit_of_work.connection, self.region.name, measure)
+        return sla.judged_up_to(unit_of_work.connection, self.region.name, measure, unit_of_work.now)
 
     def _note(self, unit_of_work: UnitOfWork, measure: Measure, number: int, said: str, up_to: datetime) -> None:
         if number:

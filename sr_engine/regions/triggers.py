@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -18,6 +19,7 @@ from sr_engine.configuration import Region
 from sr_engine.messages.model import Period
 from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.lists import CUT, ListCutter, Portion
+from sr_engine.regions.night_plan import NightPlan
 from sr_engine.regions.outcomes import MISSED_AT_ONCE, Outcomes
 from sr_engine.store import lists
 from sr_engine.store.transactions import Runs, UnitOfWork
@@ -29,10 +31,25 @@ Chore = Callable[[UnitOfWork], bool]
 """A piece of work in a transaction of its own; says whether there is more to do at once."""
 
 
-async def _carry_out(transactions: Runs, chores: Sequence[Chore]) -> None:
-    for chore in chores:
-        while await transactions.run(chore, heavy=True):
-            pass
+async def _carry_out(transactions: Runs, chore: Chore) -> None:
+    while await transactions.run(chore, heavy=True):
+        pass
+
+
+async def _all(pieces: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do one after another, whatever fails; raises what did, unless the lease is lost: then nothing more is done."""
+    failures: list[Exception] = []
+    for piece in pieces:
+        try:
+            await piece()
+        except LeaseLost:
+            raise
+        except Exception as failure:
+            failures.append(failure)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup("several pieces of work failed", failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +63,10 @@ class Housekeeping:
     """Called when messages may have been queued."""
 
     async def tick(self) -> None:
-        await _carry_out(self.transactions, self.chores)
-        self.after_work()
+        try:
+            await _all(partial(_carry_out, self.transactions, chore) for chore in self.chores)
+        finally:
+            self.after_work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +81,39 @@ class RegionTriggers:
     """Called when messages may have been queued."""
     chores: Sequence[Chore] = ()
     """What decides which hubs may be listed, and is done before lists are cut."""
+    beside: Sequence[Chore] = ()
+    """What lists do not depend on, and is done whatever became of them."""
 
     @property
     def name(self) -> str:
         return self.region.name
 
     async def tick(self) -> None:
-        """Do the chores, cut the lists due since the last time, then time out and chase."""
-        await _carry_out(self.transactions, self.chores)
+        """Do the chores, cut the lists due since the last time, then time out and chase, and what is beside all this.
+
+        A part that fails keeps none of the others back, but that nothing is cut unless the chores before are done.
+        """
+        beside = (partial(_carry_out, self.transactions, chore) for chore in self.beside)
+        try:
+            await _all((self._list, self._time_out_all, self._chase_all, *beside))
+        finally:
+            self.after_work()
+
+    async def _list(self) -> None:
+        for chore in self.chores:
+            await _carry_out(self.transactions, chore)
         for due_at, period in await self.transactions.run(self._due):
             await self._cut(due_at, period)
+
+    async def _time_out_all(self) -> None:
         while await self.transactions.run(self._time_out, heavy=True) == MISSED_AT_ONCE:
             pass
+
+    async def _chase_all(self) -> None:
         await self.transactions.run(lambda unit_of_work: self.outcomes.chase(unit_of_work, self.region))
-        self.after_work()
 
     def _due(self, unit_of_work: UnitOfWork) -> list[tuple[datetime, Period]]:
-        last = lists.last_run(unit_of_work.connection, self.region.name, CUT)
+        last = lists.last_run(unit_of_work.connection, self.region.name, CUT, unit_of_work.now)
         if last is None:
             # The first look of a new instance: nothing can have been agreed for a night that has begun.
             last = unit_of_work.now
@@ -88,8 +123,11 @@ class RegionTriggers:
     async def _cut(self, due_at: datetime, period: Period) -> None:
         """Plan beside what is written, then cut list by list: small requests pass in between."""
 
+        plans: list[NightPlan] = []
+
         def run(unit_of_work: UnitOfWork) -> Portion:
-            return self.cutter.run(unit_of_work, self.region, due_at, period, portion.plan)
+            # Done again after a failure it plans anew: what it took off the plan then was not listed.
+            return self.cutter.run(unit_of_work, self.region, due_at, period, plans.pop() if plans else None)
 
         portion, listed = Portion(0, more=True), 0
         while portion.more:
@@ -97,6 +135,7 @@ class RegionTriggers:
                 now = await self.transactions.run(lambda unit_of_work: unit_of_work.now)
                 plan = await asyncio.to_thread(self.cutter.look, self.region, due_at, period, now)
                 portion = replace(portion, plan=plan)
+            plans = [portion.plan] if portion.plan is not None else []
             portion = await self.transactions.run(run, heavy=True)
             listed += portion.listed
         if listed:
@@ -146,6 +185,8 @@ class Ticker:
 
     def __init__(self, triggers: Sequence[Trigger], interval: timedelta) -> None:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._interval = interval
+        self._waking: asyncio.Task[None] | None = None
         for trigger in triggers:
             self._scheduler.add_job(
                 _look,
@@ -160,9 +201,21 @@ class Ticker:
 
     def start(self) -> None:
         self._scheduler.start()
+        self._waking = asyncio.create_task(self._wake())
 
     def stop(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
         self._scheduler.shutdown(wait=False)
+
+    async def _wake(self) -> None:
+        """The scheduler goes by the computer's clock: if that is set back, it would sleep until it has caught up."""
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            now = datetime.now(UTC)
+            for job in self._scheduler.get_jobs():
+                if job.next_run_time > now + 2 * self._interval:
+                    job.modify(next_run_time=now)
 
 
 async def _look(trigger: Trigger) -> None:

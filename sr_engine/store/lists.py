@@ -68,7 +68,7 @@ _CUT_LISTS = (
         .where(attempts.c.list_id == upgrade_lists.c.list_id, attempts.c.state.in_(_LISTED))
         .scalar_subquery()
         .label("with_csp"),
-        (outbox.c.state == DELIVERED).label("delivered"),
+        outbox.c.delivered_at.is_not(None).label("delivered"),
     )
     .join(releases, releases.c.release_id == upgrade_lists.c.release_id)
     .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
@@ -100,30 +100,49 @@ class NewList:
     """The list on which its hubs stood before, if they did."""
 
 
-def last_run(connection: Connection, region: str, trigger: str) -> datetime | None:
-    """What the newest run of a region's trigger was for: the start of a period."""
+def last_run(connection: Connection, region: str, trigger: str, now: datetime) -> datetime | None:
+    """What the newest run of a region's trigger was for: the start of a period.
+
+    What was done later than now, by a clock that was ahead, says nothing of the periods before.
+    """
     newest: datetime | None = connection.scalar(
         select(func.max(trigger_runs.c.period_start)).where(
-            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger
+            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger, trigger_runs.c.done_at <= now
         )
     )
     return newest
 
 
-def has_run(connection: Connection, region: str, trigger: str, period_start: datetime) -> bool:
-    """True if this trigger has been done for the period that starts then."""
+def has_run(connection: Connection, region: str, trigger: str, period_start: datetime, now: datetime) -> bool:
+    """True if this trigger has been done for the period that starts then.
+
+    It has not if the period was only found to have begun, by a clock that was ahead.
+    """
     found = connection.scalar(
         select(trigger_runs.c.done_at).where(
             trigger_runs.c.region == region,
             trigger_runs.c.trigger == trigger,
             trigger_runs.c.period_start == period_start,
+            ~_by_a_clock_ahead(now),
         )
     )
     return found is not None
 
 
+def _by_a_clock_ahead(now: datetime) -> ColumnElement[bool]:
+    return and_(trigger_runs.c.done_at > now, trigger_runs.c.done_at >= trigger_runs.c.period_start)
+
+
 def record_run(connection: Connection, region: str, trigger: str, period_start: datetime, now: datetime) -> None:
-    """Note that a trigger was done; raises IntegrityError if it was before."""
+    """Note that a trigger was done; raises IntegrityError if it was before (`has_run`)."""
+    connection.execute(
+        trigger_runs.delete().where(
+            trigger_runs.c.region == region,
+            trigger_runs.c.trigger == trigger,
+            trigger_runs.c.period_start == period_start,
+            _by_a_clock_ahead(now),
+        )
+    )
     connection.execute(
         trigger_runs.insert().values(region=region, trigger=trigger, period_start=period_start, done_at=now)
     )
@@ -225,6 +244,26 @@ def with_csp_in(connection: Connection, region: str, period: Period) -> int:
             upgrade_lists.c.period_start == period.start,
             attempts.c.state.in_(_LISTED),
             attempts.c.period_start == period.start,
+        )
+    )
+    return int(found or 0)
+
+
+def with_csp_beside(connection: Connection, region: str, period: Period) -> int:
+    """The same for other periods that share time with one: those of the same night, had its hours been changed."""
+    found = connection.scalar(
+        select(func.count())
+        .select_from(attempts)
+        .where(
+            attempts.c.list_id.in_(
+                select(upgrade_lists.c.list_id).where(
+                    upgrade_lists.c.region == region,
+                    upgrade_lists.c.period_start != period.start,
+                    upgrade_lists.c.period_start < period.end,
+                    upgrade_lists.c.period_end > period.start,
+                )
+            ),
+            attempts.c.state.in_(_LISTED),
         )
     )
     return int(found or 0)

@@ -150,6 +150,11 @@ _SETTLE = (
         last_error=bindparam("new_last_error"),
     )
 )
+_BRING_FORWARD = (
+    outbox.update()
+    .where(_PENDING, is_one_of(outbox.c.destination, "destinations"), outbox.c.next_try_at > bindparam("latest"))
+    .values(next_try_at=bindparam("now"))
+)
 _UNPARK = (
     outbox.update()
     .where(outbox.c.message_id == bindparam("key"), outbox.c.state == PARKED)
@@ -311,6 +316,12 @@ def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bo
     """Queue a message once more if it was parked, with the same bytes and id; True if it was."""
     result = connection.execute(_UNPARK, {"key": message_id, "now": now})
     return result.rowcount == 1
+
+
+def bring_forward(connection: Connection, destinations: Iterable[str], latest: datetime, now: datetime) -> int:
+    """Let what waits for some receivers to be sent later than `latest` be sent now; return how much that is."""
+    sought = {"destinations": members(destinations), "latest": latest, "now": now}
+    return connection.execute(_BRING_FORWARD, sought).rowcount
 
 
 def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:

@@ -198,11 +198,6 @@ _RESTORE_EXCLUSION = (
     )
     .values(limited_until=None)
 )
-_POINTS_BEHIND = select(devices.c.import_mpxn, devices.c.device_type).where(
-    is_one_of(devices.c.hub_id, "hub_ids"),
-    or_(devices.c.device_type == "ESME", devices.c.device_type == "GSME"),
-    devices.c.import_mpxn.is_not(None),
-)
 _METER_DEVICES = select(devices.c.hub_id, devices.c.device_id, devices.c.device_type, devices.c.import_mpxn).where(
     is_one_of(devices.c.device_id, "device_ids")
 )
@@ -281,9 +276,11 @@ def settled(connection: Connection, registered: Mapping[Point, Registration]) ->
     )
 
 
-def meters_sharing_a_hub(connection: Connection, mpxns: Collection[str]) -> list[Meter]:
-    """All meters of the hubs that these meter points' meters are behind; those that are gone are left out."""
-    hub_ids = connection.scalars(_HUBS_OF, {"mpxns": members(mpxns)}).all()
+def meters_sharing_a_hub(
+    connection: Connection, mpxns: Collection[str], *, and_behind: Collection[str] = ()
+) -> list[Meter]:
+    """All meters of the hubs that these meter points' meters are behind, and of others; those gone are left out."""
+    hub_ids = {*connection.scalars(_HUBS_OF, {"mpxns": members(mpxns)}), *and_behind}
     found = connection.execute(_METERS, {"hub_ids": members(hub_ids)})
     return [Meter(*row[:4]) for row in found if row.device_status not in inventory.GONE]
 
@@ -437,12 +434,6 @@ def restore_exclusions(connection: Connection, arrived: Iterable[tuple[str, str]
 
 
 # --- Looking up ------------------------------------------------------------------------------------------------------
-
-
-def points_behind(connection: Connection, hub_ids: Collection[str]) -> set[Point]:
-    """The meter points of some hubs, each in the role that makes a Supplier responsible."""
-    found = connection.execute(_POINTS_BEHIND, {"hub_ids": members(hub_ids)})
-    return {(mpxn, "IS" if device_type == "ESME" else "GS") for mpxn, device_type in found}
 
 
 def meter_devices(connection: Connection, device_ids: Iterable[str]) -> dict[str, Meter]:

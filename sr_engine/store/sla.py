@@ -191,7 +191,9 @@ _MISSED = (
     )
 )
 _JUDGED = select(func.max(sla_breaches.c.judged_up_to)).where(
-    sla_breaches.c.region == bindparam("region"), sla_breaches.c.measure == bindparam("measure")
+    sla_breaches.c.region == bindparam("region"),
+    sla_breaches.c.measure == bindparam("measure"),
+    sla_breaches.c.found_at <= _moment("now"),
 )
 _FOUND = (
     select(
@@ -302,9 +304,9 @@ def late_alerts(
     return connection.scalar(_LATE_ALERTS, {**sought, "activated": activated, "failed": failed}) or 0
 
 
-def judged_up_to(connection: Connection, region: str, measure: Measure) -> datetime:
-    """Up to when a measure was judged when breaches of it were last found."""
-    found: datetime | None = connection.scalar(_JUDGED, {"region": region, "measure": measure.value})
+def judged_up_to(connection: Connection, region: str, measure: Measure, now: datetime) -> datetime:
+    """Up to when a measure was judged when breaches of it were last found, by a clock that was not ahead of now."""
+    found: datetime | None = connection.scalar(_JUDGED, {"region": region, "measure": measure.value, "now": now})
     return found or EVER
 
 

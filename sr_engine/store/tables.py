@@ -511,6 +511,8 @@ list_withdrawals = Table(
     Column("reason", Text, nullable=False),
     # Whether what the CSP takes off is to stand on a new list, as far as it still may.
     Column("replacing", Boolean, nullable=False),
+    # A JSON array of CHF ids; none: all that are on the list.
+    Column("hub_ids", Text),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
 )
@@ -546,6 +548,15 @@ due_registrations = Table(
     Column("due_at", UtcDateTime, primary_key=True),
     Column("mpxn", String(13), primary_key=True),
     Column("role", String(3), primary_key=True),
+    **BY_KEY,
+)
+
+# Hubs that have to be looked at, for a meter has come, gone or changed; a row goes when that has been done.
+due_hubs = Table(
+    "due_hubs",
+    metadata,
+    Column("hub_id", EUI, primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
     **BY_KEY,
 )
 

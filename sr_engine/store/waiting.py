@@ -18,6 +18,7 @@ from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
 from sr_engine.store import changed_hubs
+from sr_engine.store import due_hubs as hubs_due
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
 from sr_engine.store.prepared import Prepared
@@ -29,7 +30,9 @@ from sr_engine.store.tables import (
     devices,
     due_registrations,
     exclusions,
+    off_lists,
     registrations,
+    upgrade_lists,
 )
 
 DUE_SOON = timedelta(hours=1)
@@ -121,6 +124,19 @@ _OPEN_AT: Select[Any] = select(
     attempts.c.hub_id, attempts.c.release_id, *_KEY, attempts.c.region, attempts.c.state
 ).where(is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
 
+_RETURNED: Select[Any] = (
+    select(attempts.c.hub_id, attempts.c.release_id, *_KEY)
+    .join(off_lists, off_lists.c.attempt_id == attempts.c.attempt_id)
+    .join(upgrade_lists, upgrade_lists.c.list_id == off_lists.c.list_id)
+    .where(
+        upgrade_lists.c.region == bindparam("region"),
+        upgrade_lists.c.period_start == bindparam("period_start"),
+        attempts.c.region == upgrade_lists.c.region,
+        attempts.c.state == AttemptState.SCHEDULED.value,
+    )
+    .distinct()
+)
+
 
 def groups(connection: Connection, release_id: str, region: str, period: Period) -> list[tuple[Alike, int]]:
     """The groups of a release whose window holds `period`, and how many hubs are in each."""
@@ -169,15 +185,22 @@ def peculiar(
     }
 
 
+def returned(connection: Connection, region: str, period: Period) -> dict[str, Alike]:
+    """By CHF id, the Scheduled hubs that stood on a list of a region for a period and are off it."""
+    found = connection.execute(_RETURNED, {"region": region, "period_start": period.start})
+    return {row.hub_id: _alike(row.release_id, row) for row in found}
+
+
 def due_hubs(connection: Connection, now: datetime) -> set[str] | None:
-    """Hubs whose meter points are, or will be in a moment, due to be looked at; None if they are too many to look for.
+    """Hubs that are, or whose meter points are, due to be looked at now or in a moment; None if they are too many.
 
     Until they have been, who is responsible may be somebody else than whoever has answered.
     """
     mpxns = connection.scalars(_DUE, {"soon": now + DUE_SOON}).all()
-    if len(mpxns) > MANY:
+    hub_ids = hubs_due.due(connection, now + DUE_SOON, MANY + 1)
+    if len(mpxns) > MANY or len(hub_ids) > MANY:
         return None
-    return set(connection.scalars(_HUBS_OF_METERS, {"mpxns": members(mpxns)})) if mpxns else set()
+    return {*hub_ids, *(connection.scalars(_HUBS_OF_METERS, {"mpxns": members(mpxns)}) if mpxns else ())}
 
 
 def group_of(release_id: str, attempt: Attempt) -> Alike:

@@ -55,8 +55,8 @@ MUTATIONS = (
     Mutation(
         "a night takes one hub too many",
         "sr_engine/regions/night_plan.py",
-        "run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night), None",
-        "run, seen = Run(region.name, period.start, judge.now, {}, region.hubs_per_night + 1), None",
+        "run, seen = Run(region.name, period.start, judge.now, {}, places), None",
+        "run, seen = Run(region.name, period.start, judge.now, {}, places + 1), None",
     ),
     Mutation(
         "a list is cut one hour too late",

@@ -14,7 +14,10 @@ import pytest
 from tests.conftest import ROOT
 from tests.machine.mutations import MUTATIONS, Mutation
 
-PARTS = ("sr_engine", "signing", "config", "xsd", "tests/machine", "tests/__init__.py", "tests/world.py")
+PARTS = (
+    *("sr_engine", "signing", "config", "xsd", "tests/machine"),
+    *("tests/__init__.py", "tests/world.py", "tests/databases.py", "tests/postgres.py"),
+)
 FOUND = re.compile(r"AssertionError: \[(.+?)\]|(\w+): ")
 """What was broken or, where the product stopped by itself, with which exception."""
 
@@ -33,15 +36,21 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def hunt(folder: Path) -> subprocess.CompletedProcess[str]:
+def hunt(folder: Path, *asked: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-W", "error", "-m", "tests.machine.hunt"]
+    command = [sys.executable, "-W", "error", "-m", "tests.machine.hunt", *asked]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_bug_can_be_planted(mutation: Mutation) -> None:
     assert (ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.old) == 1
+
+
+def test_the_machine_runs_where_bugs_are_planted(copied: Path) -> None:
+    found = hunt(copied, "--examples", "1", "--steps", "2")
+
+    assert (found.returncode, found.stdout) == (0, "nothing found\n"), found.stderr
 
 
 @pytest.mark.slow

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from sr_engine.bootstrap import chores
-from sr_engine.operations.imports import ImportedDevices, import_devices, import_registrations
+from sr_engine.messages.model import Decision
+from sr_engine.operations.imports import DevicesRefused, ImportedDevices, import_devices, import_registrations
 from sr_engine.store import audit, inventory
 from tests.regions.conftest import Nights
 from tests.requests.conftest import Suppliers
@@ -38,6 +43,28 @@ def test_devices_whose_hub_is_nowhere_are_counted(world: World) -> None:
     second = world.run(lambda uow: import_devices(uow, without_chf, "meters.csv"))
 
     assert (first.without_hub, second.without_hub) == (3, 0)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_hub_with_answers_stays_a_hub_and_one_that_never_was_one_can_be_put_right(
+    world: World, answered: bool
+) -> None:
+    hub = TestHub(1)
+    world.add_hubs([hub])
+    world.open_release()
+    if answered:
+        Nights(world, world.instance.configuration.regions["Central"]).schedule([hub])
+    wrong = [{**row, "device_type": "ESME"} for row in hub.rows()[:1]]
+
+    if answered:
+        with pytest.raises(DevicesRefused, match=f"{hub.chf} is a hub .* it cannot become a ESME: nothing was"):
+            world.run(lambda uow: import_devices(uow, [*TestHub(2).rows(), *wrong], "wrong.csv"))
+    else:
+        world.run(lambda uow: import_devices(uow, wrong, "right.csv"))
+
+    with world.instance.reading_engine.connect() as connection:
+        assert inventory.device_type(connection, hub.chf) == ("CHF" if answered else "ESME")
+        assert inventory.device_type(connection, TestHub(2).chf) is None
 
 
 def test_a_registration_decides_who_is_responsible_from_its_date_on(world: World) -> None:
@@ -77,3 +104,56 @@ def test_a_meter_that_is_decommissioned_leaves_the_other_supplier_alone_responsi
     assert suppliers.view(A, hub.chf).status == "Scheduled"
     # What was only shown so would not be listed.
     assert nights.states([hub]) == ["Scheduled"]
+
+
+SEVERAL = 12
+"""Hubs that are alike: so many are listed together, not one by one."""
+
+
+def behind_others(old: Sequence[TestHub], new: Sequence[TestHub], *types: str) -> list[dict[str, object]]:
+    """Meters of hubs as they stand in a file in which each is behind another hub."""
+    pairs = zip(old, new, strict=True)
+    return [row | {"hub_id": to.chf} for hub, to in pairs for row in hub.rows() if row["device_type"] in types]
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_hubs_whose_meters_are_behind_others_now_are_nobodys_and_not_listed(world: World, looked_at: bool) -> None:
+    old = [TestHub(number) for number in range(1, SEVERAL + 1)]
+    new = [TestHub(100 + number, electricity=None, gas=None) for number in range(1, SEVERAL + 1)]
+    world.add_hubs([*old, *new])
+    world.open_release()
+    nights = Nights(world, world.instance.configuration.regions["Central"])
+    nights.schedule(old)
+    do_chores(world)
+    world.clock.set(nights.due())
+
+    world.run(lambda uow: import_devices(uow, behind_others(old, new, "ESME", "GSME"), "exchanged.csv"))
+    if looked_at:
+        do_chores(world)
+
+    assert nights.cut() == 0
+    do_chores(world)
+    assert set(nights.states(old)) == {"Voided" if looked_at else "Cancelled"}
+    assert nights.told("hub_voided") == [(hub.chf, A.name) for hub in old]
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_a_supplier_whose_meters_are_behind_other_hubs_now_is_told_no_more_of_the_old(
+    world: World, looked_at: bool
+) -> None:
+    old = [TestHub(number, A.name, B.name) for number in range(1, SEVERAL + 1)]
+    new = [TestHub(100 + number, electricity=None, gas=None) for number in range(1, SEVERAL + 1)]
+    world.add_hubs([*old, *new])
+    world.open_release()
+    nights = Nights(world, world.instance.configuration.regions["Central"])
+    nights.schedule(old)
+    nights.decide(old, B, Decision.APPROVE)
+    do_chores(world)
+    world.clock.set(nights.due())
+
+    world.run(lambda uow: import_devices(uow, behind_others(old, new, "GSME"), "exchanged.csv"))
+    if looked_at:
+        do_chores(world)
+
+    assert nights.cut() == SEVERAL
+    assert nights.told("hub_listed") == [(hub.chf, A.name) for hub in old]

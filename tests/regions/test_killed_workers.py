@@ -215,7 +215,7 @@ class Stage:
             waiting = select(outbox.c.message_id).where(
                 outbox.c.kind == "upgrade_list", outbox.c.state == "Pending", outbox.c.created_at <= moment
             )
-            last = {name: last_run(connection, name, CUT) or moment for name in self.nights}
+            last = {name: last_run(connection, name, CUT, self.world.clock.now()) or moment for name in self.nights}
             regions = ((name, nights.region) for name, nights in self.nights.items())
             due = (one for name, region in regions for one in due_cuts(region, last[name], moment))
             return next(due, None) is None and connection.scalar(waiting.limit(1)) is None

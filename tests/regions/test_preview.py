@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,24 @@ def test_one_can_look_up_to_a_date_and_a_list_that_is_overdue_is_cut_at_once(cen
 
     assert [f"{night.period.start:%d}" for night in nights] == ["29", "30", "01"]
     assert [night.cut_at for night in nights[:2]] == [central.world.clock.now(), central.due(1)]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_night_some_lists_of_which_were_cut_has_only_the_places_that_are_left(central: Nights, stopped: bool) -> None:
+    ready(central, hubs(9))
+    central.change(list_size=2, hubs_per_night=6)
+    central.world.clock.set(central.due())
+    if stopped:
+        cutter = replace(central.cutter, listed_at_once=1, few=1)
+        central.world.run(lambda uow: cutter.run(uow, central.region, central.due(), central.period()))
+        wanted = [("29", Fate.LISTED, None, 4), ("29", Fate.WAITS, Obstacle.CAPACITY, 3), ("30", Fate.LISTED, None, 3)]
+    else:
+        # The region opens later by now: what was cut is of the same night.
+        central.cut()
+        central.change(open_from=time(23), hubs_per_night=7)
+        wanted = [("29", Fate.LISTED, None, 1), ("29", Fate.WAITS, Obstacle.CAPACITY, 2), ("30", Fate.LISTED, None, 2)]
+
+    assert fates(seen(central)) == wanted
 
 
 # --- the cutter then does the same -----------------------------------------------------------------------------------

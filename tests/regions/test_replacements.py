@@ -226,6 +226,34 @@ def test_the_old_list_is_not_chased_and_the_new_one_is(central: Nights) -> None:
     assert central.chase(central.world.clock.now() + timedelta(days=9)) == 0
 
 
+@pytest.mark.parametrize("replaced_first", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_hub_that_is_to_be_withdrawn_for_good_stands_on_no_new_list_in_whatever_order_that_was_asked(
+    central: Nights, replaced_first: bool, whole: bool
+) -> None:
+    chosen, old = listed(central, 3)
+    withdrawing = withdrawing_of(central.world.instance)
+    only = () if whole else (chosen[0].chf,)
+
+    def withdraw() -> None:
+        central.world.run(
+            lambda uow: withdrawing(uow, central.region, find_list(uow, old), only, "a fault in the firmware")
+        )
+
+    if not replaced_first:
+        withdraw()
+    asked = ask(central, old)
+    if replaced_first:
+        withdraw()
+
+    answer(central, asked, chosen)
+
+    assert central.states(chosen) == (["Cancelled"] * 3 if whole else ["Cancelled", "Listed", "Listed"])
+    assert central.attempt(chosen[0]).reason == "withdrawn from its CSP: a fault in the firmware"
+    assert len(central.list_ids()) == (1 if whole else 2)
+    assert central.told("hub_cancelled") == [(hub.chf, A.name) for hub in (chosen if whole else chosen[:1])]
+
+
 @pytest.mark.parametrize("why", ["started", "not delivered"])
 def test_what_cannot_be_withdrawn_cannot_be_replaced(central: Nights, why: str) -> None:
     chosen = hubs(1)

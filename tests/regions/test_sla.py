@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from sr_engine.bootstrap import region_chores
+from sr_engine.bootstrap import region_watch
 from sr_engine.domain.sla import Levels, Month, timing
 from sr_engine.messages.model import ReportStatus, UpgradeReport
 from sr_engine.operations.status import status
@@ -214,7 +214,7 @@ def test_every_breach_is_put_on_record_logged_and_counted_by_status_once(
     instance = central.world.instance
     three = hubs(3)
     listed(central, three)
-    watch = region_chores(instance, central.region)
+    watch = region_watch(instance, central.region)
     caplog.set_level(logging.WARNING, "sr_engine.regions.sla")
 
     def look() -> None:
@@ -232,7 +232,7 @@ def test_every_breach_is_put_on_record_logged_and_counted_by_status_once(
     central.time_out(WINDOW.end + 49 * HOUR)
     look()
     look()
-    watch = region_chores(instance, central.region)
+    watch = region_watch(instance, central.region)
     look()
 
     said = central.said(BREACH)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from sr_engine.bootstrap import application
 from sr_engine.bootstrap import triggers as all_triggers
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import ReportStatus
-from sr_engine.regions.triggers import RegionTriggers
+from sr_engine.regions.triggers import Housekeeping, RegionTriggers
+from sr_engine.store.transactions import UnitOfWork
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
 
@@ -205,3 +208,56 @@ def test_a_served_instance_looks_by_itself(tmp_path: Path) -> None:
 
     assert times_listed(central) == {hub.chf: 1}
     world.close()
+
+
+def test_what_fails_beside_the_lists_keeps_none_of_them_back_and_is_said(central: Nights) -> None:
+    on_list, unlisted = TestHub(1), TestHub(2, gas=B.name)
+    central.world.add_hubs([on_list, unlisted])
+    central.schedule([on_list, unlisted])
+    look(central, NOW)
+
+    def fails(_uow: UnitOfWork) -> bool:
+        raise RuntimeError("beside")
+
+    central.world.clock.set(central.due())
+    with pytest.raises(RuntimeError, match="beside"):
+        asyncio.run(replace(triggers(central), beside=[fails]).tick())
+    assert central.states([on_list, unlisted]) == ["Listed", "AwaitingApproval"]
+
+
+def test_what_must_be_done_before_lists_keeps_them_back_if_it_fails_and_windows_end_all_the_same(
+    central: Nights,
+) -> None:
+    ready, waiting = TestHub(1), TestHub(2, gas=B.name)
+    central.world.add_hubs([ready, waiting])
+    central.schedule([ready], window=replace(WINDOW, end=WINDOW.end + timedelta(days=9)))
+    central.schedule([waiting])
+    look(central, NOW)
+
+    def fails(_uow: UnitOfWork) -> bool:
+        raise RuntimeError("before")
+
+    central.world.clock.set(WINDOW.end)
+    with pytest.raises(RuntimeError, match="before"):
+        asyncio.run(replace(triggers(central), chores=[fails]).tick())
+    assert central.states([ready, waiting]) == ["Scheduled", "Missed"]
+
+
+def test_a_chore_that_fails_keeps_none_of_the_others_back(world: World) -> None:
+    done: list[str] = []
+
+    def chore(name: str) -> Callable[[UnitOfWork], bool]:
+        def run(_uow: UnitOfWork) -> bool:
+            if name.startswith("bad"):
+                raise RuntimeError(name)
+            done.append(name)
+            return False
+
+        return run
+
+    chores = [chore("bad 1"), chore("good 1"), chore("bad 2"), chore("good 2")]
+    with pytest.raises(ExceptionGroup) as failed:
+        asyncio.run(Housekeeping("every region", world.instance.transactions, chores, lambda: None).tick())
+
+    assert done == ["good 1", "good 2"]
+    assert [str(one) for one in failed.value.exceptions] == ["bad 1", "bad 2"]

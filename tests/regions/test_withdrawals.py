@@ -174,3 +174,27 @@ def test_an_acknowledgement_of_a_withdrawal_nobody_asked_for_is_refused(central:
         answer(central, stranger, [hub])
 
     assert central.states([hub]) == ["Listed"]
+
+
+def test_a_list_that_its_csp_fetched_and_acknowledged_can_be_withdrawn(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    central.schedule([hub])
+    central.cut()
+    (list_id,) = central.list_ids()
+    with pytest.raises(NotWithdrawable, match="has not reached its CSP"):
+        ask(central, list_id)
+    central.acknowledge(list_id, [hub])
+
+    answer(central, ask(central, list_id), [hub])
+
+    assert central.states([hub]) == ["Cancelled"]
+
+
+def test_a_list_that_is_on_its_way_once_more_can_be_withdrawn(central: Nights) -> None:
+    (hub,), list_id = listed(central, 1)
+    assert central.chase(central.world.clock.now() + central.region.acknowledgement_sla) == 1
+
+    answer(central, ask(central, list_id), [hub])
+
+    assert central.states([hub]) == ["Cancelled"]
