@@ -294,7 +294,9 @@ class _Cutting:
             raise ValueError("the table of transitions lets no hub that is Scheduled be Listed")
         alert = cutter.lifecycle.event[AttemptEvent.LISTED].alert
         if alert is not None:
-            cutter.alerts.post_alike(self.unit_of_work, alert, release.release_id, listing.list_id, listing.told)
+            # In the order of the hubs: by whom else they count is not to be read from it.
+            told = {organisation: sorted(hub_ids) for organisation, hub_ids in listing.told.items()}
+            cutter.alerts.post_alike(self.unit_of_work, alert, release.release_id, listing.list_id, told)
         audit.record(
             connection, audit.listed(listing.by_number, at=now, release_id=release.release_id, message_key=key)
         )
