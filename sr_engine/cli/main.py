@@ -23,6 +23,7 @@ from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
 from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.releases import release
+from sr_engine.cli.replay import replay_
 from sr_engine.cli.report import report
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
@@ -84,6 +85,7 @@ for command in (
     verify,
     validate,
     submit,
+    replay_,
     pki,
 ):
     commands.add_command(command)
