@@ -5,8 +5,8 @@ Without the option it does nothing, and loads nothing of the processor.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +28,7 @@ class Stages:
 
         self.shelf = Shelf()
         self._url, self._directory = url, directory
-        self._open: AbstractContextManager[Theatre] | None = None
+        self._folder: TemporaryDirectory[str] | None = None
         self._theatre: Theatre | None = None
 
     def target(self) -> Target | None:
@@ -43,16 +43,16 @@ class Stages:
 
     def theatre(self) -> Theatre:
         """Where they are played in this process."""
-        from sr_engine.replay.running import theatre  # noqa: PLC0415
+        from sr_engine.replay.theatre import Theatre  # noqa: PLC0415
 
         if self._theatre is None:
-            self._open = theatre()
-            self._theatre = self._open.__enter__()
+            self._folder = TemporaryDirectory(prefix="sr-engine-replay-")
+            self._theatre = Theatre(Path(self._folder.name))
         return self._theatre
 
     def close(self) -> None:
-        if self._open is not None:
-            self._open.__exit__(None, None, None)
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

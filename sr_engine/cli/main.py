@@ -25,6 +25,7 @@ from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.releases import release
 from sr_engine.cli.replay import replay_
 from sr_engine.cli.report import report
+from sr_engine.cli.sandbox import sandbox
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.simulate import simulate
@@ -60,6 +61,7 @@ for command in (
     serve,
     sign_server,
     demo,
+    sandbox,
     simulate,
     simulate_csp,
     inventory,

@@ -44,6 +44,7 @@ from sr_engine.replay.running import Result, Verdict, replay, replay_to
 )
 @click.option("-v", "--verbose", is_flag=True, help="Name the fixtures that pass, too.")
 def replay_(
+    *,
     paths: tuple[Path, ...],
     url: str | None,
     directory: Path | None,

@@ -60,7 +60,7 @@ class Fixture:
         return self.path.name
 
     def hubs_named(self, names: Iterable[str]) -> list[str]:
-        """The hubs that some names stand for; an id stands for itself. Raises FixtureRefused for one that is not given."""
+        """The hubs that some names stand for; an id stands for itself. Raises FixtureRefused for what is not given."""
         found: list[str] = []
         for name in names:
             if name not in self.given.homes and name not in self.given.groups and not _EUI.fullmatch(name):
@@ -123,6 +123,16 @@ def fixture_of(content: Table, path: Path, shelf: Shelf | None = None) -> Fixtur
     if place.problems or given is None:
         raise FixtureRefused("\n".join(place.problems))
     return Fixture(path, str(title), str(content.get("wish", "")), given, steps)
+
+
+def read_given_file(path: Path) -> Given:
+    """What a file says that is given. Raises FixtureRefused, naming file and key of everything that is wrong."""
+    content = _read(path)
+    place = Place(path.name, [])
+    try:
+        return read_given(content, place, key=json.dumps(content, sort_keys=True, default=str))
+    except Unusable:
+        raise FixtureRefused("\n".join(place.problems)) from None
 
 
 def moment(text: object) -> datetime:

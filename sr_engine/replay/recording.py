@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from sr_engine.messages.reading import written_body
+from sr_engine.replay.embedded import EmbeddedStage
 from sr_engine.replay.fixture import Fixture, FixtureRefused
 from sr_engine.replay.requests import as_written
 from sr_engine.replay.runner import HTTP_OK, Played, take
-from sr_engine.replay.stage import EmbeddedStage
 from sr_engine.replay.vocabulary import EXPECTATIONS
 
 _STEP = re.compile(r"^\[\[step\]\]\s*(?:#.*)?$", re.MULTILINE)

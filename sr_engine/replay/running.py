@@ -95,15 +95,20 @@ def _some(paths: Iterable[Path], *, record: bool) -> Iterator[Result]:
 @contextmanager
 def theatre() -> Iterator[Theatre]:
     """Where fixtures are played, in a folder that is gone at the end of the block."""
-    quiet = logging.getLogger("sr_engine")
-    before = quiet.level
-    # What an operator would be warned of is what many fixtures are about.
-    quiet.setLevel(logging.ERROR)
+    with quietly(), tempfile.TemporaryDirectory(prefix="sr-engine-replay-") as folder:
+        yield Theatre(Path(folder))
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Log no warnings until the end of the block: what an operator is warned of is what much of a replay is about."""
+    ours = logging.getLogger("sr_engine")
+    before = ours.level
+    ours.setLevel(logging.ERROR)
     try:
-        with tempfile.TemporaryDirectory(prefix="sr-engine-replay-") as folder:
-            yield Theatre(Path(folder))
+        yield
     finally:
-        quiet.setLevel(before)
+        ours.setLevel(before)
 
 
 def _embedded(stages: Theatre, path: Path, shelf: Shelf, *, record: bool) -> Result:

@@ -23,10 +23,11 @@ from sr_engine.domain.terms import Announced, Management, Obligation, Terms
 from sr_engine.instance import create_instance
 from sr_engine.messages.model import Firmware
 from sr_engine.operations.releases import open_release
+from sr_engine.replay.embedded import EmbeddedStage
 from sr_engine.replay.fixture import Fixture
 from sr_engine.replay.given import HAN_MANUFACTURER, Given
 from sr_engine.replay.homes import MANUFACTURER, MODEL, OLD_VERSION, move_in
-from sr_engine.replay.stage import FEED_TOKEN, EmbeddedStage
+from sr_engine.replay.stage import FEED_TOKEN
 from sr_engine.store import cpl, observed, terms
 from sr_engine.store.database import open_engine
 from sr_engine.store.transactions import Transactions, UnitOfWork, Work
@@ -100,6 +101,8 @@ class Theatre:
     def _prepare(self, given: Given) -> Prepared:
         directory = self._directory / f"given-{len(self._prepared)}"
         make_instance(directory, given)
+        # Nobody has to take an answer in here before a Response may follow.
+        set_policy(directory / "config" / "policy.toml", {"held": {"answer_grace_milliseconds": 0}})
         clock, chance = FixedClock(given.at), Chance()
         chance.begin("given")
         opened_once = open_instance(directory, clock=clock, randbelow=chance.below)
@@ -128,7 +131,6 @@ def make_instance(directory: Path, given: Given, **settings: Any) -> None:
     with (directory / SETTINGS_FILE).open("a", encoding="utf-8") as file:
         digest = hashlib.sha256(FEED_TOKEN.encode()).hexdigest()
         file.write(f'\n[registration_feed]\ntoken_sha256 = "{digest}"\n')
-    set_policy(directory / "config" / "policy.toml", {"held": {"answer_grace_milliseconds": 0}})
     set_policy(directory / "config" / "policy.toml", given.policy)
 
 
