@@ -23,7 +23,7 @@ from sr_engine.messages.template import OPEN
 from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.triggers import Trigger
 from sr_engine.replay.fixture import MOMENT, Fixture, verb_of
-from sr_engine.replay.homes import DEVICES
+from sr_engine.replay.homes import DEVICES, OLD_VERSION
 from sr_engine.replay.reading_alerts import concerned, number_of
 from sr_engine.replay.stage import BROKER_ROLES, Exchanged, Posted, Sent, check_privacy
 from sr_engine.replay.vocabulary import OF_EVERY_HOME, SUPPLIER, VERBS
@@ -33,6 +33,8 @@ from sr_engine.store.reading import Reading
 BETWEEN_LOOKS = timedelta(days=1)
 """Between steps the processor looks for due work that often, and whenever the lists of a region are due."""
 _FIRST_COUNTER = 1_000
+_PARTS = ("CHF", "GPF")
+"""Of a hub, each with its own record."""
 
 
 @dataclass
@@ -217,13 +219,18 @@ class EmbeddedStage:
     def versions(self) -> dict[str, str]:
         """By hub, the firmware that the inventory says CHF and GPF run."""
         given = self.fixture.given
-        found: dict[str, set[str]] = {name: set() for name in given.homes}
+        # Nearly all run what they ran at first: only the others are looked at.
+        others: dict[str, list[str]] = {}
         with self.instance.reading_engine.connect() as connection:
-            for device_id, version in observed.hub_versions(connection):
+            for device_id, version in observed.hubs_not_on(connection, OLD_VERSION):
                 name = given.names.get(device_id, "").removesuffix(" GPF")
-                if name in found:
-                    found[name].add(version or "unknown")
-        return {name: " and ".join(sorted(versions)) or "unknown" for name, versions in found.items()}
+                others.setdefault(name, []).append(version or "unknown")
+            known = not given.spreadsheets or observed.has_hubs(connection)
+        found = dict.fromkeys(given.homes, OLD_VERSION if known else "unknown")
+        for name in others.keys() & found.keys():
+            both = {*others[name], *([] if len(others[name]) == len(_PARTS) else [OLD_VERSION])}
+            found[name] = " and ".join(sorted(both))
+        return found
 
 
 def regions_concerned(fixture: Fixture) -> set[str]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from sr_engine.store.tables import attempts, devices, outbox
 
 _WAITING = select(outbox).where(outbox.c.state == "Pending").order_by(outbox.c.outbox_id)
 _TAKEN = outbox.update().where(outbox.c.state == "Pending").values(state="Delivered", delivered_at=bindparam("now"))
 _STATES = select(attempts.c.hub_id, attempts.c.state).order_by(attempts.c.attempt_id)
-_VERSIONS = select(devices.c.device_id, devices.c.firmware_version).where(devices.c.device_type.in_(("CHF", "GPF")))
+_OF_HUBS = devices.c.device_type.in_(("CHF", "GPF"))
+_NOT_ON = select(devices.c.device_id, devices.c.firmware_version).where(
+    _OF_HUBS, or_(devices.c.firmware_version.is_(None), devices.c.firmware_version != bindparam("version"))
+)
+_HAS_HUBS = select(exists().where(_OF_HUBS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,12 @@ def newest_states(connection: Connection) -> dict[str, str]:
     return {row.hub_id: row.state for row in connection.execute(_STATES)}
 
 
-def hub_versions(connection: Connection) -> list[tuple[str, str | None]]:
-    """Every CHF and GPF, and the firmware that the inventory says it runs."""
-    return [(device_id, version) for device_id, version in connection.execute(_VERSIONS)]
+def hubs_not_on(connection: Connection, version: str) -> list[tuple[str, str | None]]:
+    """Every CHF and GPF of which the inventory says that it runs something else, and what."""
+    found = connection.execute(_NOT_ON, {"version": version})
+    return [(row.device_id, row.firmware_version) for row in found]
+
+
+def has_hubs(connection: Connection) -> bool:
+    """Whether there is any CHF or GPF in the inventory."""
+    return bool(connection.scalar(_HAS_HUBS))
