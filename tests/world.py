@@ -28,6 +28,7 @@ from sr_engine.messages.model import Body, Firmware, Period
 from sr_engine.operations.releases import open_release
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
+from sr_engine.replay import homes
 from sr_engine.replay.homes import OLD_VERSION, Home, move_in
 from sr_engine.store import firmware_tidings, tidings
 from sr_engine.store.reading import Reading
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 SECONDS = 20
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+eui = homes.eui
 BROKER = "90-B3-D5-1F-30-00-00-02"
 A, B = SAMPLE_SUPPLIERS
 FIRMWARE = Firmware("2B7E", "C1A20001", "9002")
