@@ -30,9 +30,9 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.replay import homes
 from sr_engine.replay.homes import OLD_VERSION, Home, move_in
-from sr_engine.store import firmware_tidings, tidings
+from sr_engine.store import firmware_tidings, inventory, tidings
 from sr_engine.store.reading import Reading
-from sr_engine.store.tables import metadata, outbox
+from sr_engine.store.tables import devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
 from tests.databases import give_a_database_of_its_own
 
