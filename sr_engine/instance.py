@@ -27,12 +27,17 @@ class InstanceExistsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SupplierSeed:
-    """A Supplier of a new instance: a short name, the EUI of its one User, its User Roles and its receiving URL."""
+    """A Supplier of a new instance: a short name, the EUI of its one User, its User Roles and its receiving URL.
+
+    Also the newest schemaVersion its systems understand, and its status, Active or Suspended.
+    """
 
     name: str
     eui: str
     receiving_url: str
     roles: tuple[str, ...] = ("IS", "GS")
+    duis_version: str = "5.4"
+    status: str = "Active"
 
 
 SAMPLE_SUPPLIERS = (
@@ -52,11 +57,12 @@ def create_instance(
     environment: str = "trial",
     clock: ClockSettings | None = None,
     database_url: str = "sqlite:///sr-engine.db",
+    strangers: Sequence[SupplierSeed] = (),
 ) -> None:
     """Write a complete instance that can be served at once, with a synthetic PKI that protects nothing.
 
-    `now` is when its certificates begin to be valid. Raises InstanceExistsError, having changed nothing, if the folder
-    is not empty, and DatabaseError if the database cannot be used.
+    `now` is when its certificates begin to be valid; `strangers` get keys and are no Users. Raises InstanceExistsError,
+    having changed nothing, if the folder is not empty, and DatabaseError if the database cannot be used.
     """
     if directory.exists() and any(directory.iterdir()):
         raise InstanceExistsError(f"{directory} is not empty: name a new folder")
@@ -66,7 +72,7 @@ def create_instance(
     csps = {region.csp_eui: region.csp_name for region in loaded.regions.values()}
     participants = [
         Participant("broker", loaded.policy.access_control_broker_eui, BROKER_ROLE),
-        *(Participant(supplier.name, supplier.eui, USER_ROLE) for supplier in suppliers),
+        *(Participant(supplier.name, supplier.eui, USER_ROLE) for supplier in (*suppliers, *strangers)),
         *(Participant(folder_name(name), eui, CSP_ROLE) for eui, name in csps.items()),
     ]
     make_pki(directory / "pki", participants, now=now)
@@ -96,12 +102,12 @@ def _users(suppliers: Sequence[SupplierSeed]) -> str:
         tables.append(
             f"[[organisation]]\n"
             f'id = "{supplier.name}"\n'
-            f'status = "Active"\n\n'
+            f'status = "{supplier.status}"\n\n'
             f"[[organisation.user]]\n"
             f'eui = "{supplier.eui}"\n'
             f"roles = [{roles}]\n"
             f'receiving_url = "{supplier.receiving_url}"\n'
-            f"duis_version = 5.4\n"
+            f"duis_version = {supplier.duis_version}\n"
             f'status = "Active"\n'
         )
     return "\n".join(tables)

@@ -1,25 +1,18 @@
-"""The checked-in fixtures: what they are answered with, and that their script writes these very files."""
+"""The checked-in requests of the quick start: their script writes these very files, and they are played in order."""
 
 from __future__ import annotations
 
 import importlib.util
-import tomllib
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from signing import Signer
-from sr_engine.importers.cpl_csv import read_entries
-from sr_engine.importers.inventory_csv import read_devices
-from sr_engine.importers.registration_csv import read_registrations
-from sr_engine.operations.cpl import import_entries
-from sr_engine.operations.imports import import_devices, import_registrations
-from tests.world import World, make_world
+from sr_engine.replay.fixture import read_fixture
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-EXPECTED = tomllib.loads((FIXTURES / "expected.toml").read_text(encoding="utf-8"))["request"]
+IN_ORDER = "in-order.toml"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +29,7 @@ def test_the_script_writes_exactly_the_files_that_are_checked_in(script: ModuleT
     written = script.contents()
 
     assert {name: (FIXTURES / name).read_bytes() for name in written} == written
-    assert {path.name for path in (FIXTURES / "requests").iterdir()} == {
+    assert {path.name for path in (FIXTURES / "requests").iterdir()} == {IN_ORDER} | {
         name.removeprefix("requests/") for name in written if name.startswith("requests/")
     }
 
@@ -55,27 +48,9 @@ def test_the_script_moves_the_windows_to_another_day(script: ModuleType) -> None
     }
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> World:
-    """The homes of the fixtures, and the firmware their requests name."""
-    world = make_world(tmp_path / "instance")
-    organisations = {one.id for one in world.instance.users.organisations()}
-    devices = read_devices(FIXTURES / "inventory.csv")
-    registrations = read_registrations(FIXTURES / "registrations.csv", organisations)
-    world.run(lambda uow: import_devices(uow, devices, "inventory.csv"))
-    world.run(lambda uow: import_registrations(uow, registrations, "registrations.csv"))
-    entries = read_entries(FIXTURES / "cpl.csv")
-    world.run(lambda uow: import_entries(uow, entries, "cpl.csv"))
-    world.open_release()
-    return world
+def test_the_fixture_sends_every_request_in_the_order_of_the_script(script: ModuleType) -> None:
+    sent = [step.deed for step in read_fixture(FIXTURES / "requests" / IN_ORDER).steps if "request" in step.deed]
 
-
-def test_every_request_is_answered_with_the_code_written_beside_it(town: World) -> None:
-    answered = []
-    for one in EXPECTED:
-        signer = Signer(town.key(one["sender"]))
-        answer = town.post(signer.sign_bytes((FIXTURES / one["file"]).read_bytes()))
-        answered.append((one["file"], answer.code, town.decoded(answer).code))
-    town.close()
-
-    assert answered == [(one["file"], one["code"], one["code"]) for one in EXPECTED]
+    assert [(deed["supplier"], deed["request"]) for deed in sent] == [
+        (sender, f"{name}.xml") for name, sender, *_ in script.requests(script.NOW)
+    ]

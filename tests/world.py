@@ -28,9 +28,10 @@ from sr_engine.messages.model import Body, Firmware, Period
 from sr_engine.operations.releases import open_release
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
+from sr_engine.replay import homes
+from sr_engine.replay.homes import OLD_VERSION, Home, move_in
 from sr_engine.store import firmware_tidings, inventory, tidings
 from sr_engine.store.reading import Reading
-from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
 from tests.databases import give_a_database_of_its_own
@@ -39,93 +40,21 @@ T = TypeVar("T")
 
 SECONDS = 20
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+eui = homes.eui
 BROKER = "90-B3-D5-1F-30-00-00-02"
 A, B = SAMPLE_SUPPLIERS
 FIRMWARE = Firmware("2B7E", "C1A20001", "9002")
-OLD_VERSION = "9001"
 WINDOW = Period(NOW + timedelta(days=5), NOW + timedelta(days=20))
 
 
-def eui(kind: int, number: int) -> str:
-    """An EUI from the range set aside for documentation; `kind` keeps hubs, GPFs and meters apart."""
-    octets = bytes.fromhex("00005EEF") + bytes([kind]) + number.to_bytes(3)
-    return "-".join(f"{octet:02X}" for octet in octets)
-
-
 @dataclass(frozen=True, slots=True)
-class TestHub:
-    """A hub with its GPF, an electricity and a gas meter; organisations by name, None for no meter."""
+class TestHub(Home):
+    """A home of Supplier A, unless told otherwise."""
 
     __test__ = False
 
-    number: int
     electricity: str | None = A.name
     gas: str | None = A.name
-    region: str = "Central"
-    status: str = "Commissioned"
-    version: str = OLD_VERSION
-    model: str = "C1A20001"
-    han: tuple[str, str] | None = None
-
-    @property
-    def chf(self) -> str:
-        return eui(0xC0, self.number)
-
-    @property
-    def gpf(self) -> str:
-        return eui(0xD0, self.number)
-
-    @property
-    def mpan(self) -> str:
-        return f"{1_000_000_000_000 + self.number}"
-
-    @property
-    def mprn(self) -> str:
-        return f"{2_000_000_000 + self.number}"
-
-    def rows(self) -> list[dict[str, object]]:
-        """Rows of the devices table."""
-        empty: dict[str, object] = dict.fromkeys(column.name for column in devices.columns)
-        base = empty | {
-            "hub_id": self.chf,
-            "device_status": self.status,
-            "manufacturer": "2B7E",
-            "model": self.model,
-            "csp_region": self.region,
-            "uprn": 100_000_000 + self.number,
-            "postcode": "AB1 2CD",
-            "address_identifier": str(self.number),
-        }
-        hub = base | {"firmware_version": self.version, "cpl_status": "Active", "smets_chts_version": "CHTS V1.4"}
-        rows = [
-            hub | {"device_id": self.chf, "device_type": "CHF"},
-            hub | {"device_id": self.gpf, "device_type": "GPF"},
-        ]
-        if self.electricity is not None:
-            meter = {"device_id": eui(0xE0, self.number), "device_type": "ESME", "import_mpxn": self.mpan}
-            rows.append(base | meter | {"model": "METER", "esme_variant": "A"})
-        if self.gas is not None:
-            rows.append(
-                base
-                | {"device_id": eui(0xF0, self.number), "device_type": "GSME", "import_mpxn": self.mprn, "model": "GM"}
-            )
-        if self.han is not None:
-            one, model = self.han
-            rows.append(
-                base
-                | {"device_id": eui(0xA0, self.number), "device_type": "PPMID", "manufacturer": one, "model": model}
-            )
-        return rows
-
-    def registrations(self) -> list[dict[str, object]]:
-        """Rows of the registrations table."""
-        since = NOW - timedelta(days=400)
-        rows: list[dict[str, object]] = []
-        if self.electricity is not None:
-            rows.append({"mpxn": self.mpan, "role": "IS", "effective_from": since, "organisation": self.electricity})
-        if self.gas is not None:
-            rows.append({"mpxn": self.mprn, "role": "GS", "effective_from": since, "organisation": self.gas})
-        return rows
 
 
 @dataclass
@@ -156,12 +85,7 @@ class World:
 
     def add_hubs(self, hubs: Iterable[TestHub]) -> None:
         known = list(hubs)
-        rows = [row for hub in known for row in hub.rows()]
-        registrations = [row for hub in known for row in hub.registrations()]
-        self.run(lambda uow: inventory.put_devices(uow.connection, rows))
-        self.run(lambda uow: inventory.put_registrations(uow.connection, registrations))
-        # They have been there for long: what comes after is a change of Supplier.
-        self.run(lambda uow: settle_first(uow.connection, {str(row["mpxn"]) for row in registrations}, uow.now))
+        self.run(lambda uow: move_in(uow, known))
 
     def open_release(
         self, firmware: Firmware = FIRMWARE, *, han_models: Sequence[tuple[str, str]] = (), general_open: bool = True

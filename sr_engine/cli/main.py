@@ -25,7 +25,9 @@ from sr_engine.cli.policy import policy
 from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.receive import receive
 from sr_engine.cli.releases import release
+from sr_engine.cli.replay import replay_
 from sr_engine.cli.report import report
+from sr_engine.cli.sandbox import sandbox
 from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.simulate import simulate
@@ -61,6 +63,7 @@ for command in (
     serve,
     sign_server,
     demo,
+    sandbox,
     simulate,
     simulate_csp,
     inventory,
@@ -88,6 +91,7 @@ for command in (
     parse_,
     submit,
     receive,
+    replay_,
     pki,
 ):
     commands.add_command(command)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import uvicorn
+from starlette.applications import Starlette
 
 from sr_engine.bootstrap import application
 from sr_engine.cli.failures import Failure
@@ -67,27 +68,32 @@ def serve(directory: Path, host: str | None, port: int | None, named: str) -> No
                 taking = [sockets.enter_context(listening)]
                 taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
                 address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
-            config = uvicorn.Config(
-                application(instance, role=role),
-                loop="uvloop",
-                http="httptools",
-                lifespan="on",
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                server_header=False,
-                timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
-            )
-            server = ReadyServer(config, f"ready: {address} ({instance.settings.environment})")
-            # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us
-            # return.
-            for one in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(one, server.handle_exit)
-            try:
-                server.run(sockets=taking)
-            except SystemExit:
-                raise Failure("the processor could not start; the lines above say why") from None
+            ready = f"ready: {address} ({instance.settings.environment})"
+            run_until_told(application(instance, role=role), taking, ready)
     click.echo("stopped")
+
+
+def run_until_told(app: Starlette, taking: list[socket.socket], ready: str) -> None:
+    """Serve on some sockets until told to stop, and print `ready` once requests are taken; raises Failure."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
+    )
+    server = ReadyServer(config, ready)
+    # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, server.handle_exit)
+    try:
+        server.run(sockets=taking)
+    except SystemExit:
+        raise Failure("the processor could not start; the lines above say why") from None
 
 
 def _warn_of_holidays(loaded: Configuration, now: datetime) -> None:

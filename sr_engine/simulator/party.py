@@ -65,21 +65,24 @@ class Party:
         self.stats["signatures verified"] += 1
         return verified
 
+    async def take(self, data: bytes, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> None:
+        """Have a message handled, unless it was before; raises SigningError if the processor has not signed it."""
+        digest = hashlib.sha256(data).digest()
+        if digest in self._seen:
+            self.stats["repeats"] += 1
+            return
+        verified = self.verify(data)
+        self._seen.add(digest)
+        await handle(verified)
+
     def receives(self, path: str, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> web.RouteDef:
         """A route that takes messages at `path`: 204 once handled, 400 if the signature is not good."""
 
         async def receive(request: web.Request) -> web.Response:
-            data = await request.read()
-            digest = hashlib.sha256(data).digest()
-            if digest in self._seen:
-                self.stats["repeats"] += 1
-                return web.Response(status=204)
             try:
-                verified = self.verify(data)
+                await self.take(await request.read(), handle)
             except SigningError as refused:
                 return web.Response(status=400, text=str(refused))
-            self._seen.add(digest)
-            await handle(verified)
             return web.Response(status=204)
 
         return web.post(path, receive)

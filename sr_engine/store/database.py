@@ -40,11 +40,11 @@ class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, durable: bool = True) -> Engine:
     """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
 
     SQLite runs in WAL mode with synchronous FULL: a commit is on disk before it returns; PostgreSQL does so by itself.
-    A `read_only` engine takes no lock.
+    One that is not `durable`, for a copy that is thrown away, waits for no disk. A `read_only` engine takes no lock.
     """
     try:
         address = make_url(url)
@@ -52,13 +52,13 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     except (ArgumentError, NoSuchModuleError):
         raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
     if dialect == SQLITE:
-        return _sqlite(address, read_only=read_only)
+        return _sqlite(address, read_only=read_only, synchronous="FULL" if durable else "OFF")
     if dialect == POSTGRESQL:
         return _postgresql(address, read_only=read_only)
     raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
 
 
-def _sqlite(address: URL, *, read_only: bool) -> Engine:
+def _sqlite(address: URL, *, read_only: bool, synchronous: str) -> Engine:
     engine = create_engine(address, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -70,7 +70,7 @@ def _sqlite(address: URL, *, read_only: bool) -> Engine:
         for pragma in (
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
-            "synchronous = FULL",
+            f"synchronous = {synchronous}",
             "foreign_keys = ON",
             "cache_size = -65536",
             "temp_store = MEMORY",
