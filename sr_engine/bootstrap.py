@@ -119,9 +119,15 @@ def official_schema_of(settings: Settings) -> OfficialSchema | None:
 
 
 def open_instance(
-    directory: Path, *, clock: Clock | None = None, randbelow: Callable[[int], int] = secrets.randbelow
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    durable: bool = True,
 ) -> Instance:
     """Read and check everything an instance needs; `clock` and `randbelow` stand in for real time and chance.
+
+    One that is not `durable` does not wait for the disk, and may be lost with the computer's power.
 
     Raises ConfigurationError, signing.KeyUnavailable or DatabaseError, each naming the file and what to do.
     """
@@ -157,7 +163,7 @@ def open_instance(
     )
     schemas = data_directory("xsd")
     trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, durable=durable)
     try:
         check_tables(engine)
     except DatabaseError:

@@ -28,10 +28,9 @@ from sr_engine.national.csps import Csp, Write, behaviour_of
 from sr_engine.national.offices import Office
 from sr_engine.national.parameters import Parameters
 from sr_engine.national.post import Post, Receive
-from sr_engine.national.running import AtOnce, Stopwatch
+from sr_engine.national.running import EVERY_REGION, AtOnce, Say, Stopwatch
 from sr_engine.national.setting_up import Stage, regions_of
 from sr_engine.operations import terms
-from sr_engine.operations.imports import import_devices, import_registrations
 from sr_engine.operations.phases import resume
 from sr_engine.operations.registrations import receive_feed
 from sr_engine.operations.releases import open_release
@@ -43,14 +42,8 @@ from sr_engine.store import phases
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
 
-IMPORTED_AT_ONCE = 10_000
-"""Homes that one transaction brings in."""
 _DAY = timedelta(days=1)
 _TELL_EVERY_DAYS = 7
-_EVERY_REGION = "every region"
-"""The trigger that looks after what concerns no region in particular."""
-
-Say = Callable[[str], None]
 Act = Callable[[], Awaitable[None]]
 
 
@@ -73,7 +66,7 @@ class Played:
     lists_taken: int
     halts: int
     seconds: float
-    """Of wall time, from the first import to the end."""
+    """Of wall time, from the opening to the end."""
     seconds_of: Mapping[str, float]
     """The same by kind of work."""
 
@@ -111,8 +104,6 @@ class Campaign:
         """Play it to its end; raises CampaignFailed."""
         started = time.perf_counter()
         self._take_places()
-        with self._spending("import"):
-            self._populate()
         asyncio.run(self._run())
         answers: Counter[str] = Counter()
         for office in self._offices:
@@ -181,26 +172,12 @@ class Campaign:
     def _regions(self) -> dict[str, Region]:
         return regions_of(self.stage, self.parameters)
 
-    def _populate(self) -> None:
-        total = len(self.country)
-        for start in range(0, total, IMPORTED_AT_ONCE):
-            numbers = range(start, min(start + IMPORTED_AT_ONCE, total))
-            self.stage.instance.transactions.run_now(lambda work, numbers=numbers: self._import(work, numbers))  # type: ignore[misc]
-            self.say(f"{numbers.stop:,} of {total:,} homes imported")
-
-    def _import(self, work: UnitOfWork, numbers: range) -> None:
-        import_devices(work, list(homes.device_rows(self.country, numbers)), "national simulation")
-        rows = list(homes.registration_rows(self.country, numbers, self._opened_at))
-        import_registrations(work, rows, "national simulation")
-
     # --- What happens ---
 
     async def _run(self) -> None:
         clock = self.stage.clock
         asyncio.get_running_loop().set_default_executor(AtOnce())
         self._triggers = {trigger.name: trigger for trigger in triggers(self.stage.instance, lambda: None)}
-        with self._spending("registrations"):
-            await self._triggers[_EVERY_REGION].tick()
         with self._spending("open"):
             await self.stage.instance.transactions.run(self._open, heavy=True)
             await self._post.deliver()
@@ -304,7 +281,7 @@ class Campaign:
             self.say(f"{now:%d %b %Y}: {done:,} hubs upgraded, {self._post.delivered:,} messages delivered")
         await self._register(day)
         over = day > 0 and self._is_over(day, now)
-        await self._triggers[_EVERY_REGION].tick()
+        await self._triggers[EVERY_REGION].tick()
         for name in self._csps:
             if over or self._looked_at.get(name, self._opened_at) <= now - _DAY:
                 await self._look(name)
@@ -341,7 +318,7 @@ class Campaign:
         """What becomes effective at midnight is carried out before lists are cut in the early hours."""
         for move in self._moves[day]:
             self.country.move(move)
-        await self._triggers[_EVERY_REGION].tick()
+        await self._triggers[EVERY_REGION].tick()
 
     async def _answer(self, request: bytes) -> bytes:
         """What the processor answers, by the steps of the gateway."""

@@ -16,7 +16,7 @@ from sr_engine.store.transactions import Transactions
 
 Receive = Callable[[bytes, datetime], None]
 
-AT_ONCE = 1_000
+AT_ONCE = 5_000
 """Messages that one receiver takes in one go, at most."""
 
 
@@ -33,17 +33,23 @@ class Post:
     delivered: int = field(default=0)
 
     async def deliver(self) -> None:
-        """Deliver until nothing is due."""
-        while True:
+        """Deliver until nothing is due, or all that is is held back."""
+        handed_over = 1
+        while handed_over:
             # What transactions have left to be told is told first.
             await self.transactions.close()
             now = self.clock.now()
             due = self.reading(lambda connection, now=now: outbox.destinations(connection, now))  # type: ignore[misc]
-            if not due:
-                return
-            settled = [one for destination in due for one in self._hand_over(destination, now)]
+            handed_over = sum([await self._hand_over_all(destination, now) for destination in due])
+            self.delivered += handed_over
+
+    async def _hand_over_all(self, destination: str, now: datetime) -> int:
+        """Until nothing is due there, for finding out who has something waiting takes a look at all that is."""
+        handed_over = 0
+        while settled := self._hand_over(destination, now):
             await self.transactions.run(lambda work, settled=settled: outbox.settle(work.connection, settled))  # type: ignore[misc]
-            self.delivered += len(settled)
+            handed_over += len(settled)
+        return handed_over
 
     def _hand_over(self, destination: str, now: datetime) -> list[Attempted]:
         """Give a receiver what may be sent to it side by side."""

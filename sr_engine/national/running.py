@@ -8,6 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+Say = Callable[[str], None]
+"""Tells who waits how far it has come."""
+
+EVERY_REGION = "every region"
+"""The trigger that looks after what concerns no region in particular."""
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 

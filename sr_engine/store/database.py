@@ -40,11 +40,11 @@ class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, durable: bool = True) -> Engine:
     """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
 
     SQLite runs in WAL mode with synchronous FULL: a commit is on disk before it returns; PostgreSQL does so by itself.
-    A `read_only` engine takes no lock.
+    A `read_only` engine takes no lock. One that is not `durable` does not wait for the disk: for what is thrown away.
     """
     try:
         address = make_url(url)
@@ -52,13 +52,13 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     except (ArgumentError, NoSuchModuleError):
         raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
     if dialect == SQLITE:
-        return _sqlite(address, read_only=read_only)
+        return _sqlite(address, read_only=read_only, durable=durable)
     if dialect == POSTGRESQL:
-        return _postgresql(address, read_only=read_only)
+        return _postgresql(address, read_only=read_only, durable=durable)
     raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
 
 
-def _sqlite(address: URL, *, read_only: bool) -> Engine:
+def _sqlite(address: URL, *, read_only: bool, durable: bool) -> Engine:
     engine = create_engine(address, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -70,7 +70,7 @@ def _sqlite(address: URL, *, read_only: bool) -> Engine:
         for pragma in (
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
-            "synchronous = FULL",
+            "synchronous = FULL" if durable else "synchronous = OFF",
             "foreign_keys = ON",
             "cache_size = -65536",
             "temp_store = MEMORY",
@@ -84,7 +84,10 @@ def _sqlite(address: URL, *, read_only: bool) -> Engine:
     return engine
 
 
-def _postgresql(address: URL, *, read_only: bool) -> Engine:
+def _postgresql(address: URL, *, read_only: bool, durable: bool) -> Engine:
+    options = f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_MS}"
+    if not durable:
+        options += " -c synchronous_commit=off"
     engine = create_engine(
         address.set(drivername="postgresql+psycopg"),
         # A statement sees what was committed before it: a writer all there was when it got the lock.
@@ -96,7 +99,7 @@ def _postgresql(address: URL, *, read_only: bool) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "sr-engine",
-            "options": f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_MS}",
+            "options": options,
         },
     )
     if read_only:

@@ -93,7 +93,14 @@ def _sendable(*, barrier: bool) -> Select[Any]:
     oldest_of_hub = ~exists().where(
         same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
     )
-    oldest_of_all = ~exists().where(same_queue, _WAITING.c.outbox_id < outbox.c.outbox_id)
+    # Only alerts have a hub, and none without one is older than the barrier. The sum keeps SQLite from looking through
+    # all that the destination was ever sent, instead of through what waits.
+    oldest_of_all = ~exists().where(
+        _pending(_WAITING),
+        _WAITING.c.destination == bindparam("destination"),
+        _WAITING.c.hub_id.is_not(None),
+        _WAITING.c.outbox_id + 0 < outbox.c.outbox_id,
+    )
     independent = and_(outbox.c.kind.in_(INDEPENDENT), ~_held(), ~_waits_for_its_image())
     may_go = outbox.c.hub_id.is_not(None) & oldest_of_hub
     if barrier:

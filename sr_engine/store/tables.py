@@ -90,10 +90,10 @@ devices = Table(
     Column("cpl_status", String(16)),
     Column("date_commissioned", Date),
     Column("import_mpxn", String(13), index=True),
-    Column("secondary_import_mpan", String(13), index=True),
-    Column("export_mpan", String(13), index=True),
+    Column("secondary_import_mpan", String(13)),
+    Column("export_mpan", String(13)),
     Column("esme_variant", String(4)),
-    Column("uprn", BigInteger, index=True),
+    Column("uprn", BigInteger),
     Column("postcode", String(8)),
     Column("address_identifier", String(30)),
     Column("csp_region", String(16)),
@@ -103,7 +103,16 @@ devices = Table(
     Column("connectivity", String(16)),
     # Holds all that finding the Suppliers of a hub needs to know of its meters.
     Index("ix_devices_of_hub", "hub_id", "device_type", "import_mpxn", "device_status"),
-    Index("ix_devices_postcode_address_identifier", "postcode", "address_identifier"),
+    # What few devices have.
+    *(
+        Index(
+            f"ix_devices_{'_'.join(columns)}",
+            *columns,
+            sqlite_where=text(f"{columns[0]} IS NOT NULL"),
+            postgresql_where=text(f"{columns[0]} IS NOT NULL"),
+        )
+        for columns in (("secondary_import_mpan",), ("export_mpan",), ("uprn",), ("postcode", "address_identifier"))
+    ),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
     **BY_KEY,
 )

@@ -18,6 +18,7 @@ from sr_engine.national.figures import Figures
 from sr_engine.national.parameters import load
 from sr_engine.national.report import Simulation, as_json, write
 from sr_engine.national.simulation import simulate
+from sr_engine.national.sites import Site
 from sr_engine.store.tables import attempts, devices, exclusions, outbox, upgrade_lists
 from tests.national.conftest import small_file
 
@@ -47,7 +48,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     parameters = load(small_file(folder))
     said: list[str] = []
     played = simulate(
-        parameters, hubs=HUBS, seed=1, regimes=[Regime.VOLUNTARY], directory=folder / "instance", say=said.append
+        parameters, hubs=HUBS, seed=1, regimes=[Regime.VOLUNTARY], site=Site(folder / "instance"), say=said.append, keep=True
     )
     assert any("hubs upgraded" in words for words in said)
     instance = open_instance(folder / "instance" / "Voluntary")
@@ -196,7 +197,7 @@ def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
             hubs=25,
             seed=5,
             regimes=[Regime.VOLUNTARY],
-            directory=tmp_path / str(number),
+            site=Site(tmp_path / str(number)),
             say=lambda words: None,
         )
         figures = as_json(played)
@@ -211,7 +212,7 @@ def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
 def test_a_compulsory_release_upgrades_all_but_what_is_kept_out(tmp_path: Path, regime: Regime) -> None:
     parameters = load(small_file(tmp_path, fail_percent="0", lose_percent="0", refuse_percent="0"))
     played = simulate(
-        parameters, hubs=60, seed=3, regimes=[regime], directory=tmp_path / "instance", say=lambda words: None
+        parameters, hubs=60, seed=3, regimes=[regime], site=Site(tmp_path / "instance"), say=lambda words: None, keep=True
     )
     figures, result = played.played[0], played.compared[0]
     assert figures.problems() == []
