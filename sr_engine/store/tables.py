@@ -114,6 +114,18 @@ devices = Table(
         for columns in (("secondary_import_mpan",), ("export_mpan",), ("uprn",), ("postcode", "address_identifier"))
     ),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
+    # The hubs of a model in a region with all that says whether a release may be installed.
+    Index(
+        "ix_devices_hubs_of_model",
+        "manufacturer",
+        "model",
+        "csp_region",
+        "device_id",
+        "firmware_version",
+        "device_status",
+        sqlite_where=text("device_type = 'CHF'"),
+        postgresql_where=text("device_type = 'CHF'"),
+    ),
     **BY_KEY,
 )
 
