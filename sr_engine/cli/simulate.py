@@ -34,8 +34,8 @@ from sr_engine.cli.failures import Failure
 @click.option(
     "--database",
     metavar="URL",
-    help="postgresql://USER@HOST/NAME: beside this database, which has to be there, a database for each instance is made "
-    "and dropped. SQLite files in the folder, if it is left out.",
+    help="postgresql://USER@HOST/NAME: beside this database, which has to be there, one is made and dropped for each "
+    "instance. SQLite files in the folder, if it is left out.",
 )
 @click.option(
     "--processes",
@@ -82,7 +82,9 @@ def simulate(
     if database is None:
         free = shutil.disk_usage(out).free
         if free < needed:
-            raise Failure(f"{out} has {_gigabytes(free)} free, and {_gigabytes(needed)} may be needed: name another folder")
+            raise Failure(
+                f"{out} has {_gigabytes(free)} free, and {_gigabytes(needed)} may be needed: name another folder"
+            )
     tell(f"{_gigabytes(needed)} of disk at most, {'which are kept' if keep else 'for as long as it lasts'}")
     with tempfile.TemporaryDirectory(dir=out, prefix="working-") as folder:
         try:

@@ -23,12 +23,12 @@ from sr_engine.instance import folder_name
 from sr_engine.messages.model import Period
 from sr_engine.national import country as homes
 from sr_engine.national.comparison import Regime
-from sr_engine.national.country import FIRMWARE, IMAGE_HASH, OLD_VERSION, Country, Move
+from sr_engine.national.country import FIRMWARE, IMAGE_HASH, OLD_VERSION, Country, Move, hubs_to_upgrade
 from sr_engine.national.csps import Csp, Write, behaviour_of
 from sr_engine.national.offices import Office
 from sr_engine.national.parameters import Parameters
 from sr_engine.national.post import Post, Receive
-from sr_engine.national.running import EVERY_REGION, AtOnce, Say, Stopwatch
+from sr_engine.national.running import EVERY_REGION, AtOnce, Forecast, Say, Stopwatch
 from sr_engine.national.setting_up import Stage, regions_of
 from sr_engine.operations import terms
 from sr_engine.operations.phases import resume
@@ -67,8 +67,8 @@ class Played:
     halts: int
     seconds: float
     """Of wall time, from the opening to the end."""
-    seconds_of: Mapping[str, float]
-    """The same by kind of work."""
+    cpu_seconds_of: Mapping[str, float]
+    """Of processor time in this process, by kind of work."""
 
 
 @dataclass(slots=True)
@@ -90,6 +90,9 @@ class Campaign:
     """Regions, and when their triggers last looked for due work."""
     _opened_at: datetime = field(init=False)
     _release_id: str = field(init=False)
+    _forecast: Forecast = field(init=False)
+    _hopeful: int = field(init=False)
+    """Hubs that will be upgraded if all goes well."""
     _offices: list[Office] = field(init=False)
     _csps: dict[str, Csp] = field(init=False)
     _post: Post = field(init=False)
@@ -103,6 +106,9 @@ class Campaign:
     def play(self) -> Played:
         """Play it to its end; raises CampaignFailed."""
         started = time.perf_counter()
+        self._forecast = Forecast(started)
+        compelled = self.regime is not Regime.VOLUNTARY
+        self._hopeful = hubs_to_upgrade(self.country, compulsory=compelled)
         self._take_places()
         asyncio.run(self._run())
         answers: Counter[str] = Counter()
@@ -277,8 +283,7 @@ class Campaign:
         """One day: registrations, time-outs, and what Suppliers and the operator do in their offices."""
         now = self.stage.clock.now()
         if day % _TELL_EVERY_DAYS == 0:
-            done = self._post.reading(lambda connection: store.activated(connection, self._release_id))
-            self.say(f"{now:%d %b %Y}: {done:,} hubs upgraded, {self._post.delivered:,} messages delivered")
+            self._tell(now)
         await self._register(day)
         over = day > 0 and self._is_over(day, now)
         await self._triggers[EVERY_REGION].tick()
@@ -297,6 +302,12 @@ class Campaign:
                     office.answered(order, answer, now)
         await self._resume(now)
         self._at(self._opened_at + (day + 1) * _DAY, "day", partial(self._day, day + 1))
+
+    def _tell(self, now: datetime) -> None:
+        """How far it has come, by the hubs that are upgraded, for which most of the work is done."""
+        done = self._post.reading(lambda connection: store.activated(connection, self._release_id))
+        said = f"{now:%d %b %Y}: {done:,} hubs upgraded, {self._post.delivered:,} messages delivered"
+        self.say(said + self._forecast(done, self._hopeful))
 
     def _is_over(self, day: int, now: datetime) -> bool:
         if day >= self.parameters.campaign.longest_days:

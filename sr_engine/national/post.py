@@ -34,22 +34,16 @@ class Post:
 
     async def deliver(self) -> None:
         """Deliver until nothing is due, or all that is is held back."""
-        handed_over = 1
-        while handed_over:
+        while True:
             # What transactions have left to be told is told first.
             await self.transactions.close()
             now = self.clock.now()
             due = self.reading(lambda connection, now=now: outbox.destinations(connection, now))  # type: ignore[misc]
-            handed_over = sum([await self._hand_over_all(destination, now) for destination in due])
-            self.delivered += handed_over
-
-    async def _hand_over_all(self, destination: str, now: datetime) -> int:
-        """Until nothing is due there, for finding out who has something waiting takes a look at all that is."""
-        handed_over = 0
-        while settled := self._hand_over(destination, now):
+            settled = [one for destination in due for one in self._hand_over(destination, now)]
+            if not settled:
+                return
             await self.transactions.run(lambda work, settled=settled: outbox.settle(work.connection, settled))  # type: ignore[misc]
-            handed_over += len(settled)
-        return handed_over
+            self.delivered += len(settled)
 
     def _hand_over(self, destination: str, now: datetime) -> list[Attempted]:
         """Give a receiver what may be sent to it side by side."""

@@ -1,4 +1,4 @@
-"""How a simulation runs: work where it is asked for, and wall time by kind of work."""
+"""How a simulation runs: work where it is asked for, how far it has come, and processor time by kind of work."""
 
 from __future__ import annotations
 
@@ -31,9 +31,24 @@ class AtOnce(ThreadPoolExecutor):
         return future
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How long something will still take, if the rest of it takes as long as what is done."""
+
+    started: float
+    """When it was begun, by `time.perf_counter`."""
+
+    def __call__(self, done: int, of: int) -> str:
+        """In words that follow others; empty while too little is done to tell."""
+        if done * 50 < of:
+            return ""
+        left = (time.perf_counter() - self.started) * max(of - done, 0) / done
+        return f"; about {left / 60:.0f} min left" if left >= 90 else f"; about {left:.0f} s left"
+
+
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds the wall time of a block to that of its kind; what an inner one counts the outer does not."""
+    """Adds the processor time of a block to that of its kind; what an inner one counts the outer does not."""
 
     spent: dict[str, float]
     kind: str
@@ -42,9 +57,9 @@ class Stopwatch:
 
     def __enter__(self) -> None:
         self._inner = sum(self.spent.values())
-        self._started = time.perf_counter()
+        self._started = time.process_time()
 
     def __exit__(self, *_: object) -> None:
-        took = time.perf_counter() - self._started
+        took = time.process_time() - self._started
         inner = sum(self.spent.values()) - self._inner
         self.spent[self.kind] = self.spent.get(self.kind, 0.0) + took - inner

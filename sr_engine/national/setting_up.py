@@ -33,9 +33,7 @@ class Stage:
         self.instance.reading_engine.dispose()
 
 
-def set_up(
-    directory: Path, parameters: Parameters, hubs: int, database_url: str
-) -> None:
+def set_up(directory: Path, parameters: Parameters, hubs: int, database_url: str) -> None:
     """Make a new instance in an empty folder; raises ConfigurationError for regions that cannot be upgraded."""
     create_instance(
         directory,

@@ -14,12 +14,13 @@ from multiprocessing import get_context
 
 from sr_engine.configuration import Region
 from sr_engine.national.campaign import Campaign
-from sr_engine.national.comparison import Case, Regime, Result, model
+from sr_engine.national.comparison import Case, Regime, model
 from sr_engine.national.country import Country, make_country
 from sr_engine.national.figures import Figures, case_of, figures_of
+from sr_engine.national.outcome import Simulation
 from sr_engine.national.parameters import Parameters
 from sr_engine.national.populating import populate
-from sr_engine.national.report import Simulation
+from sr_engine.national.results import Result
 from sr_engine.national.running import Say
 from sr_engine.national.setting_up import open_stage, regions_of, set_up
 from sr_engine.national.sites import Site

@@ -1,4 +1,4 @@
-"""Where the instances of a simulation are: folders below one, each with a database of its own, made, copied, removed."""
+"""Where the instances of a simulation are: folders, each with a database of its own; made, copied and removed."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, func, select
 from sr_engine.bootstrap import open_instance
 from sr_engine.national.comparison import Regime
 from sr_engine.national.figures import Figures
+from sr_engine.national.outcome import Simulation
 from sr_engine.national.parameters import load
-from sr_engine.national.report import Simulation, as_json, write
+from sr_engine.national.report import as_json, write
 from sr_engine.national.simulation import simulate
 from sr_engine.national.sites import Site
 from sr_engine.store.tables import attempts, devices, exclusions, outbox, upgrade_lists
@@ -48,7 +49,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     parameters = load(small_file(folder))
     said: list[str] = []
     played = simulate(
-        parameters, hubs=HUBS, seed=1, regimes=[Regime.VOLUNTARY], site=Site(folder / "instance"), say=said.append, keep=True
+        parameters,
+        hubs=HUBS,
+        seed=1,
+        regimes=[Regime.VOLUNTARY],
+        site=Site(folder / "instance"),
+        say=said.append,
+        keep=True,
     )
     assert any("hubs upgraded" in words for words in said)
     instance = open_instance(folder / "instance" / "Voluntary")
@@ -166,7 +173,7 @@ def test_other_ways_stand_beside_it_with_their_cost(seen: Seen) -> None:
     voluntary, mandatory, _, portal, spreadsheets = seen.simulation.compared[1:]
     assert mandatory.upgraded > voluntary.upgraded > spreadsheets.upgraded
     assert spreadsheets.wait_days(95) > portal.wait_days(95) >= voluntary.wait_days(95)
-    assert all(one.cost > 0 and one.cost_per_hub > 0 for one in seen.simulation.compared)
+    assert all(one.costs.total > 0 and one.cost_per_hub > 0 for one in seen.simulation.compared)
 
 
 def test_the_report_needs_nothing_else_and_prints_every_assumption(seen: Seen, tmp_path: Path) -> None:
@@ -212,7 +219,13 @@ def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
 def test_a_compulsory_release_upgrades_all_but_what_is_kept_out(tmp_path: Path, regime: Regime) -> None:
     parameters = load(small_file(tmp_path, fail_percent="0", lose_percent="0", refuse_percent="0"))
     played = simulate(
-        parameters, hubs=60, seed=3, regimes=[regime], site=Site(tmp_path / "instance"), say=lambda words: None, keep=True
+        parameters,
+        hubs=60,
+        seed=3,
+        regimes=[regime],
+        site=Site(tmp_path / "instance"),
+        say=lambda words: None,
+        keep=True,
     )
     figures, result = played.played[0], played.compared[0]
     assert figures.problems() == []
