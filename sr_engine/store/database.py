@@ -7,6 +7,8 @@ and waits at its start rather than fail in its middle; those that only read see 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,7 +25,10 @@ BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_SECONDS = 10
 WRITER_LOCK = 0x53525F454E47494E
 """The key of the advisory lock that a writing transaction holds in PostgreSQL."""
+_HOLD = 0x53524548
+"""With the hash of a name, the key of the advisory lock by which PostgreSQL knows that it is held."""
 
+_TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
 _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
     POSTGRESQL: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
@@ -110,6 +115,28 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool) -> Engine:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     return engine
+
+
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """A connection for a longer look: on PostgreSQL each statement sees what was committed before it.
+
+    So nothing old is kept for it meanwhile.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == POSTGRESQL:
+            connection.execution_options(isolation_level="READ COMMITTED")
+        yield connection
+
+
+def try_to_hold(connection: Connection, name: str) -> bool:
+    """False if another transaction holds the name; else this one does until it ends, wherever the others run.
+
+    Two names may count as one. SQLite knows no such thing: there is nobody else.
+    """
+    if connection.dialect.name != POSTGRESQL:
+        return True
+    return bool(connection.execute(_TRY_TO_HOLD, {"name": name}).scalar())
 
 
 def may_pass(error: BaseException) -> bool:

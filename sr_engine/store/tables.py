@@ -774,6 +774,8 @@ tidings = Table(
     Column("hub_count", Integer, nullable=False),
     # JSON of each: hub id, occurrence, device id or null, whether it is told as gas Supplier, RequestID or null.
     Column("hubs", Text, nullable=False),
+    # Whom something is to be told, and what first.
+    Index("ix_tidings_organisation", "organisation", "tidings_id"),
 )
 
 alerted_hubs = Table(

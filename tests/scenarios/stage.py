@@ -276,7 +276,7 @@ class Theatre:
         give_a_database_of_its_own(directory)
         clock = FixedClock(story.steps[0].at)
         opened = open_instance(directory, clock=clock)
-        instance = replace(opened, transactions=AtOnce(opened.engine, clock, follow_up=opened.alerts.write))
+        instance = replace(opened, transactions=AtOnce(opened.engine, clock, follow_up=opened.telling))
         world = World(directory, instance, clock, processor_of(instance))
         try:
             with asyncio.Runner() as loop:
