@@ -23,7 +23,7 @@ def beside(url: str, name: str) -> str:
 
 
 def create(server: str, url: str, *, like: str | None = None) -> None:
-    """Create the database of `url` by way of that of `server`, empty or as a copy of `like`, which nobody may have open.
+    """Create the database of `url` by way of that of `server`, empty or as a copy of `like`, which nobody has open.
 
     Raises DatabaseError if there is one already, or it may not be created.
     """
