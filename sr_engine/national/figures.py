@@ -115,7 +115,7 @@ class Figures:
         listed = sum(night.listed for night in self.nights)
         if listed != self.on_lists + self.off_lists:
             found.append(
-                f"{listed:,} hubs were listed, and {self.on_lists:,} are on lists, {self.off_lists:,} were taken off them"
+                f"{listed:,} hubs were listed: {self.on_lists:,} are on lists, {self.off_lists:,} were taken off"
             )
         requests = sum(count for (interface, _), count in self.taken.items() if interface == _DUIS)
         if requests != sum(self.answers.values()):
