@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-postgresql check format bench fuzz lock clean
+.PHONY: help demo test test-all test-postgresql check format bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ format: $(STAMP) ## mend lint and formatting where that is mechanical
 bench: $(STAMP) ## measure; prints a table and writes bench-report.json
 	$(BIN)/python -m tests.bench
 
+bench-national: $(STAMP) ## a release for 15 million hubs on PostgreSQL, an hour and 63 GB; ARGS="--hubs N --nights N"
+	$(BIN)/python -m tests.bench.national $(ARGS)
+
 $(FUZZ_STAMP): requirements-fuzz.lock
 	$(PYTHON) -m venv $(FUZZ_VENV)
 	$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
@@ -61,4 +64,4 @@ lock: $(STAMP) ## resolve the pinned versions anew
 		--custom-compile-command 'make lock' pyproject.toml -o requirements-fuzz.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ class PostgresServer:
     folder: Path
     durable: bool = False
     max_connections: int = 300
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Beside those it is started with otherwise, or instead of them."""
     port: int = field(default=0, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _names: int = field(default=0, init=False)
@@ -67,6 +69,7 @@ class PostgresServer:
             "shared_buffers": "256MB",
             "max_wal_size": "2GB",
             "log_min_messages": "fatal",
+            **self.settings,
         }
         command = [str(_PROGRAMS / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         for name, value in settings.items():
@@ -90,6 +93,12 @@ class PostgresServer:
         database = "postgres" if url is None else url.rpartition("/")[2]
         with psycopg.connect(self._plain_url(database), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload] # a plain string is fine in a test
+
+    def ask(self, statement: str, url: str) -> object:
+        """The only value that a query of a database gives."""
+        with psycopg.connect(self._plain_url(url.rpartition("/")[2])) as connection:
+            row = connection.execute(statement).fetchone()  # type: ignore[call-overload] # as above
+            return None if row is None else row[0]
 
     def new_database(self, *, template: str | None = None) -> str:
         """The URL of a new database, empty or copied from another."""
@@ -136,12 +145,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+def postgres_server(*, durable: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
     """A server that runs while this is entered, and leaves nothing behind."""
     # Not below pytest's folders: only root may enter those.
     folder = Path(tempfile.mkdtemp(prefix="sr-engine-postgres-"))
     folder.chmod(0o755)
-    server = PostgresServer(folder, durable=durable)
+    server = PostgresServer(folder, durable=durable, settings=settings or {})
     try:
         server.create()
         server.start()

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Connection, Select, Table, select
 
 from signing import Signer, SoftwareKey
 from sr_engine.bootstrap import Instance, open_instance, processor_of, resuming_of
@@ -312,6 +312,12 @@ def _prepared(now: datetime, suppliers: tuple[SupplierSeed, ...]) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     create_instance(folder / "instance", now=now, suppliers=suppliers)
     return folder / "instance"
+
+
+def change_record(connection: Connection, hub_id: str, **values: object) -> None:
+    """The inventory says something else of a hub from now on, as an import has it."""
+    row = connection.execute(select(devices).where(devices.c.device_id == hub_id)).mappings().one()
+    inventory.put_devices(connection, [{**row, **values}])
 
 
 def reopen(world: World) -> World:

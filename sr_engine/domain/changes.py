@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.agreement import AttemptChange, HasPeriod, reconcile
+from sr_engine.domain.eligibility import suits
 from sr_engine.domain.states import AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Answer, Hub, HubUpgrade, Release, Schedule
 
@@ -64,6 +65,8 @@ class Changes:
     """Hub id and organisation whose answer is void, since it is no longer responsible."""
     attempts: list[AttemptChange] = field(default_factory=list)
     events: list[HubEvent] = field(default_factory=list)
+    unsuited: list[str] = field(default_factory=list)
+    """Hubs that become Scheduled though their record does not suit the release (any more)."""
 
     @property
     def release_id(self) -> str:
@@ -148,6 +151,8 @@ def add_change(changes: Changes, hub: Hub, change: AttemptChange, now: datetime)
     if changes.lifecycle.after(change.event, change.before) is not change.attempt.state:
         raise ValueError(f"{change.event} leads from {change.before} to no {change.attempt.state}")
     changes.attempts.append(change)
+    if change.attempt.state is AttemptState.SCHEDULED and not suits(hub, changes.release):
+        changes.unsuited.append(change.hub_id)
     alert = changes.lifecycle.event[change.event].alert
     if alert is not None:
         occurrence = occurrence_of(changes, change, now)

@@ -31,6 +31,11 @@ def firmware_applies(hub: Hub, release: Release) -> bool:
     )
 
 
+def suits(hub: Hub, release: Release) -> bool:
+    """Whether the record of a hub itself is in the way of nothing."""
+    return hub.device_status in UPGRADABLE_STATUSES and firmware_applies(hub, release)
+
+
 def refusal(
     upgrade: HubUpgrade | None,
     *,

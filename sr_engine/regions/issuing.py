@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from signing import Signer
 from sr_engine.configuration import Region
@@ -31,13 +32,14 @@ class Issuing:
         release: Release,
         entry: ListEntry,
         *,
+        windows_end: datetime,
         list_id: str | None = None,
         replaces: str | None = None,
     ) -> tuple[str, str]:
         """Queue a list of hubs of one release for one period; return its list id and the key of its message.
 
-        `list_id` is the id that was drawn for it, if one was; `replaces` that of the list from which its hubs come, if
-        they stood on one.
+        `windows_end` is when the last of the windows that were agreed for its hubs ends. `list_id` is the id that was
+        drawn for it, if one was; `replaces` that of the list from which its hubs come, if they stood on one.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
         list_id = list_id or self.draw_id()
@@ -58,6 +60,6 @@ class Issuing:
         outgoing = outbox.Outgoing(message_id, outbox.UPGRADE_LIST, f"csp:{region.name}", "upgrade_list", body)
         outbox.put(connection, [outgoing], now)
         period, hubs = entry.period, len(entry.device_ids)
-        new = lists.NewList(list_id, region.name, release.release_id, period, hubs, message_id, replaces)
+        new = lists.NewList(list_id, region.name, release.release_id, period, hubs, message_id, windows_end, replaces)
         lists.add_list(connection, new, now)
         return list_id, message.message_id.key

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from threading import Lock
 
 from signing import Signer
@@ -20,14 +22,14 @@ from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release
 from sr_engine.messages.model import ListEntry, Period
 from sr_engine.regions.issuing import Issuing
-from sr_engine.regions.night_plan import Chosen, Judge, NightPlan, plan_night
-from sr_engine.store import audit, inventory, list_runs, lists, releases, upgrades, waiting
+from sr_engine.regions.night_plan import Judge, NightPlan, plan_night
+from sr_engine.store import audit, changed_hubs, inventory, list_runs, lists, releases, upgrades, waiting
 from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import replace_owed
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
-from sr_engine.store.waiting import Alike
+from sr_engine.store.waiting import Alike, Member
 
 CUT = "cut"
 
@@ -54,6 +56,7 @@ class Portion:
 
 
 _NOTHING = Portion(0)
+_group = itemgetter(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ class _Cutting:
         """
         plan, connection, now = self.plan, self.unit_of_work.connection, self.unit_of_work.now
         release = releases.by_id(connection, plan.queue[-1][0])
-        listing = _Listing(release, self.cutter.draw_id())
+        listing = _Listing(release, self.cutter.draw_id(), self.judge.period)
         due = waiting.due_hubs(connection, now)
         after = plan.run.after
         while plan.queue and plan.queue[-1][0] == release.release_id and len(listing.hub_ids) < self.region.list_size:
@@ -186,52 +189,55 @@ class _Cutting:
         plan.seen = plan.run = moved
         return listed
 
-    def _put(self, listing: _Listing, some: Sequence[Chosen], due: set[str] | None) -> None:
+    def _put(self, listing: _Listing, some: Sequence[Member], due: set[str] | None) -> None:
         """Make Listed those of some hubs that may be: alike ones together, others one by one."""
         release = listing.release
-        suitable = waiting.suitable(release, self.region.name)
-        single = self.plan.single | due if due else self.plan.single
-        by_group: dict[int, list[Chosen]] = defaultdict(list)
-        for one in some:
-            by_group[one[2]].append(one)
-        alone: list[Chosen] = []
-        for group, members in by_group.items():
-            alike = self.plan.groups[group]
+        single = self.plan.single | changed_hubs.all_of_them(self.unit_of_work.connection) | (due or set())
+        alone: list[Member] = []
+        for group, those in groupby(sorted(some, key=_group), key=_group):
+            alike, members = self.plan.groups[group], list(those)
             if due is None or len(members) < self.cutter.few or not self._stands(alike, release):
                 alone += members
                 continue
             if single:
                 alone += [one for one in members if one[0] in single]
-                members = [one for one in members if one[0] not in single]  # noqa: PLW2901 - the rest of them
-            self._tell_of_alike(listing, alike, self._list(listing, members, alike, suitable))
+                members = [one for one in members if one[0] not in single]
+            self._tell_of_alike(listing, alike, self._list(listing, members, alike))
         if alone:
             kept = self._look_at(release, [hub_id for hub_id, _, _ in alone])
-            of_number: dict[int, list[Chosen]] = defaultdict(list)
+            of_number: dict[int, list[Member]] = defaultdict(list)
             for one in alone:
                 upgrade = kept.get(one[0])
                 if upgrade is not None and upgrade.attempt is not None and upgrade.attempt.attempt_id == one[1]:
                     of_number[one[2]].append(one)
             for group, members in of_number.items():
-                hub_ids = self._list(listing, members, self.plan.groups[group], None)
+                hub_ids = self._list(listing, members, self.plan.groups[group], looked_at=True)
                 listing.tell(kept[hub_id].hub for hub_id in hub_ids)
 
     def _stands(self, alike: Alike, release: Release) -> bool:
         return self.judge.settled(alike, release) and self.judge.admits(alike, release)
 
-    def _list(
-        self, listing: _Listing, some: Sequence[Chosen], alike: Alike, suitable: dict[str, object] | None
-    ) -> list[str]:
-        """Make Listed those of a group that still may be; return them. Without `suitable` each was looked at."""
+    def _list(self, listing: _Listing, some: Sequence[Member], alike: Alike, *, looked_at: bool = False) -> list[str]:
+        """Make Listed those of a group that still may be, unless each was looked at; return them."""
         listed = list_runs.put_on_list(
             self.unit_of_work.connection,
             [attempt_id for _, attempt_id, _ in some],
             list_id=listing.list_id,
             period=self.judge.period,
             now=self.unit_of_work.now,
-            still=None if suitable is None else (alike, suitable),
+            still=None if looked_at else alike,
         )
-        hub_ids = [hub_id for hub_id, attempt_id, _ in some if listed is None or attempt_id in listed]
+        if listed is None:
+            hub_ids = [hub_id for hub_id, _, _ in some]
+        else:
+            hub_ids = [hub_id for hub_id, attempt_id, _ in some if attempt_id in listed]
+            # Whatever keeps the others off is found out when the next night is planned.
+            changed_hubs.note(
+                self.unit_of_work.connection, [hub_id for hub_id, attempt_id, _ in some if attempt_id not in listed]
+            )
         listing.hub_ids += hub_ids
+        if hub_ids:
+            listing.windows_end = max(listing.windows_end, alike.window.end)
         # An attempt keeps its number.
         listing.by_number[alike.number] += hub_ids
         return hub_ids
@@ -244,8 +250,12 @@ class _Cutting:
         if alike.compulsory:
             hubs = inventory.hubs(self.unit_of_work.connection, hub_ids, self.unit_of_work.now, with_han=False)
             listing.tell(hubs.values())
-        else:
+        elif hub_ids:
             listing.told[alike.organisation] += hub_ids
+            connection = self.unit_of_work.connection
+            others = list_runs.others_agreed(connection, listing.release.release_id, alike.organisation, hub_ids)
+            for hub_id, organisation in others:
+                listing.told[organisation].append(hub_id)
 
     def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
         """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them."""
@@ -273,14 +283,13 @@ class _Cutting:
         release = listing.release
         issuing = Issuing(cutter.signer, cutter.access_control_broker, cutter.draw_id)
         entry = ListEntry(self.judge.period, tuple(sorted(listing.hub_ids)))
-        _, key = issuing(self.unit_of_work, self.region, release, entry, list_id=listing.list_id)
+        _, key = issuing(
+            self.unit_of_work, self.region, release, entry, windows_end=listing.windows_end, list_id=listing.list_id
+        )
         if cutter.lifecycle.after(AttemptEvent.LISTED, AttemptState.SCHEDULED) is not AttemptState.LISTED:
             raise ValueError("the table of transitions lets no hub that is Scheduled be Listed")
         alert = cutter.lifecycle.event[AttemptEvent.LISTED].alert
         if alert is not None:
-            for hub_id, organisation in list_runs.others_agreed(connection, listing.list_id):
-                if hub_id not in listing.known:
-                    listing.told[organisation].append(hub_id)
             cutter.alerts.post_alike(self.unit_of_work, alert, release.release_id, listing.list_id, listing.told)
         audit.record(
             connection, audit.listed(listing.by_number, at=now, release_id=release.release_id, message_key=key)
@@ -313,6 +322,7 @@ class _Cutting:
     def _done(self) -> None:
         connection, now = self.unit_of_work.connection, self.unit_of_work.now
         lists.record_run(connection, self.region.name, CUT, self.judge.period.start, now)
+        changed_hubs.forget_ended(connection)
 
     def _late(self) -> str:
         minutes = (self.unit_of_work.now - self.judge.due_at) // timedelta(minutes=1)
@@ -329,20 +339,19 @@ class _Cutting:
 class _Listing:
     """A list while it is being filled."""
 
-    def __init__(self, release: Release, list_id: str) -> None:
+    def __init__(self, release: Release, list_id: str, period: Period) -> None:
         self.release = release
         self.list_id = list_id
         self.hub_ids: list[str] = []
+        self.windows_end = period.end
+        """When the last of the windows of its hubs ends."""
         self.by_number: dict[int, list[str]] = defaultdict(list)
         """By the number of their attempt."""
         self.told: dict[str, list[str]] = defaultdict(list)
         """By the organisation that is told."""
-        self.known: set[str] = set()
-        """Hubs of which it is known already who is told."""
 
     def tell(self, hubs: Iterable[Hub]) -> None:
         """Tell all who are responsible for some hubs."""
         for hub in hubs:
-            self.known.add(hub.hub_id)
             for organisation in hub.responsible:
                 self.told[organisation].append(hub.hub_id)

@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import repeat
 from operator import itemgetter
 
 from sr_engine.configuration import Region
@@ -27,13 +26,10 @@ from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import owed as owed_in
 from sr_engine.store.transactions import UnitOfWork
-from sr_engine.store.waiting import Alike, Members
+from sr_engine.store.waiting import Alike, Member
 
 LOOKED_AT_ONCE = 5_000
 """Hubs that are loaded to be judged one by one, at most."""
-
-Chosen = tuple[str, int, int]
-"""CHF id and attempt id of a hub, and the place of its group among those of the plan."""
 
 _by_hub = itemgetter(0)
 _group_and_hub = itemgetter(2, 0)
@@ -54,7 +50,7 @@ class NightPlan:
     single: set[str]
     """Hubs that are judged one by one."""
     groups: Sequence[Alike]
-    queue: list[tuple[str, list[Chosen]]]
+    queue: list[tuple[str, list[Member]]]
     """By release, what is still to be listed, the next last."""
     owed: Mapping[str, int] | None = None
     """What Suppliers are owed by this plan; None: what they are owed already."""
@@ -65,7 +61,7 @@ class NightPlan:
             return run is self.seen
         return run.key == self.seen.key
 
-    def take(self, at_most: int) -> list[Chosen]:
+    def take(self, at_most: int) -> list[Member]:
         """The next hubs of the release that is listed now, ascending."""
         _, left = self.queue[-1]
         some = left[-at_most:]
@@ -170,7 +166,7 @@ class _Night:
     def region(self) -> str:
         return self.judge.region.name
 
-    def find(self, places: int, *, only_agreed: bool) -> None:
+    def find(self, *, only_agreed: bool) -> None:
         """Count what may be listed."""
         unsettled: list[Alike] = []
         for release in self.releases.values():
@@ -184,16 +180,6 @@ class _Night:
                 elif self.judge.admits(alike, release) and not (only_agreed and alike.compulsory):
                     self.counts[alike] = hubs
         self.look_at_peculiar(unsettled)
-        if self.counts.total() <= places and not any(alike.compulsory for alike in self.counts):
-            # All that may be listed are, whoever they are: each is looked at once, when it is put on its list.
-            return
-        for alike, hubs in self.counts.items():
-            release = self.releases[alike.release_id]
-            if hubs:
-                found = waiting.unsuitable(self.look.connection, release, self.region, alike)
-                unsuitable = [hub_id for hub_id in found if hub_id not in self.single]
-                self.out |= dict.fromkeys(unsuitable, alike)
-                self.counts[alike] -= len(unsuitable)
 
     def look_at_peculiar(self, unsettled: Iterable[Alike] = ()) -> None:
         """Judge one by one the hubs about which something is peculiar, and all of some groups."""
@@ -208,7 +194,8 @@ class _Night:
                 self.counts[alike] -= 1
         for alike in whole:
             self.counts[alike] = 0
-            known |= dict.fromkeys(waiting.of_group(self.look.connection, self.region, alike)[0], alike)
+            of_group = waiting.of_group(self.look.connection, self.region, alike)
+            known |= dict.fromkeys((hub_id for hub_id, _, _ in of_group), alike)
         self.single |= known.keys()
         by_release: dict[str, list[str]] = defaultdict(list)
         for hub_id, alike in known.items():
@@ -231,7 +218,7 @@ class _Night:
                 elif self.judge.may_be_listed(upgrade, release):
                     yield hub_id
 
-    def choose(self, places: int, owed: Mapping[str, int]) -> tuple[list[Chosen], int, Mapping[str, int]]:
+    def choose(self, places: int, owed: Mapping[str, int]) -> tuple[list[Member], int, Mapping[str, int]]:
         """The hubs that are chosen, ascending, how many others might have been, and what Suppliers are owed then."""
         self.groups = [alike for alike, hubs in self.counts.items() if hubs > 0]
         nights_left = NightCounter(self.judge.region, self.judge.period.end)
@@ -247,10 +234,10 @@ class _Night:
             for alike in self.groups
         ]
         skipped = Counter(self.out.values())
-        chosen: list[Chosen] = []
+        chosen: list[Member] = []
         quotas, balance = plan_groups(groups, capacity=places, owed=owed)
         for quota in quotas:
-            of_quota: list[Chosen] = []
+            of_quota: list[Member] = []
             for part in quota.parts:
                 of_quota += self._first(part, skipped)
             if len(quota.parts) > 1:
@@ -259,30 +246,31 @@ class _Night:
         chosen.sort(key=_by_hub)
         return chosen, max(0, sum(group.hubs for group in groups) - len(chosen)), balance
 
-    def _first(self, part: First, skipped: Mapping[Alike, int]) -> list[Chosen]:
+    def _first(self, part: First, skipped: Mapping[Alike, int]) -> list[Member]:
         everybody = part.hubs == sum(self.counts[self.groups[place]] for place in part.groups)
-        found: list[Chosen] = []
+        found: list[Member] = []
         for place in part.groups:
             alike = self.groups[place]
             limit = None if everybody else part.hubs + skipped[alike]
-            found += self.without_out(place, waiting.of_group(self.look.connection, self.region, alike, limit=limit))
+            found += self.without_out(
+                waiting.of_group(self.look.connection, self.region, alike, place=place, limit=limit)
+            )
         if everybody:
             return found
         found.sort(key=_by_hub)
         return found[: part.hubs]
 
-    def without_out(self, group: int, members: Members) -> Iterable[Chosen]:
-        """The hubs of a group but for those that may not be listed."""
-        found = zip(*members, repeat(group), strict=False)
+    def without_out(self, found: list[Member]) -> list[Member]:
+        """Hubs but for those that may not be listed."""
         return [one for one in found if one[0] not in self.out] if self.out else found
 
     def _deadline(self, alike: Alike) -> datetime:
         compulsory = self.releases[alike.release_id].compulsory_window(self.judge.now)
         return alike.window.end if compulsory is None else min(alike.window.end, compulsory.end)
 
-    def plan(self, seen: Run | None, run: Run, chosen: Sequence[Chosen]) -> NightPlan:
+    def plan(self, seen: Run | None, run: Run, chosen: Sequence[Member]) -> NightPlan:
         """The plan of a run as it was seen, with those who were chosen, ascending."""
-        of_release: dict[str, list[Chosen]] = defaultdict(list)
+        of_release: dict[str, list[Member]] = defaultdict(list)
         release_ids = [alike.release_id for alike in self.groups]
         if len(set(release_ids)) == 1:
             of_release[release_ids[0]] = list(reversed(chosen))
@@ -316,7 +304,7 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
         seen = run
     # Only what others have lost is given away once more.
     places = min(run.places, run.chosen - run.hubs) if run.filling else run.places
-    night.find(places, only_agreed=run.filling)
+    night.find(only_agreed=run.filling)
     owed = owed_in(look.connection, region.name)
     chosen, left_out, balance = night.choose(places, owed)
     # Of each group the last one stays.
@@ -333,14 +321,20 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
 
 def _resumed(night: _Night, run: Run, planned_at: datetime) -> NightPlan:
     after_release, after_hub = run.after
-    chosen: list[Chosen] = []
+    chosen: list[Member] = []
     night.groups = [alike for alike in run.limits if alike.release_id >= after_release]
     for group, alike in enumerate(night.groups):
         after = after_hub if alike.release_id == after_release else ""
         members = waiting.chosen_of_group(
-            night.look.connection, night.region, alike, after=after, upto=run.limits[alike], scheduled_by=planned_at
+            night.look.connection,
+            night.region,
+            alike,
+            place=group,
+            after=after,
+            upto=run.limits[alike],
+            scheduled_by=planned_at,
         )
-        night.counts[alike] = len(members[0])
-        chosen += night.without_out(group, members)
+        night.counts[alike] = len(members)
+        chosen += night.without_out(members)
     night.look_at_peculiar()
     return night.plan(run, run, sorted(one for one in chosen if one[0] not in night.out))

@@ -64,8 +64,11 @@ class Replacing:
         chosen = self._chosen(unit_of_work, region, release, old, known) if may_go else []
         for draft in cut(chosen, list_size=region.list_size):
             entry = ListEntry(old.period, draft.hub_ids)
-            list_id, _ = self.issuing(unit_of_work, region, release, entry, replaces=old.list_id)
             moved = {hub_id: known[hub_id] for hub_id in draft.hub_ids}
+            windows_end = max(upgrade.attempt.window.end for upgrade in moved.values() if upgrade.attempt)
+            list_id, _ = self.issuing(
+                unit_of_work, region, release, entry, windows_end=windows_end, replaces=old.list_id
+            )
             self._change(unit_of_work, release, moved, AttemptEvent.RELISTED, actor=actor, key=key, list_id=list_id)
         gone = {candidate.hub_id for candidate in chosen}
         back = {hub_id: upgrade for hub_id, upgrade in known.items() if hub_id not in gone}

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
+from sr_engine.store.states import SCHEDULED
 from sr_engine.store.tables import (
     attempts,
     decisions,
@@ -49,9 +50,7 @@ def is_anything_open(connection: Connection) -> bool:
 
 def is_anything_scheduled(connection: Connection, region: str) -> bool:
     """Whether any hub of a region waits to be listed."""
-    statement = select(attempts.c.attempt_id).where(
-        attempts.c.region == region, attempts.c.state == AttemptState.SCHEDULED.value
-    )
+    statement = select(attempts.c.attempt_id).where(attempts.c.region == region, SCHEDULED)
     return connection.scalar(statement.limit(1)) is not None
 
 

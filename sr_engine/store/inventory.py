@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
+from sr_engine.store import changed_hubs
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -133,6 +134,7 @@ _BY_ADDRESS = _listing(
 
 def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert devices, or replace those that are there; each row has every column of the table."""
+    changed_hubs.note_replaced(connection, rows)
     execute_many(connection, _PUT_DEVICES, rows)
 
 
@@ -204,6 +206,7 @@ def hub_ids_of_model(
 def set_firmware(connection: Connection, hub_ids: Collection[str], version: str) -> None:
     """Record a version as active on hubs: on the CHF and on the GPF (FACTS DM13)."""
     connection.execute(_SET_FIRMWARE, {"hub_ids": members(hub_ids), "version": version})
+    changed_hubs.note(connection, hub_ids)
 
 
 def find(connection: Connection, query: ReadInventory, limit: int) -> list[Device]:

@@ -10,15 +10,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Update, and_, bindparam, exists, select
+from sqlalchemy import Connection, Update, bindparam, exists, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
 from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
-from sr_engine.store.waiting import Alike, suits
+from sr_engine.store.waiting import Alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ _MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_list
 
 
 def _put_on_list(*, looked_at: bool) -> Update:
-    """Hubs that were `looked_at` one by one need not be looked at once more, nor whether they are still alike."""
+    """Hubs that were `looked_at` one by one need not be looked at once more; of others it is seen that they are alike.
+
+    Those whose record may not suit the release are among the ones looked at (`store.changed_hubs`).
+    """
     excluded = exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now"))
     statement = attempts.update().where(
         is_one_of(attempts.c.attempt_id, "attempt_ids"), attempts.c.state == AttemptState.SCHEDULED.value
@@ -65,7 +69,6 @@ def _put_on_list(*, looked_at: bool) -> Update:
             attempts.c.window_end == bindparam("of_window_end"),
             attempts.c.pilot == bindparam("of_pilot"),
             attempts.c.compulsory == bindparam("of_compulsory"),
-            suits(attempts.c.hub_id),
             ~excluded,
         )
     return statement.values(
@@ -82,10 +85,10 @@ _PUT_ON_LIST = {looked_at: _put_on_list(looked_at=looked_at) for looked_at in (F
 _ON_LIST = select(attempts.c.attempt_id).where(
     attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.attempt_id, "attempt_ids")
 )
-_OTHERS_AGREED = (
-    select(attempts.c.hub_id, decisions.c.organisation)
-    .join(decisions, and_(decisions.c.hub_id == attempts.c.hub_id, decisions.c.release_id == attempts.c.release_id))
-    .where(attempts.c.list_id == bindparam("list_id"), decisions.c.organisation != attempts.c.organisation)
+_OTHERS_AGREED = select(decisions.c.hub_id, decisions.c.organisation).where(
+    is_one_of(decisions.c.hub_id, "hub_ids"),
+    decisions.c.release_id == bindparam("release_id"),
+    decisions.c.organisation != bindparam("organisation"),
 )
 
 
@@ -139,11 +142,11 @@ def put_on_list(
     list_id: str,
     period: Period,
     now: datetime,
-    still: tuple[Alike, Mapping[str, object]] | None,
+    still: Alike | None,
 ) -> set[int] | None:
     """Make those Listed that still may be; return which these were, None for all.
 
-    `still` are the group in which they must be and the values of `waiting.suits`; None: it was looked at each hub.
+    `still` is the group in which they must be; None: it was looked at each hub.
     """
     values: dict[str, object] = {
         "attempt_ids": members(attempt_ids),
@@ -153,14 +156,12 @@ def put_on_list(
         "new_state_at": now,
     }
     if still is not None:
-        alike, suitable = still
         values |= {
-            "of_organisation": alike.organisation,
-            "of_window_start": alike.window.start,
-            "of_window_end": alike.window.end,
-            "of_pilot": alike.pilot,
-            "of_compulsory": alike.compulsory,
-            **suitable,
+            "of_organisation": still.organisation,
+            "of_window_start": still.window.start,
+            "of_window_end": still.window.end,
+            "of_pilot": still.pilot,
+            "of_compulsory": still.compulsory,
             "now": now,
         }
     done = connection.execute(_PUT_ON_LIST[still is None], values).rowcount
@@ -169,12 +170,13 @@ def put_on_list(
     return set(connection.scalars(_ON_LIST, {"list_id": list_id, "attempt_ids": values["attempt_ids"]}))
 
 
-def others_agreed(connection: Connection, list_id: str) -> list[tuple[str, str]]:
-    """CHF id and organisation of those that have answered for hubs on a list, beside whom each hub counts by."""
-    return [
-        (hub_id, organisation)
-        for hub_id, organisation in connection.execute(_OTHERS_AGREED, {"list_id": list_id}).all()
-    ]
+def others_agreed(
+    connection: Connection, release_id: str, organisation: str, hub_ids: Sequence[str]
+) -> Sequence[tuple[str, str]]:
+    """CHF id and organisation of those that have answered for some hubs, beside the one by which these count."""
+    asked = {"hub_ids": members(hub_ids), "release_id": release_id, "organisation": organisation}
+    found: Sequence[Any] = connection.execute(_OTHERS_AGREED, asked).all()
+    return found
 
 
 def _planned(run: Run) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, or_, select
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
@@ -33,9 +33,12 @@ def _overdue() -> Select[Any]:
         .where(
             attempts.c.region == bindparam("region"),
             # Said for both alike, so that the index leads past all that has ended or is not due.
-            attempts.c.state.in_(_WAITING + _LISTED),
+            attempts.c.is_open,
             attempts.c.window_end <= now,
-            or_(attempts.c.state.in_(_WAITING), attempts.c.window_end <= listed_before),
+            or_(
+                attempts.c.state.in_(_WAITING),
+                and_(attempts.c.state.in_(_LISTED), attempts.c.window_end <= listed_before),
+            ),
         )
         .order_by(attempts.c.attempt_id)
         .limit(bindparam("at_most"))
@@ -50,8 +53,6 @@ def _compelled_overdue() -> Select[Any]:
             attempts.c.compulsory,
             attempts.c.is_open,
             attempts.c.period_end <= bindparam("listed_before"),
-            # The others are among those whose window has ended.
-            attempts.c.window_end > bindparam("listed_before"),
         )
         .order_by(attempts.c.attempt_id)
         .limit(bindparam("at_most"))
@@ -93,6 +94,8 @@ class NewList:
     period: Period
     hub_count: int
     message_id: str
+    windows_end: datetime
+    """When the last of the windows that were agreed for its hubs ends."""
     replaces: str | None = None
     """The list on which its hubs stood before, if they did."""
 
@@ -135,6 +138,7 @@ def add_list(connection: Connection, new: NewList, now: datetime) -> None:
             release_id=new.release_id,
             period_start=new.period.start,
             period_end=new.period.end,
+            windows_end=new.windows_end,
             hub_count=new.hub_count,
             cut_at=now,
             message_id=new.message_id,
@@ -215,8 +219,10 @@ def with_csp_in(connection: Connection, region: str, period: Period) -> int:
     found = connection.scalar(
         select(func.count())
         .select_from(attempts)
+        .join(upgrade_lists, upgrade_lists.c.list_id == attempts.c.list_id)
         .where(
-            attempts.c.region == region,
+            upgrade_lists.c.region == region,
+            upgrade_lists.c.period_start == period.start,
             attempts.c.state.in_(_LISTED),
             attempts.c.period_start == period.start,
         )
@@ -296,7 +302,10 @@ def overdue(
     at = {"region": region, "now": now, "listed_before": listed_before}
     found = _stored(connection, _OVERDUE, {**at, "at_most": limit})
     if len(found) < limit:
-        found += _stored(connection, _COMPELLED_OVERDUE, {**at, "at_most": limit - len(found)})
+        # Those whose window has ended, too, are among the ones found.
+        known = {one.attempt.attempt_id for one in found}
+        compelled = _stored(connection, _COMPELLED_OVERDUE, {**at, "at_most": limit})
+        found += [one for one in compelled if one.attempt.attempt_id not in known][: limit - len(found)]
     return found
 
 

@@ -116,6 +116,13 @@ class Prepared:
         compiled = self._compiled(connection, parameters)
         return compiled.rows(_execute(connection, compiled, parameters).fetchall())
 
+    def tuples(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Any]:
+        """The same as the driver gives them, for very many; raises TypeError if there is a value to be converted."""
+        compiled = self._compiled(connection, parameters)
+        if compiled.converted:
+            raise TypeError(f"values of this statement are not what the driver gives: {compiled.sql}")
+        return _execute(connection, compiled, parameters).fetchall()
+
     def one_or_none(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> Row | None:
         """The only row, or None; raises ValueError if there are more."""
         rows = self.all(connection, parameters)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, ScalarSelect, Table, bindparam, select
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import phases
+from sr_engine.store import changed_hubs, phases
 from sr_engine.store.dialects import json_rows
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
@@ -84,8 +84,9 @@ def add_paths(connection: Connection, release_id: str, versions: Iterable[str]) 
     )
 
 
-def remove_paths(connection: Connection, release_id: str, versions: Iterable[str]) -> None:
-    """Remove versions from which a release may be installed."""
+def remove_paths(connection: Connection, release_id: str, versions: Collection[str]) -> None:
+    """Remove versions from which a release may be installed; hubs that run one and wait for it are looked at."""
+    changed_hubs.note_running(connection, release_id, versions)
     connection.execute(
         release_paths.delete().where(
             release_paths.c.release_id == release_id, release_paths.c.from_version.in_(sorted(versions))

@@ -99,9 +99,12 @@ def _completion() -> Select[Any]:
         .where(
             attempts.c.region == bindparam("region"),
             attempts.c.state.in_(_COUNTED),
-            # Never earlier than what it is due by: the index leads past all months before.
-            attempts.c.window_end >= _moment("start"),
-            attempts.c.list_id.is_not(None),
+            # Never earlier than what any of its hubs is due by: all lists of months before are passed over.
+            attempts.c.list_id.in_(
+                select(upgrade_lists.c.list_id).where(
+                    upgrade_lists.c.region == bindparam("region"), upgrade_lists.c.windows_end >= _moment("start")
+                )
+            ),
             _in_month(due),
             due <= _moment("now"),
             ~newer,

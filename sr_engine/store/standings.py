@@ -23,12 +23,13 @@ from sr_engine.store import inventory, overlays, upgrades
 from sr_engine.store.dialects import json_rows
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
+from sr_engine.store.states import SCHEDULED
 from sr_engine.store.tables import attempts, devices, exclusions, registrations, release_han_models
 
 _AT_ONCE = 20_000
 """Hubs that one statement looks up, at most."""
 
-_SCHEDULED = and_(attempts.c.region == bindparam("region"), attempts.c.state == AttemptState.SCHEDULED.value)
+_SCHEDULED = and_(attempts.c.region == bindparam("region"), SCHEDULED)
 _ALIKE = (
     attempts.c.release_id,
     attempts.c.organisation,

@@ -397,7 +397,14 @@ attempts = Table(
     Index(
         "ix_attempts_one_open", "hub_id", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
     ),
-    Index("ix_attempts_region_state_window_end", "region", "state", "window_end"),
+    # What may be overdue. It says nothing of the state, so that no step of a hub on its way touches it.
+    Index(
+        "ix_attempts_open",
+        "region",
+        "window_end",
+        sqlite_where=text("is_open = 1"),
+        postgresql_where=text("is_open"),
+    ),
     # What waits to be listed, by all that decides when, and then by hub: counted and chosen without looking at rows.
     Index(
         "ix_attempts_scheduled",
@@ -539,6 +546,9 @@ off_lists = Table(
     **BY_KEY,
 )
 
+# Hubs whose record has changed while an upgrade was under way: looked at one by one when a night is planned.
+changed_hubs = Table("changed_hubs", metadata, Column("hub_id", EUI, primary_key=True), **BY_KEY)
+
 # Meter points whose change of Supplier has been carried out, up to a registration's effective date.
 settled_registrations = Table(
     "settled_registrations",
@@ -568,6 +578,8 @@ upgrade_lists = Table(
     Column("release_id", ForeignKey("releases.release_id"), nullable=False),
     Column("period_start", UtcDateTime, nullable=False),
     Column("period_end", UtcDateTime, nullable=False),
+    # When the last of the windows that were agreed for its hubs ends.
+    Column("windows_end", UtcDateTime, nullable=False),
     Column("hub_count", Integer, nullable=False),
     Column("cut_at", UtcDateTime, nullable=False),
     Column("acknowledged_at", UtcDateTime),
@@ -577,6 +589,7 @@ upgrade_lists = Table(
     # The list on which its hubs stood before, if they did.
     Column("replaces", ForeignKey("upgrade_lists.list_id"), index=True),
     Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
+    Index("ix_upgrade_lists_windows_end", "region", "windows_end"),
     Index("ix_upgrade_lists_message_id", "message_id"),
 )
 

@@ -14,7 +14,7 @@ from sr_engine.domain.changes import AnswerChange, Changes
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
-from sr_engine.store import inventory, overlays
+from sr_engine.store import changed_hubs, inventory, overlays
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.prepared import Prepared, Row
@@ -304,6 +304,7 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
     forget(connection, changes.forgotten, changes.release_id)
     _write_answers(connection, changes.answers, changes.release_id, now)
     write_attempts(connection, changes.attempts, changes.release_id)
+    changed_hubs.note(connection, changes.unsuited)
 
 
 def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> None:

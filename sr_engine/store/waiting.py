@@ -2,25 +2,27 @@
 
 An attempt that is Scheduled was settled by whatever last changed an answer, a schedule, a registration or a meter. What
 may stand otherwise by now is little and is looked for from its own side: meter points that are due to be looked at,
-registrations of late and to come, exclusions, HAN devices that may break, hubs whose record does not suit the release.
+registrations of late and to come, exclusions, HAN devices that may break, hubs whose record has changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, literal_column, select
+from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, func, select
 
-from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
+from sr_engine.store import changed_hubs
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.states import SCHEDULED
 from sr_engine.store.tables import (
     UtcDateTime,
     attempts,
@@ -39,9 +41,6 @@ MANY = 10_000
 _AT_ONCE = 20_000
 """Hubs that one statement looks up, at most."""
 
-# Written out, not bound: the database then sees that the index of what is Scheduled serves.
-SCHEDULED: ColumnElement[bool] = attempts.c.state == literal_column(f"'{AttemptState.SCHEDULED.value}'")
-
 
 @dataclass(frozen=True, slots=True)
 class Alike:
@@ -56,8 +55,8 @@ class Alike:
     """Of the attempt."""
 
 
-Members = tuple[Sequence[str], Sequence[int]]
-"""CHF ids, ascending, and the ids of their attempts."""
+Member = tuple[str, int, int]
+"""CHF id and attempt id of a hub, and the place that its group was given."""
 
 _KEY = (
     attempts.c.organisation,
@@ -81,40 +80,23 @@ _OF_GROUP = and_(
     attempts.c.compulsory == bindparam("compulsory"),
     attempts.c.number == bindparam("number"),
 )
-_MEMBERS: Select[Any] = select(attempts.c.hub_id, attempts.c.attempt_id).where(_OF_GROUP).order_by(attempts.c.hub_id)
-_FIRST_MEMBERS: Select[Any] = _MEMBERS.limit(bindparam("at_most"))
+_ALL_MEMBERS: Select[Any] = (
+    select(attempts.c.hub_id, attempts.c.attempt_id, bindparam("place", type_=Integer).label("place"))
+    .where(_OF_GROUP)
+    .order_by(attempts.c.hub_id)
+)
+_MEMBERS = Prepared(_ALL_MEMBERS)
+_FIRST_MEMBERS = Prepared(_ALL_MEMBERS.limit(bindparam("at_most", type_=Integer)))
 # Those that were chosen before: none that has come since.
-_CHOSEN_MEMBERS: Select[Any] = _MEMBERS.where(
-    attempts.c.hub_id > bindparam("after"),
-    attempts.c.hub_id <= bindparam("upto"),
-    attempts.c.state_at <= bindparam("scheduled_by"),
+_CHOSEN_MEMBERS = Prepared(
+    _ALL_MEMBERS.where(
+        attempts.c.hub_id > bindparam("after"),
+        attempts.c.hub_id <= bindparam("upto"),
+        attempts.c.state_at <= bindparam("scheduled_by"),
+    )
 )
 
 
-def suits(hub_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether the record of a hub, by its id, suits a release in a region (`domain.listing`, `suitable`)."""
-    return exists().where(
-        devices.c.device_id == hub_id,
-        devices.c.device_type == "CHF",
-        devices.c.device_status.in_(sorted(UPGRADABLE_STATUSES)),
-        devices.c.csp_region == bindparam("of_region"),
-        devices.c.manufacturer == bindparam("of_manufacturer"),
-        devices.c.model == bindparam("of_model"),
-        is_one_of(devices.c.firmware_version, "of_versions"),
-    )
-
-
-def suitable(release: Release, region: str) -> dict[str, object]:
-    """What to bind to the parameters of `suits`."""
-    return {
-        "of_region": region,
-        "of_manufacturer": release.firmware.manufacturer,
-        "of_model": release.firmware.model,
-        "of_versions": members(release.reachable_from),
-    }
-
-
-_UNSUITABLE = select(attempts.c.hub_id).where(_OF_GROUP, ~suits(attempts.c.hub_id))
 _DUE = (
     select(due_registrations.c.mpxn)
     .where(due_registrations.c.due_at <= bindparam("soon", type_=UtcDateTime))
@@ -149,31 +131,22 @@ def groups(connection: Connection, release_id: str, region: str, period: Period)
     ]
 
 
-def unsuitable(connection: Connection, release: Release, region: str, alike: Alike) -> Sequence[str]:
-    """CHF ids of the hubs of a group whose record does not suit the release."""
-    return connection.scalars(_UNSUITABLE, {**_values(region, alike), **suitable(release, region)}).all()
-
-
-def of_group(connection: Connection, region: str, alike: Alike, *, limit: int | None = None) -> Members:
-    """The first `limit` hubs of a group, or all."""
+def of_group(
+    connection: Connection, region: str, alike: Alike, *, place: int = 0, limit: int | None = None
+) -> list[Member]:
+    """The first `limit` hubs of a group, or all, ascending."""
+    values = {**_values(region, alike), "place": place}
     if limit is None:
-        return _members(connection.execute(_MEMBERS, _values(region, alike)).all())
-    return _members(connection.execute(_FIRST_MEMBERS, {**_values(region, alike), "at_most": limit}).all())
+        return _MEMBERS.tuples(connection, values)
+    return _FIRST_MEMBERS.tuples(connection, {**values, "at_most": limit})
 
 
 def chosen_of_group(
-    connection: Connection, region: str, alike: Alike, *, after: str, upto: str, scheduled_by: datetime
-) -> Members:
+    connection: Connection, region: str, alike: Alike, *, place: int, after: str, upto: str, scheduled_by: datetime
+) -> list[Member]:
     """The hubs of a group after one CHF and up to another, as far as they were Scheduled by a time."""
-    bounds = {"after": after, "upto": upto, "scheduled_by": scheduled_by}
-    return _members(connection.execute(_CHOSEN_MEMBERS, {**_values(region, alike), **bounds}).all())
-
-
-def _members(rows: Sequence[Row[Any]]) -> Members:
-    if not rows:
-        return (), ()
-    hub_ids, attempt_ids = zip(*rows, strict=True)
-    return hub_ids, attempt_ids
+    bounds = {"after": after, "upto": upto, "scheduled_by": scheduled_by, "place": place}
+    return _CHOSEN_MEMBERS.tuples(connection, {**_values(region, alike), **bounds})
 
 
 def peculiar(
@@ -185,6 +158,7 @@ def peculiar(
         return None
     found = due | set(connection.scalars(_LATELY_REGISTERED, {"since": now - quiet_days.after}))
     found.update(connection.scalars(_EXCLUDED, {"now": now}))
+    found.update(changed_hubs.all_of_them(connection))
     for manufacturer, model in {model for release in releases for model in release.han_models}:
         found.update(connection.scalars(_WITH_HAN_MODEL, {"manufacturer": manufacturer, "model": model}))
     return {

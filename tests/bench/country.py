@@ -17,7 +17,7 @@ from tests.world import FIRMWARE, OLD_VERSION
 
 SUPPLIERS = tuple(f"supplier-{number:02}" for number in range(10))
 _SHARES = (22, 18, 15, 12, 10, 8, 6, 4, 3, 2)
-_BY_LOT = tuple(name for name, share in zip(SUPPLIERS, _SHARES, strict=True) for _ in range(share))
+BY_LOT = tuple(name for name, share in zip(SUPPLIERS, _SHARES, strict=True) for _ in range(share))
 SCHEDULED_AT_ONCE = 50_000
 """Hubs in one 11.5, at most."""
 _AT_ONCE = 10_000
@@ -26,11 +26,11 @@ _AT_ONCE = 10_000
 def suppliers_of(number: int) -> tuple[str, str | None]:
     """Who has the electricity and the gas of a home: 15 in 100 have no gas, and 10 in 100 two Suppliers."""
     lot = number * 7919 % 100_003
-    electricity = _BY_LOT[lot % 100]
+    electricity = BY_LOT[lot % 100]
     kind = lot // 100 % 20
     if kind < 3:
         return electricity, None
-    return electricity, _BY_LOT[(lot % 100 + 37) % 100] if kind < 5 else electricity
+    return electricity, BY_LOT[(lot % 100 + 37) % 100] if kind < 5 else electricity
 
 
 @dataclass(frozen=True, slots=True)

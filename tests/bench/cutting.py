@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -21,7 +22,7 @@ from sr_engine.configuration import Region
 from sr_engine.messages.model import Period
 from sr_engine.operations.releases import open_release
 from sr_engine.regions.calendar import cut_time, open_periods
-from sr_engine.regions.lists import Portion
+from sr_engine.regions.lists import ListCutter, Portion
 from sr_engine.store.tables import attempts
 from sr_engine.store.transactions import Transactions, UnitOfWork
 from tests.bench.country import Country
@@ -29,7 +30,7 @@ from tests.bench.firmware import memory
 from tests.bench.measure import Row
 from tests.databases import give_a_copy_of_its_database
 from tests.postgres import PostgresServer, postgres_server
-from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, make_world
+from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, World, make_world
 
 HUBS = (100_000, 1_000_000)
 LIST_SIZE = 20_000
@@ -70,25 +71,32 @@ def _rows(engine: str, server: PostgresServer | None, *, limit: int) -> Iterator
 
 def prepare(directory: Path, hubs: int, database_url: str | None = None) -> None:
     """An instance with hubs that wait."""
-    world = make_world(directory, database_url=database_url or "sqlite:///sr-engine.db")
+    world, release_id, regions = new_release(directory, database_url or "sqlite:///sr-engine.db")
     try:
-        regions = tuple(world.instance.configuration.regions)
-        release, _ = world.run(
-            lambda uow: open_release(
-                uow,
-                configuration=world.instance.configuration,
-                alerts=world.instance.alerts,
-                draw_id=world.instance.draw_id,
-                firmware=FIRMWARE,
-                image_hash="AB" * 32,
-                regions=regions,
-                reachable_from=(OLD_VERSION,),
-            )
-        )
-        country = Country(release.release_id, regions, hubs, WINDOW, NOW)
+        country = Country(release_id, regions, hubs, WINDOW, NOW)
         world.run(lambda uow: country.put(uow.connection))
     finally:
         world.close()
+
+
+def new_release(directory: Path, database_url: str) -> tuple[World, str, tuple[str, ...]]:
+    """A new instance with a release that is open in all its regions; the id of that, and the regions."""
+    world = make_world(directory, database_url=database_url)
+    instance = world.instance
+    regions = tuple(instance.configuration.regions)
+    release, _ = world.run(
+        lambda uow: open_release(
+            uow,
+            configuration=instance.configuration,
+            alerts=instance.alerts,
+            draw_id=instance.draw_id,
+            firmware=FIRMWARE,
+            image_hash="AB" * 32,
+            regions=regions,
+            reachable_from=(OLD_VERSION,),
+        )
+    )
+    return world, release.release_id, regions
 
 
 def _one(folder: Path, percent: int, server: PostgresServer | None) -> dict[str, float]:
@@ -127,26 +135,12 @@ async def _cut_all(instance: Instance, regions: Sequence[Region]) -> tuple[int, 
 
     The alerts that follow are written between other work, and are no part of it.
     """
-    cutter = list_cutter(instance)
     nights = [(region, next(open_periods(region, WINDOW))) for region in regions]
     now = max(cut_time(region, period) for region, period in nights)
     transactions = Transactions(instance.engine, FixedClock(now))
 
-    async def cut(region: Region, period: Period) -> int:
-        """As the region's trigger does."""
-        due = cut_time(region, period)
-
-        def run(unit_of_work: UnitOfWork) -> Portion:
-            return cutter.run(unit_of_work, region, due, period, plan)
-
-        listed, more, plan = 0, True, None
-        while more:
-            plan = plan or await asyncio.to_thread(cutter.look, region, due, period, now)
-            portion = await transactions.run(run, heavy=True)
-            listed, more, plan = listed + portion.listed, portion.more, portion.plan
-        return listed
-
-    cutting = asyncio.gather(*(cut(region, period) for region, period in nights))
+    cutter = list_cutter(instance)
+    cutting = asyncio.gather(*(cut_night(cutter, transactions, region, period, now) for region, period in nights))
     longest = 0.0
     while not cutting.done():
         began = time.perf_counter()
@@ -154,6 +148,23 @@ async def _cut_all(instance: Instance, regions: Sequence[Region]) -> tuple[int, 
         longest = max(longest, time.perf_counter() - began)
         await asyncio.sleep(0.01)
     return sum(await cutting), longest
+
+
+async def cut_night(
+    cutter: ListCutter, transactions: Transactions, region: Region, period: Period, now: datetime
+) -> int:
+    """Cut the lists of a region for a period as its trigger does; how many hubs are on them."""
+    due = cut_time(region, period)
+
+    def run(unit_of_work: UnitOfWork) -> Portion:
+        return cutter.run(unit_of_work, region, due, period, plan)
+
+    listed, more, plan = 0, True, None
+    while more:
+        plan = plan or await asyncio.to_thread(cutter.look, region, due, period, now)
+        portion = await transactions.run(run, heavy=True)
+        listed, more, plan = listed + portion.listed, portion.more, portion.plan
+    return listed
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from datetime import date, datetime
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from sqlalchemy import update
 
 from sr_engine.bootstrap import phases_of, withdrawing_of
 from sr_engine.domain.terms import Management, Obligation
@@ -23,7 +22,6 @@ from sr_engine.operations import phases, registrations, terms
 from sr_engine.operations import releases as operator
 from sr_engine.operations.lists import NotWithdrawable, find_list
 from sr_engine.store import inventory
-from sr_engine.store.tables import devices
 from sr_engine.store.transactions import UnitOfWork
 from tests.machine import supplier_change
 from tests.machine.country import FIRMWARE, FRAGILE, RARE, SOME, hold, same
@@ -31,7 +29,7 @@ from tests.machine.facts import DAY, HOUR, REGIONS, WITH_CSP, Region
 from tests.machine.hubs import NOTICE
 from tests.machine.requesting import Requesting
 from tests.machine.stage import hubs_of
-from tests.world import TestHub
+from tests.world import TestHub, change_record
 
 
 class Surrounded(Requesting):
@@ -316,8 +314,7 @@ class Surrounded(Requesting):
         """Now and then one that makes an upgrade impossible."""
         status = ("Commissioned", "Pending", "Suspended", "Commissioned")[which // len(self.model.homes) % 4]
         hub = sorted(self.model.homes)[which % len(self.model.homes)]
-        changed = update(devices).where(devices.c.device_id == hub).values(device_status=status)
-        self.stage.world.run(lambda uow: uow.connection.execute(changed))
+        self.stage.world.run(lambda uow: change_record(uow.connection, hub, device_status=status))
         self.model.homes[hub].status = status
 
     def a_han_device_appears(self, which: int) -> None:

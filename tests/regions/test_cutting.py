@@ -15,18 +15,19 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
-from sr_engine.bootstrap import quiet_days_of
-from sr_engine.messages.model import Decision
+from sr_engine.bootstrap import quiet_days_of, supplier_changes_of
+from sr_engine.messages.model import Decision, ReportStatus
 from sr_engine.operations.registrations import LOOK_AGAIN
 from sr_engine.operations.releases import open_release
 from sr_engine.regions.lists import Portion
 from sr_engine.regions.planner import ListDraft, Plan
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.store import inventory
+from sr_engine.store.releases import add_paths, remove_paths
 from sr_engine.store.tables import (
     attempts,
+    changed_hubs,
     decisions,
-    devices,
     due_registrations,
     exclusions,
     list_runs,
@@ -44,7 +45,7 @@ from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.waiting import DUE_SOON, MANY
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.regions.oracle import Oracle, drafts, planned
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, make_world
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, change_record, make_world
 
 DAY = timedelta(days=1)
 HAN = ("AAAA", "DISPLAY")
@@ -221,7 +222,6 @@ class AnyWorld:
     def _happen(self, uow: UnitOfWork, hub: TestHub, since: str) -> None:
         connection, night = uow.connection, self.nights.period()
         excluded: dict[str, object] = {"hub_id": hub.chf, "organisation": B.name, "set_at": NOW}
-        record = update(devices).where(devices.c.device_id == hub.chf)
         register = {"mpxn": hub.mprn, "role": "GS", "organisation": B.name if hub.gas == A.name else A.name}
         match since:
             case "excluded":
@@ -243,11 +243,11 @@ class AnyWorld:
             case "leaves in the night":
                 inventory.put_registrations(connection, [register | {"effective_from": night.start + HOUR}])
             case "not commissioned":
-                connection.execute(record.values(device_status="Decommissioned"))
+                change_record(connection, hub.chf, device_status="Decommissioned")
             case "other version":
-                connection.execute(record.values(firmware_version="1234"))
+                change_record(connection, hub.chf, firmware_version="1234")
             case "other region":
-                connection.execute(record.values(csp_region="South"))
+                change_record(connection, hub.chf, csp_region="South")
 
 
 @pytest.fixture(scope="module")
@@ -409,6 +409,81 @@ def test_an_exclusion_that_comes_in_between_is_heeded(central: Nights) -> None:
     central.world.run(lambda uow: cutter.run(uow, central.region, due, period, first.plan))
 
     assert central.states(some) == ["Listed", "Listed", "Scheduled", "Listed"]
+
+
+def test_a_hub_whose_record_changes_in_between_is_not_listed(central: Nights) -> None:
+    some = waiting(central, 4)
+    central.change(list_size=2)
+    due, period = central.due(), central.period()
+    central.world.clock.set(due)
+    cutter = replace(central.cutter, listed_at_once=1, few=1)
+    first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
+    central.world.run(lambda uow: change_record(uow.connection, some[2].chf, device_status="Decommissioned"))
+
+    central.world.run(lambda uow: cutter.run(uow, central.region, due, period, first.plan))
+
+    assert central.states(some) == ["Listed", "Listed", "Scheduled", "Listed"]
+
+
+def test_a_hub_whose_record_suits_again_is_listed(central: Nights) -> None:
+    (hub, *rest) = waiting(central, 3)
+    for status in ("Suspended", "Decommissioned", "Commissioned"):
+        central.world.run(lambda uow, status=status: change_record(uow.connection, hub.chf, device_status=status))
+
+    assert in_steps(central) == [3]
+    assert central.states([hub, *rest]) == ["Listed"] * 3
+
+
+def test_a_record_that_changed_before_the_hub_was_agreed_is_looked_at_when_it_is(central: Nights) -> None:
+    hub, *rest = some = [replace(hub, gas=B.name) for hub in hubs(3)]
+    central.world.add_hubs(some)
+    central.schedule(some)
+    central.world.run(lambda uow: change_record(uow.connection, hub.chf, firmware_version="1234"))
+    gas = {"role": "GS", "organisation": A.name, "effective_from": NOW + HOUR}
+    rows = [gas | {"mpxn": hub.mprn} for hub in some]
+    central.world.run(lambda uow: inventory.put_registrations(uow.connection, rows))
+    central.world.clock.set(NOW + HOUR)
+    while central.world.run(supplier_changes_of(central.world.instance)):
+        pass
+    # Late enough for nothing else to have it looked at.
+    night = 9
+    assert central.states(some) == ["Scheduled"] * 3
+
+    in_steps(central, night)
+
+    assert central.states([hub, *rest]) == ["Scheduled", "Listed", "Listed"]
+
+
+def test_hubs_that_run_a_version_from_which_nobody_may_come_any_more_are_not_listed(central: Nights) -> None:
+    older, *_ = some = waiting(central, 3)
+    with central.world.instance.reading_engine.connect() as connection:
+        (release_id,) = connection.scalars(select(releases.c.release_id))
+    for run in (
+        lambda uow: add_paths(uow.connection, release_id, ["9000"]),
+        lambda uow: change_record(uow.connection, older.chf, firmware_version="9000"),
+        lambda uow: uow.connection.execute(delete(changed_hubs)),
+        lambda uow: remove_paths(uow.connection, release_id, ["9000"]),
+    ):
+        central.world.run(run)
+
+    in_steps(central)
+
+    assert central.states(some) == ["Scheduled", "Listed", "Listed"]
+
+
+def test_hubs_of_which_nothing_is_under_way_are_not_kept_in_mind(central: Nights) -> None:
+    hub, *_ = some = waiting(central, 3)
+    central.change(hubs_per_night=2)
+    for status in ("Decommissioned", "Commissioned"):
+        central.world.run(lambda uow, status=status: change_record(uow.connection, hub.chf, device_status=status))
+    in_steps(central)
+    central.report(central.list_ids()[0], central.saw(hub, ReportStatus.ACTIVATED))
+
+    in_steps(central, 1)
+
+    with central.world.instance.reading_engine.connect() as connection:
+        assert connection.scalars(select(changed_hubs.c.hub_id)).all() == []
+    assert central.states(some) == ["Activated", "Listed", "Listed"]
 
 
 def test_a_release_that_is_halted_in_between_is_listed_no_further(central: Nights) -> None:

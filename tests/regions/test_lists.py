@@ -12,9 +12,9 @@ from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Decision, Period, Phase
 from sr_engine.operations.phases import open_gate
 from sr_engine.store import inventory
-from sr_engine.store.tables import devices, releases
+from sr_engine.store.tables import releases
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World
+from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, change_record
 
 
 def listed(nights: Nights) -> list[tuple[str, ...]]:
@@ -244,9 +244,7 @@ def test_a_hub_to_which_the_release_no_longer_applies_stays_scheduled(
     (hub,) = hubs(1)
     central.world.add_hubs([hub])
     central.schedule([hub])
-    central.world.run(
-        lambda uow: uow.connection.execute(update(devices).where(devices.c.device_id == hub.chf).values(values))
-    )
+    central.world.run(lambda uow: change_record(uow.connection, hub.chf, **values))
 
     assert central.cut() == 0
     assert central.attempt(hub).state is AttemptState.SCHEDULED

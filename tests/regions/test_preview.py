@@ -30,7 +30,6 @@ from sr_engine.regions.triggers import Housekeeping, RegionTriggers
 from sr_engine.store import inventory
 from sr_engine.store.tables import (
     attempts,
-    devices,
     exclusions,
     release_han_models,
     release_regions,
@@ -38,7 +37,7 @@ from sr_engine.store.tables import (
     upgrade_lists,
 )
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, make_world
+from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, change_record, make_world
 
 DAY = timedelta(days=1)
 OTHER = Firmware("2B7E", "C1A20002", "9002")
@@ -135,7 +134,7 @@ def test_nothing_is_listed_of_a_release_that_may_not_be_installed(
 )
 def test_a_hub_that_has_changed_is_not_listed(central: Nights, values: dict[str, str], why: Obstacle) -> None:
     ready(central, hubs(1), window=until(2))
-    central.world.run(lambda uow: uow.connection.execute(update(devices).values(values)))
+    central.world.run(lambda uow: change_record(uow.connection, hubs(1)[0].chf, **values))
 
     assert fates(seen(central)) == [("29", Fate.MISSES, why, 1)]
 
@@ -334,8 +333,7 @@ def random_world(directory: Path, chance: random.Random) -> Nights:
         if chance.random() < 0.4:
             register(nights, hub, NOW + 13 * DAY, chance.choice([A.name, B.name]))
     for hub in chance.sample(some, 3):
-        changed = update(devices).where(devices.c.device_id == hub.chf).values(device_status="Decommissioned")
-        world.run(lambda uow, changed=changed: uow.connection.execute(changed))
+        world.run(lambda uow, hub=hub: change_record(uow.connection, hub.chf, device_status="Decommissioned"))
     if chance.random() < 0.4:
         compel(nights, WINDOW.start + chance.randint(4, 9) * DAY)
     # Whatever is due already is done, but no list is cut.

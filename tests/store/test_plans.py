@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Connection, CursorResult, Engine, event
 
 from sr_engine.messages.model import Period
-from sr_engine.store import firmware, list_runs, lists, outbox, sla, upgrades, waiting
+from sr_engine.store import firmware, list_runs, lists, outbox, prepared, sla, upgrades, waiting
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.tables import devices, due_registrations
@@ -35,7 +36,12 @@ def plans_of(engine: Engine, work: Callable[[Connection], object]) -> list[str]:
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         executed.append((statement, parameters))
 
-    with engine.begin() as connection:
+    def note_prepared(connection: Connection, compiled: Any, how: str, values: Any) -> Any:
+        executed.append((compiled.sql, tuple(values)))
+        return execute(connection, compiled, how, values)
+
+    execute = prepared._executed
+    with engine.begin() as connection, patch.object(prepared, "_executed", note_prepared):
         event.listen(connection, "before_cursor_execute", note)
         work(connection)
         return ["; ".join(row.detail for row in _explained(connection, *one)) for one in tuple(executed)]
@@ -50,7 +56,7 @@ def test_overdue_attempts_are_found_by_state_and_end_of_window(engine: Engine) -
         engine, lambda one: lists.overdue(one, "Central", now=NOW, listed_before=NOW, limit=10)
     )
 
-    assert "ix_attempts_region_state_window_end (region=? AND state=? AND window_end<?)" in agreed
+    assert "ix_attempts_open (region=? AND window_end<?)" in agreed
     assert "ix_attempts_compelled (region=? AND period_end<?)" in compelled
 
 
@@ -136,16 +142,13 @@ def test_what_may_keep_hubs_off_lists_is_looked_for_from_its_own_side(engine: En
 
 
 def test_hubs_are_put_on_a_list_by_their_row_numbers_and_looked_up_by_their_ids(engine: Engine) -> None:
-    values = {"of_region": "Central", "of_manufacturer": "M", "of_model": "M", "of_versions": "[]"}
-
     def put(connection: Connection) -> object:
-        still = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1), values
+        still = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1)
         return list_runs.put_on_list(connection, [1], list_id="list", period=PERIOD, now=NOW, still=still)
 
     plan = "; ".join(plans_of(engine, put))
 
     assert "SEARCH attempts USING INTEGER PRIMARY KEY (rowid=?)" in plan
-    assert "SEARCH devices USING PRIMARY KEY (device_id=?)" in plan
 
 
 def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
@@ -156,7 +159,8 @@ def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     (alerts,) = plans_of(engine, lambda one: sla.alert_times(one, "Central", NOW, NOW, **month, events=events))
     (missed,) = plans_of(engine, lambda one: sla.missed(one, "Central", NOW, NOW))
 
-    assert "ix_attempts_region_state_window_end (region=? AND state=? AND window_end>?)" in completion
+    assert "ix_upgrade_lists_windows_end (region=? AND windows_end>?)" in completion
+    assert "ix_attempts_list_id (list_id=?)" in completion
     assert "ix_attempts_reported (region=? AND reported_at>? AND reported_at<?)" in alerts
     assert "SCAN alerted_hubs" not in alerts
     assert "ix_attempts_outcomes (release_id=? AND region=? AND state=? AND state_at>? AND state_at<?)" in missed
