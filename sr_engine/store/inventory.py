@@ -105,6 +105,11 @@ _HUB_IDS_OF = Prepared(
     select(devices.c.device_id, devices.c.hub_id).where(is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF)
 )
 _HUBS = Prepared(_hubs())
+_RESPONSIBLE = Prepared(
+    select(devices.c.device_id, responsible("ESME", "IS"), responsible("GSME", "GS")).where(
+        is_one_of(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF"
+    )
+)
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
     is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
 )
@@ -172,6 +177,15 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
             hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)
         )
         for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
+    }
+
+
+def responsible_for(connection: Connection, hub_ids: Collection[str], at: datetime) -> dict[str, tuple[str, ...]]:
+    """By CHF id, the Suppliers responsible at `at`, as `Hub.responsible` has them; without hubs that are not known."""
+    found = _RESPONSIBLE.all(connection, {"hub_ids": members(hub_ids), "at": at})
+    return {
+        hub_id: tuple(dict.fromkeys(one for one in (electricity, gas) if one is not None))
+        for hub_id, electricity, gas in found
     }
 
 
