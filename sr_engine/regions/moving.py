@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +45,9 @@ class Moving:
         if not moved:
             return
         connection, now = unit_of_work.connection, unit_of_work.now
+        activated = {move.standing.hub_id: move.at for move in moved if move.state is AttemptState.ACTIVATED}
+        # A report that comes late may be of firmware that has been followed by another since.
+        followed = self._followed(unit_of_work, activated)
         moves.write(connection, moved, reported_at=reported_at)
         alike: dict[Alike, list[str]] = defaultdict(list)
         for standing, event, state, _, reason in moved:
@@ -53,10 +56,7 @@ class Moving:
         entries = audit.of_alike(alike, at=now, actor=actor, release_id=release.release_id, message_key=key)
         audit.record(connection, entries)
         self._end_schedules(unit_of_work, moved, release)
-        activated = {move.standing.hub_id: move.at for move in moved if move.state is AttemptState.ACTIVATED}
         if activated:
-            # A report that comes late may be of firmware that has been followed by another since.
-            followed = upgrades.activated_later(connection, activated) | read_later(unit_of_work, activated)
             inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
         # The next attempt at a hub whose last one came to a good end after all, unless it is with the CSP.
         late = [move.standing.hub_id for move in moved if move.standing.state not in OPEN]
@@ -64,25 +64,25 @@ class Moving:
             cancelling = Cancelling(self.alerts, self.lifecycle)
             cancelling(unit_of_work, release, late, AttemptEvent.SUPERSEDED, DONE_BEFORE, actor=actor, key=key)
 
+    def _followed(self, unit_of_work: UnitOfWork, activated: Mapping[str, datetime]) -> set[str]:
+        if not activated:
+            return set()
+        return upgrades.activated_later(unit_of_work.connection, activated) | read_later(unit_of_work, activated)
+
     def _tell(self, unit_of_work: UnitOfWork, alike: dict[Alike, list[str]], release: Release) -> None:
         now = unit_of_work.now
-        concerned = [
-            hub_id
-            for one, some in alike.items()
-            if self.lifecycle.event[one.event].alert is not None
-            for hub_id in some
-        ]
-        responsible = inventory.responsible_for(unit_of_work.connection, concerned, now) if concerned else {}
-        for one, hub_ids in alike.items():
-            alert = self.lifecycle.event[one.event].alert
-            if alert is None:
-                continue
-            by_organisation: dict[str, list[str]] = defaultdict(list)
-            for hub_id in hub_ids:
-                for organisation in responsible.get(hub_id, ()):
-                    by_organisation[organisation].append(hub_id)
+        told = {one: alert for one in alike if (alert := self.lifecycle.event[one.event].alert) is not None}
+        if not told:
+            return
+        concerned = [hub_id for one in told for hub_id in alike[one]]
+        suppliers = inventory.suppliers(unit_of_work.connection, concerned, now)
+        for one, alert in told.items():
+            of_one = suppliers
+            if len(told) > 1:
+                some = set(alike[one])
+                of_one = {name: [hub_id for hub_id in ids if hub_id in some] for name, ids in suppliers.items()}
             occurrence = occurrence_in(release.release_id, one.after, one.number, now)
-            self.alerts.post_alike(unit_of_work, alert, release.release_id, occurrence, by_organisation)
+            self.alerts.post_alike(unit_of_work, alert, release.release_id, occurrence, of_one)
 
     def _end_schedules(self, unit_of_work: UnitOfWork, moved: Sequence[Move], release: Release) -> None:
         # An attempt that a late report raises had its schedules ended before; those there are now are another's.
