@@ -165,9 +165,9 @@ class Alerts:
         messages: list[outbox.Outgoing] = []
         alerted: list[tuple[str, str, str, str, str]] = []
         known: dict[str, Release] = {}
-        told: set[tuple[str, str, str]] = set()
+        told = _told(connection, portions)
         for portion in portions:
-            new = _new_ones(connection, portion.events, told)
+            new = _new_ones(portion.events, told)
             if not new:
                 continue
             if portion.release_id not in known:
@@ -310,14 +310,26 @@ def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str, *, rec
     return f"{broker}:{target}:{counters.draw(unit_of_work.connection, f'message:{recipient}')}"
 
 
-def _new_ones(connection: Connection, events: Sequence[HubEvent], told: set[tuple[str, str, str]]) -> list[HubEvent]:
-    """Those of which the Supplier has not been told; they are added to `told`, by event, hub and occurrence."""
-    event, organisation = events[0].event, events[0].organisation
-    before = outbox.already_alerted(connection, event, {one.hub_id for one in events})
-    new = []
+def _told(connection: Connection, portions: Sequence[Tidings]) -> set[tuple[str, str, str]]:
+    """Event, hub and occurrence of what the Supplier has been told before."""
+    hub_ids: dict[AlertEvent, set[str]] = defaultdict(set)
+    for portion in portions:
+        hub_ids[portion.events[0].event].update(one.hub_id for one in portion.events)
+    organisation = portions[0].events[0].organisation
+    return {
+        (event.value, hub_id, occurrence)
+        for event, some in hub_ids.items()
+        for hub_id, whom, occurrence in outbox.already_alerted(connection, event.value, some)
+        if whom == organisation
+    }
+
+
+def _new_ones(events: Sequence[HubEvent], told: set[tuple[str, str, str]]) -> list[HubEvent]:
+    """Those of which the Supplier has not been told; they are added to `told`."""
+    event, new = events[0].event.value, []
     for one in events:
-        key = (event.value, one.hub_id, one.occurrence)
-        if key not in told and (one.hub_id, organisation, one.occurrence) not in before:
+        key = (event, one.hub_id, one.occurrence)
+        if key not in told:
             told.add(key)
             new.append(one)
     return new
