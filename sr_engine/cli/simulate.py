@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +89,7 @@ def simulate(
                 f"{out} has {_gigabytes(free)} free, and {_gigabytes(needed)} may be needed: name another folder"
             )
     tell(f"{_gigabytes(needed)} of disk at most, {'which are kept' if keep else 'for as long as it lasts'}")
-    with tempfile.TemporaryDirectory(dir=out, prefix="working-") as folder:
+    with _interrupted_by_sigterm(), tempfile.TemporaryDirectory(dir=out, prefix="working-") as folder:
         try:
             found = run(
                 parameters,
@@ -122,6 +125,16 @@ class Tell:
 
     def __call__(self, words: str) -> None:
         click.echo(f"{time.monotonic() - self.started:7.1f} s  {words}", err=True)
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Whoever ends it by a signal finds nothing left of what it was working on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _gigabytes(number: int) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from sr_engine.configuration import Region
 from sr_engine.national.campaign import Campaign
@@ -72,7 +72,9 @@ def simulate(
         try:
             played = _play_all(jobs, processes)
         finally:
-            site.remove(START)
+            # Also of campaigns that were broken off.
+            for name in (START, *([] if keep else regimes)):
+                site.remove(name)
     compared = [one.result for one in played] + models(case, parameters)
     return Simulation(hubs, seed, parameters, regions, played, compared, prepared)
 
@@ -110,7 +112,10 @@ def _play_all(jobs: Sequence[Job], processes: int) -> list[Figures]:
         try:
             return list(pool.map(play, jobs))
         except BaseException:
+            # What the others still play is of no use to anybody.
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
             raise
 
 
@@ -120,20 +125,20 @@ def play(job: Job) -> Figures:
     site.copy(START, name)
     # Homes move in the course of a campaign: each begins with the country as it was.
     country = _country_of(job)
+    stage = open_stage(site.folder(name), job.parameters, f"{job.seed} {name}")
     try:
-        stage = open_stage(site.folder(name), job.parameters, f"{job.seed} {name}")
-        try:
-            with _quietly():
-                say = partial(_say_of, job.say, name)
-                outcome = Campaign(stage, job.parameters, country, job.regime, job.seed, say).play()
-            regions = regions_of(stage, job.parameters)
-            with stage.instance.reading_engine.connect() as connection:
-                return figures_of(connection, outcome, job.parameters, regions, name)
-        finally:
-            stage.close()
+        with _quietly():
+            say = partial(_say_of, job.say, name)
+            outcome = Campaign(stage, job.parameters, country, job.regime, job.seed, say).play()
+        regions = regions_of(stage, job.parameters)
+        with stage.instance.reading_engine.connect() as connection:
+            found = figures_of(connection, outcome, job.parameters, regions, name)
     finally:
-        if not job.keep:
-            site.remove(name)
+        stage.close()
+    if not job.keep:
+        # The next campaign may need the room.
+        site.remove(name)
+    return found
 
 
 def _country_of(job: Job) -> Country:

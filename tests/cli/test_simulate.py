@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,17 @@ def test_a_database_of_another_kind_is_refused(run: Run, tmp_path: Path) -> None
     result = run("simulate", "--hubs", 30, "--database", "sqlite:///here.db", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "name a PostgreSQL database" in result.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_left_of_what_was_ended_by_a_signal(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sr_engine", "simulate", "--hubs", "300", "--processes", "2", "--out", str(out)]
+    command += ["--parameters", str(small_file(tmp_path)), "--regime", "Voluntary", "--regime", "Mandatory"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Mandatory: the release is opened" in line:
+                process.terminate()
+        assert process.wait() == 1
+    assert list(out.iterdir()) == []

@@ -369,7 +369,7 @@ def test_a_first_registration_is_no_change_of_supplier(market: Market) -> None:
     assert market.suppliers.view(C, new.chf).status == "NotScheduled"
 
 
-@pytest.mark.parametrize("portion", [1, 2, 1_000])
+@pytest.mark.parametrize("portion", [2, 1_000])
 def test_first_registrations_are_settled_many_at_once_as_if_each_had_been_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portion: int
 ) -> None:
