@@ -22,7 +22,7 @@ class Simulation:
     played: Sequence[Figures]
     compared: Sequence[Result]
     """Played and modelled, in the order in which they are shown."""
-    prepared_seconds: float = 0.0
+    prepared_seconds: float
     """Of wall time, for bringing the country in once for all that were played."""
 
 

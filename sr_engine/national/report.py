@@ -49,7 +49,8 @@ def as_json(simulation: Simulation) -> dict[str, object]:
         "seed": simulation.seed,
         "compared": [dict(zip(_COMPARED, _compared(one), strict=True)) for one in simulation.compared],
         "played": {figures.regime: _played(figures) for figures in simulation.played},
-        "machine": {
+        "machine": {"prepared_seconds": round(simulation.prepared_seconds, 1)}
+        | {
             figures.regime: {
                 "seconds": round(figures.seconds, 1),
                 "messages_per_second": round(figures.messages_per_second, 1),

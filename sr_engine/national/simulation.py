@@ -66,10 +66,11 @@ def simulate(
         raise ValueError("name one regime at least that is to be played")
     jobs = [Job(parameters, hubs, seed, regime, site, keep, say) for regime in regimes]
     started = time.perf_counter()
+    site.check_free([START, *regimes])
     with _quietly():
-        regions, case = _prepare(jobs[0])
-        prepared = time.perf_counter() - started
         try:
+            regions, case = _prepare(jobs[0])
+            prepared = time.perf_counter() - started
             played = _play_all(jobs, processes)
         finally:
             # Also of campaigns that were broken off.

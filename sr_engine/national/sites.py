@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,13 @@ class Site:
         """Of the database of an instance."""
         return "sqlite:///sr-engine.db" if self.database is None else spare.beside(self.database, name)
 
+    def check_free(self, names: Sequence[str]) -> None:
+        """Raises DatabaseError if there is anything already where instances are to be, which may be removed later."""
+        if self.database is not None:
+            spare.check_absent(self.database, [self.url(name) for name in names])
+
     def prepare(self, name: str) -> None:
-        """Make room for the database of a new instance; raises DatabaseError."""
+        """Make the database of a new instance, if it is not to be in its folder; raises DatabaseError."""
         if self.database is not None:
             spare.create(self.database, self.url(name))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from sr_engine.store.database import CONNECT_TIMEOUT_SECONDS, DatabaseError
 from sr_engine.store.dialects import POSTGRESQL
+
+_NAMES = text("SELECT datname FROM pg_database")
 
 
 def beside(url: str, name: str) -> str:
@@ -20,6 +22,18 @@ def beside(url: str, name: str) -> str:
     address = _address(url)
     found = address.set(database=f"{address.database}_{name.lower()}")
     return found.render_as_string(hide_password=False)
+
+
+def check_absent(server: str, urls: Sequence[str]) -> None:
+    """Raises DatabaseError if one of some databases is there already: whoever makes it may throw it away later."""
+    wanted = {_address(url).database or "" for url in urls}
+
+    def run(connection: Connection) -> None:
+        there = sorted(wanted & set(connection.scalars(_NAMES)))
+        if there:
+            raise DatabaseError(f"{', '.join(there)}: there is such a database already: drop it, or name another")
+
+    _on_server(server, "the databases of the server cannot be read", run)
 
 
 def create(server: str, url: str, *, like: str | None = None) -> None:

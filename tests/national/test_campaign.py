@@ -23,7 +23,7 @@ from sr_engine.national.running import Forecast
 from sr_engine.national.simulation import disk_needed, simulate
 from sr_engine.national.sites import Site
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
-from sr_engine.store.spare import beside
+from sr_engine.store.spare import beside, create
 from sr_engine.store.tables import attempts, devices, exclusions, off_lists, outbox, upgrade_lists
 from tests.databases import server
 from tests.national.conftest import small_file
@@ -271,13 +271,15 @@ def test_the_same_seed_gives_the_same_figures_however_many_processes_play(tmp_pa
     assert found[0] == found[1]
 
 
-def test_a_database_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_database_that_is_there_is_neither_overwritten_nor_dropped(tmp_path: Path) -> None:
     site = Site(tmp_path, server().new_database())
-    site.prepare("start")
-    with pytest.raises(DatabaseError, match=r"_start cannot be created: .* already exists"):
-        site.prepare("start")
-    site.remove("start")
-    site.remove("start")
+    create(site.database or "", site.url("Voluntary"))
+    with pytest.raises(DatabaseError, match=r"_voluntary: there is such a database already"):
+        simulate(load(), hubs=25, seed=5, regimes=[Regime.VOLUNTARY], site=site, say=quiet)
+    with pytest.raises(DatabaseError, match=r"_voluntary cannot be created: .* already exists"):
+        create(site.database or "", site.url("Voluntary"))
+    site.remove("Voluntary")
+    site.remove("Voluntary")
 
 
 def test_only_a_postgresql_database_has_others_beside_it() -> None:
