@@ -122,10 +122,7 @@ def _rows(server: PostgresServer, directory: Path, hubs: int, nights: int) -> It
 def _nights(instance: Instance, hubs: int, nights: int, window: Period) -> Iterator[Night]:
     """Cut night after night until nothing is left."""
     with instance.reading_engine.connect() as connection:
-        counted = connection.execute(
-            select(attempts.c.region, func.count().label("hubs")).group_by(attempts.c.region)
-        ).all()
-    waiting: Mapping[str, int] = {row.region: row.hubs for row in counted}
+        waiting = {row.region: row.hubs for row in connection.execute(_WAITING)}
     regions = [
         replace(one, hubs_per_night=-(-waiting[one.name] // nights), list_size=20_000)
         for one in instance.configuration.regions.values()
