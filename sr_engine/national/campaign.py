@@ -90,7 +90,7 @@ class Campaign:
     """Regions, and when their triggers last looked for due work."""
     _opened_at: datetime = field(init=False)
     _release_id: str = field(init=False)
-    _forecast: Forecast = field(init=False)
+    _forecast: Forecast = field(default_factory=Forecast)
     _hopeful: int = field(init=False)
     """Hubs that will be upgraded if all goes well."""
     _offices: list[Office] = field(init=False)
@@ -106,7 +106,6 @@ class Campaign:
     def play(self) -> Played:
         """Play it to its end; raises CampaignFailed."""
         started = time.perf_counter()
-        self._forecast = Forecast(started)
         compelled = self.regime is not Regime.VOLUNTARY
         self._hopeful = hubs_to_upgrade(self.country, compulsory=compelled)
         self._take_places()

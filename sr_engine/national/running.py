@@ -31,18 +31,26 @@ class AtOnce(ThreadPoolExecutor):
         return future
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forecast:
-    """How long something will still take, if the rest of it takes as long as what is done."""
+    """How long something will still take, if it goes on as it has since the first of it was done.
 
-    started: float
-    """When it was begun, by `time.perf_counter`."""
+    What comes before the first, as requests before upgrades, says nothing of what follows.
+    """
+
+    now: Callable[[], float] = time.perf_counter
+    """In seconds from any moment."""
+    _first: tuple[float, int] | None = None
 
     def __call__(self, done: int, of: int) -> str:
         """In words that follow others; empty while too little is done to tell."""
-        if done * 50 < of:
+        if self._first is None:
+            self._first = (self.now(), done) if done * 50 >= of else None
             return ""
-        left = (time.perf_counter() - self.started) * max(of - done, 0) / done
+        began, before = self._first
+        if done <= before:
+            return ""
+        left = (self.now() - began) * max(of - done, 0) / (done - before)
         return f"; about {left / 60:.0f} min left" if left >= 90 else f"; about {left:.0f} s left"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -289,12 +288,17 @@ def test_only_a_postgresql_database_has_others_beside_it() -> None:
     assert beside("postgresql://me:word@host:5432/one", "DCCManaged") == "postgresql://me:word@host:5432/one_dccmanaged"
 
 
-def test_a_forecast_is_made_once_enough_is_done_to_tell() -> None:
-    begun = Forecast(time.perf_counter() - 100)
-    assert begun(1, 1_000) == ""
-    assert begun(100, 1_000) == "; about 15 min left"
-    assert begun(900, 1_000).startswith("; about 11 s")
-    assert begun(1_000, 1_000) == "; about 0 s left"
+def test_a_forecast_is_made_from_what_was_done_since_the_first_of_it() -> None:
+    time = [1_000.0]
+    forecast = Forecast(lambda: time[0])
+    assert forecast(1, 1_000) == "", "too little to tell"
+    time[0] = 5_000
+    assert forecast(100, 1_000) == ""
+    time[0] += 200
+    assert forecast(200, 1_000) == "; about 27 min left"
+    time[0] += 1_500
+    assert forecast(950, 1_000) == "; about 2 min left"
+    assert forecast(1_000, 1_000) == "; about 0 s left"
 
 
 def test_what_takes_up_the_disk_is_known_beforehand() -> None:
