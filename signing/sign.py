@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from binascii import b2a_base64
+from collections.abc import Callable
 from itertools import islice
 from xml.sax.saxutils import escape
 
@@ -19,6 +21,8 @@ from .trees import take_out
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 _DS = DS.encode()
+_PLAIN = re.compile(r"[0-9A-Za-z:.-]+")
+"""Identifiers: XML has no other way of writing these characters that its canonical form would keep."""
 
 MOST_SIGNATURES = 16
 """That are removed from one document; it needs no more than one."""
@@ -39,18 +43,27 @@ class Signer:
         writing and digesting are one pass. Raises ProfileRefused if it holds a ds:Signature already, DocumentRefused
         if it holds a comment or processing instruction or has no canonical form.
         """
-        document = inclusive(root)
-        if _DS in document:
-            _refuse_signed(root)
-        # Canonical XML escapes every '<' that is not markup, and knows no DOCTYPE or CDATA section.
-        if (b"!" in document and b"<!" in document) or (b"?" in document and b"<?" in document):
-            raise DocumentRefused("the document holds a comment or processing instruction; the profile knows none")
-        digest = b2a_base64(hashlib.sha256(document).digest(), newline=False)
-        value = b2a_base64(self._key.sign(signed_info_of(digest)), newline=False)
-        signature = write_signature(digest=digest, value=value, issuer=self._issuer, serial=self._serial)
+        document = _canonical(root)
         # Canonical XML never abbreviates an empty element, so the root's end tag is always there.
         end = document.rindex(b"</")
+        signature = self._signature(hashlib.sha256(document).digest())
         return b"".join((_DECLARATION, document[:end], signature, document[end:]))
+
+    def series(self, root: etree._Element, gap: str) -> Series:
+        """What signs documents that are alike but for one text: `root` with something else instead of `gap` each time.
+
+        Raises ValueError if `gap` does not stand in the document once, else as `sign` does.
+        """
+        document = _canonical(root)
+        before, *others = document.split(gap.encode())
+        if len(others) != 1:
+            raise ValueError(f"the text to be replaced stands in the document {len(others)} times, not once")
+        return Series(before, others[0], self._signature)
+
+    def _signature(self, document_digest: bytes) -> bytes:
+        digest = b2a_base64(document_digest, newline=False)
+        value = b2a_base64(self._key.sign(signed_info_of(digest)), newline=False)
+        return write_signature(digest=digest, value=value, issuer=self._issuer, serial=self._serial)
 
     def sign_bytes(self, data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
         """Return an XML document signed anew: an existing ds:Signature is removed, white space is kept.
@@ -66,6 +79,42 @@ def is_signed_form_of(data: bytes, root: etree._Element) -> bool:
         return inclusive(parse(remove_signatures(data)).root) == inclusive(root)
     except DocumentRefused:
         return False
+
+
+class Series:
+    """Documents that differ in one text, each signed for little more than its signature; made by `Signer.series`."""
+
+    __slots__ = ("_after", "_begun", "_hashed", "_inside", "_signature")
+
+    def __init__(self, before: bytes, after: bytes, signature: Callable[[bytes], bytes]) -> None:
+        """`before` and `after` are what stands around the text in the canonical form of each document."""
+        end = after.rindex(b"</")
+        self._begun, self._inside, self._after = _DECLARATION + before, after[:end], after[end:]
+        self._hashed = hashlib.sha256(before)
+        self._signature = signature
+
+    def sign(self, text: str) -> bytes:
+        """Return the document with this text, as `Signer.sign` would, byte for byte but for what chance decides.
+
+        Raises ValueError for a text that might not stand in canonical XML as it is.
+        """
+        if _PLAIN.fullmatch(text) is None:
+            raise ValueError(f"not a plain text: {text[:200]!r}")
+        written = text.encode("ascii")
+        hashed = self._hashed.copy()
+        hashed.update(b"".join((written, self._inside, self._after)))
+        return b"".join((self._begun, written, self._inside, self._signature(hashed.digest()), self._after))
+
+
+def _canonical(root: etree._Element) -> bytes:
+    """What of a document is digested; raises as `Signer.sign` does."""
+    document = inclusive(root)
+    if _DS in document:
+        _refuse_signed(root)
+    # Canonical XML escapes every '<' that is not markup, and knows no DOCTYPE or CDATA section.
+    if (b"!" in document and b"<!" in document) or (b"?" in document and b"<?" in document):
+        raise DocumentRefused("the document holds a comment or processing instruction; the profile knows none")
+    return document
 
 
 def _refuse_signed(root: etree._Element) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.delivery.overtaken import Overtaken
+from sr_engine.delivery.telling import Telling, remind
 from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
 from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
 from sr_engine.gateway.fairness import Gate, Shares
@@ -88,6 +89,7 @@ class Instance:
     csp_schema: Schema
     alerts: Alerts
     firmware_alerts: FirmwareAlerts
+    telling: Telling
     randbelow: Callable[[int], int]
     """The only source of what is drawn by chance: a whole number from 0 and below its argument."""
     official_schema: OfficialSchema | None
@@ -100,6 +102,12 @@ class Instance:
 def identifier(randbelow: Callable[[int], int]) -> str:
     """A random identifier of 32 hexadecimal digits."""
     return f"{randbelow(1 << 128):032x}"
+
+
+def identifiers(randbelow: Callable[[int], int], how_many: int) -> Sequence[str]:
+    """So many random identifiers, drawn at once."""
+    digits = f"{randbelow(1 << 128 * how_many):0{32 * how_many}x}"
+    return [digits[start : start + 32] for start in range(0, len(digits), 32)]
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -120,9 +128,15 @@ def official_schema_of(settings: Settings) -> OfficialSchema | None:
 
 
 def open_instance(
-    directory: Path, *, clock: Clock | None = None, randbelow: Callable[[int], int] = secrets.randbelow
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    durable: bool = True,
 ) -> Instance:
     """Read and check everything an instance needs; `clock` and `randbelow` stand in for real time and chance.
+
+    One that is not `durable` does not wait for the disk, and may be lost with the computer's power.
 
     Raises ConfigurationError, signing.KeyUnavailable or DatabaseError, each naming the file and what to do.
     """
@@ -147,7 +161,7 @@ def open_instance(
         signer=signer,
         access_control_broker=policy.access_control_broker_eui,
         max_devices=policy.limits.alert_max_devices,
-        draw_id=partial(identifier, randbelow),
+        draw_ids=partial(identifiers, randbelow),
     )
     firmware_alerts = FirmwareAlerts(
         definitions=loaded.alerts,
@@ -158,22 +172,22 @@ def open_instance(
     )
     schemas = data_directory("xsd")
     trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, durable=durable)
     try:
         check_tables(engine)
     except DatabaseError:
         engine.dispose()
         raise
+    reading_engine = open_engine(settings.database_url, read_only=True)
+    telling = Telling(alerts, firmware_alerts, reading_engine)
     return Instance(
         settings=settings,
         configuration=loaded,
         users=users,
         clock=clock,
         engine=engine,
-        reading_engine=open_engine(settings.database_url, read_only=True),
-        transactions=Transactions(
-            engine, clock, follow_up=lambda work: alerts.write(work) or firmware_alerts.write(work)
-        ),
+        reading_engine=reading_engine,
+        transactions=Transactions(engine, clock, follow_up=telling),
         trust=trust,
         verifier=Verifier(trust),
         signer=signer,
@@ -181,6 +195,7 @@ def open_instance(
         csp_schema=Schema(schemas / "csp.xsd", roots=MESSAGES_OF_CSPS, signature_apart=True),
         alerts=alerts,
         firmware_alerts=firmware_alerts,
+        telling=telling,
         randbelow=randbelow,
         official_schema=official_schema,
     )
@@ -377,8 +392,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
         # What a stop has left to be told; otherwise that is done as soon as it is committed.
-        instance.alerts.write,
-        instance.firmware_alerts.write,
+        remind,
         overtaken_of(instance),
         DeferralsRunOut(instance.alerts, instance.configuration.lifecycle),
         supplier_changes_of(instance),

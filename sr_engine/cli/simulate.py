@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -32,37 +34,73 @@ from sr_engine.cli.failures import Failure
     type=click.Choice(["Voluntary", "Mandatory", "DCCManaged"]),
     help="Terms under which it is played; may be repeated. Voluntary, if none is named; models stand beside it.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    help="postgresql://USER@HOST/NAME: beside this database, which has to be there, one is made and dropped for each "
+    "instance. SQLite files in the folder, if it is left out.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 16),
+    help="Campaigns played side by side; as many as there are processors, if it is left out.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the report.")
 @click.option("--keep", is_flag=True, help="Leave the simulated instances in the folder instance below it.")
-def simulate(*, hubs: int, seed: int, file: Path | None, names: tuple[str, ...], out: Path, keep: bool) -> None:
+def simulate(
+    *,
+    hubs: int,
+    seed: int,
+    file: Path | None,
+    names: tuple[str, ...],
+    database: str | None,
+    processes: int | None,
+    out: Path,
+    keep: bool,
+) -> None:
     """Play the release of a firmware for a synthetic country on a virtual clock, and write a report.
 
     Suppliers send signed requests, the processor answers, plans, lists and alerts, and the CSPs report, all in this
     process and as they would over HTTP. Beside it the report sets the same campaign under other terms, by a portal and
-    by spreadsheets, as models, and prints every assumption. A million hubs take an hour or two and some 14 GB of disk.
+    by spreadsheets, as models, and prints every assumption.
     """
     # Nobody else needs what the simulation loads.
     from sr_engine.national.campaign import CampaignFailed  # noqa: PLC0415 - see above
     from sr_engine.national.comparison import Regime  # noqa: PLC0415 - see above
     from sr_engine.national.parameters import load  # noqa: PLC0415 - see above
     from sr_engine.national.report import write  # noqa: PLC0415 - see above
+    from sr_engine.national.simulation import disk_needed, processors  # noqa: PLC0415 - see above
     from sr_engine.national.simulation import simulate as run  # noqa: PLC0415 - see above
+    from sr_engine.national.sites import Site  # noqa: PLC0415 - see above
 
     parameters = load(file)
     regimes = [Regime(name) for name in dict.fromkeys(names or ("Voluntary",))]
     instances = out / "instance"
     if instances.exists() and any(instances.iterdir()):
         raise Failure(f"{instances} is not empty: name another folder with --out")
-    started = time.monotonic()
-
-    def say(words: str) -> None:
-        click.echo(f"{time.monotonic() - started:7.1f} s  {words}", err=True)
-
+    at_once = min(processes or processors(), len(regimes))
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix="working-") as folder, _without_warnings():
-        directory = instances if keep else Path(folder)
+    tell = Tell(time.monotonic())
+    needed = disk_needed(hubs, len(regimes), at_once, keep=keep)
+    if database is None:
+        free = shutil.disk_usage(out).free
+        if free < needed:
+            raise Failure(
+                f"{out} has {_gigabytes(free)} free, and {_gigabytes(needed)} may be needed: name another folder"
+            )
+    tell(f"{_gigabytes(needed)} of disk at most, {'which are kept' if keep else 'for as long as it lasts'}")
+    with _interrupted_by_sigterm(), tempfile.TemporaryDirectory(dir=out, prefix="working-") as folder:
         try:
-            found = run(parameters, hubs=hubs, seed=seed, regimes=regimes, directory=directory, say=say)
+            found = run(
+                parameters,
+                hubs=hubs,
+                seed=seed,
+                regimes=regimes,
+                site=Site(instances if keep else Path(folder), database),
+                say=tell,
+                processes=at_once,
+                keep=keep,
+            )
         except CampaignFailed as failed:
             raise Failure(str(failed)) from None
     page = write(found, out)
@@ -79,13 +117,25 @@ def simulate(*, hubs: int, seed: int, file: Path | None, names: tuple[str, ...],
         raise Failure("\n".join(problems))
 
 
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Says how far it has come, with the seconds since it began; every process that plays has a copy."""
+
+    started: float
+
+    def __call__(self, words: str) -> None:
+        click.echo(f"{time.monotonic() - self.started:7.1f} s  {words}", err=True)
+
+
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Breaches of service levels are figures here, not news."""
-    log = logging.getLogger("sr_engine")
-    before = log.level
-    log.setLevel(logging.ERROR)
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Whoever ends it by a signal finds nothing left of what it was working on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        log.setLevel(before)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / 1e9:,.1f} GB"

@@ -2,7 +2,8 @@
 
 One stored alert per hub, event and Supplier (section 5, Alerts out). What is to be told is committed with what caused
 it; a request that concerns tens of thousands of hubs is answered before as many alerts have been signed. Each alert is
-signed once, before the commit that queues it; every try sends those bytes.
+signed once, before the commit that queues it; every try sends those bytes. Signing is done beside the transactions
+that write (`delivery.telling`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from signing import Signer
 from sr_engine.configuration import AlertDefinition, AlertEvent, User, UserDirectory, UserRole
 from sr_engine.delivery.expressing import expressed_for
 from sr_engine.domain.changes import HubEvent
 from sr_engine.domain.upgrades import Release
-from sr_engine.messages.build import build_alert
+from sr_engine.messages.build import ANY_DEVICE, build_alert
 from sr_engine.messages.model import (
     AlertBody,
     CommsHubAlert,
@@ -27,10 +31,11 @@ from sr_engine.messages.model import (
     FirmwareVersionMismatch,
 )
 from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, upgrades
+from sr_engine.store.tidings import Tidings
 from sr_engine.store.transactions import UnitOfWork
 
-SIGNED_AT_ONCE = 250
-"""Alerts that one transaction signs, at most: some 50 ms, in which nothing else is written."""
+PORTION = 250
+"""Hubs of one portion of what is to be told, at most, where each has an alert of its own."""
 
 _CAUSE = AlertEvent.OTHER_SUPPLIER_ANSWER_CHANGED
 _OF_MANY_HUBS = frozenset({"FirmwareUpgradeRequested", "FirmwareDistributionFailure"})
@@ -41,12 +46,24 @@ SUPPLIER_ROLES = frozenset({UserRole.IS, UserRole.GS})
 
 @dataclass(frozen=True, slots=True)
 class _Alert:
-    """One alert to one User, and the events it tells of."""
+    """One alert to one User, and the events it tells of; or one for each, which differ in the hub only."""
 
     user: User
     definition: AlertDefinition
     body: AlertBody
-    events: tuple[HubEvent, ...]
+    """About ANY_DEVICE where there is one for each."""
+    events: Sequence[HubEvent]
+    one_each: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAlerts:
+    """Portions of what is to be told, and the alerts that tell it, ready to be queued."""
+
+    tidings_ids: Sequence[int]
+    messages: Sequence[outbox.Outgoing]
+    alerted: Sequence[tuple[str, str, str, str, str]]
+    """Hub, event, organisation, occurrence and message id of each event."""
 
 
 class Alerts:
@@ -60,17 +77,18 @@ class Alerts:
         signer: Signer,
         access_control_broker: str,
         max_devices: int,
-        draw_id: Callable[[], str],
+        draw_ids: Callable[[int], Sequence[str]],
     ) -> None:
+        """`draw_ids` gives so many random identifiers."""
         self._definitions = definitions
         self._users = users
         self._signer = signer
         self._broker = access_control_broker
         self._max_devices = max_devices
-        self._draw_id = draw_id
+        self._draw_ids = draw_ids
 
     def post(self, unit_of_work: UnitOfWork, events: Iterable[HubEvent]) -> None:
-        """Keep what Suppliers are to be told of; `write` turns it into alerts.
+        """Keep what Suppliers are to be told of; `sign` and `queue` turn it into alerts.
 
         What one Supplier is told is in the order of its own events, whatever else happened with them to others.
         """
@@ -119,45 +137,70 @@ class Alerts:
             unit_of_work.to_follow.set()
 
     def _with_requests(self, unit_of_work: UnitOfWork, events: Sequence[HubEvent]) -> Sequence[HubEvent]:
-        """The events with the recipient's own latest RequestID for hub and release, where their alert names it."""
+        """The events with the recipient's own latest RequestID for hub and release, where their alert names it.
+
+        One is drawn for those without.
+        """
         first = events[0]
         if self._definitions[first.event].body not in _WITH_REQUEST:
             return events
         hub_ids = [event.hub_id for event in events]
         known = upgrades.request_ids(unit_of_work.connection, hub_ids, first.release_id)
-        return [replace(event, request_id=known.get((event.hub_id, event.organisation))) for event in events]
+        drawn: str | None = None
+        if any((event.hub_id, event.organisation) not in known for event in events):
+            user = self._users.receiving_user(first.organisation, SUPPLIER_ROLES)
+            recipient = first.organisation if user is None else user.eui
+            drawn = broker_message_id(unit_of_work, self._broker, self._broker, recipient=recipient)
+        return [replace(event, request_id=known.get((event.hub_id, event.organisation), drawn)) for event in events]
 
     def _portion(self, definition: AlertDefinition) -> int:
-        return self._max_devices if definition.body in _OF_MANY_HUBS else SIGNED_AT_ONCE
+        return self._max_devices if definition.body in _OF_MANY_HUBS else PORTION
 
-    def write(self, unit_of_work: UnitOfWork) -> bool:
-        """Queue the alerts of the oldest portion of what is to be told; return whether there may be more.
+    def sign(self, connection: Connection, portions: Sequence[Tidings]) -> SignedAlerts:
+        """Make the alerts of the oldest portions of what one Supplier is to be told; `connection` need only read.
 
-        What was told before is not told again. An alert is dated when its event happened.
+        What was told before is not told again. Responsibility and time are those of the event, however much later its
+        alert is written.
         """
-        connection = unit_of_work.connection
-        portion = tidings.oldest(connection)
-        if portion is None:
-            return False
-        # Responsibility and time are those of the event, however much later its alert is written.
-        then = UnitOfWork(connection, portion.at)
-        new = _new_ones(unit_of_work, portion.events)
-        if new:
-            release = releases.by_id(connection, portion.release_id)
-            self._queue(unit_of_work, then, list(self._alerts(then, new, release)))
-        tidings.remove(connection, portion.tidings_id)
-        return True
+        messages: list[outbox.Outgoing] = []
+        alerted: list[tuple[str, str, str, str, str]] = []
+        known: dict[str, Release] = {}
+        told = _told(connection, portions)
+        for portion in portions:
+            new = _new_ones(portion.events, told)
+            if not new:
+                continue
+            if portion.release_id not in known:
+                known[portion.release_id] = releases.by_id(connection, portion.release_id)
+            for alert in self._alerts(connection, portion.at, new, known[portion.release_id]):
+                for message, events in self._signed(alert, portion.at):
+                    messages.append(message)
+                    alerted += [
+                        (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
+                        for one in events
+                    ]
+        return SignedAlerts([portion.tidings_id for portion in portions], messages, alerted)
 
-    def _alerts(self, then: UnitOfWork, events: Sequence[HubEvent], release: Release) -> Iterable[_Alert]:
+    def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
+        """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""
+        connection = unit_of_work.connection
+        if tidings.remove(connection, signed.tidings_ids):
+            outbox.put(connection, signed.messages, unit_of_work.now)
+            outbox.record_alerted(connection, signed.alerted)
+
+    def _alerts(
+        self, connection: Connection, at: datetime, events: Sequence[HubEvent], release: Release
+    ) -> Iterable[_Alert]:
         definition = self._definitions[events[0].event]
-        for user, of_user in self._receivers(then, events[0].organisation, events):
-            for body, told in self._bodies(then, definition, user, of_user, release):
-                yield _Alert(user, *expressed_for(user, definition.event, body, self._definitions), told)
+        for user, of_user in self._receivers(connection, at, events):
+            for body, told, one_each in self._bodies(connection, at, definition, of_user, release):
+                yield _Alert(user, *expressed_for(user, definition.event, body, self._definitions), told, one_each)
 
     def _receivers(
-        self, unit_of_work: UnitOfWork, organisation: str, events: Sequence[HubEvent]
+        self, connection: Connection, at: datetime, events: Sequence[HubEvent]
     ) -> Iterable[tuple[User, Sequence[HubEvent]]]:
         """The User whose role applies to each hub, IS first; one organisation's hubs may have several."""
+        organisation = events[0].organisation
         first = self._users.receiving_user(organisation, SUPPLIER_ROLES)
         if first is None:
             # Registered, but no User of this product: there is nowhere to send an alert.
@@ -167,7 +210,7 @@ class Alerts:
             yield first, events
             return
         hub_ids = {event.hub_id for event in events}
-        hubs = inventory.hubs(unit_of_work.connection, hub_ids, unit_of_work.now, with_han=False)
+        hubs = inventory.hubs(connection, hub_ids, at, with_han=False)
         gas_only = {
             hub_id for hub_id, hub in hubs.items() if hub.gas == organisation and hub.electricity != organisation
         }
@@ -179,96 +222,84 @@ class Alerts:
 
     def _bodies(
         self,
-        unit_of_work: UnitOfWork,
+        connection: Connection,
+        at: datetime,
         definition: AlertDefinition,
-        user: User,
         events: Sequence[HubEvent],
         release: Release,
-    ) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
+    ) -> Iterable[tuple[AlertBody, Sequence[HubEvent], bool]]:
+        """Bodies, the events that each tells of, and whether there is one like it for each of them."""
         version = release.firmware.version
         if definition.body == "FirmwareUpgradeRequested":
             for some in _chunks(events, self._max_devices):
-                yield FirmwareUpgradeRequested("CHF", version, tuple(event.hub_id for event in some)), some
+                yield FirmwareUpgradeRequested("CHF", version, tuple(event.hub_id for event in some)), some, False
         elif definition.body == "FirmwareDistributionFailure":
-            for request_id, of_request in self._by_request_id(unit_of_work, user, events).items():
+            for request_id, of_request in _by_request_id(events).items():
                 for some in _chunks(of_request, self._max_devices):
-                    yield FirmwareDistributionFailure(request_id, tuple(event.hub_id for event in some)), some
+                    hub_ids = tuple(event.hub_id for event in some)
+                    yield FirmwareDistributionFailure(request_id, hub_ids), some, False
         elif definition.body == "CommsHubFirmwareActivation":
-            for event in events:
-                yield CommsHubFirmwareActivation(event.hub_id, version), (event,)
+            yield CommsHubFirmwareActivation(ANY_DEVICE, version), events, True
         elif definition.body == "FirmwareVersionMismatch":
             yield from _version_mismatches(events)
         elif definition.body == "ChangeOfSupplier":
-            yield from _changes_of_supplier(unit_of_work, events)
+            yield from _changes_of_supplier(connection, events)
         elif definition.body == "CommsHubAlert" and definition.hub_alert_code is not None:
-            for event in events:
-                yield CommsHubAlert(event.hub_id, definition.hub_alert_code, unit_of_work.now), (event,)
+            yield CommsHubAlert(ANY_DEVICE, definition.hub_alert_code, at), events, True
         else:
             raise ValueError(
                 f"alerts.toml: event {definition.event}: no alert of body {definition.body} is sent for it"
             )
 
-    def _by_request_id(
-        self, unit_of_work: UnitOfWork, user: User, events: Sequence[HubEvent]
-    ) -> dict[str, list[HubEvent]]:
-        """Group by the RequestID that is named; one is drawn for those without."""
-        drawn: str | None = None
-        groups: dict[str, list[HubEvent]] = defaultdict(list)
-        for event in events:
-            request_id = event.request_id
-            if request_id is None:
-                if drawn is None:
-                    drawn = broker_message_id(unit_of_work, self._broker, self._broker, recipient=user.eui)
-                request_id = drawn
-            groups[request_id].append(event)
-        return groups
-
-    def _queue(self, unit_of_work: UnitOfWork, then: UnitOfWork, alerts: Sequence[_Alert]) -> None:
-        messages: list[outbox.Outgoing] = []
-        alerted: list[tuple[str, str, str, str, str]] = []
-        for alert in alerts:
-            message_id = self._draw_id()
-            root = build_alert(
-                schema_version=str(alert.user.duis_version),
-                alert_code=alert.definition.code,
-                body=alert.body,
-                at=then.now,
-            )
+    def _signed(self, alert: _Alert, at: datetime) -> Iterable[tuple[outbox.Outgoing, Sequence[HubEvent]]]:
+        root = build_alert(
+            schema_version=str(alert.user.duis_version), alert_code=alert.definition.code, body=alert.body, at=at
+        )
+        destination, event = f"user:{alert.user.eui}", alert.definition.event.value
+        if not alert.one_each:
+            (message_id,) = self._draw_ids(1)
             only_hub = alert.events[0].hub_id if len(alert.events) == 1 else None
-            messages.append(
-                outbox.Outgoing(
-                    message_id,
-                    outbox.ALERT,
-                    f"user:{alert.user.eui}",
-                    alert.definition.event,
-                    self._signer.sign(root),
-                    only_hub,
-                )
+            yield (
+                outbox.Outgoing(message_id, outbox.ALERT, destination, event, self._signer.sign(root), only_hub),
+                (alert.events),
             )
-            alerted.extend(
-                (event.hub_id, event.event, event.organisation, event.occurrence, message_id) for event in alert.events
-            )
-        outbox.put(unit_of_work.connection, messages, unit_of_work.now)
-        outbox.record_alerted(unit_of_work.connection, alerted)
+            return
+        series = self._signer.series(root, ANY_DEVICE)
+        for message_id, one in zip(self._draw_ids(len(alert.events)), alert.events, strict=True):
+            body = series.sign(one.hub_id)
+            yield outbox.Outgoing(message_id, outbox.ALERT, destination, event, body, one.hub_id), (one,)
 
 
-def _version_mismatches(events: Sequence[HubEvent]) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
-    """One alert per hub; a hub's firmware is that of its CHF."""
+def _by_request_id(events: Sequence[HubEvent]) -> dict[str, list[HubEvent]]:
+    """Group by the RequestID that is named."""
+    groups: dict[str, list[HubEvent]] = defaultdict(list)
+    for event in events:
+        if event.request_id is None:
+            raise ValueError(f"{event.event} of {event.hub_id} names no request")
+        groups[event.request_id].append(event)
+    return groups
+
+
+def _version_mismatches(events: Sequence[HubEvent]) -> Iterable[tuple[AlertBody, Sequence[HubEvent], bool]]:
+    """One alert per hub, alike where the versions are; a hub's firmware is that of its CHF."""
+    alike: dict[tuple[str, str], list[HubEvent]] = defaultdict(list)
     for event in events:
         if event.versions is None:
             raise ValueError(f"{event.event} of {event.hub_id} names no firmware versions")
-        yield FirmwareVersionMismatch(event.hub_id, "CHF", *event.versions), (event,)
+        alike[event.versions].append(event)
+    for versions, some in alike.items():
+        yield FirmwareVersionMismatch(ANY_DEVICE, "CHF", *versions), some, True
 
 
 def _changes_of_supplier(
-    unit_of_work: UnitOfWork, events: Sequence[HubEvent]
-) -> Iterable[tuple[AlertBody, tuple[HubEvent, ...]]]:
+    connection: Connection, events: Sequence[HubEvent]
+) -> Iterable[tuple[AlertBody, Sequence[HubEvent], bool]]:
     """One alert per meter: its id, its type and the MPxN that the recipient is registered for."""
     device_ids = {event.device_id for event in events if event.device_id is not None}
-    meters = registrations.meter_devices(unit_of_work.connection, device_ids)
+    meters = registrations.meter_devices(connection, device_ids)
     for event in events:
         meter = meters[event.device_id or ""]
-        yield DeviceChangeOfSupplier(meter.device_id, meter.device_type, meter.mpxn), (event,)
+        yield DeviceChangeOfSupplier(meter.device_id, meter.device_type, meter.mpxn), (event,), False
 
 
 def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str, *, recipient: str) -> str:
@@ -279,14 +310,28 @@ def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str, *, rec
     return f"{broker}:{target}:{counters.draw(unit_of_work.connection, f'message:{recipient}')}"
 
 
-def _new_ones(unit_of_work: UnitOfWork, events: Sequence[HubEvent]) -> list[HubEvent]:
-    told = outbox.already_alerted(unit_of_work.connection, events[0].event, {event.hub_id for event in events})
-    new = []
-    for event in events:
-        key = (event.hub_id, event.organisation, event.occurrence)
+def _told(connection: Connection, portions: Sequence[Tidings]) -> set[tuple[str, str, str]]:
+    """Event, hub and occurrence of what the Supplier has been told before."""
+    hub_ids: dict[AlertEvent, set[str]] = defaultdict(set)
+    for portion in portions:
+        hub_ids[portion.events[0].event].update(one.hub_id for one in portion.events)
+    organisation = portions[0].events[0].organisation
+    return {
+        (event.value, hub_id, occurrence)
+        for event, some in hub_ids.items()
+        for hub_id, whom, occurrence in outbox.already_alerted(connection, event.value, some)
+        if whom == organisation
+    }
+
+
+def _new_ones(events: Sequence[HubEvent], told: set[tuple[str, str, str]]) -> list[HubEvent]:
+    """Those of which the Supplier has not been told; they are added to `told`."""
+    event, new = events[0].event.value, []
+    for one in events:
+        key = (event, one.hub_id, one.occurrence)
         if key not in told:
             told.add(key)
-            new.append(event)
+            new.append(one)
     return new
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from signing import Signer
 from sr_engine.configuration import AlertDefinition, AlertEvent, User, UserDirectory
-from sr_engine.delivery.alerts import SIGNED_AT_ONCE, SUPPLIER_ROLES
+from sr_engine.delivery.alerts import PORTION, SUPPLIER_ROLES
 from sr_engine.delivery.expressing import expressed_for
 from sr_engine.messages.build import build_alert
 from sr_engine.messages.model import AlertBody, CSPFirmwareDeliveryStatus, FirmwareDistributionFailure
@@ -40,7 +40,7 @@ class FirmwareAlerts:
 
     def post(self, unit_of_work: UnitOfWork, request: int, event: AlertEvent, news: Sequence[DeviceNews]) -> None:
         """Keep what is to be told about devices of a request; `write` turns it into alerts."""
-        size = self._max_devices if self._definitions[event].body == _OF_MANY else SIGNED_AT_ONCE
+        size = self._max_devices if self._definitions[event].body == _OF_MANY else PORTION
         portions = [news[start : start + size] for start in range(0, len(news), size)]
         firmware_tidings.add(unit_of_work.connection, request, event, portions, unit_of_work.now)
         unit_of_work.to_follow.set()

@@ -137,7 +137,7 @@ def settle(
     add_change(changes, upgrade.hub, change, now)
     if change.conflict:
         # Two windows may be found to exclude each other more than once in the same attempt.
-        occurrence = scheduled_by or _at(changes, change, now)
+        occurrence = scheduled_by or _at(changes.release_id, change.attempt.number, now)
         for organisation in upgrade.hub.responsible:
             event = HubEvent(AlertEvent.WINDOW_CONFLICT, change.hub_id, organisation, changes.release_id, occurrence)
             changes.events.append(event)
@@ -164,12 +164,17 @@ def add_change(changes: Changes, hub: Hub, change: AttemptChange, now: datetime)
 
 def occurrence_of(changes: Changes, change: AttemptChange, now: datetime) -> str:
     """What makes the event of a change the same event: the attempt, and the time where it can happen in it again."""
-    if change.attempt.state is AttemptState.SCHEDULED:
-        return _at(changes, change, now)
     if change.attempt.state is AttemptState.LISTED and change.attempt.list_id is not None:
         return change.attempt.list_id
-    return f"{changes.release_id}/{change.attempt.number}"
+    return occurrence_in(changes.release_id, change.attempt.state, change.attempt.number, now)
 
 
-def _at(changes: Changes, change: AttemptChange, now: datetime) -> str:
-    return f"{changes.release_id}/{change.attempt.number}@{now.timestamp():.6f}"
+def occurrence_in(release_id: str, state: AttemptState, number: int, now: datetime) -> str:
+    """The same for an attempt that came to a state, if that is not that it was listed."""
+    if state is AttemptState.SCHEDULED:
+        return _at(release_id, number, now)
+    return f"{release_id}/{number}"
+
+
+def _at(release_id: str, number: int, now: datetime) -> str:
+    return f"{release_id}/{number}@{now.timestamp():.6f}"

@@ -40,6 +40,9 @@ from sr_engine.messages.times import milliseconds_from_utc
 NSMAP = {"sr": DUIS[1:-1]}
 """The one namespace declaration of a message."""
 
+ANY_DEVICE = "\ue000"
+"""Instead of a device id in alerts that differ in that only (`signing.Signer.series`); no text of ours holds it."""
+
 _4G_SINCE = Decimal("5.3")
 """The DUIS version that first has the 4G regions (FACTS DM9); what cannot be said in an older one is left out."""
 

@@ -23,15 +23,14 @@ from sr_engine.instance import folder_name
 from sr_engine.messages.model import Period
 from sr_engine.national import country as homes
 from sr_engine.national.comparison import Regime
-from sr_engine.national.country import FIRMWARE, IMAGE_HASH, OLD_VERSION, Country, Move
+from sr_engine.national.country import FIRMWARE, IMAGE_HASH, OLD_VERSION, Country, Move, hubs_to_upgrade
 from sr_engine.national.csps import Csp, Write, behaviour_of
 from sr_engine.national.offices import Office
 from sr_engine.national.parameters import Parameters
 from sr_engine.national.post import Post, Receive
-from sr_engine.national.running import AtOnce, Stopwatch
+from sr_engine.national.running import EVERY_REGION, AtOnce, Forecast, Say, Stopwatch
 from sr_engine.national.setting_up import Stage, regions_of
 from sr_engine.operations import terms
-from sr_engine.operations.imports import import_devices, import_registrations
 from sr_engine.operations.phases import resume
 from sr_engine.operations.registrations import receive_feed
 from sr_engine.operations.releases import open_release
@@ -43,14 +42,8 @@ from sr_engine.store import phases
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
 
-IMPORTED_AT_ONCE = 10_000
-"""Homes that one transaction brings in."""
 _DAY = timedelta(days=1)
 _TELL_EVERY_DAYS = 7
-_EVERY_REGION = "every region"
-"""The trigger that looks after what concerns no region in particular."""
-
-Say = Callable[[str], None]
 Act = Callable[[], Awaitable[None]]
 
 
@@ -73,9 +66,9 @@ class Played:
     lists_taken: int
     halts: int
     seconds: float
-    """Of wall time, from the first import to the end."""
-    seconds_of: Mapping[str, float]
-    """The same by kind of work."""
+    """Of wall time, from the opening to the end."""
+    cpu_seconds_of: Mapping[str, float]
+    """Of processor time in this process, by kind of work."""
 
 
 @dataclass(slots=True)
@@ -97,6 +90,9 @@ class Campaign:
     """Regions, and when their triggers last looked for due work."""
     _opened_at: datetime = field(init=False)
     _release_id: str = field(init=False)
+    _forecast: Forecast = field(default_factory=Forecast)
+    _hopeful: int = field(init=False)
+    """Hubs that will be upgraded if all goes well."""
     _offices: list[Office] = field(init=False)
     _csps: dict[str, Csp] = field(init=False)
     _post: Post = field(init=False)
@@ -110,9 +106,9 @@ class Campaign:
     def play(self) -> Played:
         """Play it to its end; raises CampaignFailed."""
         started = time.perf_counter()
+        compelled = self.regime is not Regime.VOLUNTARY
+        self._hopeful = hubs_to_upgrade(self.country, compulsory=compelled)
         self._take_places()
-        with self._spending("import"):
-            self._populate()
         asyncio.run(self._run())
         answers: Counter[str] = Counter()
         for office in self._offices:
@@ -181,26 +177,12 @@ class Campaign:
     def _regions(self) -> dict[str, Region]:
         return regions_of(self.stage, self.parameters)
 
-    def _populate(self) -> None:
-        total = len(self.country)
-        for start in range(0, total, IMPORTED_AT_ONCE):
-            numbers = range(start, min(start + IMPORTED_AT_ONCE, total))
-            self.stage.instance.transactions.run_now(lambda work, numbers=numbers: self._import(work, numbers))  # type: ignore[misc]
-            self.say(f"{numbers.stop:,} of {total:,} homes imported")
-
-    def _import(self, work: UnitOfWork, numbers: range) -> None:
-        import_devices(work, list(homes.device_rows(self.country, numbers)), "national simulation")
-        rows = list(homes.registration_rows(self.country, numbers, self._opened_at))
-        import_registrations(work, rows, "national simulation")
-
     # --- What happens ---
 
     async def _run(self) -> None:
         clock = self.stage.clock
         asyncio.get_running_loop().set_default_executor(AtOnce())
         self._triggers = {trigger.name: trigger for trigger in triggers(self.stage.instance, lambda: None)}
-        with self._spending("registrations"):
-            await self._triggers[_EVERY_REGION].tick()
         with self._spending("open"):
             await self.stage.instance.transactions.run(self._open, heavy=True)
             await self._post.deliver()
@@ -300,11 +282,10 @@ class Campaign:
         """One day: registrations, time-outs, and what Suppliers and the operator do in their offices."""
         now = self.stage.clock.now()
         if day % _TELL_EVERY_DAYS == 0:
-            done = self._post.reading(lambda connection: store.activated(connection, self._release_id))
-            self.say(f"{now:%d %b %Y}: {done:,} hubs upgraded, {self._post.delivered:,} messages delivered")
+            self._tell(now)
         await self._register(day)
         over = day > 0 and self._is_over(day, now)
-        await self._triggers[_EVERY_REGION].tick()
+        await self._triggers[EVERY_REGION].tick()
         for name in self._csps:
             if over or self._looked_at.get(name, self._opened_at) <= now - _DAY:
                 await self._look(name)
@@ -320,6 +301,12 @@ class Campaign:
                     office.answered(order, answer, now)
         await self._resume(now)
         self._at(self._opened_at + (day + 1) * _DAY, "day", partial(self._day, day + 1))
+
+    def _tell(self, now: datetime) -> None:
+        """How far it has come, by the hubs that are upgraded, for which most of the work is done."""
+        done = self._post.reading(lambda connection: store.activated(connection, self._release_id))
+        said = f"{now:%d %b %Y}: {done:,} hubs upgraded, {self._post.delivered:,} messages delivered"
+        self.say(said + self._forecast(done, self._hopeful))
 
     def _is_over(self, day: int, now: datetime) -> bool:
         if day >= self.parameters.campaign.longest_days:
@@ -341,7 +328,7 @@ class Campaign:
         """What becomes effective at midnight is carried out before lists are cut in the early hours."""
         for move in self._moves[day]:
             self.country.move(move)
-        await self._triggers[_EVERY_REGION].tick()
+        await self._triggers[EVERY_REGION].tick()
 
     async def _answer(self, request: bytes) -> bytes:
         """What the processor answers, by the steps of the gateway."""

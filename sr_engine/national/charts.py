@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 from xml.sax.saxutils import escape
 
-from sr_engine.national.comparison import Result
 from sr_engine.national.figures import Figures
+from sr_engine.national.results import Result
 
 _LEFT, _WIDTH, _TOP, _HEIGHT, _GAP = 120, 720, 60, 84, 42
 _DAY = timedelta(days=1)
@@ -19,8 +20,8 @@ _INKS = ("#1b4f72", "#7d3c00", "#145a32", "#6c2a7d", "#7b241c", "#0e6655", "#344
 def nights_chart(figures: Figures) -> str:
     """Hubs upgraded night by night in each region, below the line of its capacity."""
     regions = [region for region in figures.capacity if figures.states.get(region)]
-    last = max((night.period.start for night in figures.nights), default=figures.opened_at)
-    days = max(1, -(-(last - figures.opened_at) // _DAY) + 1)
+    later = [0, 0]
+    days = _days_shown(figures)
     parts: list[str] = []
     told: list[str] = []
     for index, region in enumerate(regions):
@@ -35,13 +36,17 @@ def nights_chart(figures: Figures) -> str:
         for night in figures.nights:
             if night.region != region:
                 continue
-            x = _LEFT + (night.period.start - figures.opened_at) / _DAY / days * _WIDTH
+            done, listed, shown = done + night.activated, listed + night.listed, shown + 1
+            day = (night.period.start - figures.opened_at) / _DAY
+            if day >= days:
+                later[0], later[1] = later[0] + 1, later[1] + night.listed
+                continue
+            x = _LEFT + day / days * _WIDTH
             for hubs, ink in ((night.listed, "#aeb6bf"), (night.activated, "#1b4f72")):
                 high = hubs / capacity * _HEIGHT
                 parts.append(
                     f'<rect x="{x:.1f}" y="{base - high:.1f}" width="{bar:.1f}" height="{high:.1f}" fill="{ink}"/>'
                 )
-            done, listed, shown = done + night.activated, listed + night.listed, shown + 1
         full = sum(1 for night in figures.nights if night.region == region and night.listed == capacity)
         told.append(
             f"{region}: {listed:,} hubs listed and {done:,} upgraded in {shown} nights of {capacity:,} at most, "
@@ -51,7 +56,22 @@ def nights_chart(figures: Figures) -> str:
     parts += _dates(figures.opened_at, days, bottom - _GAP + 16)
     title = "Hubs upgraded by night and region, against capacity"
     legend = "dark: upgraded; light: listed and not upgraded that night; dashed line: the region's hubs per night"
+    if later[0]:
+        legend += f"; not shown: {later[1]:,} hubs in {later[0]} later nights"
     return _picture(title, legend, told, parts, bottom + 6)
+
+
+def _days_shown(figures: Figures) -> int:
+    """From the opening until all but one in two hundred of what was listed had been; a long tail hides the rest."""
+    by_day: Counter[int] = Counter()
+    for night in figures.nights:
+        by_day[(night.period.start - figures.opened_at) // _DAY] += night.listed
+    few, seen = by_day.total() // 200, 0
+    for day in sorted(by_day, reverse=True):
+        seen += by_day[day]
+        if seen > few:
+            return day + 2
+    return 1
 
 
 def comparison_chart(results: Sequence[Result]) -> str:
@@ -77,7 +97,8 @@ def comparison_chart(results: Sequence[Result]) -> str:
             f"{_LEFT + day / days * _WIDTH:.1f},{base - hubs / max(one.hubs, 1) * height:.1f}"
             for day, hubs in enumerate(sums)
         )
-        style = f'fill="none" stroke="{ink}" stroke-width="2" stroke-dasharray="{dash}"'
+        width = 3 if one.played else 1.5
+        style = f'fill="none" stroke="{ink}" stroke-width="{width}" stroke-dasharray="{dash}"'
         parts.append(f'<polyline points="{points}" {style}/>')
         y = base + 44 + 20 * index
         parts.append(f'<line x1="{_LEFT}" y1="{y - 4}" x2="{_LEFT + 44}" y2="{y - 4}" {style}/>')
@@ -86,7 +107,8 @@ def comparison_chart(results: Sequence[Result]) -> str:
         parts.append(_text(_LEFT + 54, y, words, size=12))
         told.append(f"{words}.")
     title = "Share of all hubs upgraded, by days from the opening"
-    return _picture(title, "", told, parts, base + 54 + 20 * len(results))
+    legend = "thick: played by the processor; thin: a model; lines that lie upon one another are told apart below"
+    return _picture(title, legend, told, parts, base + 54 + 20 * len(results))
 
 
 def _name(one: Result) -> str:

@@ -120,6 +120,13 @@ def make_country(parameters: Parameters, hubs: int, seed: int) -> Country:
     return country
 
 
+def hubs_to_upgrade(country: Country, *, compulsory: bool) -> int:
+    """Hubs that are upgraded if all goes well: those that everybody wants to be, or all that nobody keeps out."""
+    if compulsory:
+        return sum(1 for attitude in country.attitude if not attitude & EXCLUDED)
+    return sum(map(country.is_agreed, range(len(country))))
+
+
 def _wheel(percentages: Sequence[float]) -> Wheel:
     return Wheel(list(accumulate(percentages)))
 

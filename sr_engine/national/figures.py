@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from sr_engine.configuration import Policy, Region
 from sr_engine.messages.model import Period
 from sr_engine.national.campaign import Played
-from sr_engine.national.comparison import Case, Group, Result, cost_of
+from sr_engine.national.comparison import Case, Group
 from sr_engine.national.country import EXCLUDED, NO_GAS, SILENT, Country
 from sr_engine.national.parameters import Parameters
+from sr_engine.national.results import Result, costs_of
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store import campaign as store
 from sr_engine.store.campaign import Night
@@ -57,6 +58,10 @@ class Figures:
     states: Mapping[str, Mapping[str, int]]
     """By region and state of its newest attempt: every hub once."""
     attempts: Mapping[str, int]
+    on_lists: int
+    """Attempts that stand on a list."""
+    off_lists: int
+    """How often one was taken off a list, since its CSP has refused it."""
     nights: Sequence[Night]
     capacity: Mapping[str, int]
     suppliers: Sequence[SupplierFigures]
@@ -69,7 +74,7 @@ class Figures:
     signatures_verified: int
     lists_taken: int
     seconds: float
-    seconds_of: Mapping[str, float]
+    cpu_seconds_of: Mapping[str, float]
 
     @property
     def alerts(self) -> int:
@@ -107,6 +112,16 @@ class Figures:
         ):
             if number != upgraded:
                 found.append(f"{upgraded:,} hubs are upgraded, and {number:,} if counted {what}")
+        listed = sum(night.listed for night in self.nights)
+        if listed != self.on_lists + self.off_lists:
+            found.append(
+                f"{listed:,} hubs were listed: {self.on_lists:,} are on lists, {self.off_lists:,} were taken off"
+            )
+        requests = sum(count for (interface, _), count in self.taken.items() if interface == _DUIS)
+        if requests != sum(self.answers.values()):
+            found.append(
+                f"{requests:,} requests were taken, and Suppliers have had {sum(self.answers.values()):,} answers"
+            )
         lists = sum(count for (kind, _), count in self.sent.items() if kind == _LIST)
         if self.alerts_taken != self.alerts:
             found.append(f"{self.alerts:,} alerts were queued, and Suppliers have had {self.alerts_taken:,}")
@@ -123,6 +138,7 @@ def figures_of(
     taken, sent = store.messages(connection)
     requests = sum(count for (interface, _), count in taken.items() if interface == _DUIS)
     by_state = store.attempts_by_state(connection, release_id)
+    on_lists, off_lists = store.listed(connection, release_id)
     result = Result(f"Service Requests, {regime}", True, 0)
     newest = store.newest_states(connection, release_id)
     states = {region: Counter[str]() for region in regions}
@@ -141,7 +157,7 @@ def figures_of(
     result.items = requests
     result.messages = 2 * requests + sum(taken.values()) - requests + sum(sent.values())
     result.misses, result.failures = by_state.get("Missed", 0), by_state.get("Failed", 0)
-    result.cost = cost_of(parameters.channels.service_requests, parameters, result)
+    result.costs = costs_of(parameters.channels.service_requests, parameters, result)
     return Figures(
         regime=regime,
         result=result,
@@ -149,6 +165,8 @@ def figures_of(
         ended_at=played.ended_at,
         states=states,
         attempts=by_state,
+        on_lists=on_lists,
+        off_lists=off_lists,
         nights=store.nights(connection, release_id),
         capacity={name: region.hubs_per_night for name, region in regions.items()},
         suppliers=[
@@ -171,7 +189,7 @@ def figures_of(
         signatures_verified=played.signatures_verified,
         lists_taken=played.lists_taken,
         seconds=played.seconds,
-        seconds_of=played.seconds_of,
+        cpu_seconds_of=played.cpu_seconds_of,
     )
 
 

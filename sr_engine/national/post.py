@@ -16,7 +16,7 @@ from sr_engine.store.transactions import Transactions
 
 Receive = Callable[[bytes, datetime], None]
 
-AT_ONCE = 1_000
+AT_ONCE = 5_000
 """Messages that one receiver takes in one go, at most."""
 
 
@@ -33,15 +33,15 @@ class Post:
     delivered: int = field(default=0)
 
     async def deliver(self) -> None:
-        """Deliver until nothing is due."""
+        """Deliver until nothing is due, or all that is is held back."""
         while True:
             # What transactions have left to be told is told first.
             await self.transactions.close()
             now = self.clock.now()
             due = self.reading(lambda connection, now=now: outbox.destinations(connection, now))  # type: ignore[misc]
-            if not due:
-                return
             settled = [one for destination in due for one in self._hand_over(destination, now)]
+            if not settled:
+                return
             await self.transactions.run(lambda work, settled=settled: outbox.settle(work.connection, settled))  # type: ignore[misc]
             self.delivered += len(settled)
 

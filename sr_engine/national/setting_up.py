@@ -33,23 +33,25 @@ class Stage:
         self.instance.reading_engine.dispose()
 
 
-def set_up(directory: Path, parameters: Parameters, hubs: int, seed: int) -> Stage:
-    """A new instance in an empty folder; raises ConfigurationError for regions that cannot be upgraded."""
-    starts_at = parameters.campaign.starts_at
-    suppliers = tuple(
-        SupplierSeed(
-            one.name, f"00-00-5E-EF-10-00-{number // 256:02X}-{number % 256:02X}", f"http://127.0.0.1/{one.name}"
-        )
-        for number, one in enumerate(parameters.suppliers, _FIRST_EUI)
-    )
+def set_up(directory: Path, parameters: Parameters, hubs: int, database_url: str) -> None:
+    """Make a new instance in an empty folder; raises ConfigurationError for regions that cannot be upgraded."""
     create_instance(
-        directory, now=starts_at - _CERTIFICATES_BEFORE, suppliers=suppliers, environment="national simulation"
+        directory,
+        now=parameters.campaign.starts_at - _CERTIFICATES_BEFORE,
+        suppliers=suppliers_of(parameters),
+        environment="national simulation",
+        database_url=database_url,
     )
     _scale_capacity(directory / "config" / "regions.toml", share=min(1.0, hubs / parameters.campaign.capacity_for_hubs))
-    clock = FixedClock(starts_at)
+
+
+def open_stage(directory: Path, parameters: Parameters, seed: str) -> Stage:
+    """Open an instance on a clock of its own; raises ConfigurationError for regions that cannot be upgraded."""
+    clock = FixedClock(parameters.campaign.starts_at)
     ids = Random(f"{seed} ids")  # noqa: S311 - nobody has anything to gain from guessing them
-    instance = open_instance(directory, clock=clock, randbelow=ids.randrange)
-    stage = Stage(directory, instance, clock, suppliers)
+    # Nobody needs what is simulated after the computer has lost its power.
+    instance = open_instance(directory, clock=clock, randbelow=ids.randrange, durable=False)
+    stage = Stage(directory, instance, clock, suppliers_of(parameters))
     unknown = parameters.country.region_percent.keys() - instance.configuration.regions.keys()
     if unknown:
         stage.close()
@@ -61,6 +63,16 @@ def set_up(directory: Path, parameters: Parameters, hubs: int, seed: int) -> Sta
             )
         )
     return stage
+
+
+def suppliers_of(parameters: Parameters) -> tuple[SupplierSeed, ...]:
+    """Who takes part, with EUIs from the range set aside for documentation."""
+    return tuple(
+        SupplierSeed(
+            one.name, f"00-00-5E-EF-10-00-{number // 256:02X}-{number % 256:02X}", f"http://127.0.0.1/{one.name}"
+        )
+        for number, one in enumerate(parameters.suppliers, _FIRST_EUI)
+    )
 
 
 def scaled(hubs_per_night: int, share: float) -> int:

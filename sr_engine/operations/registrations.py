@@ -28,6 +28,9 @@ Row = Mapping[str, object]
 AT_ONCE = 500
 """Meter points looked at in one transaction, at most; each brings along the other one of its hub."""
 
+FIRST_AT_ONCE = 10_000
+"""Of meter points that nobody has looked at before, and for whose hub nobody has answered, the same."""
+
 LOOK_AGAIN = timedelta(minutes=15)
 """How often a hub whose Supplier has changed is looked at until it is with the CSP no more."""
 
@@ -104,6 +107,8 @@ class SupplierChanges:
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
         """Look at the meter points and hubs due first; true while there may be more."""
         connection, now = unit_of_work.connection, unit_of_work.now
+        if registrations.settle_first_due(connection, now, FIRST_AT_ONCE) == FIRST_AT_ONCE:
+            return True
         due = registrations.due(connection, now, AT_ONCE)
         hub_ids = due_hubs.due(connection, now, AT_ONCE)
         if not due and not hub_ids:

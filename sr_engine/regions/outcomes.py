@@ -10,20 +10,20 @@ from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
-from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
+from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeListAcknowledgement, UpgradeReport
 from sr_engine.regions.cancelling import Cancelling
+from sr_engine.regions.moving import Moving
 from sr_engine.regions.replacing import Replacing
-from sr_engine.regions.running import Running, read_from, read_later
-from sr_engine.store import audit, inventory, lists, off_lists, outbox, releases, upgrades, withdrawals
+from sr_engine.regions.running import Running, read_from
+from sr_engine.store import audit, inventory, lists, moves, off_lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
+from sr_engine.store.moves import Move
 from sr_engine.store.transactions import UnitOfWork
 
 MISSED_AT_ONCE = 5_000
 """Hubs that one transaction marks as Missed, at most."""
-
-DONE_BEFORE = "an earlier attempt activated this firmware after all"
 
 _REPORTED = {
     ReportStatus.DELIVERED: AttemptEvent.DELIVERED,
@@ -144,37 +144,38 @@ class Outcomes:
         What hubs are said to run is held against the inventory, which follows it. A hub reported Activated that runs
         something else than the list asked for is Failed.
         """
-        connection = unit_of_work.connection
+        connection, now = unit_of_work.connection, unit_of_work.now
         release_id = _release_of(unit_of_work, message.list_id, message.region)
         hub_ids = {entry.device_id.upper() for entry in message.entries}
-        known = lists.on_list_or_replacement(connection, message.list_id, hub_ids)
+        known = moves.on_list_or_replacement(connection, message.list_id, hub_ids)
         # What the CSP had refused or taken off and then activated all the same is the truth; nothing else is heeded.
-        off = off_lists.were_on(connection, message.list_id, hub_ids - known.keys())
+        off = {
+            hub_id: moves.standing_of(hub_id, stored.attempt)
+            for hub_id, stored in off_lists.were_on(connection, message.list_id, hub_ids - known.keys()).items()
+        }
         release = releases.by_id(connection, release_id)
-        changes: dict[str, AttemptChange] = {}
+        moved: dict[str, Move] = {}
         strangers = 0
         for entry in message.entries:
             hub_id = entry.device_id.upper()
-            stored = known.get(hub_id) or off.get(hub_id)
-            if stored is None:
+            standing = known.get(hub_id) or off.get(hub_id)
+            if standing is None:
                 strangers += 1
                 continue
             event, reason = _outcome(entry, release)
             if hub_id in off and event is not AttemptEvent.ACTIVATED:
                 continue
-            current = changes[hub_id].attempt if hub_id in changes else stored.attempt
-            after = self.lifecycle.after(event, current.state)
+            before = moved[hub_id].state if hub_id in moved else standing.state
+            after = self.lifecycle.after(event, before)
             if after is not None:
                 # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
-                at = min(entry.at, unit_of_work.now)
-                moved = replace(current, state=after, state_at=at, reason=reason, reported_at=unit_of_work.now)
-                changes[hub_id] = _change(stored, event, moved)
+                moved[hub_id] = Move(standing, event, after, min(entry.at, now), reason)
         actor, key = f"csp:{message.region}", message.message_id.key
-        self._end(unit_of_work, list(changes.values()), release_id, actor=actor, key=key)
+        self._move(unit_of_work, list(moved.values()), release, actor=actor, key=key, reported_at=now)
         mine = known.keys() | off.keys()
-        read = read_from([entry for entry in message.entries if entry.device_id.upper() in mine], unit_of_work.now)
+        read = read_from([entry for entry in message.entries if entry.device_id.upper() in mine], now)
         contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)
-        said = f"{len(changes)} hubs brought forward"
+        said = f"{len(moved)} hubs brought forward"
         said += f"; {contradicting} run another version than the inventory said" if contradicting else ""
         return said + (f"; {strangers} not on the list" if strangers else "")
 
@@ -187,14 +188,14 @@ class Outcomes:
         found = lists.overdue(
             connection, region.name, now=now, listed_before=now - region.completion_sla, limit=MISSED_AT_ONCE
         )
-        by_release: dict[str, list[AttemptChange]] = defaultdict(list)
+        by_release: dict[str, list[Move]] = defaultdict(list)
         for stored in found:
             event = AttemptEvent.OVERDUE if stored.attempt.with_csp else AttemptEvent.WINDOW_ENDED
-            reason = _why_missed(stored.attempt)
-            after = replace(stored.attempt, state=AttemptState.MISSED, state_at=now, reason=reason)
-            by_release[stored.release_id].append(_change(stored, event, after))
-        for release_id, changes in by_release.items():
-            self._end(unit_of_work, changes, release_id, actor="processor", key=None)
+            standing = moves.standing_of(stored.hub_id, stored.attempt)
+            missed = Move(standing, event, AttemptState.MISSED, now, _why_missed(stored.attempt))
+            by_release[stored.release_id].append(missed)
+        for release_id, missing in by_release.items():
+            self._move(unit_of_work, missing, releases.by_id(connection, release_id), actor="processor")
         return len(found)
 
     def chase(self, unit_of_work: UnitOfWork, region: Region) -> int:
@@ -208,39 +209,9 @@ class Outcomes:
         audit.record(connection, [audit.Entry(now, "processor", "chase", detail)] if late else [])
         return len(late)
 
-    def _end(
-        self,
-        unit_of_work: UnitOfWork,
-        changes: Sequence[AttemptChange],
-        release_id: str,
-        *,
-        actor: str,
-        key: str | None,
-    ) -> None:
-        """Write changes some of which end an attempt: schedules are done with, inventory and Suppliers are told."""
-        if not changes:
-            return
-        connection = unit_of_work.connection
-        release = releases.by_id(connection, release_id)
-        # An attempt that a late report raises had its schedules ended before; those there are now are another's.
-        ended = [change for change in changes if change.before in OPEN and not change.attempt.is_open]
-        activated = {
-            change.hub_id: change.attempt.state_at
-            for change in changes
-            if change.attempt.state is AttemptState.ACTIVATED
-        }
-        self._write(unit_of_work, changes, release, actor=actor, key=key)
-        # A schedule whose hub was never listed has not been used: its place in the pilot is free again.
-        for used in (True, False):
-            hub_ids = [change.hub_id for change in ended if (change.attempt.list_id is not None) is used]
-            upgrades.end_all_schedules(connection, hub_ids, release_id, outcome=used)
-        # A report that comes late may be of firmware that has been followed by another since.
-        followed = upgrades.activated_later(connection, activated) | read_later(unit_of_work, activated)
-        inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
-        late = [change.hub_id for change in changes if change.before is not None and change.before not in OPEN]
-        # The next attempt at a hub whose last one came to a good end after all, unless it is with the CSP.
-        cancelling = Cancelling(self.alerts, self.lifecycle)
-        cancelling(unit_of_work, release, late, AttemptEvent.SUPERSEDED, DONE_BEFORE, actor=actor, key=key)
+    @property
+    def _move(self) -> Moving:
+        return Moving(self.alerts, self.lifecycle)
 
     def _write(
         self,

@@ -166,9 +166,9 @@ def furnish(instance: Instance, given: Given) -> None:
 
 def at_once(instance: Instance, engine: Engine, reading_engine: Engine) -> Instance:
     """The instance with transactions that run where they are asked for."""
-    follow_up = lambda work: instance.alerts.write(work) or instance.firmware_alerts.write(work)  # noqa: E731 - as in bootstrap
-    transactions = AtOnce(engine, instance.clock, follow_up=follow_up)
-    return replace(instance, engine=engine, reading_engine=reading_engine, transactions=transactions)
+    telling = replace(instance.telling, engine=reading_engine)
+    transactions = AtOnce(engine, instance.clock, follow_up=telling)
+    return replace(instance, engine=engine, reading_engine=reading_engine, transactions=transactions, telling=telling)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, exists, func, select
 
@@ -89,15 +89,42 @@ def transitions(
     changes: Iterable[AttemptChange], *, at: datetime, actor: str, release_id: str, message_key: str | None
 ) -> list[Entry]:
     """One record per event, transition, attempt number and reason, with the hubs that made it."""
-    groups: dict[tuple[str, str | None, str, int, str | None], list[str]] = {}
+    alike: dict[Alike, list[str]] = {}
     for change in changes:
-        before = None if change.before is None else change.before.value
         attempt = change.attempt
-        key = (change.event.value, before, attempt.state.value, attempt.number, attempt.reason)
-        groups.setdefault(key, []).append(change.hub_id)
+        one = Alike(change.event, change.before, attempt.state, attempt.number, attempt.reason)
+        alike.setdefault(one, []).append(change.hub_id)
+    return of_alike(alike, at=at, actor=actor, release_id=release_id, message_key=message_key)
+
+
+class Alike(NamedTuple):
+    """What transitions of one record have in common beside the release."""
+
+    event: AttemptEvent
+    before: AttemptState | None
+    after: AttemptState
+    number: int
+    reason: str | None
+
+
+def of_alike(
+    alike: Mapping[Alike, Collection[str]], *, at: datetime, actor: str, release_id: str, message_key: str | None
+) -> list[Entry]:
+    """One record for each, with the hubs that made it."""
     return [
-        Entry(at, actor, _attempt(event), reason or "", message_key, release_id, before, after, tuple(hub_ids), number)
-        for (event, before, after, number, reason), hub_ids in groups.items()
+        Entry(
+            at,
+            actor,
+            _attempt(one.event.value),
+            one.reason or "",
+            message_key,
+            release_id,
+            None if one.before is None else one.before.value,
+            one.after.value,
+            hub_ids,
+            one.number,
+        )
+        for one, hub_ids in alike.items()
     ]
 
 

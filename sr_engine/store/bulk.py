@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, Text, TypeDecorator, bindparam, column, func, select
@@ -13,10 +13,12 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
 
 from sr_engine.store.dialects import POSTGRESQL
-from sr_engine.store.prepared import Prepared, each
+from sr_engine.store.prepared import Prepared, Rewritten, compiled_once, each
 
 _WORTH_IT = 50
 """From so many rows on PostgreSQL gets them as arrays, and a statement is compiled for them."""
+
+_NOTHING: Mapping[str, object] = {}
 
 
 def execute_many(
@@ -35,42 +37,104 @@ def execute_many(
         connection.execute(statement, rows)
         return
     prepared = statement if isinstance(statement, Prepared) else Prepared(statement)
-    changing = prepared.statement
-    if len(rows) >= _WORTH_IT and connection.dialect.name == POSTGRESQL and not isinstance(changing, Select):
-        _from_arrays(connection, changing, rows)
-    else:
-        prepared.run_many(connection, rows)
+    execute_columns(connection, prepared, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def execute_columns(
+    connection: Connection,
+    prepared: Prepared,
+    columns: Mapping[str, Sequence[object]],
+    alike: Mapping[str, object] = _NOTHING,
+) -> None:
+    """The same for rows that are given column by column, all of one length; what is `alike` is so in every row."""
+    count = len(next(iter(columns.values())))
+    if count >= _WORTH_IT and connection.dialect.name == POSTGRESQL and not isinstance(prepared.statement, Select):
+        _from_arrays(connection, prepared, prepared.statement, columns, alike)
+    elif count:
+        prepared.run_many(connection, columns, alike)
 
 
 def _from_arrays(
-    connection: Connection, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, object]]
+    connection: Connection,
+    prepared: Prepared,
+    statement: Insert | Update | Delete,
+    columns: Mapping[str, Sequence[object]],
+    alike: Mapping[str, object],
 ) -> None:
-    """The statement once, over a table that PostgreSQL makes of one array for each parameter."""
-    names = list(rows[0])
-    compiled = statement.compile(dialect=connection.dialect, column_keys=names)
+    """The statement once, over a table that PostgreSQL makes of one array for each column whose values differ."""
+    once = dict(alike)
+    differing: dict[str, Sequence[object]] = {}
+    for name, values in columns.items():
+        if values.count(values[0]) == len(values):
+            once[name] = values[0]
+        else:
+            differing[name] = values
+    if not differing:
+        # Something has to say how many rows there are.
+        name = next(iter(columns))
+        differing[name] = columns[name]
+        del once[name]
+    names = (*columns, *alike)
+    rewritten = prepared.rewritten(
+        (names, *differing), lambda: _over_arrays(connection, statement, names, tuple(differing))
+    )
+    converted: dict[str, object] = {}
+    for name, value in once.items():
+        convert = rewritten.convert.get(name)
+        converted[name] = value if convert is None else convert(value)
+    for name, values in differing.items():
+        convert = rewritten.convert.get(name)
+        converted[_all(name)] = list(values) if convert is None else each(values, convert)
+    rewritten.run(connection, converted)
+
+
+def _over_arrays(
+    connection: Connection, statement: Insert | Update | Delete, names: Sequence[str], differing: Sequence[str]
+) -> Rewritten:
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(names))
     types = {name: compiled.binds[name].type for name in names}
     # Text without a length: a cast to one would cut off what is too long instead of refusing it.
     plain = {name: Text() if isinstance(kind, String) else _implementation(kind) for name, kind in types.items()}
-    arrays = [bindparam(f"all_{name}", type_=ARRAY(plain[name])) for name in names]
-    given = func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in names)).render_derived("given")
+    arrays = [bindparam(_all(name), type_=ARRAY(plain[name])) for name in differing]
+    given = (
+        func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in differing)).render_derived("given")
+    )
 
     def replaced(element: Any, **_: Any) -> ColumnElement[Any] | None:
-        is_ours = isinstance(element, BindParameter) and element.key in types
+        is_ours = isinstance(element, BindParameter) and element.key in differing
         return given.c[element.key] if is_ours else None
 
-    rewritten: Any
+    made: Any
     if isinstance(statement, Insert):
-        rewritten = statement.from_select(names, select(*(given.c[name] for name in names)))
+        parts = [given.c[name] if name in differing else bindparam(name, type_=plain[name]) for name in names]
+        made = statement.from_select(list(names), select(*parts))
     else:
-        rewritten = replacement_traverse(statement, {}, replaced)
-    values: dict[str, Sequence[object]] = {}
-    for name in names:
-        of_column = [row[name] for row in rows]
-        # What is no type of ours is converted with its array.
-        kind = types[name]
-        convert = kind.bind_processor(connection.dialect) if isinstance(kind, TypeDecorator) else None
-        values[f"all_{name}"] = of_column if convert is None else each(of_column, convert)
-    connection.execute(rewritten, values)
+        made = replacement_traverse(statement, {}, replaced)
+    over = made.compile(dialect=connection.dialect)
+    sql = compiled_once(over)
+    for name in differing:
+        # The driver's binary form: bytes and texts travel as they are, without being escaped one by one.
+        sql = sql.replace(f"%({_all(name)})s", f"%({_all(name)})b")
+    converters = {name: _converter(kind, connection) for name, kind in types.items()}
+    ours = {*names, *map(_all, differing)}
+    fixed = {name: one for name, one in over.binds.items() if name not in ours}
+    kept = {name: _in_driver(one, connection) for name, one in fixed.items()}
+    return Rewritten(sql, kept, {name: convert for name, convert in converters.items() if convert is not None})
+
+
+def _in_driver(bound: BindParameter[Any], connection: Connection) -> object:
+    """A value that stands in the statement, as the driver takes it."""
+    convert = _converter(bound.type, connection)
+    return bound.value if convert is None else convert(bound.value)
+
+
+def _converter(kind: TypeEngine[Any], connection: Connection) -> Callable[[Any], object] | None:
+    # What is no type of ours is converted by the driver.
+    return kind.bind_processor(connection.dialect) if isinstance(kind, TypeDecorator) else None
+
+
+def _all(name: str) -> str:
+    return f"all_{name}"
 
 
 def _implementation(kind: TypeEngine[Any]) -> TypeEngine[Any]:

@@ -11,7 +11,16 @@ from sqlalchemy import Connection, and_, func, select
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
 from sr_engine.store.states import SCHEDULED
-from sr_engine.store.tables import attempts, decisions, devices, exchanges, outbox, sla_breaches, upgrade_lists
+from sr_engine.store.tables import (
+    attempts,
+    decisions,
+    devices,
+    exchanges,
+    off_lists,
+    outbox,
+    sla_breaches,
+    upgrade_lists,
+)
 
 _ROWS_AT_ONCE = 10_000
 _ACTIVATED = attempts.c.state == AttemptState.ACTIVATED.value
@@ -101,6 +110,15 @@ def nights(connection: Connection, release_id: str) -> list[Night]:
         Night(region, Period(start, end), int(hubs), done.get((region, start), 0))
         for region, start, end, hubs in listed
     ]
+
+
+def listed(connection: Connection, release_id: str) -> tuple[int, int]:
+    """Attempts that stand on a list, and how often one was taken off a list again."""
+    on = select(func.count()).where(attempts.c.release_id == release_id, attempts.c.list_id.is_not(None))
+    off = (
+        select(func.count()).select_from(off_lists.join(upgrade_lists)).where(upgrade_lists.c.release_id == release_id)
+    )
+    return connection.scalar(on) or 0, connection.scalar(off) or 0
 
 
 def waits(connection: Connection, release_id: str) -> Iterator[tuple[str, str, datetime, datetime]]:

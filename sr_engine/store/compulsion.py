@@ -8,7 +8,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from sr_engine.domain.eligibility import UPGRADABLE_STATUSES
 from sr_engine.domain.states import WITH_CSP, AttemptState
@@ -19,7 +31,7 @@ from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, attempts, decisions, devices, exclusions, releases
 
 EXAMINED_AT_ONCE = 20_000
-"""Devices of a model that one query looks at, at most: what it finds may be little, and others wait meanwhile."""
+"""Hubs of a model that one query looks at, at most: what it finds may be little, and others wait meanwhile."""
 
 
 class Standing(StrEnum):
@@ -62,8 +74,9 @@ def _upgradable() -> ColumnElement[bool]:
 
 
 def _candidates() -> Select[Any]:
-    """Among the next devices of a model, the hubs that a compulsory release has to plan or plan anew."""
+    """Among the next hubs of a model in a region, those that a compulsory release has to plan or plan anew."""
     page = _page().subquery()
+    hub_id = page.c.device_id
     of_release = _OPEN.c.release_id == bindparam("release_id")
     other_window = or_(_OPEN.c.window_start != _time("window_start"), _OPEN.c.window_end != _time("window_end"))
     awaiting = _OPEN.c.state == AttemptState.AWAITING_APPROVAL.value
@@ -76,29 +89,28 @@ def _candidates() -> Select[Any]:
     )
     # After an attempt that failed or was missed the next begins once its night is over: one a night at most.
     night_not_over = exists().where(
-        _EARLIER.c.hub_id == devices.c.device_id,
+        _EARLIER.c.hub_id == hub_id,
         _EARLIER.c.release_id == bindparam("release_id"),
         _EARLIER.c.period_end > _time("now"),
         ~_EARLIER.c.is_open,
     )
     excluded_throughout = exists().where(
-        exclusions.c.hub_id == devices.c.device_id,
+        exclusions.c.hub_id == hub_id,
         exclusions.c.overridden_at.is_(None),
         or_(exclusions.c.until.is_(None), exclusions.c.until >= _time("window_end")),
         or_(exclusions.c.limited_until.is_(None), exclusions.c.limited_until >= _time("window_end")),
     )
     return (
-        select(devices.c.device_id)
-        .join(page, page.c.device_id == devices.c.device_id)
-        .outerjoin(_OPEN, and_(_OPEN.c.hub_id == devices.c.device_id, _OPEN.c.is_open))
+        select(hub_id)
+        .outerjoin(_OPEN, and_(_OPEN.c.hub_id == hub_id, _OPEN.c.is_open))
         .where(
-            _upgradable(),
-            devices.c.csp_region == bindparam("region"),
+            page.c.device_status.in_(sorted(UPGRADABLE_STATUSES)),
+            is_one_of(page.c.firmware_version, "versions"),
             to_be_planned,
             ~night_not_over,
             ~excluded_throughout,
         )
-        .order_by(devices.c.device_id)
+        .order_by(hub_id)
         .limit(bindparam("at_most"))
     )
 
@@ -121,11 +133,14 @@ def _overruled() -> ColumnElement[bool]:
 
 
 def _page() -> Select[Any]:
+    """All that is asked of these devices stands in an index of CHFs, which is why that they are is written out."""
     return (
-        select(devices.c.device_id)
+        select(devices.c.device_id, devices.c.firmware_version, devices.c.device_status)
         .where(
+            devices.c.device_type == literal_column("'CHF'"),
             devices.c.manufacturer == bindparam("manufacturer"),
             devices.c.model == bindparam("model"),
+            devices.c.csp_region == bindparam("region"),
             devices.c.device_id > bindparam("after"),
         )
         .order_by(devices.c.device_id)
@@ -145,8 +160,8 @@ def _lifted() -> Select[Any]:
         .where(
             attempts.c.release_id == bindparam("release_id"),
             attempts.c.region == bindparam("region"),
-            attempts.c.is_open,
-            attempts.c.state == AttemptState.SCHEDULED.value,
+            # Written out: all that is asked of them stands in an index of those.
+            attempts.c.state == literal_column(f"'{AttemptState.SCHEDULED.value}'"),
             # Those whose window has ended are Missed.
             attempts.c.window_end > _time("now"),
             attempts.c.compulsory,
@@ -221,6 +236,7 @@ def to_be_planned(
     sought: dict[str, object] = {
         "manufacturer": release.firmware.manufacturer,
         "model": release.firmware.model,
+        "region": region,
         "after": after,
     }
     examined, last = connection.execute(_PAGE_END, sought).one()
@@ -232,7 +248,6 @@ def to_be_planned(
             {
                 **sought,
                 "release_id": release.release_id,
-                "region": region,
                 "versions": members(sorted(release.reachable_from)),
                 "window_start": window.start,
                 "window_end": window.end,

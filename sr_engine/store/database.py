@@ -7,6 +7,8 @@ and waits at its start rather than fail in its middle; those that only read see 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,7 +25,10 @@ BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_SECONDS = 10
 WRITER_LOCK = 0x53525F454E47494E
 """The key of the advisory lock that a writing transaction holds in PostgreSQL."""
+_HOLD = 0x53524548
+"""With the hash of a name, the key of the advisory lock by which PostgreSQL knows that it is held."""
 
+_TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
 _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
     POSTGRESQL: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
@@ -44,7 +49,7 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True) -> E
     """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
 
     SQLite runs in WAL mode with synchronous FULL: a commit is on disk before it returns; PostgreSQL does so by itself.
-    One that is not `durable`, for a copy that is thrown away, waits for no disk. A `read_only` engine takes no lock.
+    A `read_only` engine takes no lock. One that is not `durable` does not wait for the disk: for what is thrown away.
     """
     try:
         address = make_url(url)
@@ -52,13 +57,13 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True) -> E
     except (ArgumentError, NoSuchModuleError):
         raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
     if dialect == SQLITE:
-        return _sqlite(address, read_only=read_only, synchronous="FULL" if durable else "OFF")
+        return _sqlite(address, read_only=read_only, durable=durable)
     if dialect == POSTGRESQL:
-        return _postgresql(address, read_only=read_only)
+        return _postgresql(address, read_only=read_only, durable=durable)
     raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
 
 
-def _sqlite(address: URL, *, read_only: bool, synchronous: str) -> Engine:
+def _sqlite(address: URL, *, read_only: bool, durable: bool) -> Engine:
     engine = create_engine(address, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -70,7 +75,7 @@ def _sqlite(address: URL, *, read_only: bool, synchronous: str) -> Engine:
         for pragma in (
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
-            f"synchronous = {synchronous}",
+            "synchronous = FULL" if durable else "synchronous = OFF",
             "foreign_keys = ON",
             "cache_size = -65536",
             "temp_store = MEMORY",
@@ -84,7 +89,10 @@ def _sqlite(address: URL, *, read_only: bool, synchronous: str) -> Engine:
     return engine
 
 
-def _postgresql(address: URL, *, read_only: bool) -> Engine:
+def _postgresql(address: URL, *, read_only: bool, durable: bool) -> Engine:
+    options = f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_MS}"
+    if not durable:
+        options += " -c synchronous_commit=off"
     engine = create_engine(
         address.set(drivername="postgresql+psycopg"),
         # A statement sees what was committed before it: a writer all there was when it got the lock.
@@ -96,7 +104,7 @@ def _postgresql(address: URL, *, read_only: bool) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "sr-engine",
-            "options": f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_MS}",
+            "options": options,
         },
     )
     if read_only:
@@ -107,6 +115,28 @@ def _postgresql(address: URL, *, read_only: bool) -> Engine:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     return engine
+
+
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """A connection for a longer look: on PostgreSQL each statement sees what was committed before it.
+
+    So nothing old is kept for it meanwhile.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == POSTGRESQL:
+            connection.execution_options(isolation_level="READ COMMITTED")
+        yield connection
+
+
+def try_to_hold(connection: Connection, name: str) -> bool:
+    """False if another transaction holds the name; else this one does until it ends, wherever the others run.
+
+    Two names may count as one. SQLite knows no such thing: there is nobody else.
+    """
+    if connection.dialect.name != POSTGRESQL:
+        return True
+    return bool(connection.execute(_TRY_TO_HOLD, {"name": name}).scalar())
 
 
 def may_pass(error: BaseException) -> bool:

@@ -318,19 +318,6 @@ def on_list(connection: Connection, list_id: str, hub_ids: Collection[str]) -> d
     return {row.hub_id: stored_of(row) for row in found}
 
 
-def on_list_or_replacement(connection: Connection, list_id: str, hub_ids: Collection[str]) -> dict[str, StoredAttempt]:
-    """The same, and of the hubs that it does not hold any more those on the lists that have replaced it."""
-    found = on_list(connection, list_id, hub_ids)
-    replaced = [list_id]
-    while replaced and len(found) < len(hub_ids):
-        one = replaced.pop()
-        newer = list(connection.scalars(select(upgrade_lists.c.list_id).where(upgrade_lists.c.replaces == one)))
-        for other in newer:
-            found |= on_list(connection, other, [hub_id for hub_id in hub_ids if hub_id not in found])
-        replaced += newer
-    return found
-
-
 def overdue(
     connection: Connection, region: str, *, now: datetime, listed_before: datetime, limit: int
 ) -> list[StoredAttempt]:

@@ -23,7 +23,8 @@ from sqlalchemy import (
     select,
 )
 
-from sr_engine.store.bulk import execute_many
+from sr_engine.store.bulk import execute_columns, execute_many
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release_regions, releases, upgrade_lists
 
@@ -93,7 +94,14 @@ def _sendable(*, barrier: bool) -> Select[Any]:
     oldest_of_hub = ~exists().where(
         same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
     )
-    oldest_of_all = ~exists().where(same_queue, _WAITING.c.outbox_id < outbox.c.outbox_id)
+    # Only alerts have a hub, and none without one is older than the barrier. The sum keeps SQLite from looking through
+    # all that the destination was ever sent, instead of through what waits.
+    oldest_of_all = ~exists().where(
+        _pending(_WAITING),
+        _WAITING.c.destination == bindparam("destination"),
+        _WAITING.c.hub_id.is_not(None),
+        _WAITING.c.outbox_id + 0 < outbox.c.outbox_id,
+    )
     independent = and_(outbox.c.kind.in_(INDEPENDENT), ~_held(), ~_waits_for_its_image())
     may_go = outbox.c.hub_id.is_not(None) & oldest_of_hub
     if barrier:
@@ -119,7 +127,7 @@ def _sendable(*, barrier: bool) -> Select[Any]:
 
 
 _WAITING = outbox.alias("waiting")
-_INSERT = outbox.insert()
+_INSERT = Prepared(outbox.insert())
 _KNOWN = select(outbox.c.outbox_id).where(outbox.c.message_id == bindparam("message_id"))
 _DESTINATIONS = select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= bindparam("now")).distinct()
 _BARRIER = select(func.min(_WAITING.c.outbox_id)).where(
@@ -171,10 +179,12 @@ _EXPIRE_METER_LISTS = (
     # One that is only sent again has been taken.
     .values(state=case((outbox.c.delivered_at.is_(None), EXPIRED), else_=DELIVERED))
 )
-_ALREADY_ALERTED = select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
-    alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
+_ALREADY_ALERTED = Prepared(
+    select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
+        alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
+    )
 )
-_INSERT_ALERTED = alerted_hubs.insert()
+_INSERT_ALERTED = Prepared(alerted_hubs.insert())
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,27 +233,20 @@ def put(
     connection: Connection, messages: Sequence[Outgoing], now: datetime, *, not_before: datetime | None = None
 ) -> None:
     """Queue messages, in this order; they are due at once, or at `not_before` if that is later."""
+    if not messages:
+        return
     due = now if not_before is None else max(now, not_before)
-    execute_many(
-        connection,
-        _INSERT,
-        [
-            {
-                "message_id": message.message_id,
-                "kind": message.kind,
-                "destination": message.destination,
-                "hub_id": message.hub_id,
-                "event": message.event,
-                "body": message.body,
-                "sha256": hashlib.sha256(message.body).hexdigest(),
-                "created_at": now,
-                "state": PENDING,
-                "tries": 0,
-                "next_try_at": due,
-            }
-            for message in messages
-        ],
-    )
+    columns: dict[str, Sequence[object]] = {
+        "message_id": [message.message_id for message in messages],
+        "kind": [message.kind for message in messages],
+        "destination": [message.destination for message in messages],
+        "hub_id": [message.hub_id for message in messages],
+        "event": [str(message.event) for message in messages],
+        "body": [message.body for message in messages],
+        "sha256": [hashlib.sha256(message.body).hexdigest() for message in messages],
+    }
+    alike = {"created_at": now, "state": PENDING, "tries": 0, "next_try_at": due}
+    execute_columns(connection, _INSERT, columns, alike)
 
 
 def is_known(connection: Connection, message_id: str) -> bool:
@@ -341,12 +344,12 @@ def counts(connection: Connection) -> dict[tuple[str, str, str], int]:
 
 def already_alerted(connection: Connection, event: str, hub_ids: Collection[str]) -> set[tuple[str, str, str]]:
     """Hub, organisation and occurrence of alerts of this event that exist for these hubs."""
-    found = connection.execute(_ALREADY_ALERTED, {"event": event, "hub_ids": members(hub_ids)})
+    found = _ALREADY_ALERTED.all(connection, {"event": event, "hub_ids": members(hub_ids)})
     return {(hub_id, organisation, occurrence) for hub_id, organisation, occurrence in found}
 
 
-def record_alerted(connection: Connection, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
+def record_alerted(connection: Connection, rows: Sequence[tuple[str, str, str, str, str]]) -> None:
     """Record hub, event, organisation, occurrence and message id of new alerts."""
-    names = ("hub_id", "event", "organisation", "occurrence", "message_id")
-    values = [dict(zip(names, row, strict=True)) for row in rows]
-    execute_many(connection, _INSERT_ALERTED, values)
+    if rows:
+        names = ("hub_id", "event", "organisation", "occurrence", "message_id")
+        execute_columns(connection, _INSERT_ALERTED, dict(zip(names, zip(*rows, strict=True), strict=True)))

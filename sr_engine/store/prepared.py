@@ -6,13 +6,14 @@ SQLAlchemy spends on each execution several times what SQLite does; a request ne
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Delete, Insert, Select, Update
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 Row = Any
@@ -53,13 +54,17 @@ class _Compiled:
         ]
         return values if self.positional else dict(zip((one.name for one in self.parameters), values, strict=True))
 
-    def values_of(self, rows: Sequence[Mapping[str, object]]) -> list[Any]:
+    def values_of(self, columns: Mapping[str, Sequence[object]], alike: Mapping[str, object], count: int) -> list[Any]:
         """The same for many rows, column by column: each distinct time is converted once."""
-        columns: list[Sequence[object]] = []
+        converted: list[Sequence[object]] = []
         for one in self.parameters:
-            given = [row[one.name] for row in rows] if one.name in rows[0] else [one.default] * len(rows)
-            columns.append(given if one.convert is None else each(given, one.convert))
-        tuples = zip(*columns, strict=True)
+            given = columns.get(one.name)
+            if given is None:
+                value = alike.get(one.name, one.default)
+                converted.append([value if one.convert is None else one.convert(value)] * count)
+            else:
+                converted.append(given if one.convert is None else each(given, one.convert))
+        tuples = zip(*converted, strict=True)
         if self.positional:
             return list(tuples)
         names = [one.name for one in self.parameters]
@@ -85,12 +90,26 @@ def each(values: Sequence[object], convert: Callable[[Any], object]) -> list[obj
     return [done[value] for value in values]
 
 
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Another statement that was made of one, compiled: its text, the values in it, what converts those it is given."""
+
+    sql: str
+    fixed: Mapping[str, object]
+    convert: Mapping[str, Callable[[Any], object]]
+
+    def run(self, connection: Connection, values: Mapping[str, object]) -> int:
+        """Run it for what it changes; return how many rows that was."""
+        return _executed(connection, self.sql, "execute", {**self.fixed, **values}).rowcount
+
+
 class Prepared:
     """A statement with bound parameters; to be made once, beside the others of its module."""
 
     def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
         self.statement = statement
         self._by_dialect: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
+        self._rewritten: dict[Hashable, Rewritten] = {}
 
     def all(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
         """All rows that it selects or returns."""
@@ -120,12 +139,25 @@ class Prepared:
         """Run it for what it changes; return how many rows that was."""
         return _execute(connection, self._compiled(connection, parameters), parameters).rowcount
 
-    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-        """Run it once for each of `rows`, one at least, which all have the same keys."""
-        compiled = self._compiled(connection, rows[0])
-        _executed(connection, compiled, "executemany", compiled.values_of(rows))
+    def run_many(
+        self,
+        connection: Connection,
+        columns: Mapping[str, Sequence[object]],
+        alike: Mapping[str, object] = _NOTHING,
+    ) -> None:
+        """Run it once for each place of `columns`, which are of one length; what is `alike` is so for all of them."""
+        compiled = self._compiled(connection, (*columns, *alike))
+        count = len(next(iter(columns.values())))
+        _executed(connection, compiled.sql, "executemany", compiled.values_of(columns, alike, count))
 
-    def _compiled(self, connection: Connection, parameters: Mapping[str, object]) -> _Compiled:
+    def rewritten(self, key: Hashable, rewrite: Callable[[], Rewritten]) -> Rewritten:
+        """What `rewrite` has once made of the statement under this key."""
+        found = self._rewritten.get(key)
+        if found is None:
+            found = self._rewritten[key] = rewrite()
+        return found
+
+    def _compiled(self, connection: Connection, parameters: Iterable[str]) -> _Compiled:
         # An INSERT names the columns that it is given.
         names = tuple(parameters) if isinstance(self.statement, Insert) else ()
         key = (connection.dialect.name, names)
@@ -135,13 +167,20 @@ class Prepared:
         return compiled
 
 
+def compiled_once(compiled: SQLCompiler) -> str:
+    """The text of a statement; raises TypeError if its text depends on the values that are bound to it."""
+    sql = str(compiled)
+    if "POSTCOMPILE" in sql:
+        raise TypeError(f"a statement that is written anew for its values cannot be prepared: {sql}")
+    return sql
+
+
 def _compile(
     connection: Connection, statement: Select[Any] | Insert | Update | Delete, names: Sequence[str]
 ) -> _Compiled:
     dialect = connection.dialect
     compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
-    if "POSTCOMPILE" in str(compiled):
-        raise TypeError(f"a statement that is written anew for its values cannot be prepared: {compiled}")
+    sql = compiled_once(compiled)
     columns = list(statement.exported_columns)
     converters = [_reader(connection, column.type) for column in columns]
     # Names that stand for no column of a table may be none in Python; such columns are taken by position.
@@ -153,7 +192,7 @@ def _compile(
         for name in (compiled.positiontup if compiled.positional else compiled.bind_names.values()) or ()
     )
     return _Compiled(
-        str(compiled),
+        sql,
         compiled.positional,
         parameters,
         row._make,
@@ -166,16 +205,16 @@ def _reader(connection: Connection, kind: TypeEngine[Any]) -> Callable[[Any], An
 
 
 def _execute(connection: Connection, compiled: _Compiled, parameters: Mapping[str, object]) -> _Cursor:
-    return _executed(connection, compiled, "execute", compiled.values(parameters))
+    return _executed(connection, compiled.sql, "execute", compiled.values(parameters))
 
 
-def _executed(connection: Connection, compiled: _Compiled, how: str, values: Any) -> _Cursor:
+def _executed(connection: Connection, sql: str, how: str, values: Any) -> _Cursor:
     if not connection.in_transaction():
         connection.begin()
     driver: Any = connection.connection.driver_connection
     try:
         cursor: _Cursor = driver.cursor()
-        getattr(cursor, how)(compiled.sql, values)
+        getattr(cursor, how)(sql, values)
     except Exception as error:
         base = connection.dialect.loaded_dbapi.Error
         if not isinstance(error, base):
@@ -184,7 +223,7 @@ def _executed(connection: Connection, compiled: _Compiled, how: str, values: Any
         if lost:
             connection.invalidate(error)
         raise DBAPIError.instance(
-            compiled.sql,
+            sql,
             values,
             error,
             base,

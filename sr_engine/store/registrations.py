@@ -14,6 +14,7 @@ from sr_engine.domain.supplier_change import Arrival, Departure, Known, Line, Re
 from sr_engine.messages.model import Approval, Period, UpgradeStatus
 from sr_engine.store import inventory
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
     arrivals,
@@ -102,6 +103,23 @@ _PUT_DUE = insert(due_registrations).on_conflict_do_nothing()
 _DUE = (
     select(due_registrations)
     .where(due_registrations.c.due_at <= bindparam("now"))
+    .order_by(due_registrations.c.due_at, due_registrations.c.mpxn, due_registrations.c.role)
+    .limit(bindparam("at_most"))
+)
+# What is due of meter points that were never looked at, behind hubs for which nobody has answered: no more comes of it
+# than that changes are counted from there.
+_DUE_FIRST = Prepared(
+    select(due_registrations.c.due_at, due_registrations.c.mpxn, due_registrations.c.role)
+    .where(
+        due_registrations.c.due_at <= bindparam("now"),
+        ~exists().where(
+            settled_registrations.c.mpxn == due_registrations.c.mpxn,
+            settled_registrations.c.role == due_registrations.c.role,
+        ),
+        ~exists().where(
+            devices.c.import_mpxn == due_registrations.c.mpxn, _IS_METER, decisions.c.hub_id == devices.c.hub_id
+        ),
+    )
     .order_by(due_registrations.c.due_at, due_registrations.c.mpxn, due_registrations.c.role)
     .limit(bindparam("at_most"))
 )
@@ -262,6 +280,19 @@ def look_again(connection: Connection, points: Iterable[Point], at: datetime) ->
 def settle_first(connection: Connection, mpxns: Collection[str], now: datetime) -> None:
     """Take who is registered now for meter points that were never looked at as where changes are counted from."""
     connection.execute(_SETTLE_FIRST, {"mpxns": members(mpxns), "now": now})
+
+
+def settle_first_due(connection: Connection, now: datetime, limit: int) -> int:
+    """The same for what is due of such meter points, unless somebody has answered for their hub.
+
+    A first registration is no change of Supplier: there is nothing else to be done for it. At most `limit`; returns how
+    many it was done for.
+    """
+    found = _DUE_FIRST.all(connection, {"now": now, "at_most": limit})
+    if found:
+        settle_first(connection, {row.mpxn for row in found}, now)
+        done(connection, [Due(row.due_at, (row.mpxn, row.role)) for row in found])
+    return len(found)
 
 
 def settled(connection: Connection, registered: Mapping[Point, Registration]) -> None:

@@ -90,10 +90,10 @@ devices = Table(
     Column("cpl_status", String(16)),
     Column("date_commissioned", Date),
     Column("import_mpxn", String(13), index=True),
-    Column("secondary_import_mpan", String(13), index=True),
-    Column("export_mpan", String(13), index=True),
+    Column("secondary_import_mpan", String(13)),
+    Column("export_mpan", String(13)),
     Column("esme_variant", String(4)),
-    Column("uprn", BigInteger, index=True),
+    Column("uprn", BigInteger),
     Column("postcode", String(8)),
     Column("address_identifier", String(30)),
     Column("csp_region", String(16)),
@@ -103,9 +103,32 @@ devices = Table(
     Column("connectivity", String(16)),
     # Holds all that finding the Suppliers of a hub needs to know of its meters.
     Index("ix_devices_of_hub", "hub_id", "device_type", "import_mpxn", "device_status"),
-    Index("ix_devices_postcode_address_identifier", "postcode", "address_identifier"),
+    # What few devices have.
+    *(
+        Index(
+            f"ix_devices_{'_'.join(columns)}",
+            *columns,
+            sqlite_where=text(f"{columns[0]} IS NOT NULL"),
+            postgresql_where=text(f"{columns[0]} IS NOT NULL"),
+        )
+        for columns in (("secondary_import_mpan",), ("export_mpan",), ("uprn",), ("postcode", "address_identifier"))
+    ),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
+    # The hubs of a model in a region with all that says whether a release may be installed.
+    Index(
+        "ix_devices_hubs_of_model",
+        "manufacturer",
+        "model",
+        "csp_region",
+        "device_id",
+        "firmware_version",
+        "device_status",
+        sqlite_where=text("device_type = 'CHF'"),
+        postgresql_where=text("device_type = 'CHF'"),
+    ),
     **BY_KEY,
+    # An upgrade changes two rows of a home, and no index: PostgreSQL writes them beside the old ones if there is room.
+    postgresql_with={"fillfactor": 66},
 )
 
 registrations = Table(
@@ -323,6 +346,8 @@ schedule_hubs = Table(
     Column("done", Boolean, nullable=False),
     Index("ix_schedule_hubs_hub_id", "hub_id"),
     **BY_KEY,
+    # Each row changes once, and no index.
+    postgresql_with={"fillfactor": 50},
 )
 
 decisions = Table(
@@ -777,6 +802,8 @@ tidings = Table(
     Column("hub_count", Integer, nullable=False),
     # JSON of each: hub id, occurrence, device id or null, whether it is told as gas Supplier, RequestID or null.
     Column("hubs", Text, nullable=False),
+    # Whom something is to be told, and what first.
+    Index("ix_tidings_organisation", "organisation", "tidings_id"),
 )
 
 alerted_hubs = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,12 +13,25 @@ from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import tidings
 
-_OLDEST = Prepared(select(tidings).order_by(tidings.c.tidings_id).limit(1))
+_PORTIONS_AT_ONCE = 16
+"""That are read to find so many events."""
+
+_WHOM = Prepared(
+    select(tidings.c.organisation).group_by(tidings.c.organisation).order_by(func.min(tidings.c.tidings_id))
+)
+_OLDEST = Prepared(
+    select(tidings)
+    .where(tidings.c.organisation == bindparam("organisation"))
+    .order_by(tidings.c.tidings_id)
+    .limit(bindparam("at_most"))
+)
+_STILL_THERE = Prepared(select(tidings.c.tidings_id).where(is_one_of(tidings.c.tidings_id, "keys")))
 _ANY = select(tidings.c.tidings_id).limit(1)
 _INSERT = Prepared(tidings.insert())
-_DELETE = Prepared(tidings.delete().where(tidings.c.tidings_id == bindparam("key")))
+_DELETE = Prepared(tidings.delete().where(is_one_of(tidings.c.tidings_id, "keys")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +97,35 @@ def add_alike(connection: Connection, portions: Sequence[Alike], at: datetime) -
     execute_many(connection, _INSERT, rows)
 
 
-def oldest(connection: Connection) -> Tidings | None:
-    """The first that were added of those that are left."""
-    row = _OLDEST.one_or_none(connection)
-    if row is None:
-        return None
-    event = AlertEvent(row.event)
-    events = tuple(
-        HubEvent(event, hub_id, row.organisation, row.release_id, occurrence, device_id, for_gas, request_id, versions)
-        for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
-        for versions in [None if pair is None else (pair[0], pair[1])]
-    )
-    return Tidings(row.tidings_id, row.at, row.release_id, events)
+def whom(connection: Connection) -> list[str]:
+    """The organisations that are to be told something, whoever waits longest first."""
+    return [row.organisation for row in _WHOM.all(connection)]
 
 
-def remove(connection: Connection, tidings_id: int) -> None:
-    """They have been told."""
-    _DELETE.run(connection, {"key": tidings_id})
+def oldest(connection: Connection, organisation: str, at_least: int) -> list[Tidings]:
+    """What an organisation is to be told first: as many portions as it takes for so many events, if there are."""
+    chosen: list[Tidings] = []
+    for row in _OLDEST.all(connection, {"organisation": organisation, "at_most": _PORTIONS_AT_ONCE}):
+        event = AlertEvent(row.event)
+        events = tuple(
+            HubEvent(event, hub_id, organisation, row.release_id, occurrence, device_id, for_gas, request_id, versions)
+            for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
+            for versions in [None if pair is None else (pair[0], pair[1])]
+        )
+        chosen.append(Tidings(row.tidings_id, row.at, row.release_id, events))
+        at_least -= len(events)
+        if at_least <= 0:
+            break
+    return chosen
+
+
+def remove(connection: Connection, tidings_ids: Collection[int]) -> bool:
+    """They are told now; False, and nothing has changed, if some of them have been told already."""
+    wanted = {"keys": members(tidings_ids)}
+    if len(_STILL_THERE.all(connection, wanted)) != len(tidings_ids):
+        return False
+    _DELETE.run(connection, wanted)
+    return True
 
 
 def are_left(connection: Connection) -> bool:

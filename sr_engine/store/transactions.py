@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 PAUSES = (0.05, 0.2, 0.5, *[1.0] * 15)
 """Seconds after which a transaction is tried again whose database was away; then it has failed."""
+
+FOLLOWERS = 2
+"""How many do what transactions leave to be done, at most."""
 
 GROUP_LIMIT = 256
 """Units of work that share a commit, at most."""
@@ -42,6 +45,27 @@ class UnitOfWork:
 
 
 Work = Callable[[UnitOfWork], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A part of what transactions have left to be done, prepared as far as it can be beside them."""
+
+    write: Work[None]
+    let_go: Callable[[], None]
+    """To be called once it is written, or will not be: another may have what was kept for it."""
+    more: bool = False
+    """There was something else to be done, which another may take meanwhile."""
+
+
+class FollowUp(Protocol):
+    """Knows what transactions have left to be done."""
+
+    def take(self, *, whoever_is_at_it: bool = False) -> Taken | None:
+        """Prepare a part of it, and keep others from the same; None if nothing is left that nobody is at.
+
+        Also what somebody else is at if `whoever_is_at_it`; what both have done is then done once.
+        """
 
 
 class Runs(Protocol):
@@ -65,15 +89,16 @@ class Transactions:
     Light ones run in the event loop (a thread switch costs more than they do), heavy ones in a worker thread.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, follow_up: Work[bool] | None = None) -> None:
-        """`follow_up` does a part of what transactions leave to be done, and says whether there is more.
+    def __init__(self, engine: Engine, clock: Clock, follow_up: FollowUp | None = None) -> None:
+        """`follow_up` prepares what transactions leave to be done.
 
-        It runs in transactions of its own, between others, and delays none that were submitted before it.
+        It is written in transactions of its own, between others, and delays none that were submitted before it.
         """
         self._engine = engine
         self._clock = clock
         self._follow_up = follow_up
         self._to_follow = False
+        self._following: set[asyncio.Task[None]] = set()
         self.after_follow_up: Callable[[], None] = lambda: None
         """Called after each part."""
         self._waiting: list[_Submitted[Any]] = []
@@ -107,24 +132,50 @@ class Transactions:
                     one.done.set_exception(result.error)
                 else:
                     one.done.set_result(result)
-            self._submit_follow_up()
+            if self._to_follow:
+                self._start_to_follow()
 
-    def _submit_follow_up(self) -> None:
-        if not self._to_follow or self._follow_up is None:
-            return
-        self._to_follow = False
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(self._followed)
-        self._waiting.append(_Submitted(self._follow, heavy=True, of="", done=done))
+    def _start_to_follow(self) -> None:
+        """Let one more do what is left to be done; two at a time: one prepares while the other's is written."""
+        if self._follow_up is not None and len(self._following) < FOLLOWERS:
+            task = asyncio.create_task(self._follow(self._follow_up))
+            self._following.add(task)
 
-    def _follow(self, unit_of_work: UnitOfWork) -> None:
-        if self._follow_up is not None and self._follow_up(unit_of_work):
-            unit_of_work.to_follow.set()
-
-    def _followed(self, done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and done.exception() is not None:
+    async def _follow(self, follow_up: FollowUp) -> None:
+        try:
+            while True:
+                self._to_follow = False
+                taken = await self._take(follow_up)
+                if taken is not None:
+                    await self._write(taken)
+                # What was left while it was looked for may not have been seen.
+                elif not self._to_follow:
+                    return
+        except Exception:
             # It is still to be done, and is after the next transaction that leaves something.
-            log.error("what transactions left to be done failed", exc_info=done.exception())
+            log.exception("what transactions left to be done failed")
+        finally:
+            # In the same turn of the event loop as the last look at what is left: nothing comes in between.
+            self._following.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _take(self, follow_up: FollowUp) -> Taken | None:
+        for wait in PAUSES:
+            try:
+                return await asyncio.to_thread(follow_up.take)
+            except Exception as error:
+                if not may_pass(error):
+                    raise
+                log.warning("the database was away; what is to be done is looked for again in %s s", wait)
+                await asyncio.sleep(wait)
+        return await asyncio.to_thread(follow_up.take)
+
+    async def _write(self, taken: Taken) -> None:
+        if taken.more:
+            self._start_to_follow()
+        try:
+            await self.run(taken.write, heavy=True)
+        finally:
+            await asyncio.to_thread(taken.let_go)
         self.after_follow_up()
 
     def _next_group(self) -> list[_Submitted[Any]]:
@@ -193,9 +244,15 @@ class Transactions:
 
         What it leaves to be done is done before this returns.
         """
-        result, more = self._run_alone(work)
-        while more:
-            _, more = self._run_alone(self._follow)
+        result, left = self._run_alone(work)
+        while left and self._follow_up is not None:
+            taken = self._follow_up.take(whoever_is_at_it=True)
+            if taken is None:
+                break
+            try:
+                self._run_alone(taken.write)
+            finally:
+                taken.let_go()
         return result
 
     def _run_alone(self, work: Work[T]) -> tuple[T, bool]:
@@ -203,12 +260,14 @@ class Transactions:
             unit_of_work = UnitOfWork(connection, self._clock.now())
             result = work(unit_of_work)
             audit_chain.link(connection, unit_of_work.now)
-        return result, unit_of_work.to_follow.is_set() and self._follow_up is not None
+        return result, unit_of_work.to_follow.is_set()
 
     async def close(self) -> None:
-        """Wait for what is under way."""
-        while self._running is not None and not self._running.done():
-            await asyncio.shield(self._running)
+        """Wait for what is under way, and for what follows it."""
+        while under_way := [*self._following, *([self._running] if self._running is not None else [])]:
+            if all(one.done() for one in under_way):
+                break
+            await asyncio.wait(under_way)
 
 
 @dataclass(frozen=True, slots=True)

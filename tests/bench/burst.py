@@ -61,7 +61,8 @@ def measure(seconds: int) -> Burst:
         warm, alone, beside = (_requests(world, B, NORMAL * seconds) for _ in range(3))
         bursting = _requests(world, A, TIMES * ALLOCATION * seconds)
         world.close()
-        with serving_apart(world.directory) as port:
+        with serving_apart(world.directory) as serving:
+            port = serving.port
             asyncio.run(_send(port, warm[:20], per_second=NORMAL))
             (first,) = asyncio.run(_side_by_side(port, (alone, NORMAL)))
             second, third = asyncio.run(_side_by_side(port, (beside, NORMAL), (bursting, TIMES * ALLOCATION)))
@@ -79,12 +80,20 @@ def rows() -> list[Row]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A process that serves an instance."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def serving_apart(directory: Path) -> Iterator[int]:
-    """Serve an instance in a process of its own; yields its port."""
+def serving_apart(directory: Path, *options: str) -> Iterator[Serving]:
+    """Serve an instance in a process of its own."""
     program = (sys.executable, "-c", "from sr_engine.cli.main import main; main()")
     with subprocess.Popen(
-        [*program, "serve", "--dir", str(directory), "--port", "0"],
+        [*program, "serve", "--dir", str(directory), "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -93,7 +102,7 @@ def serving_apart(directory: Path) -> Iterator[int]:
             line = process.stdout.readline() if process.stdout else ""
             if not line.startswith("ready: "):
                 raise RuntimeError("the processor did not start")
-            yield int(line.split()[1].rpartition(":")[2])
+            yield Serving(int(line.split()[1].rpartition(":")[2]), process.pid)
         finally:
             process.terminate()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -42,6 +42,7 @@ class Country:
     hubs: int
     window: Period
     now: datetime
+    suppliers: Callable[[int], tuple[str, str | None]] = suppliers_of
 
     def put(self, connection: Connection) -> None:
         """Insert it all; indexes are made afterwards, which takes a fraction of the time."""
@@ -56,7 +57,7 @@ class Country:
             execute_many(connection, registrations.insert(), registered)
         scheduled: dict[tuple[str, str], list[int]] = {}
         for number in range(self.hubs):
-            for organisation in sorted({one for one in suppliers_of(number) if one is not None}):
+            for organisation in sorted({one for one in self.suppliers(number) if one is not None}):
                 scheduled.setdefault((self.region_of(number), organisation), []).append(number)
         schedule_ids = count(1)
         for (region, organisation), numbers in scheduled.items():
@@ -70,9 +71,9 @@ class Country:
         return self.regions[number % len(self.regions)]
 
     def _devices(self, number: int) -> Iterator[dict[str, Any]]:
-        gas = suppliers_of(number)[1]
+        gas = self.suppliers(number)[1]
         base = _EMPTY | {
-            "hub_id": _chf(number),
+            "hub_id": chf(number),
             "device_status": "Commissioned",
             "manufacturer": FIRMWARE.manufacturer,
             "csp_region": self.region_of(number),
@@ -81,7 +82,7 @@ class Country:
             "address_identifier": str(number % 20),
         }
         hub = base | {"model": FIRMWARE.model, "firmware_version": OLD_VERSION, "cpl_status": "Active"}
-        yield hub | {"device_id": _chf(number), "device_type": "CHF"}
+        yield hub | {"device_id": chf(number), "device_type": "CHF"}
         yield hub | {"device_id": _eui("D0", number), "device_type": "GPF"}
         meter = base | {"model": "METER"}
         yield meter | {"device_id": _eui("E0", number), "device_type": "ESME", "import_mpxn": _mpan(number)}
@@ -89,7 +90,7 @@ class Country:
             yield meter | {"device_id": _eui("F0", number), "device_type": "GSME", "import_mpxn": _mprn(number)}
 
     def _registrations(self, number: int) -> Iterator[dict[str, Any]]:
-        electricity, gas = suppliers_of(number)
+        electricity, gas = self.suppliers(number)
         since = {"effective_from": self.now - timedelta(days=400)}
         yield since | {"mpxn": _mpan(number), "role": "IS", "organisation": electricity}
         if gas is not None:
@@ -103,7 +104,7 @@ class Country:
         answer = {"organisation": organisation, "accept_han_impact": False, "schedule_id": schedule_id}
         new = span | answer | {"request_id": request_id, "phase": "General", "created_at": self.now}
         connection.execute(schedules.insert(), new)
-        chfs = [_chf(number) for number in numbers]
+        chfs = [chf(number) for number in numbers]
         member = {"schedule_id": schedule_id, "in_force": True, "done": False}
         execute_many(connection, schedule_hubs.insert(), [member | {"hub_id": chf} for chf in chfs])
         given = answer | {
@@ -125,14 +126,14 @@ class Country:
             "state_at": self.now,
         }
         # An attempt rests on the schedule of whoever has the electricity.
-        mine = [number for number in numbers if suppliers_of(number)[0] == organisation]
-        execute_many(connection, attempts.insert(), [made | {"hub_id": _chf(number)} for number in mine])
+        mine = [number for number in numbers if self.suppliers(number)[0] == organisation]
+        execute_many(connection, attempts.insert(), [made | {"hub_id": chf(number)} for number in mine])
 
 
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in devices.columns)
 
 
-def _chf(number: int) -> str:
+def chf(number: int) -> str:
     return _eui("C0", number)
 
 

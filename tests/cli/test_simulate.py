@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import Run
 from tests.national.conftest import small_file
@@ -52,3 +56,32 @@ def test_an_instance_that_was_kept_is_not_overwritten(run: Run, tmp_path: Path) 
     result = run("simulate", "--hubs", 30, "--out", tmp_path, "--keep")
     assert result.exit_code == 2
     assert "is not empty" in result.stderr
+
+
+def test_a_country_for_which_there_is_no_room_is_not_begun(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10**9}))
+    result = run("simulate", "--hubs", 1_000_000, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "1.0 GB free, and 22.5 GB may be needed: name another folder" in result.stderr
+
+
+def test_a_database_of_another_kind_is_refused(run: Run, tmp_path: Path) -> None:
+    result = run("simulate", "--hubs", 30, "--database", "sqlite:///here.db", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "name a PostgreSQL database" in result.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_left_of_what_was_ended_by_a_signal(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sr_engine", "simulate", "--hubs", "300", "--processes", "2", "--out", str(out)]
+    command += ["--parameters", str(small_file(tmp_path)), "--regime", "Voluntary", "--regime", "Mandatory"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Mandatory: the release is opened" in line:
+                process.terminate()
+        assert process.wait() == 1
+    assert list(out.iterdir()) == []

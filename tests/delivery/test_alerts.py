@@ -13,6 +13,7 @@ from sqlalchemy import select
 from signing import parse
 from sr_engine.bootstrap import outcomes_of
 from sr_engine.configuration import AlertEvent
+from sr_engine.delivery.telling import remind
 from sr_engine.domain.changes import HubEvent
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.domain.upgrades import Release
@@ -292,9 +293,7 @@ def test_a_failure_names_the_request_that_stood_when_it_happened_though_a_later_
     second = schedule(Period(now + timedelta(days=5), now + timedelta(days=9)))
     assert not [body for *_, body in sent(world) if isinstance(body, FirmwareDistributionFailure)]
 
-    while world.run(world.instance.alerts.write):
-        pass
-    world.settle()
+    world.run(remind)
 
     (failure,) = [body for *_, body in sent(world) if isinstance(body, FirmwareDistributionFailure)]
     assert failure.update_firmware_request_id == first != second

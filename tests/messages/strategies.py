@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -208,6 +209,27 @@ alerts: st.SearchStrategy[model.AlertBody] = st.one_of(
     st.builds(model.CommsHubAlert, euis, st.sampled_from(["81A0", "F001"]), optional(moments)),
     st.builds(model.DUISVersionMismatch, version_mismatches, schema_versions),
 )
+
+
+def _of_device(make: Callable[..., model.AlertBody], *rest: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Bodies that are still to be given their device."""
+    return st.tuples(*rest).map(lambda values: lambda device_id: make(device_id, *values))
+
+
+alerts_about_a_device: st.SearchStrategy[Callable[[str], model.AlertBody]] = st.one_of(
+    _of_device(model.CommsHubFirmwareActivation, texts(1, 8)),
+    _of_device(model.FirmwareVersionMismatch, st.just("CHF"), texts(1, 8), texts(1, 8)),
+    _of_device(model.CommsHubAlert, st.sampled_from(["81A0", "F001"]), optional(moments)),
+    _of_device(
+        lambda device_id, code, request_id, version: model.DUISVersionMismatch(
+            model.DCCAlertVersionMismatch(code, device_id, request_id), version
+        ),
+        alert_codes,
+        optional(_request_id_texts),
+        schema_versions,
+    ),
+)
+"""By the id of the device."""
 
 # --- CSP exchange ----------------------------------------------------------------------------------------------------
 

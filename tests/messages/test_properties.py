@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from signing import DocumentRefused, SigningError, VerifiedDocument, parse
+from signing import DocumentRefused, Signer, SigningError, VerifiedDocument, parse
 from signing.canonical import inclusive
-from sr_engine.messages.build import build_alert, build_response
+from sr_engine.messages.build import ANY_DEVICE, build_alert, build_response
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.csp import build_csp_message, decode_csp_message
 from sr_engine.messages.decode import DecodedResponse, decode_request, decode_response
@@ -28,6 +28,7 @@ from sr_engine.messages.schema import Schema, SchemaRefused
 from tests.fuzz.mutations import mutate
 from tests.messages import strategies
 from tests.messages.conftest import NOW, ROLE, Exchange
+from tests.signing.test_series import PredictableKey
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,6 +108,21 @@ def alerts(draw: st.DrawFn) -> Message:
     root = build_alert(schema_version="5.3", alert_code=code, body=body, at=NOW)
     at = NOW.astimezone(UTC).replace(microsecond=NOW.microsecond // 1000 * 1000)
     return Message(root, ("5.3", None, None, "I0", at, None, None, code, body), _response)
+
+
+@given(body=strategies.alerts_about_a_device, code=strategies.alert_codes, device_ids=strategies.device_ids)
+@SHORT
+def test_alerts_that_differ_in_their_device_only_are_signed_in_series_as_one_by_one(
+    body: Callable[[str], AlertBody], code: str, device_ids: tuple[str, ...]
+) -> None:
+    signer = Signer(PredictableKey())
+
+    def alert(device_id: str) -> etree._Element:
+        return build_alert(schema_version="5.4", alert_code=code, body=body(device_id), at=NOW)
+
+    series = signer.series(alert(ANY_DEVICE), ANY_DEVICE)
+
+    assert [series.sign(one) for one in device_ids] == [signer.sign(alert(one)) for one in device_ids]
 
 
 @st.composite

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from sr_engine.national.comparison import Carried, Case, Group, Regime, Result, cost_of, model, quantile, share_out
+from sr_engine.national.comparison import Carried, Case, Group, Regime, model, share_out
 from sr_engine.national.parameters import Channel, Parameters
+from sr_engine.national.results import Costs, Result, costs_of, quantile
 
 IDEAL = Channel(
     name="ideal",
@@ -74,8 +75,10 @@ def test_a_wave_that_fits_is_done_night_by_night_within_capacity(faultless: Para
     assert result.messages == 2 + 3 * 4 + 25 * 3
     assert result.items == 1
     # Setting up costs 1,000 for a hundred thousand hubs, of which these are a small part.
-    assert result.cost == pytest.approx(1_000 * 25 / 100_000 + result.messages * 0.5 + 6 / 60 * faultless.costs.hour)
-    assert result.cost_per_hub == pytest.approx(result.cost / 25)
+    assert result.costs.total == pytest.approx(
+        1_000 * 25 / 100_000 + result.messages * 0.5 + 6 / 60 * faultless.costs.hour
+    )
+    assert result.cost_per_hub == pytest.approx(result.costs.total / 25)
 
 
 def test_both_suppliers_of_a_split_home_are_told_and_of_one_another(faultless: Parameters) -> None:
@@ -181,5 +184,5 @@ def test_costs_are_set_up_messages_and_work(faultless: Parameters) -> None:
     channel = replace(IDEAL, supplier_minutes=10, dcc_minutes=20, exception_minutes=3)
     priced = replace(faultless, costs=replace(faultless.costs, hour=60))
     result = Result("", False, 50_000, messages=100, items=4, misses=3, failures=2)
-    assert cost_of(channel, priced, result) == pytest.approx(500 + 50 + 4 * 30 + 5 * 3)
-    assert cost_of(channel, priced, replace(result, hubs=10**7)) == pytest.approx(1_000 + 50 + 4 * 30 + 5 * 3)
+    assert costs_of(channel, priced, result) == Costs(set_up=500, messages=50, work=4 * 30 + 5 * 3)
+    assert costs_of(channel, priced, replace(result, hubs=10**7)).total == pytest.approx(1_000 + 50 + 4 * 30 + 5 * 3)

@@ -29,6 +29,7 @@ from sr_engine.messages.model import (
 from sr_engine.operations import registrations as operations
 from sr_engine.operations.imports import import_devices, import_registrations
 from sr_engine.regions.deferrals import DeferralsRunOut
+from sr_engine.store import registrations
 from sr_engine.store.tables import (
     decisions,
     due_registrations,
@@ -366,6 +367,51 @@ def test_a_first_registration_is_no_change_of_supplier(market: Market) -> None:
 
     assert market.welcomes(C) == []
     assert market.suppliers.view(C, new.chf).status == "NotScheduled"
+
+
+@pytest.mark.parametrize("portion", [2, 1_000])
+def test_first_registrations_are_settled_many_at_once_as_if_each_had_been_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    at_once = registrations.settle_first_due
+    found = []
+    for name, settle in (
+        ("one by one", lambda connection, now, limit: 0),
+        ("at once", at_once),
+    ):
+        monkeypatch.setattr(registrations, "settle_first_due", settle)
+        monkeypatch.setattr(operations, "FIRST_AT_ONCE", portion)
+        world = make_world(tmp_path / name, suppliers=(*SAMPLE_SUPPLIERS, C))
+        found.append(_after_first_registrations(Market(world)))
+        world.close()
+    assert found[0] == found[1]
+    settled, due, told = found[0]
+    assert (len(settled), len(due)) == (8, 1)
+    assert ["hub_voided" in events for events in told] == [False, True, False]
+
+
+def _after_first_registrations(market: Market) -> tuple[list[object], list[object], list[list[str]]]:
+    """Hubs 3 and 5 have changed hands before anybody looked, 4 will; for 6 two have answered, of which one has left."""
+    hubs = [TestHub(number, gas=B.name) for number in range(3, 7)]
+    market.world.run(lambda uow: import_devices(uow, [row for hub in hubs for row in hub.rows()], "hubs.csv"))
+    market.world.open_release()
+    long_ago, yesterday = NOW - timedelta(days=400), NOW - timedelta(days=1)
+    market.register(hubs[3], "IS", A, long_ago)
+    market.register(hubs[3], "GS", B, long_ago)
+    market.look()
+    market.suppliers.schedule(B, hubs[3].chf)
+    market.register(hubs[3], "GS", C, yesterday)
+    for hub in hubs[:3]:
+        market.register(hub, "IS", A, long_ago)
+        market.register(hub, "GS", B, long_ago)
+    market.register(hubs[0], "IS", C, yesterday)
+    market.register(hubs[1], "GS", C, NOW + timedelta(days=1))
+    market.register(hubs[2], "IS", None, yesterday)
+    market.look()
+    with market.world.instance.reading_engine.connect() as connection:
+        settled = [tuple(row) for row in connection.execute(select(settled_registrations))]
+        due = [tuple(row) for row in connection.execute(select(due_registrations))]
+    return sorted(settled), due, [market.told(one) for one in (A, B, C)]
 
 
 # --- With the CSP: goes on --------------------------------------------------------------------------------------------

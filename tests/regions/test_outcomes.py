@@ -24,7 +24,8 @@ from sr_engine.messages.model import (
     ReportEntry,
     ReportStatus,
 )
-from sr_engine.regions.outcomes import DONE_BEFORE, UnknownList
+from sr_engine.regions.moving import DONE_BEFORE
+from sr_engine.regions.outcomes import UnknownList
 from sr_engine.store import inventory, upgrades
 from sr_engine.store.tables import decisions, outbox, schedule_hubs, upgrade_lists
 from tests.regions.conftest import HOUR, Nights, hubs

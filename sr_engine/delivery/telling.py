@@ -1,0 +1,86 @@
+"""What follows transactions that leave something to tell: alerts are signed beside other work, then queued in short.
+
+Of what one Supplier is to be told a portion is taken, from the oldest on, and nothing that comes after it before its
+alerts are queued: so what a Supplier is told is in order. A transaction that queues alerts finds their portion gone if
+another process was faster, and then changes nothing: so each is told once. Processes (on PostgreSQL) and the parts of
+one keep out of each other's way by holding a Supplier while they are at it; that saves work, and nothing rests on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+
+from sr_engine.delivery.alerts import Alerts, SignedAlerts
+from sr_engine.delivery.firmware_alerts import FirmwareAlerts
+from sr_engine.store import firmware_tidings, tidings
+from sr_engine.store.database import looking, try_to_hold
+from sr_engine.store.transactions import Taken, UnitOfWork
+
+QUEUED_AT_ONCE = 1_000
+"""Alerts that one transaction queues, about: some 50 ms, in which nothing else is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Prepares the alerts of one Supplier after the other."""
+
+    alerts: Alerts
+    firmware_alerts: FirmwareAlerts
+    engine: Engine
+    """One that only reads."""
+    _held: set[str] = field(default_factory=set, init=False)
+    """Suppliers whose alerts are being prepared or queued by this process."""
+    _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def take(self, *, whoever_is_at_it: bool = False) -> Taken | None:
+        """Sign what whoever has waited longest is to be told first; None if nobody has to be told anything.
+
+        A Supplier that is held by somebody else is passed over, unless `whoever_is_at_it`.
+        """
+        with ExitStack() as stack:
+            connection = stack.enter_context(looking(self.engine))
+            waiting = tidings.whom(connection)
+            for number, organisation in enumerate(waiting, 1):
+                if not whoever_is_at_it and not self._hold(connection, organisation, stack):
+                    continue
+                portions = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
+                if portions:
+                    signed = self.alerts.sign(connection, portions)
+                    return Taken(self._queueing(signed), stack.pop_all().close, number < len(waiting))
+            if not waiting and firmware_tidings.are_left(connection):
+                return Taken(self._firmware, lambda: None)
+        return None
+
+    def _hold(self, connection: Connection, organisation: str, stack: ExitStack) -> bool:
+        """Keep others from the same until the stack is closed, and the connection with it."""
+        with self._guard:
+            if organisation in self._held:
+                return False
+            self._held.add(organisation)
+        if not try_to_hold(connection, organisation):
+            self._let_go(organisation)
+            return False
+        stack.callback(self._let_go, organisation)
+        return True
+
+    def _let_go(self, organisation: str) -> None:
+        with self._guard:
+            self._held.discard(organisation)
+
+    def _queueing(self, signed: SignedAlerts) -> Callable[[UnitOfWork], None]:
+        return lambda unit_of_work: self.alerts.queue(unit_of_work, signed)
+
+    def _firmware(self, unit_of_work: UnitOfWork) -> None:
+        self.firmware_alerts.write(unit_of_work)
+
+
+def remind(unit_of_work: UnitOfWork) -> bool:
+    """Have told what a stop has left to be told; False: there is nothing more to do in transactions like this one."""
+    if tidings.are_left(unit_of_work.connection) or firmware_tidings.are_left(unit_of_work.connection):
+        unit_of_work.to_follow.set()
+    return False
