@@ -31,8 +31,8 @@ connections would wait through as many commits."""
 
 
 _SWITCH_SECONDS = 0.0005
-"""How long a thread may go on while another waits to. The one that writes comes back from the database some twenty times
-in a transaction; with Python's own 5 ms it could wait each time for one that reads a large message, and all with it."""
+"""How long a thread may go on while another waits to. The one that writes comes back from the database some twenty
+times in a transaction; with Python's own 5 ms it could wait each time for one that reads a large message."""
 
 
 @click.command(short_help="Run the processor until it is told to stop.")
