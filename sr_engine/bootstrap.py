@@ -359,6 +359,7 @@ def csp_desk_of(instance: Instance) -> CspDesk:
         loaded.policy,
         outcomes_of(instance),
         meter_outcomes_of(instance),
+        Reading(instance.reading_engine),
     )
 
 

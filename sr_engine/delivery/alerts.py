@@ -57,6 +57,14 @@ class _Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class ComposedAlerts:
+    """Portions of what is to be told, and the alerts that tell it, each with the time it bears."""
+
+    tidings_ids: Sequence[int]
+    alerts: Sequence[tuple[_Alert, datetime]]
+
+
+@dataclass(frozen=True, slots=True)
 class SignedAlerts:
     """Portions of what is to be told, and the alerts that tell it, ready to be queued."""
 
@@ -88,7 +96,7 @@ class Alerts:
         self._draw_ids = draw_ids
 
     def post(self, unit_of_work: UnitOfWork, events: Iterable[HubEvent]) -> None:
-        """Keep what Suppliers are to be told of; `sign` and `queue` turn it into alerts.
+        """Keep what Suppliers are to be told of; `compose`, `sign` and `queue` turn it into alerts.
 
         What one Supplier is told is in the order of its own events, whatever else happened with them to others.
         """
@@ -156,14 +164,13 @@ class Alerts:
     def _portion(self, definition: AlertDefinition) -> int:
         return self._max_devices if definition.body in _OF_MANY_HUBS else PORTION
 
-    def sign(self, connection: Connection, portions: Sequence[Tidings]) -> SignedAlerts:
-        """Make the alerts of the oldest portions of what one Supplier is to be told; `connection` need only read.
+    def compose(self, connection: Connection, portions: Sequence[Tidings]) -> ComposedAlerts:
+        """Say what the oldest portions of what one Supplier is to be told come to; `connection` need only read.
 
         What was told before is not told again. Responsibility and time are those of the event, however much later its
         alert is written.
         """
-        messages: list[outbox.Outgoing] = []
-        alerted: list[tuple[str, str, str, str, str]] = []
+        alerts: list[tuple[_Alert, datetime]] = []
         known: dict[str, Release] = {}
         told = _told(connection, portions)
         for portion in portions:
@@ -172,14 +179,22 @@ class Alerts:
                 continue
             if portion.release_id not in known:
                 known[portion.release_id] = releases.by_id(connection, portion.release_id)
-            for alert in self._alerts(connection, portion.at, new, known[portion.release_id]):
-                for message, events in self._signed(alert, portion.at):
-                    messages.append(message)
-                    alerted += [
-                        (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
-                        for one in events
-                    ]
-        return SignedAlerts([portion.tidings_id for portion in portions], messages, alerted)
+            composed = self._alerts(connection, portion.at, new, known[portion.release_id])
+            alerts += [(alert, portion.at) for alert in composed]
+        return ComposedAlerts([portion.tidings_id for portion in portions], alerts)
+
+    def sign(self, composed: ComposedAlerts) -> SignedAlerts:
+        """Write and sign them."""
+        messages: list[outbox.Outgoing] = []
+        alerted: list[tuple[str, str, str, str, str]] = []
+        for alert, at in composed.alerts:
+            for message, events in self._signed(alert, at):
+                messages.append(message)
+                alerted += [
+                    (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
+                    for one in events
+                ]
+        return SignedAlerts(composed.tidings_ids, messages, alerted)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sr_engine.delivery.alerts import Alerts, SignedAlerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.store import firmware_tidings, tidings
-from sr_engine.store.database import looking, try_to_hold
+from sr_engine.store.database import looking, stop_looking, try_to_hold
 from sr_engine.store.transactions import Taken, UnitOfWork
 
 QUEUED_AT_ONCE = 1_000
@@ -50,7 +50,9 @@ class Telling:
                     continue
                 portions = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
                 if portions:
-                    signed = self.alerts.sign(connection, portions)
+                    composed = self.alerts.compose(connection, portions)
+                    stop_looking(connection)
+                    signed = self.alerts.sign(composed)
                     return Taken(self._queueing(signed), stack.pop_all().close, number < len(waiting))
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)

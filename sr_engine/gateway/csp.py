@@ -22,9 +22,13 @@ from sr_engine.pipeline.problem import problem
 from sr_engine.regions.meter_outcomes import MeterOutcomes, UnknownMeterList
 from sr_engine.regions.outcomes import Outcomes, UnknownList
 from sr_engine.store import audit, exchanges
+from sr_engine.store.reading import Reading
+from sr_engine.store.suppliers import Foreseen, foresee
 from sr_engine.store.transactions import UnitOfWork
 
 CSP = "CSP"
+LOOKED_UP_BEFORE = 250
+"""Hubs of a report from which on who is responsible for them is looked up while others write."""
 
 OfCsp = UpgradeListAcknowledgement | UpgradeReport | MeterFirmwareAcknowledgement | MeterFirmwareReport
 MESSAGES_OF_CSPS = frozenset(
@@ -37,6 +41,8 @@ MESSAGES_OF_CSPS = frozenset(
 class AdmittedCspMessage:
     document: VerifiedDocument = field(repr=False)
     message: OfCsp
+    foreseen: Foreseen | None = None
+    """Who is responsible for the hubs of a large report, looked up before its transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,10 @@ class CspDesk:
     policy: Policy
     outcomes: Outcomes
     meter_outcomes: MeterOutcomes
+    reading: Reading
 
     def admit(self, data: bytes, now: datetime) -> AdmittedCspMessage | Answer:
-        """Check all that needs no database."""
+        """Check all that needs no database, and look up beside the transactions what will be needed of it."""
         try:
             document = parse(data, max_bytes=self.policy.limits.max_body_bytes)
             self.schema.check(document)
@@ -75,7 +82,12 @@ class CspDesk:
                 f"the message is signed by {signer}; for region {region.name} it must be signed by its CSP, "
                 "which must also be the originator of its MessageID",
             )
-        return AdmittedCspMessage(verified, message)
+        return AdmittedCspMessage(verified, message, self._foreseen(message, now))
+
+    def _foreseen(self, message: OfCsp, now: datetime) -> Foreseen | None:
+        if not isinstance(message, UpgradeReport) or len(message.entries) < LOOKED_UP_BEFORE:
+            return None
+        return foresee(self.reading, {entry.device_id.upper() for entry in message.entries}, now)
 
     def execute(self, unit_of_work: UnitOfWork, admitted: AdmittedCspMessage) -> Answer:
         """Take the message in, in the caller's transaction."""
@@ -88,7 +100,7 @@ class CspDesk:
             detail = "this MessageID was used before for a message with other content"
             return _refused(unit_of_work, message, HTTPStatus.CONFLICT, detail)
         try:
-            detail = self._take(unit_of_work, message)
+            detail = self._take(unit_of_work, admitted)
         except (UnknownList, UnknownMeterList) as unknown:
             return _refused(unit_of_work, message, HTTPStatus.NOT_FOUND, str(unknown))
         name = type(message).__name__
@@ -111,10 +123,10 @@ class CspDesk:
         audit.record(connection, [audit.Entry(now, f"csp:{message.region}", name, detail, key)])
         return Answer(HTTPStatus.NO_CONTENT, b"", detail)
 
-    def _take(self, unit_of_work: UnitOfWork, message: OfCsp) -> str:
-        match message:
+    def _take(self, unit_of_work: UnitOfWork, admitted: AdmittedCspMessage) -> str:
+        match message := admitted.message:
             case UpgradeReport():
-                return self.outcomes.report(unit_of_work, message)
+                return self.outcomes.report(unit_of_work, message, admitted.foreseen)
             case UpgradeListAcknowledgement():
                 return self.outcomes.acknowledge(unit_of_work, message)
             case MeterFirmwareReport():

@@ -21,7 +21,7 @@ DUIS = "{http://www.dccinterface.co.uk/ServiceUserGateway}"
 CSP = "{urn:sr-engine:csp}"
 """The namespace of the CSP exchange, the same way."""
 
-_WHITE_SPACE = " \t\r\n"
+WHITE_SPACE = " \t\r\n"
 
 _E = TypeVar("_E", bound=StrEnum)
 _T = TypeVar("_T")
@@ -61,7 +61,7 @@ class Fields:
         return self._by_name[name].text or ""
 
     def token(self, name: str) -> str:
-        return self.string(name).strip(_WHITE_SPACE)
+        return self.string(name).strip(WHITE_SPACE)
 
     def eui(self, name: str) -> str:
         return canonical_eui(self.token(name))
@@ -97,7 +97,7 @@ class Fields:
             return a2b_base64(text, strict_mode=True)
         except ValueError:
             # XML's white space counts for nothing, and is hardly ever there.
-            return a2b_base64(text.encode("ascii").translate(None, _WHITE_SPACE.encode()), strict_mode=True)
+            return a2b_base64(text.encode("ascii").translate(None, WHITE_SPACE.encode()), strict_mode=True)
 
     def firmware(self) -> Firmware:
         return Firmware(self.string("DeviceManufacturer"), self.string("DeviceModel"), self.string("FirmwareVersion"))

@@ -13,9 +13,10 @@ from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Release
 from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.running import read_later
-from sr_engine.store import audit, inventory, moves, upgrades
+from sr_engine.store import audit, inventory, moves, suppliers, upgrades
 from sr_engine.store.audit import Alike
 from sr_engine.store.moves import Move
+from sr_engine.store.suppliers import Foreseen
 from sr_engine.store.transactions import UnitOfWork
 
 DONE_BEFORE = "an earlier attempt activated this firmware after all"
@@ -40,8 +41,12 @@ class Moving:
         actor: str,
         key: str | None = None,
         reported_at: datetime | None = None,
+        foreseen: Foreseen | None = None,
     ) -> None:
-        """Moves of one release, one of a hub at most; `key` is that of the message that says so, if one does."""
+        """Moves of one release, one of a hub at most; `key` is that of the message that says so, if one does.
+
+        `foreseen` says who is responsible for all hubs that may be among them, if that was looked up before.
+        """
         if not moved:
             return
         connection, now = unit_of_work.connection, unit_of_work.now
@@ -52,7 +57,7 @@ class Moving:
         alike: dict[Alike, list[str]] = defaultdict(list)
         for standing, event, state, _, reason in moved:
             alike[Alike(event, standing.state, state, standing.number, reason)].append(standing.hub_id)
-        self._tell(unit_of_work, alike, release)
+        self._tell(unit_of_work, alike, release, foreseen)
         entries = audit.of_alike(alike, at=now, actor=actor, release_id=release.release_id, message_key=key)
         audit.record(connection, entries)
         self._end_schedules(unit_of_work, moved, release)
@@ -69,18 +74,20 @@ class Moving:
             return set()
         return upgrades.activated_later(unit_of_work.connection, activated) | read_later(unit_of_work, activated)
 
-    def _tell(self, unit_of_work: UnitOfWork, alike: dict[Alike, list[str]], release: Release) -> None:
+    def _tell(
+        self, unit_of_work: UnitOfWork, alike: dict[Alike, list[str]], release: Release, foreseen: Foreseen | None
+    ) -> None:
         now = unit_of_work.now
         told = {one: alert for one in alike if (alert := self.lifecycle.event[one.event].alert) is not None}
         if not told:
             return
         concerned = [hub_id for one in told for hub_id in alike[one]]
-        suppliers = inventory.suppliers(unit_of_work.connection, concerned, now)
+        by_supplier = suppliers.as_foreseen(unit_of_work.connection, foreseen, concerned, now)
         for one, alert in told.items():
-            of_one = suppliers
+            of_one = by_supplier
             if len(told) > 1:
                 some = set(alike[one])
-                of_one = {name: [hub_id for hub_id in ids if hub_id in some] for name, ids in suppliers.items()}
+                of_one = {name: [hub_id for hub_id in ids if hub_id in some] for name, ids in by_supplier.items()}
             occurrence = occurrence_in(release.release_id, one.after, one.number, now)
             self.alerts.post_alike(unit_of_work, alert, release.release_id, occurrence, of_one)
 

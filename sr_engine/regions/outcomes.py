@@ -20,6 +20,7 @@ from sr_engine.regions.running import Running, read_from
 from sr_engine.store import audit, inventory, lists, moves, off_lists, outbox, releases, upgrades, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.moves import Move
+from sr_engine.store.suppliers import Foreseen
 from sr_engine.store.transactions import UnitOfWork
 
 MISSED_AT_ONCE = 5_000
@@ -138,8 +139,10 @@ class Outcomes:
         moved, back = self.replacing(unit_of_work, old, taken_off, reason, actor=actor, key=key)
         return f"{moved + back} hubs withdrawn, {moved} of them listed anew"
 
-    def report(self, unit_of_work: UnitOfWork, message: UpgradeReport) -> str:
+    def report(self, unit_of_work: UnitOfWork, message: UpgradeReport, foreseen: Foreseen | None = None) -> str:
         """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one.
+
+        `foreseen` says who is responsible for the hubs that it names, if that was looked up before.
 
         What hubs are said to run is held against the inventory, which follows it. A hub reported Activated that runs
         something else than the list asked for is Failed.
@@ -171,7 +174,9 @@ class Outcomes:
                 # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
                 moved[hub_id] = Move(standing, event, after, min(entry.at, now), reason)
         actor, key = f"csp:{message.region}", message.message_id.key
-        self._move(unit_of_work, list(moved.values()), release, actor=actor, key=key, reported_at=now)
+        self._move(
+            unit_of_work, list(moved.values()), release, actor=actor, key=key, reported_at=now, foreseen=foreseen
+        )
         mine = known.keys() | off.keys()
         read = read_from([entry for entry in message.entries if entry.device_id.upper() in mine], now)
         contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.prepared import Prepared
@@ -16,9 +16,17 @@ _DRAW = Prepared(
 )
 
 
+_LAST = Prepared(select(counters.c.value).where(counters.c.name == bindparam("name")))
+
+
 def draw(connection: Connection, name: str, how_many: int = 1) -> int:
     """Return the first of `how_many` consecutive numbers; the first ever given out is 1."""
     last = _DRAW.scalar(connection, {"name": name, "how_many": how_many})
     if last is None:
         raise RuntimeError(f"counter {name} gave no number")
     return int(last) - how_many + 1
+
+
+def given_out(connection: Connection, name: str) -> int:
+    """The last number that was given out, 0 if none was."""
+    return int(_LAST.scalar(connection, {"name": name}) or 0)

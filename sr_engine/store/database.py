@@ -129,6 +129,15 @@ def looking(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def stop_looking(connection: Connection) -> None:
+    """Let go of the state that a longer look has seen, and of nothing that it holds.
+
+    What SQLite keeps for readers cannot be cleared away as long as there is always one.
+    """
+    if connection.dialect.name != POSTGRESQL:
+        connection.rollback()
+
+
 def try_to_hold(connection: Connection, name: str) -> bool:
     """False if another transaction holds the name; else this one does until it ends, wherever the others run.
 

@@ -11,9 +11,8 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
-from sr_engine.store import changed_hubs
+from sr_engine.store import changed_hubs, counters
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.dialects import joined
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import devices, due_registrations, registrations
@@ -21,6 +20,8 @@ from sr_engine.store.tables import devices, due_registrations, registrations
 HAN_DEVICE_TYPES = ("PPMID", "IHD", "CAD", "HCALCS")
 SUPPLIER_ROLES = frozenset({"IS", "GS"})
 """The roles in which an organisation is responsible for a hub."""
+RESPONSIBILITIES = "responsibilities"
+"""The counter that goes up whenever meters or registrations are written."""
 GONE = ("Decommissioned", "Withdrawn")
 """A meter in one of these statuses makes nobody responsible."""
 # Not an IN, the text of which SQLAlchemy would write anew for each execution.
@@ -84,32 +85,6 @@ def _hubs() -> Select[Any]:
     ).where(is_one_of(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
 
 
-def _suppliers() -> Select[Any]:
-    """By type of meter and the organisation registered for it, the hubs of which that is so, as often as it is."""
-    meter = devices.alias("meter")
-    is_meter = or_(meter.c.device_type == "ESME", meter.c.device_type == "GSME")
-    present = [meter.c.device_status != gone for gone in GONE]
-    registered = (
-        select(registrations.c.organisation)
-        .where(
-            registrations.c.mpxn == meter.c.import_mpxn,
-            registrations.c.role == case((meter.c.device_type == "ESME", "IS"), else_="GS"),
-            registrations.c.effective_from <= bindparam("at"),
-        )
-        .order_by(registrations.c.effective_from.desc())
-        .limit(1)
-        .correlate(meter)
-        .scalar_subquery()
-    )
-    of_meter = (
-        select(meter.c.hub_id, meter.c.device_type, registered.label("organisation"))
-        .where(is_one_of(meter.c.hub_id, "hub_ids"), is_meter, or_(meter.c.device_status.is_(None), and_(*present)))
-        .subquery("of_meter")
-    )
-    by_supplier = of_meter.c.device_type, of_meter.c.organisation
-    return select(*by_supplier, joined(of_meter.c.hub_id)).group_by(*by_supplier)
-
-
 def _listing(condition: ColumnElement[bool]) -> Select[Any]:
     """Devices that match and those that share a hub with them: the hub's own two first, then those that match."""
     order = case((devices.c.device_type == "CHF", 0), (devices.c.device_type == "GPF", 1), (condition, 2), else_=3)
@@ -133,7 +108,6 @@ _HUB_IDS_OF = Prepared(
     select(devices.c.device_id, devices.c.hub_id).where(is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF)
 )
 _HUBS = Prepared(_hubs())
-_SUPPLIERS = Prepared(_suppliers())
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
     is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
 )
@@ -164,6 +138,7 @@ def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) ->
     """Insert devices, or replace those that are there; each row has every column of the table."""
     changed_hubs.note_replaced(connection, rows)
     execute_many(connection, _PUT_DEVICES, rows)
+    counters.draw(connection, RESPONSIBILITIES)
 
 
 def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
@@ -172,6 +147,7 @@ def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object
     Each meter point is noted to be looked at once the registration is effective (`store.registrations`).
     """
     execute_many(connection, _PUT_REGISTRATIONS, rows)
+    counters.draw(connection, RESPONSIBILITIES)
     due = [
         {"due_at": row["effective_from"], "mpxn": row["mpxn"], "role": row["role"]}
         for row in rows
@@ -203,24 +179,6 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
         )
         for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
     }
-
-
-def suppliers(connection: Connection, hub_ids: Collection[str], at: datetime) -> dict[str, list[str]]:
-    """By Supplier, the hubs for which it is responsible at `at`, each once and ascending."""
-    found: dict[str, set[str]] = {}
-    of_type: dict[str, list[str]] = {}
-    for device_type, organisation, some in _SUPPLIERS.all(connection, {"hub_ids": members(hub_ids), "at": at}):
-        ids = some.split(",")
-        of_type.setdefault(device_type, []).extend(ids)
-        if organisation is not None:
-            found.setdefault(organisation, set()).update(ids)
-    if any(len(ids) != len(set(ids)) for ids in of_type.values()):
-        # Of two meters of one type behind a hub, that which was registered last says who is responsible for it.
-        found = {}
-        for hub in hubs(connection, hub_ids, at, with_han=False).values():
-            for organisation in hub.responsible:
-                found.setdefault(organisation, set()).add(hub.hub_id)
-    return {organisation: sorted(ids) for organisation, ids in found.items()}
 
 
 def _han_models(connection: Connection, hub_ids: str) -> dict[str, frozenset[tuple[str, str]]]:

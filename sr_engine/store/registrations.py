@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.supplier_change import Arrival, Departure, Known, Line, Registration
 from sr_engine.messages.model import Approval, Period, UpgradeStatus
-from sr_engine.store import inventory
+from sr_engine.store import counters, inventory
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -238,6 +238,7 @@ _MPXNS_OF_DEVICE = select(devices.c.import_mpxn).where(
 
 def cancel(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Delete registrations (mpxn, role, effective_from), if they are there; their meter points become due."""
+    counters.draw(connection, inventory.RESPONSIBILITIES)
     execute_many(
         connection,
         _CANCEL,

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, select
 
 from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeReport
-from sr_engine.store import inventory
+from sr_engine.store import counters, inventory, suppliers
 from sr_engine.store.audit import UNLINKED
+from sr_engine.store.reading import Reading
+from sr_engine.store.suppliers import Foreseen
 from sr_engine.store.tables import attempts, audit, devices, schedule_hubs, tidings
 from sr_engine.store.transactions import UnitOfWork
 from tests.regions.conftest import HOUR, Nights
@@ -145,7 +147,7 @@ def test_of_two_meters_of_a_type_that_which_was_registered_last_says_who_is_resp
     hub_ids = [hub.chf, other.chf]
 
     with world.instance.reading_engine.connect() as connection:
-        by_supplier = inventory.suppliers(connection, hub_ids, NOW)
+        by_supplier = suppliers.of_hubs(connection, hub_ids, NOW)
         one_by_one = inventory.hubs(connection, hub_ids, NOW, with_han=False)
 
     assert by_supplier == {A.name: [hub.chf], B.name: hub_ids}
@@ -153,3 +155,51 @@ def test_of_two_meters_of_a_type_that_which_was_registered_last_says_who_is_resp
         hub.chf: {A.name, B.name},
         other.chf: {B.name},
     }
+
+
+@pytest.mark.parametrize("how", ["nothing happens", "it is written", "it becomes effective", "a meter is taken away"])
+def test_who_is_told_is_who_is_responsible_when_a_report_is_taken_though_that_was_looked_up_before(
+    nights: Nights, how: str
+) -> None:
+    instance, hub = nights.world.instance, HUBS[1]
+    hub_ids = {one.chf for one in HUBS[1:3]}
+    now = nights.world.clock.now()
+    change = {"mpxn": hub.mprn, "role": "GS", "organisation": B.name}
+    with instance.engine.connect() as connection:
+        if how == "it becomes effective":
+            soon = {**change, "effective_from": now + timedelta(seconds=1)}
+            inventory.put_registrations(connection, [soon])
+        written = counters.given_out(connection, inventory.RESPONSIBILITIES)
+        foreseen = Foreseen(hub_ids, now, written, suppliers.of_hubs(connection, hub_ids, now))
+        if how == "it is written":
+            inventory.put_registrations(connection, [{**change, "effective_from": now - timedelta(days=1)}])
+        if how == "a meter is taken away":
+            meter = next(row for row in hub.rows() if row["device_type"] == "GSME")
+            inventory.put_devices(connection, [{**meter, "device_status": "Decommissioned"}])
+        later = now + timedelta(seconds=2)
+        entries = tuple(ReportEntry(one, ReportStatus.ACTIVATED, now) for one in sorted(hub_ids))
+        message = UpgradeReport(nights.message_id(), now, nights.list_ids()[0], "Central", entries)
+        nights.outcomes.report(UnitOfWork(connection, later), message, foreseen)
+        told = {
+            (organisation, one[0])
+            for organisation, some in connection.execute(select(tidings.c.organisation, tidings.c.hubs))
+            for one in json.loads(some)
+        }
+        connection.info.pop(UNLINKED, None)
+        connection.rollback()
+
+    both = {(A.name, hub_id) for hub_id in hub_ids}
+    assert told == both | ({(B.name, hub.chf)} if how in {"it is written", "it becomes effective"} else set())
+
+
+def test_who_is_responsible_is_not_looked_up_twice_if_nothing_happens_between(nights: Nights) -> None:
+    hub_ids = [hub.chf for hub in HUBS[1:3]]
+    reading = Reading(nights.world.instance.reading_engine)
+    now = nights.world.clock.now()
+
+    foreseen = suppliers.foresee(reading, hub_ids, now)
+
+    assert foreseen is not None
+    assert reading(lambda one: suppliers.as_foreseen(one, foreseen, hub_ids, now)) is foreseen.by_supplier
+    assert reading(lambda one: suppliers.as_foreseen(one, foreseen, hub_ids[:1], now)) == {A.name: hub_ids[:1]}
+    assert reading(lambda one: suppliers.as_foreseen(one, None, hub_ids, now)) == {A.name: hub_ids}

@@ -8,12 +8,14 @@ import pytest
 from sqlalchemy import Engine, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from sr_engine.store.bulk import execute_many
+from sr_engine.store.bulk import execute_columns, execute_many
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import counters, outbox, trigger_runs
+from sr_engine.store.tables import counters, outbox, sla_breaches, trigger_runs
 from tests.world import NOW
 
 LENGTHS = [0, 1, 49, 50, 1000]
+_BREACH = {"found_at": NOW, "number": 1, "judged_up_to": NOW}
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -85,3 +87,26 @@ def test_any_number_of_values_may_be_asked_for_at_once(engine: Engine) -> None:
         ):
             found = connection.scalars(statement, {"names": members(values)})
             assert sorted(found) == expected
+
+
+@pytest.mark.parametrize("length", LENGTHS[1:])
+def test_what_is_the_same_in_every_row_need_be_given_once(engine: Engine, length: int) -> None:
+    add = Prepared(trigger_runs.insert())
+    change = Prepared(
+        trigger_runs.update()
+        .where(trigger_runs.c.region == bindparam("key"), trigger_runs.c.trigger == "t")
+        .values(done_at=bindparam("at"))
+    )
+    regions = [f"r{n}" for n in range(length)]
+    with engine.begin() as connection:
+        execute_columns(connection, add, {"region": regions}, {"trigger": "t", "period_start": NOW, "done_at": NOW})
+        execute_columns(connection, change, {"key": regions}, {"at": NOW + timedelta(hours=1)})
+        found = connection.execute(select(trigger_runs)).all()
+    assert {tuple(row) for row in found} == {(name, "t", NOW, NOW + timedelta(hours=1)) for name in regions}
+
+
+def test_rows_that_are_all_alike_are_as_many_as_were_given(engine: Engine) -> None:
+    add = Prepared(sla_breaches.insert())
+    with engine.begin() as connection:
+        execute_columns(connection, add, {"region": ["r"] * 60, "measure": ["m"] * 60}, _BREACH)
+        assert connection.scalar(select(func.count()).select_from(sla_breaches)) == 60

@@ -1,0 +1,123 @@
+"""Which Suppliers are responsible for many hubs at once; looked up beside the transaction that needs to know it.
+
+What has been looked up beside it stands if no meter and no registration has been written since, which a counter tells,
+and no registration has become effective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, case, exists, or_, select
+from sqlalchemy.exc import DBAPIError
+
+from sr_engine.store import counters, inventory
+from sr_engine.store.database import may_pass
+from sr_engine.store.dialects import joined
+from sr_engine.store.prepared import Prepared
+from sr_engine.store.reading import Reading
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import devices, registrations
+
+
+def _suppliers() -> Select[Any]:
+    """By type of meter and the organisation registered for it, the hubs of which that is so, as often as it is."""
+    meter = devices.alias("meter")
+    is_meter = or_(meter.c.device_type == "ESME", meter.c.device_type == "GSME")
+    present = [meter.c.device_status != gone for gone in inventory.GONE]
+    registered = (
+        select(registrations.c.organisation)
+        .where(
+            registrations.c.mpxn == meter.c.import_mpxn,
+            registrations.c.role == case((meter.c.device_type == "ESME", "IS"), else_="GS"),
+            registrations.c.effective_from <= bindparam("at"),
+        )
+        .order_by(registrations.c.effective_from.desc())
+        .limit(1)
+        .correlate(meter)
+        .scalar_subquery()
+    )
+    of_meter = (
+        select(meter.c.hub_id, meter.c.device_type, registered.label("organisation"))
+        .where(is_one_of(meter.c.hub_id, "hub_ids"), is_meter, or_(meter.c.device_status.is_(None), and_(*present)))
+        .subquery("of_meter")
+    )
+    by_supplier = of_meter.c.device_type, of_meter.c.organisation
+    return select(*by_supplier, joined(of_meter.c.hub_id)).group_by(*by_supplier)
+
+
+_SUPPLIERS = Prepared(_suppliers())
+_BECAME_EFFECTIVE = Prepared(
+    select(
+        exists().where(
+            registrations.c.effective_from > bindparam("after"), registrations.c.effective_from <= bindparam("until")
+        )
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """Who was responsible for some hubs when that was looked up."""
+
+    hub_ids: Collection[str]
+    at: datetime
+    written: int
+    """How often meters or registrations had been written by then."""
+    by_supplier: Mapping[str, Sequence[str]]
+
+
+def of_hubs(connection: Connection, hub_ids: Collection[str], at: datetime) -> dict[str, list[str]]:
+    """By Supplier, the hubs for which it is responsible at `at`, each once and ascending."""
+    found: dict[str, set[str]] = {}
+    of_type: dict[str, list[str]] = {}
+    for device_type, organisation, some in _SUPPLIERS.all(connection, {"hub_ids": members(hub_ids), "at": at}):
+        ids = some.split(",")
+        of_type.setdefault(device_type, []).extend(ids)
+        if organisation is not None:
+            found.setdefault(organisation, set()).update(ids)
+    if any(len(ids) != len(set(ids)) for ids in of_type.values()):
+        # Of two meters of one type behind a hub, that which was registered last says who is responsible for it.
+        found = {}
+        for hub in inventory.hubs(connection, hub_ids, at, with_han=False).values():
+            for organisation in hub.responsible:
+                found.setdefault(organisation, set()).add(hub.hub_id)
+    return {organisation: sorted(ids) for organisation, ids in found.items()}
+
+
+def foresee(reading: Reading, hub_ids: Collection[str], at: datetime) -> Foreseen | None:
+    """Look it up before a transaction needs it; None if the database cannot be asked just now."""
+
+    def look(connection: Connection) -> Foreseen:
+        written = counters.given_out(connection, inventory.RESPONSIBILITIES)
+        return Foreseen(hub_ids, at, written, of_hubs(connection, hub_ids, at))
+
+    try:
+        return reading(look)
+    except DBAPIError as error:
+        if not may_pass(error):
+            raise
+        return None
+
+
+def as_foreseen(
+    connection: Connection, foreseen: Foreseen | None, hub_ids: Collection[str], now: datetime
+) -> Mapping[str, Sequence[str]]:
+    """The same as `of_hubs`, without asking again if what was foreseen of these hubs is still so."""
+    if foreseen is None or not _stands(connection, foreseen, now):
+        return of_hubs(connection, hub_ids, now)
+    some = set(hub_ids)
+    if len(some) == len(foreseen.hub_ids):
+        return foreseen.by_supplier
+    return {name: [hub_id for hub_id in ids if hub_id in some] for name, ids in foreseen.by_supplier.items()}
+
+
+def _stands(connection: Connection, foreseen: Foreseen, now: datetime) -> bool:
+    if foreseen.written != counters.given_out(connection, inventory.RESPONSIBILITIES):
+        return False
+    # A clock may have been set back meanwhile.
+    between = {"after": min(foreseen.at, now), "until": max(foreseen.at, now)}
+    return not _BECAME_EFFECTIVE.scalar(connection, between)
