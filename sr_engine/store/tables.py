@@ -399,7 +399,11 @@ attempts = Table(
     UniqueConstraint("hub_id", "release_id", "number"),
     # Never two open upgrades on a hub.
     Index(
-        "ix_attempts_one_open", "hub_id", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
+        "ix_attempts_one_open",
+        "hub_id",
+        unique=True,
+        sqlite_where=text("is_open = 1"),
+        postgresql_where=text("is_open"),
     ),
     # What may be overdue. It says nothing of the state, so that no step of a hub on its way touches it.
     Index(

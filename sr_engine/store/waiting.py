@@ -120,9 +120,14 @@ _WITH_HAN_MODEL = select(devices.c.hub_id).where(
     devices.c.device_type.in_(HAN_DEVICE_TYPES),
     devices.c.hub_id.is_not(None),
 )
-_OPEN_AT: Select[Any] = select(
-    attempts.c.hub_id, attempts.c.release_id, *_KEY, attempts.c.region, attempts.c.state
-).where(is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
+_WAITING_OF: Select[Any] = select(attempts.c.hub_id, attempts.c.release_id, *_KEY).where(
+    is_one_of(attempts.c.hub_id, "hub_ids"),
+    # What is Scheduled is open: said, for that leads along the index of what is.
+    attempts.c.is_open,
+    # Not the column itself: its index leads to all that is under way in the region.
+    attempts.c.region.concat("") == bindparam("region"),
+    SCHEDULED,
+)
 
 _RETURNED: Select[Any] = (
     select(attempts.c.hub_id, attempts.c.release_id, *_KEY)
@@ -180,8 +185,7 @@ def peculiar(
     return {
         row.hub_id: _alike(row.release_id, row)
         for some in _portions(found)
-        for row in connection.execute(_OPEN_AT, {"hub_ids": members(some)})
-        if row.region == region and row.state == AttemptState.SCHEDULED.value
+        for row in connection.execute(_WAITING_OF, {"hub_ids": members(some), "region": region})
     }
 
 

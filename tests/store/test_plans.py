@@ -36,9 +36,9 @@ def plans_of(engine: Engine, work: Callable[[Connection], object]) -> list[str]:
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         executed.append((statement, parameters))
 
-    def note_prepared(connection: Connection, compiled: Any, how: str, values: Any) -> Any:
-        executed.append((compiled.sql, tuple(values)))
-        return execute(connection, compiled, how, values)
+    def note_prepared(connection: Connection, sql: str, how: str, values: Any) -> Any:
+        executed.append((sql, tuple(values)))
+        return execute(connection, sql, how, values)
 
     execute = prepared._executed
     with engine.begin() as connection, patch.object(prepared, "_executed", note_prepared):
@@ -136,7 +136,7 @@ def test_what_may_keep_hubs_off_lists_is_looked_for_from_its_own_side(engine: En
 
     assert "SEARCH registrations USING COVERING INDEX ix_registrations_effective_from (effective_from>?)" in plan
     assert "SEARCH devices USING INDEX ix_devices_import_mpxn (import_mpxn=?)" in plan
-    assert "SEARCH attempts USING INDEX sqlite_autoindex_attempts_1 (hub_id=?)" in plan
+    assert "SEARCH attempts USING INDEX ix_attempts_one_open (hub_id=?)" in plan
     assert "SCAN devices" not in plan
     assert "SCAN attempts" not in plan
 
