@@ -217,6 +217,9 @@ class _Cutting:
             for group, members in of_number.items():
                 hub_ids = self._list(listing, members, self.plan.groups[group], looked_at=True)
                 listing.tell(kept[hub_id].hub for hub_id in hub_ids)
+                # A window may have been changed since the night was planned.
+                ends = (attempt.window.end for hub_id in hub_ids if (attempt := kept[hub_id].attempt))
+                listing.windows_end = max([listing.windows_end, *ends])
 
     def _stands(self, alike: Alike, release: Release) -> bool:
         return self.judge.settled(alike, release) and self.judge.admits(alike, release)
