@@ -26,6 +26,7 @@ from sr_engine.regions.lists import ListCutter, Portion
 from sr_engine.store.tables import attempts
 from sr_engine.store.transactions import Transactions, UnitOfWork
 from tests.bench.country import Country
+from tests.bench.country_sql import put_country
 from tests.bench.firmware import memory
 from tests.bench.measure import Row
 from tests.databases import give_a_copy_of_its_database
@@ -74,7 +75,10 @@ def prepare(directory: Path, hubs: int, database_url: str | None = None) -> None
     world, release_id, regions = new_release(directory, database_url or "sqlite:///sr-engine.db")
     try:
         country = Country(release_id, regions, hubs, WINDOW, NOW)
-        world.run(lambda uow: country.put(uow.connection))
+        if database_url is None:
+            world.run(lambda uow: country.put(uow.connection))
+        else:
+            put_country(world.instance.engine, country)
     finally:
         world.close()
 
