@@ -31,7 +31,7 @@ _ACCEPTED_AT_ONCE = 16
 connections would wait through as many commits."""
 
 
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.001
 """How long a thread may go on while another waits to. The one that writes comes back from the database some twenty
 times in a transaction; with Python's own 5 ms it could wait each time for one that reads a large message."""
 
