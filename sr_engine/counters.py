@@ -61,13 +61,18 @@ class Counters:
     share and which outlives them, however they end. Only the bound is forced to disk, `MARGIN` ahead of what is given
     out and before it is reached, so an fdatasync falls due once a second at most unless there are more than a thousand
     signatures in it. Opening raises every last number to its bound, so even after a loss of power, with an older last
-    number on the disk, nothing is given out twice. The file must lie on a local file system.
+    number on the disk, nothing is given out twice. The file must lie on a local file system; while it is in use it must
+    stay where it is, and nothing is given out once it has been removed or replaced. A process that was forked opens it
+    for itself.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file or make it; raises CountersUnusable naming it."""
+        # A process may change its folder.
+        self._path = path.absolute()
         self._threads = threading.Lock()
         self._positions: dict[bytes, int] = {}
+        self._process = os.getpid()
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -89,9 +94,11 @@ class Counters:
     def draw(self, eui: str, now: int) -> int:
         """Return the originator's next counter at `now`, in milliseconds since 1970.
 
-        Raises OSError if it cannot be kept, CountersUnusable after the last of 64 bits; then none is given out.
+        Raises OSError if it cannot be kept, CountersUnusable after the last of 64 bits and once the file was removed
+        or replaced; then none is given out.
         """
         with self._locked():
+            self._must_be_in_place()
             place = self._place(bytes.fromhex(eui.replace("-", ""))) + _VALUES_AT
             last, bound = self._values(place)
             value = max(now, last + 1)
@@ -115,13 +122,29 @@ class Counters:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # flock keeps processes apart, not the threads that share one open file.
+        # flock keeps processes apart, not the threads that share one open file, nor a process and one forked from it.
         with self._threads:
+            if os.getpid() != self._process:
+                self._open_again()
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
                 yield
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _open_again(self) -> None:
+        shared, self._file = self._file, os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        os.close(shared)
+        self._process = os.getpid()
+
+    def _must_be_in_place(self) -> None:
+        """Whoever opens the file now would get another, whose numbers are not those given out here."""
+        try:
+            in_place = os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except FileNotFoundError:
+            in_place = False
+        if not in_place:
+            raise CountersUnusable(f"the file of counters {self._path} was removed or replaced while it was in use")
 
     def _begin(self, path: Path) -> None:
         size = os.fstat(self._file).st_size
