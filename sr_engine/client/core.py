@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from signing import Trust
+from sr_engine.bearer import bearer
 from sr_engine.client.errors import ClientError, RequestNotSent
 from sr_engine.client.exchange import (
+    AGAIN,
     Answer,
     Call,
     Pause,
@@ -72,11 +74,14 @@ class Core:
     """Makes the steps of whatever a client is asked for; safe to use from several threads."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeyUnavailable or CountersUnusable, naming the file, ValueError for what is no address or no EUI."""
+        """Raises KeyUnavailable or CountersUnusable, naming the file, ValueError for what is no address, token or EUI."""
         self.settings = settings
         parts = urlsplit(settings.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{settings.url!r} is not an http or https address")
+        _ = parts.port  # raises ValueError if it is none
+        if settings.token is not None:
+            bearer(settings.token)
         self._url = settings.url.rstrip("/")
         self._broker = canonical_eui(settings.broker)
         trust, counters = settings.trust, settings.counters
@@ -161,9 +166,9 @@ class Core:
         settings = self.settings
         if settings.token is None:
             raise RequestNotSent("fetching a Response needs the token of this User")
-        headers = {"Authorization": f"Bearer {settings.token}"}
+        headers = {"Authorization": bearer(settings.token)}
         call = Call("GET", f"{self._url}/api/v1/responses/{wanted.text}", headers, b"", settings.retries.timeout)
-        for number in range(settings.retries.tries):
+        for number in range(1, settings.retries.tries + 1):
             reply = yield call
             if isinstance(reply, Reply):
                 match reply.status:
@@ -173,11 +178,12 @@ class Core:
                         return None
                     case HTTPStatus.GONE:
                         raise NoResponse(f"there is no Response to {wanted.text}: it was cancelled")
-                    case HTTPStatus.SERVICE_UNAVAILABLE:
+                    case status if status in AGAIN:
                         pass
                     case status:
                         raise ClientError(f"the Response to {wanted.text} is not given out: HTTP {status}")
-            yield Pause(min(settings.retries.longest_wait, settings.retries.first_wait * 2**number))
+            if number < settings.retries.tries:
+                yield Pause(settings.retries.longest(number))
         raise ClientError(f"the Response to {wanted.text} could not be fetched, try after try")
 
     def _fetched(self, data: bytes, wanted: RequestId) -> Response:
@@ -187,6 +193,9 @@ class Core:
             raise ClientError(f"the Response to {wanted.text} is refused: {refused.reason}") from None
         if response.request_id.key != wanted.key:
             raise ClientError(f"what was fetched answers {response.request_id.text}, not {wanted.text}")
+        if response.response_id is None:
+            # I99 means held there, and done in a Response.
+            raise ClientError(f"what was fetched is the answer that {wanted.text} was given at once, not its Response")
         return response
 
     def _parts(self, body: ServiceRequestBody, *, first_in_sequence: bool) -> list[ServiceRequestBody]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from sr_engine.bearer import bearer
 from sr_engine.parsing import MessageRefused
 from sr_engine.receiver.inbox import Inbox
 
@@ -42,6 +43,10 @@ class Pull:
     every: timedelta = timedelta(minutes=1)
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError if `token` can be none."""
+        bearer(self.token)
+
 
 class PullFailed(Exception):
     """The processor cannot be asked, or does not say what it should; it is asked again later."""
@@ -58,10 +63,13 @@ class Puller:
 
     async def once(self) -> int:
         """Fetch everything that is missing, in the order in which it was sent; returns how much. Raises PullFailed."""
-        headers = {"Authorization": f"Bearer {self._pull.token}"}
+        # Nothing packed: what it would unpack to is not bounded.
+        headers = {"Authorization": bearer(self._pull.token), "Accept-Encoding": "identity"}
         connector = aiohttp.TCPConnector(ssl=True if self._pull.ssl_context is None else self._pull.ssl_context)
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=headers, auto_decompress=False
+        ) as session:
             try:
                 return await self._fetch(session)
             except TimeoutError:
