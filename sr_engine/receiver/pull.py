@@ -62,7 +62,10 @@ class Puller:
         self._url = pull.url.rstrip("/")
 
     async def once(self) -> int:
-        """Fetch everything that is missing, in the order in which it was sent; returns how much. Raises PullFailed."""
+        """Fetch everything that is missing, in the order in which it was sent; returns how much. Raises PullFailed.
+
+        InboxUnusable if what has come cannot be kept.
+        """
         # Nothing packed: what it would unpack to is not bounded.
         headers = {"Authorization": bearer(self._pull.token), "Accept-Encoding": "identity"}
         connector = aiohttp.TCPConnector(ssl=True if self._pull.ssl_context is None else self._pull.ssl_context)

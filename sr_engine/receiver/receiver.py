@@ -13,7 +13,7 @@ from pathlib import Path
 
 from signing import Trust
 from sr_engine.clock import Clock, SystemClock
-from sr_engine.parsing import RESPONSE_ROLES, Message, MessageRefused, Parser
+from sr_engine.parsing import RESPONSE_ROLES, Message, MessageRefused, Parser, Response
 from sr_engine.receiver.bodies import BodyRefused, Receive, Scope, Send, read_body
 from sr_engine.receiver.handling import Handler, HandlerRetries, Handling
 from sr_engine.receiver.inbox import Arrival, Entry, Inbox
@@ -31,6 +31,8 @@ _BODY_SECONDS = 60.0
 """Until the whole body has to be there."""
 _KEPT_TOGETHER = 256
 """Messages that share a transaction, at most."""
+_ACKNOWLEDGED = "I99"
+"""What a request that is held is answered at once."""
 
 
 class Receiver:
@@ -117,7 +119,7 @@ class Receiver:
     async def receive(self, data: bytes, *, message_id: str | None = None) -> bool:
         """Verify and keep a message; False if it had come before. Raises MessageRefused, saying why.
 
-        For messages that come by another way than HTTP; it returns when the message is on the disk.
+        InboxUnusable if it cannot be kept. For messages that come by another way than HTTP; it returns when the message is on the disk.
         """
         running = self._is_running()
         sha256 = hashlib.sha256(data).hexdigest()
@@ -214,6 +216,9 @@ class Receiver:
             message: Message = await asyncio.to_thread(self._parser.message, data, at=now)
         else:
             message = self._parser.message(data, at=now)
+        if isinstance(message, Response) and message.response_id is None and message.code == _ACKNOWLEDGED:
+            # Somebody has recorded what the client was told; as a Response it would say that the request is done.
+            raise MessageRefused(f"this is what {message.request_id.text} was answered at once, not its Response")
         await running.kept(Arrival(message.sha256, now, message_id, message.device_ids, data))
         running.handling.wake(message)
 
