@@ -35,6 +35,7 @@ from sr_engine.counters import Counters, CounterSource, CountersUnusable
 from sr_engine.messages.identifiers import RequestId, canonical_eui
 from sr_engine.messages.model import ReadInventory, ScheduleCommsHubFirmware
 from sr_engine.parsing import MessageRefused, Parser, Response
+from sr_engine.watching import Watched
 
 ACCESS_CONTROL_BROKER = "90-B3-D5-1F-30-00-00-02"
 """The published EUI that Non-Device requests are sent to (FACTS RQ13)."""
@@ -56,7 +57,7 @@ class Settings:
     key: Signs
     """Who signs."""
     trust: Trust | Path
-    """Whose answers are believed; a folder is read as `Trust.from_directory` does."""
+    """Whose answers are believed; a folder is read as `Trust.from_directory` does, and again when it has changed."""
     counters: CounterSource | Path
     """Where RequestIDs get their counters; a path is a file of `Counters`, which several processes may share."""
     token: str | None = field(default=None, repr=False)
@@ -85,7 +86,11 @@ class Core:
         self._url = settings.url.rstrip("/")
         self._broker = canonical_eui(settings.broker)
         trust, counters = settings.trust, settings.counters
-        self._parser = Parser.trusting(Trust.from_directory(trust) if isinstance(trust, Path) else trust)
+        self._watched: Watched | None = None
+        if isinstance(trust, Path):
+            folder, trust = trust, Trust.from_directory(trust)
+            self._watched = Watched("the trusted certificates", folder, trust.reload)
+        self._parser = Parser.trusting(trust)
         self._own: Counters | None = None
         if isinstance(counters, Path):
             counters = self._own = Counters(counters)
@@ -114,6 +119,7 @@ class Core:
     def submit(self, request: SignedRequest) -> Steps[Answer]:
         """Send a signed request, as often as need be, and return the genuine answer."""
         settings = self.settings
+        self._look()
         return (
             yield from exchange(
                 request,
@@ -167,6 +173,7 @@ class Core:
         if settings.token is None:
             raise RequestNotSent("fetching a Response needs the token of this User")
         headers = {"Authorization": bearer(settings.token)}
+        self._look()
         call = Call("GET", f"{self._url}/api/v1/responses/{wanted.text}", headers, b"", settings.retries.timeout)
         for number in range(1, settings.retries.tries + 1):
             reply = yield call
@@ -185,6 +192,11 @@ class Core:
             if number < settings.retries.tries:
                 yield Pause(settings.retries.longest(number))
         raise ClientError(f"the Response to {wanted.text} could not be fetched, try after try")
+
+    def _look(self) -> None:
+        """Revocation lists are renewed, and the processor's certificate is, while a client runs."""
+        if self._watched is not None:
+            self._watched.look()
 
     def _fetched(self, data: bytes, wanted: RequestId) -> Response:
         try:

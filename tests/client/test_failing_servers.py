@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from signing import Signer, Trust
 from sr_engine.client import (
+    AnswerRefused,
     AsyncClient,
     Client,
     ClientError,
@@ -248,6 +251,18 @@ def test_a_token_that_no_header_can_hold_is_said_at_once_and_not_repeated(served
 def test_an_address_with_a_port_that_is_none_is_said_at_once(served: Served) -> None:
     with pytest.raises(ValueError, match="Port"):
         Client("http://127.0.0.1:99999", **options(served.world))
+
+
+def test_certificates_that_are_trusted_later_are_believed_without_a_new_client(served: Served, tmp_path: Path) -> None:
+    trusted = served.world.directory / "pki" / "trust"
+    trust = tmp_path / "trust"
+    shutil.copytree(trusted, trust, ignore=shutil.ignore_patterns("*.pem"))
+    how = options(served.world) | {"trust": trust}
+    with Client(f"http://127.0.0.1:{served.port}", **how) as client:
+        with pytest.raises(AnswerRefused, match="no certificate"):
+            client.send(BODY)
+        shutil.copytree(trusted, trust, dirs_exist_ok=True)
+        assert client.send(BODY).outcome is Outcome.ACCEPTED
 
 
 def test_a_name_that_nobody_knows_is_said_to_be_one(served: Served) -> None:
