@@ -140,7 +140,7 @@ class Counters:
     def _must_be_in_place(self) -> None:
         """Whoever opens the file now would get another, whose numbers are not those given out here."""
         try:
-            in_place = os.path.samestat(os.stat(self._path), os.fstat(self._file))
+            in_place = os.path.samestat(self._path.stat(), os.fstat(self._file))
         except FileNotFoundError:
             in_place = False
         if not in_place:

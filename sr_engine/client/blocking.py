@@ -168,7 +168,7 @@ class _InTime(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int | None:  # type: ignore[override]  # of all buffers the one it is given
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # what a BufferedReader gives
         self._sock.settimeout(_left(self._deadline))
         return self._raw.readinto(buffer)
 

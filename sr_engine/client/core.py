@@ -75,7 +75,7 @@ class Core:
     """Makes the steps of whatever a client is asked for; safe to use from several threads."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeyUnavailable or CountersUnusable, naming the file, ValueError for what is no address, token or EUI."""
+        """Raises KeyUnavailable or CountersUnusable, naming the file, ValueError for no address, token or EUI."""
         self.settings = settings
         parts = urlsplit(settings.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:

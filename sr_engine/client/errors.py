@@ -28,8 +28,8 @@ class RequestNotSent(ClientError):
 class NotTaken(ClientError):
     """The processor does not take these bytes, and will not another time: HTTP `status`, 400 above all, and why.
 
-    `may_have_been_taken` is True if an earlier try ended without an answer; then a proxy, say, has turned this one away,
-    and `client.submit(error.request)` tells what came of that.
+    `may_have_been_taken` is True if an earlier try ended without an answer; then a proxy, say, has turned this one
+    away, and `client.submit(error.request)` tells what came of that.
     """
 
     def __init__(self, request: SignedRequest, status: int, reason: str, *, may_have_been_taken: bool) -> None:

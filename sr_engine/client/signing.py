@@ -80,7 +80,7 @@ def signed(draft: Draft, by: Signs) -> Steps[SignedRequest]:
             data = Signer(by).sign(root)
         except Exception as error:
             # A key in a device fails in ways of its own, perhaps between two parts of a list.
-            raise SigningFailed(f"the key of {by.eui} has not signed: {error or type(error).__name__}") from error
+            raise SigningFailed(f"the key of {by.eui} has not signed: {str(error) or type(error).__name__}") from error
     device_ids = draft.body.device_ids if isinstance(draft.body, ListRequest) else ()
     return SignedRequest(draft.request_id, draft.variant, device_ids, _waits(draft), data)
 

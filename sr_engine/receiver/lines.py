@@ -21,8 +21,8 @@ class JsonLines:
     """Writes each message on one line, in the form of `json_schema()`, and on the disk before it counts as handled.
 
     Messages are to be handled one at a time. What was written just before the process ended is found in the file when
-    it is handled again, by whichever process, and not written twice; half a line is taken away if it is of a message. To
-    a pipe it may be written twice: the `sha256` of the two lines is the same.
+    it is handled again, by whichever process, and not written twice; half a line is taken away if it is of a message.
+    To a pipe it may be written twice: the `sha256` of the two lines is the same.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -61,7 +61,7 @@ class JsonLines:
             raise
 
     def _take_up_what_others_wrote(self) -> None:
-        """Look through the file if somebody else has written to it: a process, say, that handled until it was killed."""
+        """Look through the file if somebody else has written to it: a process that was killed, say."""
         if self._is_taken_up and os.fstat(self._file).st_size != self._size:
             self._written = self._take_up()
             self._size = os.fstat(self._file).st_size

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from signing import Trust
 from sr_engine.clock import Clock, SystemClock
 from sr_engine.parsing import RESPONSE_ROLES, Message, MessageRefused, Parser, Response
-from sr_engine.receiver.bodies import BodyRefused, Receive, Scope, Send, read_body
+from sr_engine.receiver.bodies import BodyRefused, Receive, Room, Scope, Send, read_body
 from sr_engine.receiver.handling import Handler, HandlerRetries, Handling
 from sr_engine.receiver.inbox import Arrival, Entry, Inbox
 from sr_engine.receiver.pull import Pull, Puller, PullFailed
@@ -29,6 +29,8 @@ _HEAVY_BYTES = 64 * 1024
 """From this size on a message is verified in a thread, so that small ones pass in between."""
 _BODY_SECONDS = 60.0
 """Until the whole body has to be there."""
+_BODIES_AT_ONCE = 16
+"""Of the largest size; there may be any number of small ones."""
 _KEPT_TOGETHER = 256
 """Messages that share a transaction, at most."""
 _ACKNOWLEDGED = "I99"
@@ -81,6 +83,7 @@ class Receiver:
         self._at_once = at_once
         self._keep = keep
         self._max_bytes = max_bytes
+        self._room = Room(max_bytes * _BODIES_AT_ONCE)
         self._clock: Clock = SystemClock() if clock is None else clock
         self._running: _Running | None = None
 
@@ -117,9 +120,9 @@ class Receiver:
             inbox.close()
 
     async def receive(self, data: bytes, *, message_id: str | None = None) -> bool:
-        """Verify and keep a message; False if it had come before. Raises MessageRefused, saying why.
+        """Verify and keep a message; False if it had come before. Raises MessageRefused, saying why, or InboxUnusable.
 
-        InboxUnusable if it cannot be kept. For messages that come by another way than HTTP; it returns when the message is on the disk.
+        For messages that come by another way than HTTP; it returns when the message is on the disk.
         """
         running = self._is_running()
         sha256 = hashlib.sha256(data).hexdigest()
@@ -191,9 +194,15 @@ class Receiver:
         if self._running is None:
             log.error("a message came and the receiver is not running: enter `running()` where it is mounted")
             return HTTPStatus.SERVICE_UNAVAILABLE, "the receiver is not running"
+        with self._room.shared() as take:
+            return await self._read_and_kept(headers, receive, take)
+
+    async def _read_and_kept(
+        self, headers: dict[str, str], receive: Receive, take: Callable[[int], None]
+    ) -> tuple[HTTPStatus, str | None]:
         try:
             async with asyncio.timeout(_BODY_SECONDS):
-                data = await read_body(headers, receive, max_bytes=self._max_bytes)
+                data = await read_body(headers, receive, max_bytes=self._max_bytes, take=take)
         except TimeoutError:
             return HTTPStatus.REQUEST_TIMEOUT, f"the whole body did not come within {_BODY_SECONDS:g} s"
         except BodyRefused as refused:

@@ -42,6 +42,19 @@ from tests.world import NOW, A
 BODY = read_inventory(device_id=HUBS[0].chf)
 
 
+def _blocking(url: str, how: dict[str, Any]) -> None:
+    with Client(url, **how) as client:
+        client.send(BODY)
+
+
+def _awaited(url: str, how: dict[str, Any]) -> None:
+    async def send() -> None:
+        async with AsyncClient(url, **how) as client:
+            await client.send(BODY)
+
+    asyncio.run(send())
+
+
 @contextmanager
 def _raw(*connections: Callable[[socket.socket], None]) -> Iterator[int]:
     """A server that does these things on one connection after another, and then is down; its port."""
@@ -82,21 +95,12 @@ def test_a_request_that_went_out_on_an_open_connection_may_have_been_taken_thoug
         connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
         _request(connection)
 
-    for blocking in (True, False):
+    how = options(served.world, retries=Retries(tries=3, timeout=20, first_wait=0))
+    for send in (_blocking, _awaited):
         with _raw(answers_once_and_dies) as port, pytest.raises(NotAnswered, match="refused") as raised:
-            how = options(served.world, retries=Retries(tries=3, timeout=20, first_wait=0))
-            if blocking:
-                with Client(f"http://127.0.0.1:{port}", **how) as client:
-                    client.send(BODY)
-            else:
-                asyncio.run(_send(f"http://127.0.0.1:{port}", how))
+            send(f"http://127.0.0.1:{port}", how)
 
         assert raised.value.may_have_been_taken
-
-
-async def _send(url: str, how: dict[str, Any]) -> None:
-    async with AsyncClient(url, **how) as client:
-        await client.send(BODY)
 
 
 def test_a_connection_that_was_closed_while_it_was_idle_costs_no_try(served: Served) -> None:
@@ -136,7 +140,9 @@ def test_an_answer_that_drips_is_given_up_when_its_time_is_over(served: Served) 
     with _raw(drips) as port:
         threading.Timer(15, over.set).start()
         with (
-            Client(f"http://127.0.0.1:{port}", **options(served.world, retries=Retries(tries=1, timeout=0.5))) as client,
+            Client(
+                f"http://127.0.0.1:{port}", **options(served.world, retries=Retries(tries=1, timeout=0.5))
+            ) as client,
             pytest.raises(NotAnswered, match=r"no answer within 0\.5 s"),
         ):
             client.send(BODY)
@@ -267,7 +273,7 @@ def test_certificates_that_are_trusted_later_are_believed_without_a_new_client(s
 
 def test_a_name_that_nobody_knows_is_said_to_be_one(served: Served) -> None:
     with pytest.raises(NotAnswered) as raised:
-        asyncio.run(_send("http://nobody.invalid", options(served.world, retries=Retries(tries=1))))
+        _awaited("http://nobody.invalid", options(served.world, retries=Retries(tries=1)))
     assert not raised.value.may_have_been_taken
     assert "Unknown error" not in str(raised.value)
 

@@ -359,7 +359,7 @@ def test_the_reason_of_a_refusal_is_one_line_and_not_a_long_one(dcc: Dcc) -> Non
     before, name, after = data.partition(b"<ds:X509IssuerName>")
     forged = before + name + b"CN=x\n2026-11-23 CRITICAL all keys are gone" + b"y" * 900 + after[after.index(b"<") :]
 
-    with pytest.raises(MessageNotGenuine, match="no certificate .* CN=x 2026-11-23 CRITICAL") as raised:
+    with pytest.raises(MessageNotGenuine, match=r"no certificate .* CN=x 2026-11-23 CRITICAL") as raised:
         dcc.parser.message(forged, at=NOW)
     assert len(raised.value.reason.splitlines()) == 1
     assert len(str(raised.value)) < 600

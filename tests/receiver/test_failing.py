@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -75,6 +76,7 @@ def test_a_handler_that_hangs_does_not_keep_the_process_from_ending(tmp_path: Pa
 import asyncio, sys, threading
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from sr_engine.clock import FixedClock
 from sr_engine.receiver import Receiver
 hangs = threading.Event()
@@ -186,3 +188,40 @@ def test_lines_are_whole_and_written_once_whoever_goes_on_after_a_kill(
 
     written = [json.loads(line)["sha256"] for line in path.read_text().splitlines()]
     assert written == [message.sha256 for message in messages]
+
+
+def test_bodies_that_come_at_the_same_time_take_memory_up_to_a_limit(tmp_path: Path, sender: Sender) -> None:
+    go_on, all_refused = asyncio.Event(), asyncio.Event()
+    half = bytes(15 * 1024 * 1024)
+    statuses: list[int] = []
+
+    async def send_half(desk: Desk) -> None:
+        events = [{"type": "http.request", "body": half, "more_body": True}]
+
+        async def receive() -> Any:
+            if events:
+                return events.pop()
+            await go_on.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(event: Any) -> None:
+            if "status" in event:
+                statuses.append(event["status"])
+                if len(statuses) == 23:
+                    all_refused.set()
+
+        headers = [(b"content-type", b"application/xml")]
+        await desk.receiver({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive, send)
+
+    async def story(desk: Desk) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(40):
+                group.create_task(send_half(desk))
+            await all_refused.wait()
+            assert statuses == [503] * 23
+            assert (await desk.post(sender.alert(1)))[0] == 204
+            go_on.set()
+        assert statuses == [503] * 23 + [400] * 17
+        assert (await desk.post(sender.alert(1)))[0] == 204
+
+    _play(tmp_path, sender, story)
