@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -24,6 +25,8 @@ _HEADER = b"sr-engine counters 1".ljust(32, b"\0")
 _RECORD = struct.Struct(">8sQQ8x")
 _VALUES = struct.Struct(">QQ")
 _VALUES_AT = 8
+_CLOSED = -1
+"""Number of no file."""
 
 
 class CounterSource(Protocol):
@@ -88,8 +91,12 @@ class Counters:
             raise
 
     def close(self) -> None:
-        """Give the file back."""
-        os.close(self._file)
+        """Give the file back; nothing is given out any more, whoever may still draw."""
+        with self._threads:
+            # Its number may soon be that of another file, which must not be written to.
+            file, self._file = self._file, _CLOSED
+        if file != _CLOSED:
+            os.close(file)
 
     def draw(self, eui: str, now: int) -> int:
         """Return the originator's next counter at `now`, in milliseconds since 1970.
@@ -124,6 +131,8 @@ class Counters:
     def _locked(self) -> Iterator[None]:
         # flock keeps processes apart, not the threads that share one open file, nor a process and one forked from it.
         with self._threads:
+            if self._file == _CLOSED:
+                raise OSError(errno.EBADF, "the file of counters was closed")
             if os.getpid() != self._process:
                 self._open_again()
             fcntl.flock(self._file, fcntl.LOCK_EX)

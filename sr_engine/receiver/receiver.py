@@ -33,6 +33,7 @@ _BODIES_AT_ONCE = 16
 """Of the largest size; there may be any number of small ones."""
 _KEPT_TOGETHER = 256
 """Messages that share a transaction, at most."""
+_STOPPED = "the receiver has stopped"
 _ACKNOWLEDGED = "I99"
 """What a request that is held is answered at once."""
 
@@ -114,6 +115,7 @@ class Receiver:
                 yield
         finally:
             self._running = None
+            running.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -251,9 +253,12 @@ class _Running:
         self.handling = handling
         self.puller = puller
         self._arrivals: asyncio.Queue[tuple[Arrival, asyncio.Future[None]]] = asyncio.Queue()
+        self._has_stopped = False
 
     async def kept(self, arrival: Arrival) -> None:
         """Return when it is on the disk; raises what keeps it from being so."""
+        if self._has_stopped:
+            raise RuntimeError(_STOPPED)
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrivals.put_nowait((arrival, kept))
         await kept
@@ -264,7 +269,7 @@ class _Running:
             together = [await self._arrivals.get()]
             while len(together) < _KEPT_TOGETHER and not self._arrivals.empty():
                 together.append(self._arrivals.get_nowait())
-            failure: Exception | None = RuntimeError("the receiver has stopped")
+            failure: Exception | None = RuntimeError(_STOPPED)
             try:
                 await asyncio.to_thread(self.inbox.add, [arrival for arrival, _ in together])
                 failure = None
@@ -278,6 +283,14 @@ class _Running:
                         kept.set_result(None)
                     else:
                         kept.set_exception(failure)
+
+    def stop(self) -> None:
+        """Let nobody wait for what will not be written any more."""
+        self._has_stopped = True
+        while not self._arrivals.empty():
+            _, kept = self._arrivals.get_nowait()
+            if not kept.done():
+                kept.set_exception(RuntimeError(_STOPPED))
 
     async def pull_for_ever(self, seconds: float) -> None:
         """Fetch what was missed, now and then, until cancelled."""

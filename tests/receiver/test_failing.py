@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import etree
 
+from sr_engine.clock import FixedClock
 from sr_engine.messages.build import build_alert, build_response
 from sr_engine.messages.model import CommsHubAlert
 from sr_engine.receiver import Alert, InboxUnusable, JsonLines, Message
@@ -150,6 +152,7 @@ def test_what_a_request_was_answered_at_once_is_not_taken_for_its_response(tmp_p
     _play(tmp_path, sender, story)
 
 
+@pytest.mark.slow
 def test_messages_that_wait_are_kept_in_memory_up_to_a_limit(tmp_path: Path, sender: Sender) -> None:
     go_on = asyncio.Event()
 
@@ -225,3 +228,34 @@ def test_bodies_that_come_at_the_same_time_take_memory_up_to_a_limit(tmp_path: P
         assert (await desk.post(sender.alert(1)))[0] == 204
 
     _play(tmp_path, sender, story)
+
+
+class _AskedClock(FixedClock):
+    """A clock that tells when it is asked: a message is about to be verified."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self.asked = asyncio.Event()
+
+    def now(self) -> datetime:
+        self.asked.set()
+        return super().now()
+
+
+def test_nobody_waits_for_ever_for_a_receiver_that_has_stopped(tmp_path: Path, sender: Sender) -> None:
+    data = sender.alert(*range(1, 4_001))
+
+    async def run() -> None:
+        clock = _AskedClock()
+        async with asyncio.timeout(10):
+            async with desk(tmp_path / "inbox.db", sender, clock=clock) as one:
+                receiving = asyncio.create_task(one.receiver.receive(data))
+                await clock.asked.wait()
+            with pytest.raises(RuntimeError, match="has stopped"):
+                await receiving
+        async with desk(tmp_path / "inbox.db", sender) as one:
+            assert await one.receiver.receive(data)
+
+    asyncio.run(run())

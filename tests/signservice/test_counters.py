@@ -208,3 +208,17 @@ def test_nothing_is_given_out_once_the_file_was_removed_or_replaced(path: Path, 
 
         with pytest.raises(CountersUnusable, match="counters was removed or replaced"):
             first.draw(SUPPLIER, NOW_MS)
+
+
+def test_counters_that_were_closed_write_to_no_other_file(path: Path, tmp_path: Path) -> None:
+    counters = Counters(path)
+    counters.draw(SUPPLIER, NOW_MS)
+    counters.close()
+    with (tmp_path / "ledger").open("w+b") as other:
+        other.write(bytes(200))
+        other.flush()
+        with pytest.raises(OSError, match="was closed"):
+            counters.draw(SUPPLIER, NOW_MS)
+        counters.close()
+        other.seek(0)
+        assert other.read() == bytes(200)
