@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -44,7 +45,12 @@ class Pull:
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises ValueError if `token` can be none."""
+        """Raises ValueError if `url` is no address, `token` can be none, or `every` is no time at all."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{self.url!r} is not an http or https address")
+        if self.every <= timedelta(0):
+            raise ValueError("`every` must be longer than nothing")
         bearer(self.token)
 
 

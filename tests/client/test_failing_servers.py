@@ -35,9 +35,12 @@ from sr_engine.client.exchange import Call, NoReply, Pause, Reply, exchange
 from sr_engine.messages.build import build_response
 from sr_engine.parsing import Parser
 from sr_engine.receiver import Pull
+from tests.cli.conftest import Run, run
 from tests.client.conftest import HUBS, SOON, TOKEN, Said, options, standing_in
 from tests.gateway.conftest import Served
 from tests.world import NOW, A
+
+__all__ = ["run"]
 
 BODY = read_inventory(device_id=HUBS[0].chf)
 
@@ -252,6 +255,31 @@ def test_a_token_that_no_header_can_hold_is_said_at_once_and_not_repeated(served
             maker()
         assert "cret" not in str(raised.value)
     assert "cret" not in repr(Call("GET", "http://127.0.0.1:1", {"Authorization": "Bearer secret"}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("ftp://127.0.0.1", "token", "not an http or https address"),
+        ("http://127.0.0.1", "sécret", "what no header can"),
+    ],
+)
+def test_the_command_says_in_one_line_why_nothing_can_be_fetched(
+    served: Served, tmp_path: Path, run: Run, wrong: tuple[str, str, str]
+) -> None:
+    url, token, why = wrong
+    file = tmp_path / "token"
+    file.write_text(token, encoding="utf-8")
+    trust = served.world.directory / "pki" / "trust"
+    files = ["--trust", trust, "--inbox", tmp_path / "inbox.db", "--out", tmp_path / "lines", "--token-file", file]
+
+    refused = run("receive", *files, "--port", "0", "--pull", url)
+
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("sr-engine: nothing can be fetched")
+    assert why in line
+    assert "cret" not in line
 
 
 def test_an_address_with_a_port_that_is_none_is_said_at_once(served: Served) -> None:
