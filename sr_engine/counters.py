@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -24,6 +25,8 @@ _HEADER = b"sr-engine counters 1".ljust(32, b"\0")
 _RECORD = struct.Struct(">8sQQ8x")
 _VALUES = struct.Struct(">QQ")
 _VALUES_AT = 8
+_CLOSED = -1
+"""Number of no file."""
 
 
 class CounterSource(Protocol):
@@ -61,13 +64,18 @@ class Counters:
     share and which outlives them, however they end. Only the bound is forced to disk, `MARGIN` ahead of what is given
     out and before it is reached, so an fdatasync falls due once a second at most unless there are more than a thousand
     signatures in it. Opening raises every last number to its bound, so even after a loss of power, with an older last
-    number on the disk, nothing is given out twice. The file must lie on a local file system.
+    number on the disk, nothing is given out twice. The file must lie on a local file system; while it is in use it must
+    stay where it is, and nothing is given out once it has been removed or replaced. A process that was forked opens it
+    for itself.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file or make it; raises CountersUnusable naming it."""
+        # A process may change its folder.
+        self._path = path.absolute()
         self._threads = threading.Lock()
         self._positions: dict[bytes, int] = {}
+        self._process = os.getpid()
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -83,15 +91,21 @@ class Counters:
             raise
 
     def close(self) -> None:
-        """Give the file back."""
-        os.close(self._file)
+        """Give the file back; nothing is given out any more, whoever may still draw."""
+        with self._threads:
+            # Its number may soon be that of another file, which must not be written to.
+            file, self._file = self._file, _CLOSED
+        if file != _CLOSED:
+            os.close(file)
 
     def draw(self, eui: str, now: int) -> int:
         """Return the originator's next counter at `now`, in milliseconds since 1970.
 
-        Raises OSError if it cannot be kept, CountersUnusable after the last of 64 bits; then none is given out.
+        Raises OSError if it cannot be kept, CountersUnusable after the last of 64 bits and once the file was removed
+        or replaced; then none is given out.
         """
         with self._locked():
+            self._must_be_in_place()
             place = self._place(bytes.fromhex(eui.replace("-", ""))) + _VALUES_AT
             last, bound = self._values(place)
             value = max(now, last + 1)
@@ -115,13 +129,31 @@ class Counters:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # flock keeps processes apart, not the threads that share one open file.
+        # flock keeps processes apart, not the threads that share one open file, nor a process and one forked from it.
         with self._threads:
+            if self._file == _CLOSED:
+                raise OSError(errno.EBADF, "the file of counters was closed")
+            if os.getpid() != self._process:
+                self._open_again()
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
                 yield
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _open_again(self) -> None:
+        shared, self._file = self._file, os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        os.close(shared)
+        self._process = os.getpid()
+
+    def _must_be_in_place(self) -> None:
+        """Whoever opens the file now would get another, whose numbers are not those given out here."""
+        try:
+            in_place = os.path.samestat(self._path.stat(), os.fstat(self._file))
+        except FileNotFoundError:
+            in_place = False
+        if not in_place:
+            raise CountersUnusable(f"the file of counters {self._path} was removed or replaced while it was in use")
 
     def _begin(self, path: Path) -> None:
         size = os.fstat(self._file).st_size

@@ -112,7 +112,10 @@ def _pull(url: str, token_file: Path, every: float) -> Pull:
     token = token_file.read_text(encoding="utf-8").strip()
     if not token or len(token.split()) != 1:
         raise Failure(f"{token_file} does not hold one token")
-    return Pull(url, token, every=timedelta(seconds=every))
+    try:
+        return Pull(url, token, every=timedelta(seconds=every))
+    except ValueError as error:
+        raise Failure(f"nothing can be fetched with --pull and --token-file: {error}") from None
 
 
 async def _retried(receiver: Receiver) -> None:

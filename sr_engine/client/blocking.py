@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
+import io
+import select
+import socket
 import ssl
 import threading
 import time
@@ -61,9 +65,10 @@ class BlockingTransport:
             except TimeoutError:
                 connection.close()
                 return NoReply(f"no answer within {call.timeout:g} s")
-            except (OSError, http.client.HTTPException):
-                # The other side has closed it meanwhile; a new one tells whether it is there.
+            except (OSError, http.client.HTTPException) as error:
+                # It was open when the request went out, which may have arrived; a new connection cannot tell.
                 connection.close()
+                return NoReply(_words(error))
         return self._by_new_connection(place, path, call, deadline)
 
     def close(self) -> None:
@@ -102,7 +107,8 @@ class BlockingTransport:
     ) -> Reply | NoReply:
         _within(connection, deadline)
         connection.request(call.method, path, call.body or None, dict(call.headers))
-        _within(connection, deadline)
+        in_time = functools.partial(_Response, deadline)
+        connection.response_class = in_time  # type: ignore[assignment]  # it is called as the class is
         response = connection.getresponse()
         chunks: list[bytes] = []
         size = 0
@@ -112,7 +118,6 @@ class BlockingTransport:
                 connection.close()
                 return NoReply(f"the answer is larger than {MOST_BYTES} bytes")
             chunks.append(chunk)
-            _within(connection, deadline)
         if response.length:
             # http.client says nothing of it where it is read bit by bit.
             connection.close()
@@ -125,9 +130,14 @@ class BlockingTransport:
         return Reply(response.status, headers, b"".join(chunks))
 
     def _take(self, place: tuple[str, str]) -> http.client.HTTPConnection | None:
-        with self._lock:
-            connections = self._idle.get(place)
-            return connections.pop() if connections else None
+        """A connection that the other side has not closed meanwhile, if there is one."""
+        while True:
+            with self._lock:
+                connections = self._idle.get(place)
+                connection = connections.pop() if connections else None
+            if connection is None or not _is_closed(connection):
+                return connection
+            connection.close()
 
     def _give_back(self, place: tuple[str, str], connection: http.client.HTTPConnection) -> None:
         with self._lock:
@@ -138,11 +148,55 @@ class BlockingTransport:
         connection.close()
 
 
-def _within(connection: http.client.HTTPConnection, deadline: float) -> None:
-    """Let the next operation take no longer than is left; raises TimeoutError if nothing is."""
+class _Response(http.client.HTTPResponse):
+    """An answer all of which has to come before a deadline, however slowly it drips."""
+
+    def __init__(self, deadline: float, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
+        super().__init__(sock, debuglevel, method)
+        self.fp.close()
+        self.fp = io.BufferedReader(_InTime(deadline, sock))
+
+
+class _InTime(io.RawIOBase):
+    """Reads from a socket; raises TimeoutError once the deadline is over."""
+
+    def __init__(self, deadline: float, sock: socket.socket) -> None:
+        self._deadline = deadline
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # what a BufferedReader gives
+        self._sock.settimeout(_left(self._deadline))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _is_closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether the other side has closed a connection on which nothing is to come: there is something to be read."""
+    if connection.sock is None:
+        return True
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _left(deadline: float) -> float:
+    """Seconds until a deadline; raises TimeoutError if it is over."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
+    return left
+
+
+def _within(connection: http.client.HTTPConnection, deadline: float) -> None:
+    """Let the next operation take no longer than is left; raises TimeoutError if nothing is."""
+    left = _left(deadline)
     if connection.sock is not None:
         connection.sock.settimeout(left)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from signing import Trust
+from sr_engine.bearer import bearer
 from sr_engine.client.errors import ClientError, RequestNotSent
 from sr_engine.client.exchange import (
+    AGAIN,
     Answer,
     Call,
     Pause,
@@ -33,6 +35,7 @@ from sr_engine.counters import Counters, CounterSource, CountersUnusable
 from sr_engine.messages.identifiers import RequestId, canonical_eui
 from sr_engine.messages.model import ReadInventory, ScheduleCommsHubFirmware
 from sr_engine.parsing import MessageRefused, Parser, Response
+from sr_engine.watching import Watched
 
 ACCESS_CONTROL_BROKER = "90-B3-D5-1F-30-00-00-02"
 """The published EUI that Non-Device requests are sent to (FACTS RQ13)."""
@@ -54,7 +57,7 @@ class Settings:
     key: Signs
     """Who signs."""
     trust: Trust | Path
-    """Whose answers are believed; a folder is read as `Trust.from_directory` does."""
+    """Whose answers are believed; a folder is read as `Trust.from_directory` does, and again when it has changed."""
     counters: CounterSource | Path
     """Where RequestIDs get their counters; a path is a file of `Counters`, which several processes may share."""
     token: str | None = field(default=None, repr=False)
@@ -72,15 +75,22 @@ class Core:
     """Makes the steps of whatever a client is asked for; safe to use from several threads."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeyUnavailable or CountersUnusable, naming the file, ValueError for what is no address or no EUI."""
+        """Raises KeyUnavailable or CountersUnusable, naming the file, ValueError for no address, token or EUI."""
         self.settings = settings
         parts = urlsplit(settings.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{settings.url!r} is not an http or https address")
+        _ = parts.port  # raises ValueError if it is none
+        if settings.token is not None:
+            bearer(settings.token)
         self._url = settings.url.rstrip("/")
         self._broker = canonical_eui(settings.broker)
         trust, counters = settings.trust, settings.counters
-        self._parser = Parser.trusting(Trust.from_directory(trust) if isinstance(trust, Path) else trust)
+        self._watched: Watched | None = None
+        if isinstance(trust, Path):
+            folder, trust = trust, Trust.from_directory(trust)
+            self._watched = Watched("the trusted certificates", folder, trust.reload)
+        self._parser = Parser.trusting(trust)
         self._own: Counters | None = None
         if isinstance(counters, Path):
             counters = self._own = Counters(counters)
@@ -109,6 +119,7 @@ class Core:
     def submit(self, request: SignedRequest) -> Steps[Answer]:
         """Send a signed request, as often as need be, and return the genuine answer."""
         settings = self.settings
+        self._look()
         return (
             yield from exchange(
                 request,
@@ -161,9 +172,10 @@ class Core:
         settings = self.settings
         if settings.token is None:
             raise RequestNotSent("fetching a Response needs the token of this User")
-        headers = {"Authorization": f"Bearer {settings.token}"}
+        headers = {"Authorization": bearer(settings.token)}
+        self._look()
         call = Call("GET", f"{self._url}/api/v1/responses/{wanted.text}", headers, b"", settings.retries.timeout)
-        for number in range(settings.retries.tries):
+        for number in range(1, settings.retries.tries + 1):
             reply = yield call
             if isinstance(reply, Reply):
                 match reply.status:
@@ -173,12 +185,18 @@ class Core:
                         return None
                     case HTTPStatus.GONE:
                         raise NoResponse(f"there is no Response to {wanted.text}: it was cancelled")
-                    case HTTPStatus.SERVICE_UNAVAILABLE:
+                    case status if status in AGAIN:
                         pass
                     case status:
                         raise ClientError(f"the Response to {wanted.text} is not given out: HTTP {status}")
-            yield Pause(min(settings.retries.longest_wait, settings.retries.first_wait * 2**number))
+            if number < settings.retries.tries:
+                yield Pause(settings.retries.longest(number))
         raise ClientError(f"the Response to {wanted.text} could not be fetched, try after try")
+
+    def _look(self) -> None:
+        """Revocation lists are renewed, and the processor's certificate is, while a client runs."""
+        if self._watched is not None:
+            self._watched.look()
 
     def _fetched(self, data: bytes, wanted: RequestId) -> Response:
         try:
@@ -187,6 +205,9 @@ class Core:
             raise ClientError(f"the Response to {wanted.text} is refused: {refused.reason}") from None
         if response.request_id.key != wanted.key:
             raise ClientError(f"what was fetched answers {response.request_id.text}, not {wanted.text}")
+        if response.response_id is None:
+            # I99 means held there, and done in a Response.
+            raise ClientError(f"what was fetched is the answer that {wanted.text} was given at once, not its Response")
         return response
 
     def _parts(self, body: ServiceRequestBody, *, first_in_sequence: bool) -> list[ServiceRequestBody]:

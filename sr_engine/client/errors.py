@@ -18,18 +18,24 @@ class ClientError(Exception):
 
 
 class SigningFailed(ClientError):
-    """The signing server has not signed the request as it is; nothing was sent to the processor."""
+    """The key or the signing server has not signed the request as it is; it was not sent to the processor."""
 
 
 class RequestNotSent(ClientError):
-    """What the list, the key or the counter does not allow; nothing was sent to the processor."""
+    """What the list, the token or the counter does not allow; it was not sent to the processor."""
 
 
 class NotTaken(ClientError):
-    """The processor does not take these bytes, and will not another time: HTTP `status`, 400 above all, and why."""
+    """The processor does not take these bytes, and will not another time: HTTP `status`, 400 above all, and why.
 
-    def __init__(self, request: SignedRequest, status: int, reason: str) -> None:
-        super().__init__(f"{request.request_id.text} was not taken, HTTP {status}: {reason}")
+    `may_have_been_taken` is True if an earlier try ended without an answer; then a proxy, say, has turned this one
+    away, and `client.submit(error.request)` tells what came of that.
+    """
+
+    def __init__(self, request: SignedRequest, status: int, reason: str, *, may_have_been_taken: bool) -> None:
+        earlier = "; an earlier try may have been" if may_have_been_taken else ""
+        super().__init__(f"{request.request_id.text} was not taken, HTTP {status}: {reason}{earlier}")
+        self.may_have_been_taken = may_have_been_taken
         self.request = request
         self.status = status
         self.reason = reason

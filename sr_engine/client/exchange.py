@@ -29,7 +29,8 @@ class Call:
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    """With the token of the User, perhaps."""
     body: bytes = field(default=b"", repr=False)
     timeout: float = 30.0
     """Seconds until the whole answer has to be there."""
@@ -77,6 +78,10 @@ class Retries:
     longest_wait: float = 15.0
     patience: float = 60.0
 
+    def longest(self, tries: int) -> float:
+        """The longest wait after so many tries."""
+        return float(min(self.longest_wait, self.first_wait * 2 ** min(tries - 1, 60)))
+
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
@@ -115,7 +120,7 @@ class Answer:
 
 
 _NOTHING_TAKEN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-_AGAIN = _NOTHING_TAKEN | {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
+AGAIN = _NOTHING_TAKEN | {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
 _ENDS_WITH_A_RESULT = frozenset({"8.2", "11.5", "11.7"})
 """Service Requests whose success is I0, never I99."""
 _DETAIL = re.compile(rb"<detail>([^<]*)</detail>")
@@ -140,14 +145,16 @@ def exchange(
         reply = yield call
         if isinstance(reply, Reply) and reply.status == HTTPStatus.OK:
             return _answer(request, reply, parser, clock.now(), number)
-        if isinstance(reply, Reply) and reply.status not in _AGAIN:
-            raise NotTaken(request, reply.status, _detail(reply) or "it does not say why")
+        if isinstance(reply, Reply) and reply.status not in AGAIN:
+            reason = _detail(reply) or "it does not say why"
+            raise NotTaken(request, reply.status, reason, may_have_been_taken=taken)
         taken, reason = taken or _may_have_been_taken(reply), _reason(reply)
         asked_for = _retry_after(reply, clock.now())
         if number == retries.tries or (asked_for or 0) > retries.patience:
             break
-        longest = min(retries.longest_wait, retries.first_wait * 2 ** (number - 1))
-        yield Pause(uniform(longest / 2, longest) if asked_for is None else asked_for)
+        longest = retries.longest(number)
+        # To be asked for no time at all, or for one that is over by this clock, would use up all tries at once.
+        yield Pause(asked_for or uniform(longest / 2, longest))
     raise NotAnswered(request, reason, may_have_been_taken=taken, retry_after=asked_for)
 
 

@@ -45,7 +45,8 @@ class AsyncTransport:
     async def call(self, call: Call) -> Reply | NoReply:
         """Make one HTTP request; raises ValueError if its address is none."""
         timeout = aiohttp.ClientTimeout(total=call.timeout)
-        data, headers = call.body or None, call.headers
+        # Nothing packed: what it would unpack to is not bounded.
+        data, headers = call.body or None, {"Accept-Encoding": "identity", **call.headers}
         try:
             async with self._opened().request(
                 call.method, call.url, data=data, headers=headers, timeout=timeout, allow_redirects=False
@@ -62,7 +63,9 @@ class AsyncTransport:
         except aiohttp.InvalidURL:
             raise ValueError(f"{call.url!r} is not an http or https address") from None
         except aiohttp.ClientConnectorError as error:
-            return NoReply(os.strerror(error.errno) if error.errno else str(error), sent=False)
+            # A name that is not known, or a certificate, has numbers of its own.
+            known = (error.errno or 0) > 0 and not isinstance(error, aiohttp.ClientSSLError)
+            return NoReply(os.strerror(error.errno or 0) if known else error.strerror or str(error), sent=False)
         except TimeoutError:
             return NoReply(f"no answer within {call.timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
@@ -77,7 +80,9 @@ class AsyncTransport:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=True if self._ssl_context is None else self._ssl_context)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            )
         return self._session
 
 

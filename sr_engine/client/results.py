@@ -25,7 +25,9 @@ class ListResult:
 
     @classmethod
     def of(cls, answers: tuple[Answer, ...]) -> ListResult:
-        """Merge the answers to the parts of one list."""
+        """Merge the answers to the parts of one list; raises ValueError if there are none."""
+        if not answers:
+            raise ValueError("there are no answers, so nothing is known of any device")
         devices: dict[str, DeviceOutcome] = {}
         for answer in answers:
             devices |= device_outcomes(answer.request.device_ids, answer.response, held=answer.follows)

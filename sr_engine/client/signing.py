@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from signing import Signer, SigningKey, is_signed_form_of
+from sr_engine.bearer import bearer
 from sr_engine.client.errors import SigningFailed
 from sr_engine.client.exchange import Call, Reply, SignedRequest, Steps
 from sr_engine.client.requests import CANCELLATION, VARIANTS, ListRequest, ServiceRequestBody
@@ -31,7 +32,9 @@ class SigningServer:
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError if `eui` is none."""
+        """Raises ValueError if `eui` is none, or `token` can be no token."""
+        if self.token is not None:
+            bearer(self.token)
         object.__setattr__(self, "eui", canonical_eui(self.eui))
         object.__setattr__(self, "url", self.url.rstrip("/"))
 
@@ -57,7 +60,7 @@ class Draft:
 
 
 def signed(draft: Draft, by: Signs) -> Steps[SignedRequest]:
-    """Sign a request as it is; raises SigningFailed if a server does not."""
+    """Sign a request as it is; raises SigningFailed if that is not done."""
     root = build_request(
         schema_version=draft.schema_version,
         request_id=draft.request_id.text,
@@ -73,7 +76,11 @@ def signed(draft: Draft, by: Signs) -> Steps[SignedRequest]:
         if not is_signed_form_of(data, root):
             raise SigningFailed(f"{by.url} has signed something else than it was given")
     else:
-        data = Signer(by).sign(root)
+        try:
+            data = Signer(by).sign(root)
+        except Exception as error:
+            # A key in a device fails in ways of its own, perhaps between two parts of a list.
+            raise SigningFailed(f"the key of {by.eui} has not signed: {str(error) or type(error).__name__}") from error
     device_ids = draft.body.device_ids if isinstance(draft.body, ListRequest) else ()
     return SignedRequest(draft.request_id, draft.variant, device_ids, _waits(draft), data)
 
@@ -86,7 +93,7 @@ def _waits(draft: Draft) -> bool:
 def _signed_by_server(server: SigningServer, unsigned: bytes) -> Steps[bytes]:
     headers: Mapping[str, str] = {"Content-Type": "application/json"}
     if server.token is not None:
-        headers = {**headers, "Authorization": f"Bearer {server.token}"}
+        headers = {**headers, "Authorization": bearer(server.token)}
     # The counter is this client's, from its own source: a retry must be able to send the same bytes.
     body = json.dumps({"message": b64encode(unsigned).decode("ascii"), "preserveCounter": True}).encode()
     reply = yield Call("POST", f"{server.url}/sign", headers, body, server.timeout)

@@ -61,7 +61,7 @@ def device_outcomes(
     """
     sent = dict.fromkeys(canonical_eui(device_id) for device_id in device_ids)
     code = response.code
-    if held:
+    if held and code == "I99":
         return dict.fromkeys(sent, DeviceOutcome(Verdict.HELD, code))
     refused = {canonical_eui(device_id): reason for device_id, reason in response.refused.items()}
     others = DeviceOutcome(_of_the_others(response, len(sent), len(refused)), code)

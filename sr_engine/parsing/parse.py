@@ -28,6 +28,8 @@ from sr_engine.resources import data_directory
 RESPONSE_ROLES = frozenset({"89"})
 """The remote-party role of certificates that sign Responses and Alerts: DSP XML signing (FACTS SG11)."""
 
+_REASON_CHARACTERS = 500
+
 _SMETS1 = f"{DUIS}SMETS1SignedResponse"
 """Holds what a SMETS1 device has signed, Signature and all."""
 
@@ -36,6 +38,9 @@ class MessageRefused(Exception):
     """The bytes are not a message to act on; `reason` says why, `line` and `path` where, if that is known."""
 
     def __init__(self, reason: str, *, line: int | None = None, path: str | None = None) -> None:
+        # It may repeat what anybody has written: one line, and not a long one, wherever it is logged.
+        reason = " ".join(reason.split())
+        reason = reason if len(reason) <= _REASON_CHARACTERS else reason[:_REASON_CHARACTERS] + "…"
         super().__init__(reason)
         self.reason = reason
         self.line = line

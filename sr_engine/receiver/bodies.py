@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -25,11 +26,35 @@ class BodyRefused(Exception):
         self.reason = reason
 
 
-async def read_body(headers: dict[str, str], receive: Receive, *, max_bytes: int) -> bytes:
+class Room:
+    """Memory for the bodies of all requests that are in hand at the same time; anybody may send them."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    @contextmanager
+    def shared(self) -> Iterator[Callable[[int], None]]:
+        """Give what takes so many bytes more, or raises BodyRefused; they are given back at the end of the block."""
+        taken = 0
+
+        def take(count: int) -> None:
+            nonlocal taken
+            if count > self._left:
+                raise BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE, "too much is being received; send it again")
+            self._left -= count
+            taken += count
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+async def read_body(headers: dict[str, str], receive: Receive, *, max_bytes: int, take: Callable[[int], None]) -> bytes:
     """Return the body, unpacked if it is compressed; raises BodyRefused.
 
     `max_bytes` bounds what is received and what that unpacks to: a small body that would unpack to a large one is
-    given up when it gets there.
+    given up when it gets there. `take` is told of every byte that is kept, and may raise BodyRefused.
     """
     too_large = BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the {max_bytes} bytes taken")
     announced = headers.get("content-length", "")
@@ -46,7 +71,9 @@ async def read_body(headers: dict[str, str], receive: Receive, *, max_bytes: int
         received += len(chunk)
         if received > max_bytes:
             raise too_large
-        chunks.append(unpack.more(chunk))
+        unpacked = unpack.more(chunk)
+        take(len(unpacked))
+        chunks.append(unpacked)
         if not event.get("more_body", False):
             unpack.end()
             return b"".join(chunks)

@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sr_engine.parsing import Message, MessageRefused, Parser
 from sr_engine.receiver.inbox import Entry, Inbox
 from sr_engine.receiver.order import Order
+from sr_engine.receiver.threads import call_apart
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ _LOOKED_AHEAD = 20_000
 """Messages that wait and are looked at; those behind wait until there are fewer."""
 _PARSED = 1_000
 """Messages kept in memory between their receipt and their turn, so that they need not be verified again."""
+_PARSED_BYTES = 32 * 1024 * 1024
+"""What these have, all together, as received."""
 _LOOK_SECONDS = 1.0
 """How often is looked for what other processes have received, and for whether they still handle."""
 _STOP_SECONDS = 20.0
@@ -46,6 +50,10 @@ class HandlerRetries:
     def wait(self, tries: int) -> float:
         """After so many tries."""
         return float(min(self.longest_wait, self.first_wait * 2 ** min(tries - 1, 60)))
+
+
+class _NotBelieved(Exception):
+    """A message that was kept is refused now; a handler may raise MessageRefused for reasons of its own."""
 
 
 class Handling:
@@ -79,6 +87,7 @@ class Handling:
         """There was no room for all that wait."""
         self._stopping = False
         self._parsed: OrderedDict[str, Message] = OrderedDict()
+        self._parsed_bytes = 0
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -86,10 +95,19 @@ class Handling:
     def wake(self, message: Message | None = None) -> None:
         """Something has come; the message itself saves verifying it again."""
         if message is not None:
+            self._forgotten(message.sha256)
             self._parsed[message.sha256] = message
-            while len(self._parsed) > _PARSED:
-                self._parsed.popitem(last=False)
+            self._parsed_bytes += len(message.data)
+            while len(self._parsed) > _PARSED or self._parsed_bytes > _PARSED_BYTES:
+                self._forgotten(next(iter(self._parsed)))
         self._wake.set()
+
+    def _forgotten(self, sha256: str) -> Message | None:
+        """A message that was kept in memory, which it is not any more."""
+        message = self._parsed.pop(sha256, None)
+        if message is not None:
+            self._parsed_bytes -= len(message.data)
+        return message
 
     async def settled(self) -> None:
         """Return when everything that has come was handled or given up."""
@@ -157,18 +175,17 @@ class Handling:
 
     async def _handle(self, entry: Entry) -> None:
         try:
-            message = self._parsed.pop(entry.sha256, None)
+            message = self._forgotten(entry.sha256)
             if message is None:
                 message = await asyncio.to_thread(self._read, entry)
-        except MessageRefused as refused:
-            # It was genuine when it came: whom to believe has changed since.
-            await self._failed(entry, f"it is not believed any more: {refused.reason}", give_up=True)
-            return
-        try:
-            handled = self._handler(message) if self._is_async else await asyncio.to_thread(self._handler, message)
+            handler = partial(self._handler, message)
+            handled = handler() if self._is_async else await call_apart(handler)
             # One that is not async itself may return what is to be awaited.
             if inspect.isawaitable(handled):
                 await handled
+        except _NotBelieved as refused:
+            # It was genuine when it came: whom to believe has changed since.
+            await self._failed(entry, f"it is not believed any more: {refused}", give_up=True)
         except (Exception, asyncio.CancelledError) as error:
             if self._stopping:
                 raise
@@ -181,7 +198,11 @@ class Handling:
             self._gone(entry)
 
     def _read(self, entry: Entry) -> Message:
-        return self._parser.message(self._inbox.data(entry.number), at=entry.received_at)
+        data = self._inbox.data(entry.number)
+        try:
+            return self._parser.message(data, at=entry.received_at)
+        except MessageRefused as refused:
+            raise _NotBelieved(refused.reason) from None
 
     async def _failed(self, entry: Entry, error: str, *, give_up: bool) -> None:
         await self._recorded(lambda: self._inbox.failed(entry.number, error, give_up=give_up))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -53,7 +53,7 @@ _BUSY_SECONDS = 30.0
 
 
 class InboxUnusable(Exception):
-    """The file cannot be opened, or is none of a receiver's."""
+    """The file cannot be opened, read or written, or is none of a receiver's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,12 @@ class Inbox:
 
     What comes in is on the disk when `add` returns. That a message is handled is on the disk a little later: nothing of
     it is lost when the process ends, however it does, and only a loss of power can have a message handled again.
+    Whatever cannot be read or written, on a full disk for example, raises InboxUnusable.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file or make it; raises InboxUnusable naming it."""
+        self._path = path
         self._lock = threading.Lock()
         try:
             # Two connections, for SQLite knows how durable a transaction is to be by the connection.
@@ -108,7 +110,7 @@ class Inbox:
 
     def knows(self, sha256: str) -> bool:
         """Whether this message has come already."""
-        with self._lock:
+        with self._used():
             found = self._quick.execute("SELECT 1 FROM messages WHERE sha256 = ?", (sha256,)).fetchone()
         return found is not None
 
@@ -118,34 +120,36 @@ class Inbox:
             (one.sha256, one.received_at.isoformat(), one.message_id, " ".join(one.device_ids), one.data)
             for one in arrivals
         ]
-        with self._lock, self._durable:
+        with self._used(), self._durable:
             self._durable.executemany(_INSERT, rows)
 
     def waiting(self, after: int, limit: int) -> Sequence[Entry]:
         """Messages that wait, in the order of arrival, beginning behind a number."""
-        with self._lock:
+        with self._used():
             return [_entry(row) for row in self._quick.execute(_WAITING, (after, limit))]
 
     def parked(self) -> Sequence[Entry]:
         """Messages that were given up."""
-        with self._lock:
+        with self._used():
             return [_entry(row) for row in self._quick.execute(_PARKED)]
 
     def data(self, number: int) -> bytes:
         """The bytes of a message."""
-        with self._lock:
+        with self._used():
             row = self._quick.execute("SELECT data FROM messages WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise InboxUnusable(f"the inbox {self._path} does not hold message {number} any more")
         data: bytes = row[0]
         return data
 
     def handled(self, number: int, *, keep: bool) -> None:
         """It has been handled; its bytes stay if `keep`, that it has come is known for ever."""
-        with self._lock, self._quick:
+        with self._used(), self._quick:
             self._quick.execute(_HANDLED_AND_KEPT if keep else _HANDLED, (number,))
 
     def failed(self, number: int, error: str, *, give_up: bool) -> None:
         """It could not be handled, and waits on or is given up."""
-        with self._lock, self._quick:
+        with self._used(), self._quick:
             self._quick.execute(
                 "UPDATE messages SET tries = tries + 1, error = ?, state = ? WHERE number = ?",
                 (error, "parked" if give_up else "waiting", number),
@@ -153,7 +157,7 @@ class Inbox:
 
     def unpark(self) -> int:
         """Let everything wait again that was given up, as if it came now; returns how many there are."""
-        with self._lock, self._durable:
+        with self._used(), self._durable:
             numbers = [row[0] for row in self._durable.execute(_PARKED)]
             for number in numbers:
                 self._durable.execute(_UNPARK, (number,))
@@ -161,13 +165,13 @@ class Inbox:
 
     def place(self, name: str) -> str | None:
         """A place that was noted."""
-        with self._lock:
+        with self._used():
             row = self._quick.execute("SELECT value FROM places WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def note_place(self, name: str, value: str | None) -> None:
         """Note a place, or forget it."""
-        with self._lock, self._quick:
+        with self._used(), self._quick:
             if value is None:
                 self._quick.execute("DELETE FROM places WHERE name = ?", (name,))
             else:
@@ -175,6 +179,15 @@ class Inbox:
                     "INSERT INTO places VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                     (name, value),
                 )
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """The file for one thread."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise InboxUnusable(f"the inbox {self._path} cannot be used: {error}") from error
 
 
 def _connect(path: Path, *, synchronous: str) -> sqlite3.Connection:

@@ -21,8 +21,8 @@ class JsonLines:
     """Writes each message on one line, in the form of `json_schema()`, and on the disk before it counts as handled.
 
     Messages are to be handled one at a time. What was written just before the process ended is found in the file when
-    it is handled again, and not written twice; half a line is taken away if it is of a message. To a pipe it may be
-    written twice: the `sha256` of the two lines is the same.
+    it is handled again, by whichever process, and not written twice; half a line is taken away if it is of a message.
+    To a pipe it may be written twice: the `sha256` of the two lines is the same.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -32,11 +32,18 @@ class JsonLines:
         else:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._is_file = stat.S_ISREG(os.fstat(self._file).st_mode)
-        self._written = self._take_up() if path is not None and self._is_file else set()
+        self._is_taken_up = path is not None and self._is_file
+        self._written: set[str] = set()
+        """By whoever wrote to the file before."""
+        self._last: str | None = None
+        self._size: int | None = None
+        """Of the file after it was last looked through or written to."""
+        self._take_up_what_others_wrote()
 
     def __call__(self, message: Message) -> None:
         """Write a message, unless it is there already; raises OSError."""
-        if message.sha256 in self._written:
+        self._take_up_what_others_wrote()
+        if message.sha256 == self._last or message.sha256 in self._written:
             return
         line = (json.dumps(to_json(message), separators=(",", ":")) + "\n").encode()
         before = os.fstat(self._file).st_size if self._is_file else 0
@@ -45,11 +52,19 @@ class JsonLines:
                 line = line[os.write(self._file, line) :]
             if self._is_file:
                 os.fsync(self._file)
+                self._size = os.fstat(self._file).st_size
+                self._last = message.sha256
         except OSError:
             if self._is_file:
                 # On a full disk: nobody is to read half of it.
                 os.ftruncate(self._file, before)
             raise
+
+    def _take_up_what_others_wrote(self) -> None:
+        """Look through the file if somebody else has written to it: a process that was killed, say."""
+        if self._is_taken_up and os.fstat(self._file).st_size != self._size:
+            self._written = self._take_up()
+            self._size = os.fstat(self._file).st_size
 
     def _take_up(self) -> set[str]:
         """Take half a line away, and return which messages the last lines are."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from sr_engine.bearer import bearer
 from sr_engine.parsing import MessageRefused
 from sr_engine.receiver.inbox import Inbox
 
@@ -42,6 +44,15 @@ class Pull:
     every: timedelta = timedelta(minutes=1)
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError if `url` is no address, `token` can be none, or `every` is no time at all."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{self.url!r} is not an http or https address")
+        if self.every <= timedelta(0):
+            raise ValueError("`every` must be longer than nothing")
+        bearer(self.token)
+
 
 class PullFailed(Exception):
     """The processor cannot be asked, or does not say what it should; it is asked again later."""
@@ -57,11 +68,17 @@ class Puller:
         self._url = pull.url.rstrip("/")
 
     async def once(self) -> int:
-        """Fetch everything that is missing, in the order in which it was sent; returns how much. Raises PullFailed."""
-        headers = {"Authorization": f"Bearer {self._pull.token}"}
+        """Fetch everything that is missing, in the order in which it was sent; returns how much. Raises PullFailed.
+
+        InboxUnusable if what has come cannot be kept.
+        """
+        # Nothing packed: what it would unpack to is not bounded.
+        headers = {"Authorization": bearer(self._pull.token), "Accept-Encoding": "identity"}
         connector = aiohttp.TCPConnector(ssl=True if self._pull.ssl_context is None else self._pull.ssl_context)
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=headers, auto_decompress=False
+        ) as session:
             try:
                 return await self._fetch(session)
             except TimeoutError:

@@ -6,15 +6,15 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 from signing import Trust
 from sr_engine.clock import Clock, SystemClock
-from sr_engine.parsing import RESPONSE_ROLES, Message, MessageRefused, Parser
-from sr_engine.receiver.bodies import BodyRefused, Receive, Scope, Send, read_body
+from sr_engine.parsing import RESPONSE_ROLES, Message, MessageRefused, Parser, Response
+from sr_engine.receiver.bodies import BodyRefused, Receive, Room, Scope, Send, read_body
 from sr_engine.receiver.handling import Handler, HandlerRetries, Handling
 from sr_engine.receiver.inbox import Arrival, Entry, Inbox
 from sr_engine.receiver.pull import Pull, Puller, PullFailed
@@ -29,8 +29,13 @@ _HEAVY_BYTES = 64 * 1024
 """From this size on a message is verified in a thread, so that small ones pass in between."""
 _BODY_SECONDS = 60.0
 """Until the whole body has to be there."""
+_BODIES_AT_ONCE = 16
+"""Of the largest size; there may be any number of small ones."""
 _KEPT_TOGETHER = 256
 """Messages that share a transaction, at most."""
+_STOPPED = "the receiver has stopped"
+_ACKNOWLEDGED = "I99"
+"""What a request that is held is answered at once."""
 
 
 class Receiver:
@@ -79,6 +84,7 @@ class Receiver:
         self._at_once = at_once
         self._keep = keep
         self._max_bytes = max_bytes
+        self._room = Room(max_bytes * _BODIES_AT_ONCE)
         self._clock: Clock = SystemClock() if clock is None else clock
         self._running: _Running | None = None
 
@@ -109,13 +115,14 @@ class Receiver:
                 yield
         finally:
             self._running = None
+            running.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             inbox.close()
 
     async def receive(self, data: bytes, *, message_id: str | None = None) -> bool:
-        """Verify and keep a message; False if it had come before. Raises MessageRefused, saying why.
+        """Verify and keep a message; False if it had come before. Raises MessageRefused, saying why, or InboxUnusable.
 
         For messages that come by another way than HTTP; it returns when the message is on the disk.
         """
@@ -189,9 +196,15 @@ class Receiver:
         if self._running is None:
             log.error("a message came and the receiver is not running: enter `running()` where it is mounted")
             return HTTPStatus.SERVICE_UNAVAILABLE, "the receiver is not running"
+        with self._room.shared() as take:
+            return await self._read_and_kept(headers, receive, take)
+
+    async def _read_and_kept(
+        self, headers: dict[str, str], receive: Receive, take: Callable[[int], None]
+    ) -> tuple[HTTPStatus, str | None]:
         try:
             async with asyncio.timeout(_BODY_SECONDS):
-                data = await read_body(headers, receive, max_bytes=self._max_bytes)
+                data = await read_body(headers, receive, max_bytes=self._max_bytes, take=take)
         except TimeoutError:
             return HTTPStatus.REQUEST_TIMEOUT, f"the whole body did not come within {_BODY_SECONDS:g} s"
         except BodyRefused as refused:
@@ -214,6 +227,9 @@ class Receiver:
             message: Message = await asyncio.to_thread(self._parser.message, data, at=now)
         else:
             message = self._parser.message(data, at=now)
+        if isinstance(message, Response) and message.response_id is None and message.code == _ACKNOWLEDGED:
+            # Somebody has recorded what the client was told; as a Response it would say that the request is done.
+            raise MessageRefused(f"this is what {message.request_id.text} was answered at once, not its Response")
         await running.kept(Arrival(message.sha256, now, message_id, message.device_ids, data))
         running.handling.wake(message)
 
@@ -237,9 +253,12 @@ class _Running:
         self.handling = handling
         self.puller = puller
         self._arrivals: asyncio.Queue[tuple[Arrival, asyncio.Future[None]]] = asyncio.Queue()
+        self._has_stopped = False
 
     async def kept(self, arrival: Arrival) -> None:
         """Return when it is on the disk; raises what keeps it from being so."""
+        if self._has_stopped:
+            raise RuntimeError(_STOPPED)
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrivals.put_nowait((arrival, kept))
         await kept
@@ -250,7 +269,7 @@ class _Running:
             together = [await self._arrivals.get()]
             while len(together) < _KEPT_TOGETHER and not self._arrivals.empty():
                 together.append(self._arrivals.get_nowait())
-            failure: Exception | None = RuntimeError("the receiver has stopped")
+            failure: Exception | None = RuntimeError(_STOPPED)
             try:
                 await asyncio.to_thread(self.inbox.add, [arrival for arrival, _ in together])
                 failure = None
@@ -264,6 +283,14 @@ class _Running:
                         kept.set_result(None)
                     else:
                         kept.set_exception(failure)
+
+    def stop(self) -> None:
+        """Let nobody wait for what will not be written any more."""
+        self._has_stopped = True
+        while not self._arrivals.empty():
+            _, kept = self._arrivals.get_nowait()
+            if not kept.done():
+                kept.set_exception(RuntimeError(_STOPPED))
 
     async def pull_for_ever(self, seconds: float) -> None:
         """Fetch what was missed, now and then, until cancelled."""

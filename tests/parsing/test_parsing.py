@@ -354,6 +354,17 @@ def test_a_genuine_document_that_is_no_message_is_refused(dcc: Dcc, body: str) -
         parse_message(dcc.message(body), dcc.trust, at=NOW)
 
 
+def test_the_reason_of_a_refusal_is_one_line_and_not_a_long_one(dcc: Dcc) -> None:
+    data = dcc.alert(CommsHubAlert(HUB, "A501"))
+    before, name, after = data.partition(b"<ds:X509IssuerName>")
+    forged = before + name + b"CN=x\n2026-11-23 CRITICAL all keys are gone" + b"y" * 900 + after[after.index(b"<") :]
+
+    with pytest.raises(MessageNotGenuine, match=r"no certificate .* CN=x 2026-11-23 CRITICAL") as raised:
+        dcc.parser.message(forged, at=NOW)
+    assert len(raised.value.reason.splitlines()) == 1
+    assert len(str(raised.value)) < 600
+
+
 def test_an_unsigned_refusal_passes_only_as_an_answer(dcc: Dcc) -> None:
     signed = dcc.response(None, code="E100")
     unsigned = signed[: signed.index(b"<ds:Signature")] + b"</sr:Response>"

@@ -22,6 +22,7 @@ from signing import Participant, Pki, Signer, Trust, make_pki
 from sr_engine.clock import FixedClock
 from sr_engine.messages.build import build_alert, build_response
 from sr_engine.messages.model import CommsHubAlert, FirmwareUpgradeRequested
+from sr_engine.parsing import Parser
 from sr_engine.receiver import HandlerRetries, Message, Receiver
 from tests.world import eui
 
@@ -48,6 +49,10 @@ class Sender:
         else:
             body = FirmwareUpgradeRequested("CHF", code, tuple(eui(0xC0, hub) for hub in hubs))
         return self.signer.sign(build_alert(schema_version="5.4", alert_code="N62", body=body, at=NOW))
+
+    def message(self, data: bytes) -> Message:
+        """What a receiver reads of it."""
+        return Parser.trusting(self.trust).message(data, at=NOW)
 
     def response(self, counter: int = 1) -> bytes:
         root = build_response(

@@ -174,3 +174,51 @@ def _highest_before(seen: list[tuple[int, int, int]]) -> Iterator[tuple[tuple[in
             highest = max(highest, answered[position][1])
             position += 1
         yield draw, highest
+
+
+_FORKING = """
+import os, sys
+from pathlib import Path
+from sr_engine.counters import Counters
+counters = Counters(Path(sys.argv[1]))
+counters.draw(sys.argv[2], 1)
+children = [os.fork() for _ in range(2)]
+for _ in range(2_000):
+    os.write(1, b"%d\\n" % counters.draw(sys.argv[2], 1))
+for child in filter(None, children):
+    os.waitpid(child, 0)
+"""
+
+
+def test_processes_that_were_forked_never_repeat_a_counter(path: Path) -> None:
+    command = [sys.executable, "-c", _FORKING, str(path), SUPPLIER]
+    drawn = subprocess.run(command, capture_output=True, check=True, timeout=WAIT).stdout.split()
+
+    assert (len(drawn), len(set(drawn))) == (8_000, 8_000)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["removed", "replaced"])
+def test_nothing_is_given_out_once_the_file_was_removed_or_replaced(path: Path, anew: bool) -> None:
+    with closing(Counters(path)) as first:
+        first.draw(SUPPLIER, NOW_MS)
+        path.unlink()
+        if anew:
+            with closing(Counters(path)) as second:
+                second.draw(SUPPLIER, NOW_MS)
+
+        with pytest.raises(CountersUnusable, match="counters was removed or replaced"):
+            first.draw(SUPPLIER, NOW_MS)
+
+
+def test_counters_that_were_closed_write_to_no_other_file(path: Path, tmp_path: Path) -> None:
+    counters = Counters(path)
+    counters.draw(SUPPLIER, NOW_MS)
+    counters.close()
+    with (tmp_path / "ledger").open("w+b") as other:
+        other.write(bytes(200))
+        other.flush()
+        with pytest.raises(OSError, match="was closed"):
+            counters.draw(SUPPLIER, NOW_MS)
+        counters.close()
+        other.seek(0)
+        assert other.read() == bytes(200)
