@@ -115,7 +115,8 @@ def _put_on_list(connection: Connection, release_id: str, number: int, hubs_each
     period = _night(now)
     message = outbox.Outgoing(f"{number:032x}", outbox.UPGRADE_LIST, "csp:Central", "upgrade_list", b"<list/>")
     outbox.put(connection, [message], period.start)
-    new = lists.NewList(f"{number:032x}", "Central", release_id, period, hubs_each, message.message_id)
+    ends = now + timedelta(days=10)
+    new = lists.NewList(f"{number:032x}", "Central", release_id, period, hubs_each, message.message_id, ends)
     lists.add_list(connection, new, period.start - timedelta(hours=8))
     connection.execute(
         attempts.update()

@@ -70,6 +70,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
         serving.process.communicate()
 
 
+@pytest.mark.slow
 def test_an_operator_and_a_supplier_bring_a_hub_to_its_schedule(serving: Serving, tmp_path: Path) -> None:
     directory = serving.directory
     (tmp_path / "devices.csv").write_text(

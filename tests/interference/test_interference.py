@@ -97,7 +97,7 @@ def test_others_have_a_say_in_which_night_it_is_and_in_nothing_else(worlds: Worl
     assert alone.but_for_the_night() == crowded.but_for_the_night()
 
 
-@settings(derandomize=True, max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(derandomize=True, max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chosen=steps, variation=st.sampled_from([*ALL.values()]))
 def test_nothing_is_seen_in_random_histories(worlds: Worlds, chosen: Sequence[Step], variation: Variation) -> None:
     history = history_of(chosen)

@@ -67,7 +67,7 @@ MUTATIONS = (
     Mutation(
         "a late report lowers an outcome",
         "sr_engine/regions/outcomes.py",
-        "after = self.lifecycle.after(event, current.state)",
+        "after = self.lifecycle.after(event, before)",
         "after = self.lifecycle.after(event, AttemptState.ACCEPTED)",
     ),
     Mutation(
@@ -96,9 +96,9 @@ MUTATIONS = (
     ),
     Mutation(
         "an outcome leaves the schedules in force",
-        "sr_engine/regions/outcomes.py",
-        "            upgrades.end_all_schedules(connection, hub_ids, release_id, outcome=used)\n",
-        "            hub_ids.clear()\n",
+        "sr_engine/regions/moving.py",
+        "        self._end_schedules(unit_of_work, moved, release)\n",
+        "",
     ),
     Mutation(
         "a HAN device that appears later is not noticed",

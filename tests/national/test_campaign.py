@@ -233,6 +233,7 @@ def figures_without_the_machine(simulation: Simulation) -> dict[str, object]:
     return figures
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_on_either_database(tmp_path: Path) -> None:
     parameters = load(small_file(tmp_path, longest_days="19", comply_by_days="18"))
     postgresql = server().new_database()

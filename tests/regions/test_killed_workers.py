@@ -421,7 +421,7 @@ def check(stage: Stage) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize(("rounds", "lease_seconds"), [(5, 1), pytest.param(200, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("rounds", "lease_seconds"), [(2, 1), pytest.param(200, 2, marks=pytest.mark.slow)])
 def test_workers_killed_again_and_again_do_all_that_is_due_once(
     tmp_path: Path, rounds: int, lease_seconds: int
 ) -> None:

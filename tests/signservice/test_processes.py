@@ -65,6 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_counters_increase_over_two_workers_and_a_kill_of_each_and_a_restart_of_all(folder: Path) -> None:
     seen: list[int] = []
     with running(folder, "--workers", "2") as service:
