@@ -255,6 +255,8 @@ def _registers(stage: Stage, deed: Table) -> Outcome:
     (name,) = stage.fixture.hubs_named([deed["registration"]])
     home = stage.fixture.given.homes[name]
     points = {"electricity": (home.mpan, "IS"), "gas": (home.mprn, "GS")}
+    if not points.keys() & deed.keys():
+        raise FixtureRefused("registration: says neither electricity nor gas")
     items = [
         {
             "mpxn": points[fuel][0],

@@ -16,7 +16,7 @@ from sr_engine.replay.fixture import Fixture, FixtureRefused, Step
 from sr_engine.replay.reading_alerts import WrongAlert
 from sr_engine.replay.requests import ANY, expected_value
 from sr_engine.replay.shapes import MOMENT
-from sr_engine.replay.stage import NotSigned, SecretTold, Sent, Stage, check_privacy, ids, schedule, supplier
+from sr_engine.replay.stage import NotSigned, Posted, SecretTold, Sent, Stage, check_privacy, ids, schedule, supplier
 
 NOTHING = "nothing"
 HTTP_OK = 200
@@ -181,7 +181,7 @@ def _happened(stage: Stage, played: Played, states: Mapping[str, str], versions:
     own: Facts = {"answer": outcome.answer, "devices": outcome.devices}
     own["refusal"] = _words(said.get("refusal"), outcome.refusal)
     own["detail"] = None if "detail" not in said or posted is None else _words(said["detail"], posted.detail)
-    own["HTTP status"] = None if posted is None else posted.status
+    own["HTTP status"] = None if posted is None else _status(posted, wanted=said.get("status", HTTP_OK))
     own |= {f"{regime}, compared": counts for regime, counts in outcome.compared.items()}
     own |= {f"refused as {reason}": fixture.in_words(names) for reason, names in outcome.refused.items()}
     if "as_before" in said and posted is not None:
@@ -265,6 +265,11 @@ def _responses(name: str) -> str:
 
 def _listed(region: str, night: str, *, again: bool = False) -> str:
     return f"list {'sent again to' if again else 'of'} {region}, {night}"
+
+
+def _status(posted: Posted, *, wanted: int) -> int | str:
+    """The HTTP status, and the reason for one that nobody wanted."""
+    return f"{posted.status}: {posted.detail}" if posted.status != wanted and posted.detail else posted.status
 
 
 def _words(wanted: str | None, said: str | None) -> str | None:

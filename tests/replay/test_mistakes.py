@@ -138,6 +138,7 @@ def test_what_cannot_be_played_is_refused_with_its_step(folder: Path) -> None:
         'supplier = "Us"\nrequest = "latin.xml"': "request: latin.xml: is not UTF-8",
         'supplier = "Us"\nrequest = "."': "request: .: Is a directory",
         GOOD + '\nbody = "latin.xml"': "body: latin.xml: is not UTF-8",
+        'registration = "House 1"\nfrom = "Mon 2027-11-29 00:00"': "registration: says neither electricity nor gas",
         'compares = "Nowhere"\ncomply_by = "Mon 2027-11-29 00:00"': "compares: there is no region 'Nowhere'",
     }
 
@@ -200,3 +201,23 @@ def test_whoever_is_no_user_may_act_in_words_too(folder: Path) -> None:
     (result,) = judged(write(folder, "stranger", acts, given=stranger))
 
     assert (result.verdict, result.words) == (Verdict.PASSED, "")
+
+
+def test_a_request_that_the_schema_refuses_is_told_with_the_reason(folder: Path) -> None:
+    (folder / "schedule.xml").write_text(REQUEST.replace(">General<", ">Generl<"), encoding="utf-8")
+
+    (result,) = judged(write(folder, "schema", GOOD))
+
+    assert "what happened:    400: " in result.words
+    assert "Generl" in result.words
+
+
+def test_recording_keeps_the_line_ends_of_its_author(folder: Path) -> None:
+    file = write(folder, "lines", GOOD)
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+    list(replay([file], record=True))
+
+    written = file.read_bytes()
+    assert b"AcceptedDeviceCount" in written
+    assert written.count(b"\n") == written.count(b"\r\n")
