@@ -28,6 +28,7 @@ class Stages:
 
         self.shelf = Shelf()
         self._url, self._directory = url, directory
+        self._target: Target | None = None
         self._folder: TemporaryDirectory[str] | None = None
         self._theatre: Theatre | None = None
 
@@ -39,7 +40,10 @@ class Stages:
             return None
         if self._directory is None:
             raise pytest.UsageError("--sr-to needs --sr-dir: the folder with the test keys of that processor")
-        return Target.at(self._url, Path(self._directory))
+        if self._target is None:
+            # One for all fixtures: it counts the RequestIDs.
+            self._target = Target.at(self._url, Path(self._directory))
+        return self._target
 
     def theatre(self) -> Theatre:
         """Where they are played in this process."""
@@ -68,6 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Adds the folders of fixtures to what is collected."""
     folders: list[str] = config.getoption("--sr-fixtures")
+    for one in folders:
+        if Path(one).is_dir() and not any(not file.name.endswith(".given.toml") for file in Path(one).rglob("*.toml")):
+            raise pytest.UsageError(f"--sr-fixtures: there are no fixtures, that is no .toml files, in {one}")
     if folders:
         config.stash[_STAGES] = Stages(config.getoption("--sr-to"), config.getoption("--sr-dir"))
         config.args += [one for one in folders if one not in config.args]
@@ -120,11 +127,14 @@ class FixtureItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What differs, in words; all else as usual."""
+        from sr_engine.configuration import ConfigurationError  # noqa: PLC0415
         from sr_engine.replay.fixture import FixtureRefused  # noqa: PLC0415
         from sr_engine.replay.runner import FixtureFailed  # noqa: PLC0415
 
         if isinstance(excinfo.value, FixtureFailed | FixtureRefused):
             return str(excinfo.value)
+        if isinstance(excinfo.value, ConfigurationError):
+            return "\n".join(f"{self.path.name}: {one}" for one in excinfo.value.problems)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ import pytest
 from signing import Trust, Verifier, parse
 from sr_engine.clock import SystemClock
 from sr_engine.messages.decode import DecodedResponse, decode_response
+from sr_engine.replay.fixture import read_given_file
+from sr_engine.sandbox.making import FIRST_REQUEST, make_sandbox
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 SECONDS = 40
@@ -112,3 +115,31 @@ def test_a_sandbox_has_hubs_suppliers_that_hear_of_them_and_goes_on_where_it_was
     assert first.code == "I0"
     assert alert.alert_code == "N59"
     assert again == f"ready: http://127.0.0.1:{port} (sandbox)\n"
+
+
+@pytest.mark.parametrize(("owner", "hubs"), [("Us", 1), ("Ghost", 0)])
+def test_the_first_request_is_of_a_user_with_homes_or_none_is_offered(tmp_path: Path, owner: str, hubs: int) -> None:
+    suppliers = '[supplier.Ghost]\nroles = ["IS"]\nstatus = "Unknown"\n[supplier.Us]\nroles = ["IS"]\n'
+    file = tmp_path / "s.given.toml"
+    file.write_text(f'{suppliers}[hub.House]\nregion = "North"\nelectricity = "{owner}"\n', encoding="utf-8")
+    now = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+    made = make_sandbox(tmp_path / "box", read_given_file(file), now=now, port=1, rate=1)
+
+    request = made.directory / FIRST_REQUEST
+    listed = re.findall(r"DeviceIDList>([^<]+)<", request.read_text("utf-8")) if request.is_file() else []
+    assert len(listed) == hubs
+
+
+def test_a_folder_whose_sandbox_was_not_finished_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sr-engine.toml").touch()
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "sr_engine", "sandbox", "--dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert "has no sandbox, or one that was not finished: remove it, or name a new folder" in ran.stderr

@@ -71,6 +71,8 @@ def replay_(
         raise click.UsageError("--record writes what happens on a clock that stands still: leave --to out")
     if before is not None:
         raise click.UsageError("--before goes with --from-log")
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise click.UsageError(f"--junit: there is no folder {junit.parent}")
     files = fixtures_in(paths)
     if not files:
         raise Failure(f"there are no fixtures, that is no .toml files, in {', '.join(map(str, paths))}")

@@ -15,6 +15,7 @@ from sr_engine.cli.opening import fully_opened, settings_of
 from sr_engine.cli.serve import listen_on, log_to_stderr, run_until_told
 from sr_engine.clock import SystemClock
 from sr_engine.replay.fixture import FixtureRefused, read_given_file
+from sr_engine.replay.remote import GIVEN_FILE
 from sr_engine.sandbox.app import sandbox_app
 from sr_engine.sandbox.making import CSP_PATH, FIRST_REQUEST, SUPPLIER_PATH, Sandbox, make_sandbox
 from sr_engine.sandbox.town import town
@@ -58,6 +59,10 @@ def sandbox(port: int | None, directory: Path | None, given_file: Path | None, r
     with ExitStack() as stack:
         known = directory is not None and (directory / SETTINGS_FILE).is_file()
         if known and directory is not None:
+            if not (directory / GIVEN_FILE).is_file():
+                raise Failure(
+                    f"{directory} has no sandbox, or one that was not finished: remove it, or name a new folder"
+                )
             own = settings_of(directory).listen.port
             if given_file is not None or rate != 1 or port not in (None, own):
                 raise Failure(f"{directory} has a sandbox on port {own} already: name nothing else, or a new folder")
@@ -83,7 +88,12 @@ def _make(directory: Path, given_file: Path | None, port: int, rate: float) -> S
 
 def _words(made: Sandbox, suppliers: list[str]) -> str:
     folder = made.directory
-    first = shlex.quote(str(folder / FIRST_REQUEST))
+    first = folder / FIRST_REQUEST
+    command = f"""
+A first request, which schedules hubs:
+
+  curl -sS -H 'Content-Type: application/xml' --data-binary @{shlex.quote(str(first))} {made.url}/api/v1/serviceD
+"""
     keys = "\n".join(
         f"  {name:<14} {folder / 'pki' / name}/key.pem, receives at {made.url}{SUPPLIER_PATH}/{name}"
         for name in suppliers
@@ -96,11 +106,7 @@ The CSPs:       {made.url}{CSP_PATH}, what they have done so far
 The Suppliers, the keys of their requests, and what they were sent (GET):
 {keys}
 State:          {folder} (sr-engine status --dir {shlex.quote(str(folder))})
-
-A first request, which schedules three hubs:
-
-  curl -sS -H 'Content-Type: application/xml' --data-binary @{first} {made.url}/api/v1/serviceD
-
+{command if first.is_file() else ""}
 One of your own:
 
   sr-engine sign --dir {shlex.quote(str(folder))} --as {suppliers[0]} request.xml --out signed.xml

@@ -33,7 +33,7 @@ STARTS_AT = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
 FAIL_PERCENT = 2
 """Upgrades that fail."""
 _SETTING_UP = timedelta(seconds=5)
-_START_SECONDS = 20
+_START_SECONDS = 60
 _LOOK_SECONDS = 0.1
 _SUPPLIERS = (("supplier-a", "00-00-5E-EF-10-00-00-A1"), ("supplier-b", "00-00-5E-EF-10-00-00-A2"))
 

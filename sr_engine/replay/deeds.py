@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from sr_engine.messages.model import (
@@ -43,6 +44,7 @@ from sr_engine.replay.stage import (
     device_named,
     feed,
     ids,
+    is_unsigned_refusal,
     next_csp_message,
     schedule,
     supplier,
@@ -92,6 +94,8 @@ def _again(stage: Stage, deed: Table) -> Outcome:
 def _send(stage: Stage, deed: Table, body: RequestBody, variant: str) -> Outcome:
     """A request composed from what a step says; what comes back is told in words."""
     posted = composed(stage, deed["supplier"], body, variant)
+    if posted.status != HTTPStatus.OK or is_unsigned_refusal(posted.body):
+        return Outcome(code_of(posted.body), posted)
     decoded = stage.decoded(posted.body)
     result = decoded.result
     if isinstance(result, Inventory):
@@ -251,6 +255,8 @@ def _registers(stage: Stage, deed: Table) -> Outcome:
     (name,) = stage.fixture.hubs_named([deed["registration"]])
     home = stage.fixture.given.homes[name]
     points = {"electricity": (home.mpan, "IS"), "gas": (home.mprn, "GS")}
+    if not points.keys() & deed.keys():
+        raise FixtureRefused("registration: says neither electricity nor gas")
     items = [
         {
             "mpxn": points[fuel][0],

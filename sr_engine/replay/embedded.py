@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,9 +23,11 @@ from sr_engine.messages.model import MeterFirmwareList, UpgradeList
 from sr_engine.messages.template import OPEN
 from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.triggers import Trigger
-from sr_engine.replay.fixture import MOMENT, Fixture, verb_of
+from sr_engine.replay.fixture import Fixture, verb_of
 from sr_engine.replay.homes import DEVICES, OLD_VERSION
 from sr_engine.replay.reading_alerts import concerned, number_of
+from sr_engine.replay.requests import template_of
+from sr_engine.replay.shapes import MOMENT
 from sr_engine.replay.stage import BROKER_ROLES, Exchanged, Posted, Sent, check_privacy
 from sr_engine.replay.vocabulary import OF_EVERY_HOME, SUPPLIER, VERBS
 from sr_engine.store import observed
@@ -34,6 +37,7 @@ BETWEEN_LOOKS = timedelta(days=1)
 """Between steps the processor looks for due work that often, and whenever the lists of a region are due."""
 _FIRST_COUNTER = 1_000
 _PARTS = ("CHF", "GPF")
+_EUI = re.compile(r"[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}")
 """Of a hub, each with its own record."""
 
 
@@ -65,9 +69,13 @@ class EmbeddedStage:
         return application(self.instance)
 
     @cached_property
+    def _concerned(self) -> set[str]:
+        return regions_concerned(self.fixture)
+
+    @cached_property
     def _looks(self) -> Sequence[Trigger]:
         """What looks for due work: whatever the region, and in the regions where something may happen."""
-        elsewhere = self.regions().keys() - regions_concerned(self.fixture)
+        elsewhere = self.regions().keys() - self._concerned
         return [one for one in triggers(self.instance, lambda: None) if one.name not in elsewhere]
 
     # --- time ---
@@ -104,7 +112,7 @@ class EmbeddedStage:
         while at < until:
             moments.add(at)
             at += BETWEEN_LOOKS
-        for name in regions_concerned(self.fixture) & self.regions().keys():
+        for name in self._concerned & self.regions().keys():
             moments |= {due for due, _ in due_cuts(self.regions()[name], now, until)}
         return [*sorted(one for one in moments if now < one < until), until]
 
@@ -236,11 +244,18 @@ class EmbeddedStage:
 def regions_concerned(fixture: Fixture) -> set[str]:
     """The regions in which something may happen: those of the homes that are spoken of, or of all."""
     homes, groups = fixture.given.homes, fixture.given.groups
-    if any(verb_of(step.deed) in OF_EVERY_HOME for step in fixture.steps):
+    managed = any(release.dcc_managed for release in fixture.given.releases)
+    if managed or any(verb_of(step.deed) in OF_EVERY_HOME for step in fixture.steps):
         return {home.region for home in homes.values()}
-    said = {word for step in fixture.steps for word in _words(step.deed)}
+    said = {word for step in fixture.steps for word in _words([step.deed, _request_of(fixture, step.deed)])}
+    said |= {fixture.given.names[one].partition(" GPF")[0] for one in said & fixture.given.names.keys()}
     named = {one for name in said & groups.keys() for one in groups[name]} | said & homes.keys()
     return {homes[name].region for name in named}
+
+
+def _request_of(fixture: Fixture, deed: Mapping[str, Any]) -> str:
+    """The text of the request that a step sends, in which homes may be named too."""
+    return template_of(fixture, deed["request"]).decode(errors="replace") if "request" in deed else ""
 
 
 def _words(value: Any) -> Iterator[str]:
@@ -253,7 +268,8 @@ def _words(value: Any) -> Iterator[str]:
         for inner in value:
             yield from _words(inner)
     elif isinstance(value, str):
-        for word in (value, *(found[1] for found in OPEN.finditer(value))):
+        yield from (found[0].upper() for found in _EUI.finditer(value))
+        for word in (value, *(part for found in OPEN.finditer(value) for part in found[1].split("="))):
             yield word
             home, _, kind = word.rpartition(" ")
             if kind in DEVICES:

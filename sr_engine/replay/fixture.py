@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,13 +20,13 @@ from typing import Any, TypeVar
 
 from sr_engine.configuration.reader import Place, Unusable
 from sr_engine.replay.given import GIVEN_KEYS, Given, read_given
+from sr_engine.replay.shapes import MOMENT, shapes
 from sr_engine.replay.vocabulary import DCC, EXPECTATIONS, OF_A_STEP, REGISTRATION, VERBS
 
 Table = Mapping[str, Any]
 T = TypeVar("T")
 
 _EUI = re.compile(r"[0-9A-F]{2}(?:-[0-9A-F]{2}){7}")
-MOMENT = "%a %Y-%m-%d %H:%M"
 GIVEN_SUFFIX = ".given.toml"
 """How the names of files end that say what is given, and are no fixtures themselves."""
 
@@ -185,6 +186,7 @@ def _steps(content: object, given: Given | None, place: Place) -> tuple[Step, ..
         place.inside("step").report("is missing; it must be a list of steps, one at least")
         return ()
     steps: list[Step] = []
+    kinds = shapes()
     before = None if given is None else given.at
     for number, table in enumerate(content, 1):
         here = place.inside("step").item(number)
@@ -202,6 +204,9 @@ def _steps(content: object, given: Given | None, place: Place) -> tuple[Step, ..
         expected = {key: value for key, value in table.items() if key in EXPECTATIONS}
         deed = {key: value for key, value in table.items() if key not in EXPECTATIONS | OF_A_STEP}
         _check_deed(deed, here)
+        for key in table.keys() & kinds.keys():
+            with suppress(Unusable):
+                kinds[key].read(table[key], here.inside(key))
         steps.append(Step(number, at, str(table.get("says", "")), deed, expected))
     return tuple(steps)
 

@@ -52,7 +52,9 @@ def replay_log(directory: Path, before: Path | None, say: Say) -> Told:
         with _instance(copy, since[2]) as (instance, clock):
             player = Player(connection, instance, clock, Memory.of(connection), told)
             with asyncio.Runner() as loop:
-                player.play(loop, _timeline(connection, since[0], since[1]))
+                events, left = _timeline(connection, since[0], since[1])
+                told.notes += [f"{one.what} {one.key}: not played: the audit trail does not say when" for one in left]
+                player.play(loop, events)
             _compare_responses(connection, instance, told, since[0])
     for note in told.notes:
         say(f"note: {note}")
@@ -106,9 +108,12 @@ def _instance(copy: Path, begins: datetime) -> Iterator[tuple[Instance, FixedClo
         yield at_once(opened, engine, reading), clock
 
 
-def _timeline(connection: Connection, exchanges: int, trail: int) -> list[tuple[datetime, Event]]:
-    """Everything that happened, in the order in which it was committed."""
-    messages = {(one.interface == DUIS, one.key): one for one in reversed(log.kept(connection, after=exchanges))}
+def _timeline(
+    connection: Connection, exchanges: int, trail: int
+) -> tuple[list[tuple[datetime, Event]], list[log.Kept]]:
+    """Everything that happened, in the order in which it was committed; and messages that stand in no trail."""
+    inbox = log.kept(connection, after=exchanges)
+    messages = {(one.interface == DUIS, one.key): one for one in reversed(inbox)}
     releases_opened = {one.release_id: one for one in log.opened_releases(connection, log.gates_opened(connection))}
     nights = log.nights_done(connection)
     events: list[tuple[datetime, Event]] = []
@@ -126,13 +131,17 @@ def _timeline(connection: Connection, exchanges: int, trail: int) -> list[tuple[
         looked = None
         if act.action == _OPENED:
             events.append((act.at, releases_opened[act.release_id or ""]))
+        elif act.action == "refused":
+            # Nothing of it is kept, and its RequestID was free to be used again.
+            continue
         elif kind in ("user", "csp"):
             kept = messages.pop((kind == "user", act.message_key or ""), None)
-            if kept is not None and act.action != "refused":
+            if kept is not None:
                 events.append((kept.at, kept))
         else:
             events.append((act.at, act))
-    return [*events, *((at, None) for at in nights)]
+    played = {event.exchange_id for _, event in events if isinstance(event, log.Kept)}
+    return [*events, *((at, None) for at in nights)], [one for one in inbox if one.exchange_id not in played]
 
 
 def _compare_responses(connection: Connection, instance: Instance, told: Told, after: int) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 from sr_engine.configuration import values
 from sr_engine.configuration.duis import CSP_REGIONS, UserRole
-from sr_engine.configuration.reader import Array, Key, Named, Place, Scalar, Table, Unusable
+from sr_engine.configuration.reader import Array, Key, Named, Place, Table, Unusable
 from sr_engine.domain.deliveries import CplEntry
+from sr_engine.importers.inventory_csv import DEVICE_STATUSES
 from sr_engine.instance import SupplierSeed
 from sr_engine.replay.homes import DEVICES, OLD_VERSION, Home
+from sr_engine.replay.shapes import weekday_moment
 
 HAN_MANUFACTURER = "4D42"
 DEFAULT_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -128,7 +130,7 @@ def read_given(content: Mapping[str, Any], place: Place, *, key: str) -> Given:
     homes: dict[str, Home] = {}
     groups: dict[str, tuple[str, ...]] = {}
     for name, hub in found.hub.items():
-        members = (name,) if hub.homes is None else tuple(f"{name} {number}" for number in range(1, hub.homes + 1))
+        members = _members(hub)
         groups[name] = members
         homes |= {member: _home(len(homes) + number, hub, suppliers) for number, member in enumerate(members, 1)}
     return Given(
@@ -146,6 +148,13 @@ def read_given(content: Mapping[str, Any], place: Place, *, key: str) -> Given:
         ),
         key=key,
     )
+
+
+def _members(hub: _Hub) -> tuple[str, ...]:
+    """The names of the homes that are described alike."""
+    if hub.homes is None:
+        return (hub.name,)
+    return tuple(f"{hub.name} {number}" for number in range(1, hub.homes + 1))
 
 
 def called(home: str, kind: str) -> str:
@@ -167,7 +176,11 @@ def _home(number: int, hub: _Hub, suppliers: Mapping[str, SupplierSeed]) -> Home
 
 
 def _check(content: _Content, place: Place) -> None:
+    described: set[str] = set()
     for name, hub in content.hub.items():
+        if twice := described & {*_members(hub), name}:
+            place.inside("hub").inside(name).report(f"{min(twice)!r} is the name of a home that is described already")
+        described |= {*_members(hub), name}
         for fuel, supplier in (("electricity", hub.electricity), ("gas", hub.gas)):
             if supplier is not None and supplier not in content.supplier:
                 place.inside("hub").inside(name).inside(fuel).report(f"is of {supplier!r}, who is not given")
@@ -184,20 +197,10 @@ class _Settings:
         return value
 
 
-def _weekday_moment() -> Scalar[datetime]:
-    def convert(value: object) -> datetime:
-        found = datetime.strptime(str(value), "%a %Y-%m-%d %H:%M").replace(tzinfo=UTC)
-        if found.strftime("%a %Y-%m-%d %H:%M") != value:
-            raise ValueError
-        return found
-
-    return Scalar("a time in UTC such as 'Mon 2026-11-23 09:00'", convert)
-
-
 _NAME = values.text()
 _GIVEN = Table(
     _Content,
-    Key("at", _weekday_moment(), optional=True),
+    Key("at", weekday_moment(), optional=True),
     Key("spreadsheets", values.boolean(), optional=True),
     Key(
         "supplier",
@@ -224,7 +227,7 @@ _GIVEN = Table(
                 Key("electricity", values.text(), optional=True),
                 Key("gas", values.text(), optional=True),
                 Key("han", values.text(), optional=True),
-                Key("status", values.text(), optional=True),
+                Key("status", values.choice(DEVICE_STATUSES), optional=True),
                 Key("version", values.text(), optional=True),
             ),
             "name",

@@ -284,7 +284,7 @@ class Player:
 def differences(before: bytes, now: bytes) -> tuple[str, ...]:
     """What differs between two answers, element by element, Signatures and some times apart."""
     if not before.startswith(b"<") or not now.startswith(b"<"):
-        return () if bool(before) == bool(now) else (f"{len(before)} bytes were answered, now {len(now)}",)
+        return () if before == now else (f"{len(before)} bytes were answered, now {len(now)}",)
     then, again = whole_of(before), whole_of(now)
     told = [
         f"{path}: {then.get(path, 'nothing')} was answered, now {again.get(path, 'nothing')}"

@@ -21,7 +21,7 @@ from sr_engine.operations.phases import halt, open_gate, resume
 from sr_engine.operations.quarantine import decide, set_thresholds, undecided_of
 from sr_engine.operations.releases import ReleaseRefused, close, open_release, withdraw
 from sr_engine.operations.terms import TermsRefused, Wanted, announce, compare
-from sr_engine.replay.fixture import Table, moment
+from sr_engine.replay.fixture import FixtureRefused, Table, moment
 from sr_engine.replay.given import HAN_MANUFACTURER
 from sr_engine.replay.homes import MANUFACTURER, MODEL, OLD_VERSION
 from sr_engine.replay.stage import Stage, supplier
@@ -112,6 +112,8 @@ def _announces(stage: Stage, deed: Table) -> None:
 def comparison(stage: Stage, deed: Table) -> dict[str, dict[str, int]]:
     """By regime, how many hubs it would mean what for."""
     instance = stage.instance
+    if deed["compares"] not in instance.configuration.regions:
+        raise FixtureRefused(f"compares: there is no region {deed['compares']!r}")
     with instance.reading_engine.connect() as connection:
         found = compare(
             connection,

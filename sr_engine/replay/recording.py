@@ -48,11 +48,13 @@ def record(fixture: Fixture, stage: EmbeddedStage) -> str:
 
 def record_into(fixture: Fixture, stage: EmbeddedStage) -> bool:
     """The same, into the fixture's file; says whether that changed."""
-    before = fixture.path.read_text("utf-8")
+    before = fixture.path.read_bytes()
     written = record(fixture, stage)
-    if written != before:
-        fixture.path.write_text(written, encoding="utf-8")
-    return written != before
+    if b"\r\n" in before:
+        written = written.replace("\n", "\r\n")
+    if changed := written.encode() != before:
+        fixture.path.write_bytes(written.encode())
+    return changed
 
 
 def _found(stage: EmbeddedStage, played: Played) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sr_engine.messages.decode import DecodedResponse, decode_response
 from sr_engine.replay.fixture import Fixture, FixtureRefused, verb_of
 from sr_engine.replay.given import Given
 from sr_engine.replay.stage import BROKER_ROLES, Exchanged, Posted, Sent
-from sr_engine.replay.vocabulary import DCC, VERBS
+from sr_engine.replay.vocabulary import CSP, DCC, SUPPLIER, VERBS
 
 GIVEN_FILE = "given.sha256"
 """In the folder of an instance that was made of what fixtures give: which that was."""
@@ -99,8 +99,10 @@ class RemoteStage:
                 )
             if step.at != fixture.steps[0].at:
                 raise NotOverHttp(f"step {step.number}: is at another time than the first")
-            if VERBS[verb].actor != "supplier":
+            if VERBS[verb].actor == CSP:
                 raise NotOverHttp(f"step {step.number}: nobody sees here what a CSP was sent")
+            if VERBS[verb].actor != SUPPLIER:
+                raise NotOverHttp(f"step {step.number}: only messages of Suppliers are sent over HTTP, not {verb}")
         self._began = self.target.clock.now().replace(microsecond=0)
 
     def now(self) -> datetime:

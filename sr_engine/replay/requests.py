@@ -14,7 +14,7 @@ from sr_engine.messages.model import Body
 from sr_engine.messages.template import OPEN, TemplateRefused, filled_request
 from sr_engine.messages.times import utc_from_xsd, xsd_from_utc
 from sr_engine.pipeline.answer import XML
-from sr_engine.replay.fixture import FixtureRefused, Table
+from sr_engine.replay.fixture import Fixture, FixtureRefused, Table
 from sr_engine.replay.stage import Posted, Stage, device_named, schedule, send_request, supplier
 
 ANY = "{any}"
@@ -44,13 +44,14 @@ def sent_template(stage: Stage, deed: Table) -> Posted:
     name, text = deed["supplier"], str(deed["request"])
     seed = supplier(stage, name)
     media_type = str(deed.get("media_type", XML))
-    try:
-        template = text if text.lstrip().startswith("<") else (stage.fixture.path.parent / text).read_text("utf-8")
-    except OSError as error:
-        raise FixtureRefused(f"request: {text}: {error.strerror}") from None
+    written = template_of(stage.fixture, text)
     if not deed.get("signed", True):
         service = str(deed.get("service", "serviceD"))
-        return send_request(stage, name, template.encode(), service=service, media_type=media_type)
+        return send_request(stage, name, written, service=service, media_type=media_type)
+    try:
+        template = written.decode()
+    except UnicodeDecodeError:
+        raise FixtureRefused(f"request: {text}: is not UTF-8") from None
     given = deed.get("with", {})
     own = {"originator": seed.eui, "broker": stage.broker(), "target": stage.broker(), "counter": str(stage.counter())}
 
@@ -72,6 +73,16 @@ def sent_template(stage: Stage, deed: Table) -> Posted:
         data = data.replace(before.encode(), after.encode())
     service = str(deed.get("service", stage.service_for(filled.command_variant)))
     return send_request(stage, name, data, request_id=filled.request_id, service=service, media_type=media_type)
+
+
+def template_of(fixture: Fixture, text: str) -> bytes:
+    """A request that stands in the fixture, or in a file beside it, byte for byte; raises FixtureRefused."""
+    if text.lstrip().startswith("<"):
+        return text.encode()
+    try:
+        return (fixture.path.parent / text).read_bytes()
+    except OSError as error:
+        raise FixtureRefused(f"request: {text}: {error.strerror}") from None
 
 
 def repeated(stage: Stage, deed: Table) -> Posted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from signing import Signer, SoftwareKey
+from signing import Signer, SigningError, SoftwareKey
 from sr_engine.bootstrap import Instance
 from sr_engine.configuration import Region
 from sr_engine.instance import SupplierSeed, folder_name
@@ -18,16 +19,23 @@ from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.decode import DecodedResponse
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import CspMessage
+from sr_engine.messages.reading import code_of
 from sr_engine.pipeline.answer import XML
 from sr_engine.replay.fixture import Fixture, FixtureRefused
 from sr_engine.replay.homes import DEVICES
 
 FEED_TOKEN = "token-of-the-registration-feed"  # noqa: S105 - of instances that are thrown away
 BROKER_ROLES = frozenset({"89"})
+_SIGNED_WITH = re.compile(rb"<(?:\w+:)?(SignatureValue|DigestValue)\b.*?</(?:\w+:)?\1>", re.DOTALL)
+"""What of a signature is no words."""
 
 
 class SecretTold(AssertionError):
     """A Supplier was sent something that names another."""
+
+
+class NotSigned(AssertionError):
+    """An answer bears no signature of the processor that holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +130,32 @@ def device_named(fixture: Fixture, name: str) -> str | None:
 
 def check_privacy(fixture: Fixture, receiver: str, body: bytes, *, said: bytes = b"") -> None:
     """Raises SecretTold if what one Supplier is sent names another, whom it has not named itself in what it `said`."""
+    # A Supplier called Us is not named by every DeviceStatus, nor by what is drawn by chance into a signature.
+    words = _SIGNED_WITH.sub(b" ", body).lower()
     for name, supplier in fixture.given.suppliers.items():
         if name != receiver:
             for secret in (supplier.eui, supplier.name, name):
-                if secret.encode().lower() in body.lower() and secret.encode().lower() not in said.lower():
+                word = secret.lower().encode()
+                if (
+                    re.search(rb"(?<![a-z0-9])" + re.escape(word) + rb"(?![a-z0-9])", words)
+                    and word not in said.lower()
+                ):
                     raise SecretTold(f"{receiver} was sent the name of {name}")
+
+
+def check_signed(stage: Stage, answer: Posted) -> None:
+    """Raises NotSigned for an answer that had to be signed: every one but that to whom nobody could authenticate."""
+    if answer.status != HTTPStatus.OK or is_unsigned_refusal(answer.body):
+        return
+    try:
+        stage.decoded(answer.body)
+    except SigningError as error:
+        raise NotSigned(f"an answer whose signature does not hold: {error}") from None
+
+
+def is_unsigned_refusal(body: bytes) -> bool:
+    """Whether it is the answer to a request that could not be authenticated."""
+    return code_of(body) == "E100" and not _SIGNED_WITH.search(body)
 
 
 # --- what parties send, on whatever stage ---
@@ -158,6 +187,7 @@ def send_request(
     """A Supplier posts a request; what it is answered names no other Supplier."""
     answer = stage.post(f"/api/v1/{service}", data, {"Content-Type": media_type})
     check_privacy(stage.fixture, name, answer.body, said=data)
+    check_signed(stage, answer)
     stage.exchanged[stage.step] = Exchanged(data, request_id, service, answer)
     return answer
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -74,10 +75,13 @@ class Prepared:
         """The instance with everything as it is given, until the end of the block."""
         own = Path(str(self.instance.engine.url.database))
         shutil.copyfile(self.database, own)
-        with closing(self.instance.engine, self.instance.reading_engine):
-            yield self.instance
-        for file in own.parent.glob(f"{own.name}*"):
-            file.unlink()
+        try:
+            with closing(self.instance.engine, self.instance.reading_engine):
+                yield self.instance
+        finally:
+            # What one that failed leaves behind must not meet the copy for the next.
+            for file in own.parent.glob(f"{own.name}*"):
+                file.unlink()
 
 
 class Theatre:
@@ -86,6 +90,7 @@ class Theatre:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._prepared: dict[str, Prepared] = {}
+        self._folders = count()
 
     @contextmanager
     def stage(self, fixture: Fixture) -> Iterator[EmbeddedStage]:
@@ -99,7 +104,7 @@ class Theatre:
             yield EmbeddedStage(fixture, instance, prepared.clock, instance.settings.trust_directory, loop)
 
     def _prepare(self, given: Given) -> Prepared:
-        directory = self._directory / f"given-{len(self._prepared)}"
+        directory = self._directory / f"given-{next(self._folders)}"
         make_instance(directory, given)
         # Nobody has to take an answer in here before a Response may follow.
         set_policy(directory / "config" / "policy.toml", {"held": {"answer_grace_milliseconds": 0}})

@@ -10,9 +10,10 @@ from pathlib import Path
 from signing import Signer, SoftwareKey
 from sr_engine.bootstrap import open_instance
 from sr_engine.configuration import ClockSettings, Region
+from sr_engine.instance import SupplierSeed
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.model import Firmware, Period, Phase, ScheduleCommsHubFirmware
-from sr_engine.replay.given import Given
+from sr_engine.replay.given import Given, Standing
 from sr_engine.replay.homes import MANUFACTURER, MODEL
 from sr_engine.replay.remote import GIVEN_FILE, digest_of
 from sr_engine.replay.theatre import closing, furnish, make_instance
@@ -48,18 +49,27 @@ def make_sandbox(directory: Path, given: Given, *, now: datetime, port: int, rat
     clock = None if rate == 1 else ClockSettings(now, now, rate)
     make_instance(directory, made, port=port, environment="sandbox", clock=clock)
     _point_regions_at(directory / "config" / "regions.toml", port)
-    (directory / GIVEN_FILE).write_text(f"{digest_of(given)}\n", encoding="utf-8")
     instance = open_instance(directory)
     with closing(instance.engine, instance.reading_engine):
         furnish(instance, made)
         broker = instance.configuration.policy.access_control_broker_eui
-    (directory / FIRST_REQUEST).write_bytes(_first_request(directory, made, broker, now))
+    if (first := _first_request(directory, made, broker, now)) is not None:
+        (directory / FIRST_REQUEST).write_bytes(first)
+    # Last: without it the sandbox was not finished.
+    (directory / GIVEN_FILE).write_text(f"{digest_of(given)}\n", encoding="utf-8")
     return Sandbox(directory, port)
 
 
 def path_of_region(region: Region) -> str:
     """Where the CSP of a region receives."""
     return f"{CSP_PATH}/{region.name.lower().replace(' ', '-')}"
+
+
+def _homes_alone(given: Given, supplier: SupplierSeed) -> list[str]:
+    """The hubs of homes for which one Supplier alone is responsible, if it may send requests."""
+    if supplier.status != Standing.ACTIVE:
+        return []
+    return [one.chf for one in given.homes.values() if {one.electricity, one.gas} - {None} == {supplier.name}]
 
 
 def _point_regions_at(file: Path, port: int) -> None:
@@ -74,10 +84,16 @@ def _point_regions_at(file: Path, port: int) -> None:
     file.write_text("".join(moved), encoding="utf-8")
 
 
-def _first_request(directory: Path, given: Given, broker: str, now: datetime) -> bytes:
-    """An 11.5 of the first Supplier for the first homes that are its alone, in a window that begins in five days."""
-    name, supplier = next(iter(given.suppliers.items()))
-    own = [home.chf for home in given.homes.values() if home.electricity == home.gas == supplier.name]
+def _first_request(directory: Path, given: Given, broker: str, now: datetime) -> bytes | None:
+    """An 11.5 of the first User that has homes for the first that are its alone, in a window that begins in five days.
+
+    None where no User has homes alone.
+    """
+    alone = {name: _homes_alone(given, one) for name, one in given.suppliers.items() if name not in given.strangers}
+    name, own = next(((name, own) for name, own in alone.items() if own), ("", []))
+    if not own:
+        return None
+    supplier = given.suppliers[name]
     start = now.replace(microsecond=0) + timedelta(days=5)
     version = given.releases[0].version if given.releases else VERSION
     body = ScheduleCommsHubFirmware(

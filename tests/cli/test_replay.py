@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from lxml import etree
 
 from sr_engine.pipeline.process import Processor
-from sr_engine.replay.fixture import read_fixture
+from sr_engine.replay.fixture import fixture_of, read_fixture
 from sr_engine.replay.runner import play
 from sr_engine.replay.theatre import Theatre
 from tests.cli.conftest import Run
@@ -197,3 +198,35 @@ def test_with_a_database_from_before_only_what_came_since_is_played(
     assert "2026-11-25 09:30:00Z 11.6 " in result.stdout
     assert "2026-11-24" not in result.stdout
     assert result.stdout.endswith("7 messages played; 1 answers differ\n")
+
+
+def test_a_request_whose_id_was_refused_once_before_is_played_too(
+    run: Run, tmp_path: Path, theatre: Theatre, plant: Callable[[str, str], None]
+) -> None:
+    request = 'supplier = "Alder Energy"\nrequest = "../templates/schedule.xml"\nwith.counter = 777'
+    wanted = 'with.start = "{+5d}"\nwith.end = "{+20d}"\nwith.hubs = ["Own 9"]'
+    first, second = f'{request}\n{wanted}\nservice = "serviceT"\nanswer = "E13"', f'{request}\n{wanted}\nanswer = "I0"'
+    head, last = 'title = "Twice"\ngiven = "../town.given.toml"', 'state."Own 9" = "Scheduled"'
+    text = "\n".join([head, "[[step]]", first, "[[step]]", second, last])
+    fixture = fixture_of(tomllib.loads(text), MESSAGES / "11.5" / "twice.toml")
+    with theatre.stage(fixture) as stage:
+        play(fixture, stage)
+        stage.instance.engine.dispose()
+        stage.instance.reading_engine.dispose()
+        database = Path(str(stage.instance.engine.url.database))
+        shutil.copytree(database.parent, tmp_path / "instance", ignore=shutil.ignore_patterns("*.db*"))
+        shutil.copy(database, tmp_path / "instance" / "sr-engine.db")
+
+    as_it_was = run("replay", "--from-log", tmp_path / "instance")
+    plant("I0", "I99")
+    planted = run("replay", "--from-log", tmp_path / "instance")
+
+    assert as_it_was.stdout == "1 messages played; 0 answers differ\n"
+    assert "I0 was answered, now I99" in planted.stdout
+
+
+def test_a_report_in_a_folder_that_is_not_there_is_refused_before_anything_is_played(run: Run, folder: Path) -> None:
+    result = run("replay", folder, "--junit", folder / "nowhere" / "junit.xml")
+
+    assert result.exit_code == 2
+    assert "--junit: there is no folder" in result.stderr

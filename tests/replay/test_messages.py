@@ -131,6 +131,9 @@ def test_the_generator_states_the_codes_that_are_expected(all_fixtures: list[Fix
         steps = by_path[MESSAGES / one.path].steps
         answers = {step.number: step.expected["answer"] for step in steps if "answer" in step.expected}
         assert {number: answers.get(number) for number in one.codes} == one.codes, one.path
+        # A request without a code is refused as HTTP: recorded again, it cannot become an answer.
+        requests = [step for step in steps if "request" in step.deed]
+        assert one.codes or all(400 <= step.expected["status"] < 500 for step in requests), one.path
 
 
 def _codes(fixture: Fixture) -> Iterator[str]:

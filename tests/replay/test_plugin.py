@@ -14,7 +14,7 @@ MESSAGES = Path(__file__).resolve().parents[2] / "fixtures" / "messages"
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    """A suite with a test of its own, and two fixtures in a folder, of which one does not hold."""
+    """A suite with a test of its own, and three fixtures, of which one does not hold and one cannot."""
     (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = test_own.py\n")
     (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
     fixtures = tmp_path / "fixtures"
@@ -24,6 +24,8 @@ def suite(tmp_path: Path) -> Path:
     shutil.copy(MESSAGES / "11.6" / "approved.toml", fixtures / "11.6")
     wrong = (MESSAGES / "11.6" / "declined.toml").read_text("utf-8").replace('answer = "I99"', 'answer = "W110601"')
     (fixtures / "11.6" / "wrong.toml").write_text(wrong, encoding="utf-8")
+    impossible = wrong + "\n[policy.horizon]\nupgrade_window_dayz = 3\n"
+    (fixtures / "11.6" / "impossible.toml").write_text(impossible, encoding="utf-8")
     return tmp_path
 
 
@@ -35,9 +37,10 @@ def _pytest(suite: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_fixtures_run_beside_the_tests_of_a_suite_and_failures_are_told_in_words(suite: Path) -> None:
     ran = _pytest(suite, "--sr-fixtures", "fixtures")
 
-    assert "1 failed, 2 passed" in ran.stdout, ran.stdout
+    assert "2 failed, 2 passed" in ran.stdout, ran.stdout
     assert "fixture wrong" in ran.stdout
     assert "    the fixture says: W110601\n    what happened:    I99\n" in ran.stdout
+    assert "impossible.toml: policy.horizon.upgrade_window_dayz: policy.toml has no such key" in ran.stdout
     assert "Traceback" not in ran.stdout
 
 
@@ -49,3 +52,12 @@ def test_without_the_option_no_fixture_is_collected_and_nothing_of_the_processor
     ran = _pytest(suite, ".")
 
     assert "1 passed" in ran.stdout, ran.stdout
+
+
+def test_a_folder_without_fixtures_is_no_success(suite: Path) -> None:
+    (suite / "empty").mkdir()
+
+    ran = _pytest(suite, "--sr-fixtures", "empty")
+
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--sr-fixtures: there are no fixtures, that is no .toml files, in empty" in ran.stderr
