@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 SHORT = settings(
     # The same histories in every run, so that a change is judged by what it changes; the long run looks for new ones.
     derandomize=True,
-    max_examples=12,
+    max_examples=9,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

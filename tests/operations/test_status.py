@@ -74,6 +74,7 @@ def test_lists_and_messages_are_counted(world: World, operator: Operator) -> Non
     assert world.send(A, body, "11.5").code == "I0"
     world.clock.set(NOW + timedelta(days=10))
     cut_lists(world)
+    world.settle()
 
     found = operator.status()
 
