@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench import intake
 
 
+@pytest.mark.slow
 def test_reports_that_come_to_two_processes_at_once_are_all_taken_and_every_supplier_is_told_once() -> None:
     # It counts the alerts and the hubs that are Activated, and fails where a report is not taken.
     taken = intake.measure(reports=8, hubs_each=60)
