@@ -202,7 +202,8 @@ def suppliers_of(figures: Figures) -> list[tuple[object, ...]]:
     ]
 
 
-def _compared(one: Result) -> tuple[object, ...]:
+def compared(one: Result) -> tuple[object, ...]:
+    """What one way of doing it is compared by, but for what it costs in all."""
     return (
         one.name,
         "played" if one.played else "model",
@@ -218,8 +219,11 @@ def _compared(one: Result) -> tuple[object, ...]:
         one.failures,
         round(one.wait_days(50), 1),
         round(one.wait_days(90), 1),
-        round(one.cost_per_hub, 3),
     )
+
+
+def _compared(one: Result) -> tuple[object, ...]:
+    return (*compared(one), round(one.cost_per_hub, 3))
 
 
 def _costs(one: Result) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sr_engine.national.charts import comparison_chart, nights_chart, rows_by_night
 from sr_engine.national.figures import Figures
 from sr_engine.national.outcome import Simulation, ways
-from sr_engine.national.page import page_of, suppliers_of
+from sr_engine.national.page import compared, page_of, suppliers_of
 from sr_engine.national.results import Result
 
 _COMPARED = (
@@ -95,20 +95,7 @@ _SUPPLIERS = (
 
 def _compared(one: Result) -> tuple[object, ...]:
     return (
-        one.name,
-        "played" if one.played else "model",
-        one.hubs,
-        one.upgraded,
-        round(100 * one.upgraded / one.hubs, 1),
-        one.day_of(50),
-        one.day_of(90),
-        one.days,
-        one.messages,
-        one.items,
-        one.misses,
-        one.failures,
-        round(one.wait_days(50), 1),
-        round(one.wait_days(90), 1),
+        *compared(one),
         round(one.costs.set_up),
         round(one.costs.messages),
         round(one.costs.work),
