@@ -27,6 +27,8 @@ RECEIVING_PATH = "/smartdcc/duis"
 DECLINE_EVERY = 11
 _POLL_SECONDS = 0.2
 _QUIET_POLLS = 4
+_WINDOW = timedelta(days=60)
+"""Longer than the demonstration: hubs that nobody approves still wait when it ends."""
 
 
 class DemoSupplier:
@@ -83,7 +85,7 @@ class DemoSupplier:
         await self._settled(lambda: len(self._release_hubs))
         if self._schedules:
             start = self._party.clock.now() + timedelta(hours=12)
-            await self._send(schedule(FIRMWARE, self._release_hubs, start=start, end=start + timedelta(days=10)))
+            await self._send(schedule(FIRMWARE, self._release_hubs, start=start, end=start + _WINDOW))
             return
         # The other side schedules all its hubs in one request: the first word of it is enough.
         while not self._other_side_answered:  # noqa: ASYNC110 - what arrives is counted, and looked at now and then

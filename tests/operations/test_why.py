@@ -30,7 +30,7 @@ def schedule(world: World, hub: TestHub, supplier: object = A, window: Period = 
 
 
 def cut_lists(world: World) -> None:
-    """Let the region's trigger look once, as the running processor does."""
+    """Let the region's trigger look once, as the running processor does, and what follows from it be done."""
     region = world.instance.configuration.regions["Central"]
     cutter = list_cutter(world.instance)
     triggers = RegionTriggers(
@@ -40,7 +40,12 @@ def cut_lists(world: World) -> None:
         outcomes_of(world.instance),
         lambda: None,
     )
-    asyncio.run(triggers.tick())
+
+    async def look() -> None:
+        await triggers.tick()
+        await world.instance.transactions.close()
+
+    asyncio.run(look())
 
 
 def list_id(world: World) -> str:
