@@ -80,13 +80,17 @@ def statements_of(engine: Engine) -> Iterator[list[str]]:
             event.remove(engine, end, stop)
 
 
-def give_a_copy_of_its_database(directory: Path, server: PostgresServer) -> None:
-    """A copied instance gets a copy of the database of the one it was copied from, to which nobody is connected."""
+def give_a_copy_of_its_database(directory: Path, server: PostgresServer) -> str:
+    """A copied instance gets a copy of the database of the one it was copied from, to which nobody is connected.
+
+    Returns the URL of the copy.
+    """
     settings = directory / SETTINGS_FILE
     text = settings.read_text("utf-8")
     (url,) = re.findall(r'^database_url = "(.*)"$', text, flags=re.MULTILINE)
     copy = server.new_database(template=url.rpartition("/")[2])
     settings.write_text(text.replace(url, copy), encoding="utf-8")
+    return copy
 
 
 def give_a_database_of_its_own(directory: Path) -> None:

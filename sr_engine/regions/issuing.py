@@ -59,7 +59,9 @@ class Issuing:
         body = self.signer.sign(build_csp_message(message))
         outgoing = outbox.Outgoing(message_id, outbox.UPGRADE_LIST, f"csp:{region.name}", "upgrade_list", body)
         outbox.put(connection, [outgoing], now)
-        period, hubs = entry.period, len(entry.device_ids)
-        new = lists.NewList(list_id, region.name, release.release_id, period, hubs, message_id, windows_end, replaces)
+        period, hub_ids = entry.period, entry.device_ids
+        new = lists.NewList(
+            list_id, region.name, release.release_id, period, hub_ids, message_id, windows_end, replaces
+        )
         lists.add_list(connection, new, now)
         return list_id, message.message_id.key

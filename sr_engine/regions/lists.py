@@ -56,7 +56,7 @@ class Portion:
 
 
 _NOTHING = Portion(0)
-_group = itemgetter(2)
+_group = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +208,16 @@ class _Cutting:
                 members = [one for one in members if one[0] not in single]
             self._tell_of_alike(listing, alike, self._list(listing, members, alike))
         if alone:
-            kept = self._look_at(release, [hub_id for hub_id, _, _ in alone])
-            of_number: dict[int, list[Member]] = defaultdict(list)
+            kept = self._look_at(release, [hub_id for hub_id, _ in alone])
+            of_group: dict[int, list[Member]] = defaultdict(list)
             for one in alone:
                 upgrade = kept.get(one[0])
-                if upgrade is not None and upgrade.attempt is not None and upgrade.attempt.attempt_id == one[1]:
-                    of_number[one[2]].append(one)
-            for group, members in of_number.items():
+                if upgrade is None or upgrade.attempt is None:
+                    continue
+                # Another attempt than the one that was chosen was not.
+                if upgrade.attempt.number == self.plan.groups[one[1]].number:
+                    of_group[one[1]].append(one)
+            for group, members in of_group.items():
                 hub_ids = self._list(listing, members, self.plan.groups[group], looked_at=True)
                 listing.tell(kept[hub_id].hub for hub_id in hub_ids)
                 # A window may have been changed since the night was planned.
@@ -226,22 +229,21 @@ class _Cutting:
 
     def _list(self, listing: _Listing, some: Sequence[Member], alike: Alike, *, looked_at: bool = False) -> list[str]:
         """Make Listed those of a group that still may be, unless each was looked at; return them."""
+        connection, hub_ids = self.unit_of_work.connection, [hub_id for hub_id, _ in some]
         listed = list_runs.put_on_list(
-            self.unit_of_work.connection,
-            [attempt_id for _, attempt_id, _ in some],
+            connection,
+            hub_ids,
             list_id=listing.list_id,
+            region=self.region.name,
             period=self.judge.period,
             now=self.unit_of_work.now,
-            still=None if looked_at else alike,
+            group=alike,
+            looked_at=looked_at,
         )
-        if listed is None:
-            hub_ids = [hub_id for hub_id, _, _ in some]
-        else:
-            hub_ids = [hub_id for hub_id, attempt_id, _ in some if attempt_id in listed]
+        if listed is not None:
             # Whatever keeps the others off is found out when the next night is planned.
-            changed_hubs.note(
-                self.unit_of_work.connection, [hub_id for hub_id, attempt_id, _ in some if attempt_id not in listed]
-            )
+            changed_hubs.note(connection, [hub_id for hub_id in hub_ids if hub_id not in listed])
+            hub_ids = [hub_id for hub_id in hub_ids if hub_id in listed]
         listing.hub_ids += hub_ids
         if hub_ids:
             listing.windows_end = max(listing.windows_end, alike.window.end)

@@ -32,7 +32,7 @@ LOOKED_AT_ONCE = 5_000
 """Hubs that are loaded to be judged one by one, at most."""
 
 _by_hub = itemgetter(0)
-_group_and_hub = itemgetter(2, 0)
+_group_and_hub = itemgetter(1, 0)
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ class _Night:
         for alike in whole:
             self.counts[alike] = 0
             of_group = waiting.of_group(self.look.connection, self.region, alike)
-            known |= dict.fromkeys((hub_id for hub_id, _, _ in of_group), alike)
+            known |= dict.fromkeys((hub_id for hub_id, _ in of_group), alike)
         self.single |= known.keys()
         by_release: dict[str, list[str]] = defaultdict(list)
         for hub_id, alike in known.items():
@@ -285,7 +285,7 @@ class _Night:
             of_release[release_ids[0]] = list(reversed(chosen))
         else:
             for one in reversed(chosen):
-                of_release[release_ids[one[2]]].append(one)
+                of_release[release_ids[one[1]]].append(one)
         return NightPlan(
             seen,
             run,

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, and_, func, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
-from sr_engine.store.states import SCHEDULED
 from sr_engine.store.tables import (
     attempts,
     decisions,
@@ -18,6 +17,7 @@ from sr_engine.store.tables import (
     exchanges,
     off_lists,
     outbox,
+    scheduled_hubs,
     sla_breaches,
     upgrade_lists,
 )
@@ -50,7 +50,7 @@ def is_anything_open(connection: Connection) -> bool:
 
 def is_anything_scheduled(connection: Connection, region: str) -> bool:
     """Whether any hub of a region waits to be listed."""
-    statement = select(attempts.c.attempt_id).where(attempts.c.region == region, SCHEDULED)
+    statement = select(scheduled_hubs.c.hub_id).where(scheduled_hubs.c.region == region)
     return connection.scalar(statement.limit(1)) is not None
 
 

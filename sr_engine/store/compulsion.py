@@ -28,7 +28,7 @@ from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Approval, Period
 from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import UtcDateTime, attempts, decisions, devices, exclusions, releases
+from sr_engine.store.tables import UtcDateTime, attempts, decisions, devices, exclusions, releases, scheduled_hubs
 
 EXAMINED_AT_ONCE = 20_000
 """Hubs of a model that one query looks at, at most: what it finds may be little, and others wait meanwhile."""
@@ -156,19 +156,20 @@ def _page_end() -> Select[int, str]:
 def _lifted() -> Select[Any]:
     """Hubs of a release planned by compulsion for another window than the one given."""
     return (
-        select(attempts.c.hub_id)
+        select(scheduled_hubs.c.hub_id)
         .where(
-            attempts.c.release_id == bindparam("release_id"),
-            attempts.c.region == bindparam("region"),
-            # Written out: all that is asked of them stands in an index of those.
-            attempts.c.state == literal_column(f"'{AttemptState.SCHEDULED.value}'"),
+            scheduled_hubs.c.release_id == bindparam("release_id"),
+            scheduled_hubs.c.region == bindparam("region"),
             # Those whose window has ended are Missed.
-            attempts.c.window_end > _time("now"),
-            attempts.c.compulsory,
-            attempts.c.hub_id > bindparam("after"),
-            or_(attempts.c.window_start != _time("window_start"), attempts.c.window_end != _time("window_end")),
+            scheduled_hubs.c.window_end > _time("now"),
+            scheduled_hubs.c.compulsory,
+            scheduled_hubs.c.hub_id > bindparam("after"),
+            or_(
+                scheduled_hubs.c.window_start != _time("window_start"),
+                scheduled_hubs.c.window_end != _time("window_end"),
+            ),
         )
-        .order_by(attempts.c.hub_id)
+        .order_by(scheduled_hubs.c.hub_id)
         .limit(bindparam("at_most"))
     )
 

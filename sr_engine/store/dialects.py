@@ -40,6 +40,30 @@ def _json_texts_postgresql(element: json_texts, compiler: SQLCompiler, **options
     return f"jsonb_array_elements_text(CAST({', '.join(_arguments(element, compiler, options))} AS JSONB))"
 
 
+class is_in_texts(FunctionElement[Any]):  # noqa: N801
+    """Whether a text is in a JSON array of texts: they are looked up in the order of an index, as far as there is one.
+
+    PostgreSQL, from version 17 on, then goes along the index once instead of looking for each.
+    """
+
+    # Of a boolean it would be asked whether it is 1, which no index answers.
+    type = NULLTYPE
+    name = "is_in_texts"
+    inherit_cache = True
+
+
+@compiles(is_in_texts, SQLITE)
+def _in_texts_sqlite(element: is_in_texts, compiler: SQLCompiler, **options: Any) -> str:
+    text, array = _arguments(element, compiler, options)
+    return f"{text} IN (SELECT value FROM json_each({array}))"  # noqa: S608 - clauses that are compiled, no values
+
+
+@compiles(is_in_texts, POSTGRESQL)
+def _in_texts_postgresql(element: is_in_texts, compiler: SQLCompiler, **options: Any) -> str:
+    text, array = _arguments(element, compiler, options)
+    return f"{text} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({array} AS JSONB))))"
+
+
 class json_rows(FunctionElement[str]):  # noqa: N801
     """The columns of all rows of a group as text: a JSON array of an array each, or of values if it is one column."""
 

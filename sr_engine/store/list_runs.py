@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Update, bindparam, exists, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
+from sr_engine.store import scheduled
 from sr_engine.store.overlays import exclusion_runs
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
-from sr_engine.store.waiting import Alike
+from sr_engine.store.waiting import Alike, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,11 @@ def _put_on_list(*, looked_at: bool) -> Update:
     """
     excluded = exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now"))
     statement = attempts.update().where(
-        is_one_of(attempts.c.attempt_id, "attempt_ids"), attempts.c.state == AttemptState.SCHEDULED.value
+        # Not that they are open: indexes of what is would lead to all that is at the release.
+        is_one_of_many(attempts.c.hub_id, "hub_ids"),
+        attempts.c.release_id == bindparam("of_release_id"),
+        attempts.c.number == bindparam("of_number"),
+        attempts.c.state == AttemptState.SCHEDULED.value,
     )
     if not looked_at:
         statement = statement.where(
@@ -76,17 +81,18 @@ def _put_on_list(*, looked_at: bool) -> Update:
         list_id=bindparam("new_list_id"),
         period_start=bindparam("new_period_start"),
         period_end=bindparam("new_period_end"),
+        compelled_until=bindparam("new_compelled_until"),
         state_at=bindparam("new_state_at"),
         reason=None,
     )
 
 
 _PUT_ON_LIST = {looked_at: _put_on_list(looked_at=looked_at) for looked_at in (False, True)}
-_ON_LIST = select(attempts.c.attempt_id).where(
-    attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.attempt_id, "attempt_ids")
+_ON_LIST = select(attempts.c.hub_id).where(
+    attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open
 )
 _OTHERS_AGREED = select(decisions.c.hub_id, decisions.c.organisation).where(
-    is_one_of(decisions.c.hub_id, "hub_ids"),
+    is_one_of_many(decisions.c.hub_id, "hub_ids"),
     decisions.c.release_id == bindparam("release_id"),
     decisions.c.organisation != bindparam("organisation"),
 )
@@ -137,37 +143,50 @@ def _change(connection: Connection, seen: Run, run: Run, values: Mapping[str, ob
 
 def put_on_list(
     connection: Connection,
-    attempt_ids: Sequence[int],
+    hub_ids: Sequence[str],
     *,
     list_id: str,
+    region: str,
     period: Period,
     now: datetime,
-    still: Alike | None,
-) -> set[int] | None:
-    """Make those Listed that still may be; return which these were, None for all.
+    group: Alike,
+    looked_at: bool,
+) -> set[str] | None:
+    """Make those hubs of a group Listed that still may be; return which these were, None for all.
 
-    `still` is the group in which they must be; None: it was looked at each hub.
+    Of hubs that were `looked_at` one by one it is only seen that they are Scheduled.
     """
     values: dict[str, object] = {
-        "attempt_ids": members(attempt_ids),
+        "hub_ids": members(hub_ids),
+        "of_release_id": group.release_id,
+        "of_number": group.number,
         "new_list_id": list_id,
         "new_period_start": period.start,
         "new_period_end": period.end,
+        "new_compelled_until": period.end if group.compulsory else None,
         "new_state_at": now,
     }
-    if still is not None:
+    if looked_at:
+        scheduled.leave(connection, hub_ids)
+    else:
         values |= {
-            "of_organisation": still.organisation,
-            "of_window_start": still.window.start,
-            "of_window_end": still.window.end,
-            "of_pilot": still.pilot,
-            "of_compulsory": still.compulsory,
+            "of_organisation": group.organisation,
+            "of_window_start": group.window.start,
+            "of_window_end": group.window.end,
+            "of_pilot": group.pilot,
+            "of_compulsory": group.compulsory,
             "now": now,
         }
-    done = connection.execute(_PUT_ON_LIST[still is None], values).rowcount
-    if done == len(attempt_ids):
-        return None
-    return set(connection.scalars(_ON_LIST, {"list_id": list_id, "attempt_ids": values["attempt_ids"]}))
+    done = connection.execute(_PUT_ON_LIST[looked_at], values).rowcount
+    listed = None
+    if done != len(hub_ids):
+        listed = set(connection.scalars(_ON_LIST, {"list_id": list_id, "hub_ids": values["hub_ids"]}))
+    if looked_at:
+        if listed is not None:
+            scheduled.enter(connection, [hub_id for hub_id in hub_ids if hub_id not in listed])
+    else:
+        scheduled.leave_group(connection, key_of(region, group), hub_ids if listed is None else listed)
+    return listed
 
 
 def others_agreed(

@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exist
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
+from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import UtcDateTime, attempts, outbox, releases, trigger_runs, upgrade_lists
+from sr_engine.store.tables import UtcDateTime, attempts, listed_hubs, outbox, releases, trigger_runs, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
 
 _ON_LIST = Prepared(
@@ -50,9 +51,8 @@ def _compelled_overdue() -> Select[Any]:
         select(attempts)
         .where(
             attempts.c.region == bindparam("region"),
-            attempts.c.compulsory,
             attempts.c.is_open,
-            attempts.c.period_end <= bindparam("listed_before"),
+            attempts.c.compelled_until <= bindparam("listed_before"),
         )
         .order_by(attempts.c.attempt_id)
         .limit(bindparam("at_most"))
@@ -65,7 +65,8 @@ _CUT_LISTS = (
         upgrade_lists,
         releases.c.version,
         select(func.count())
-        .where(attempts.c.list_id == upgrade_lists.c.list_id, attempts.c.state.in_(_LISTED))
+        .select_from(ATTEMPTS_ON_LISTS)
+        .where(listed_hubs.c.list_id == upgrade_lists.c.list_id, attempts.c.state.in_(_LISTED))
         .scalar_subquery()
         .label("with_csp"),
         outbox.c.delivered_at.is_not(None).label("delivered"),
@@ -92,7 +93,7 @@ class NewList:
     region: str
     release_id: str
     period: Period
-    hub_count: int
+    hub_ids: Sequence[str]
     message_id: str
     windows_end: datetime
     """When the last of the windows that were agreed for its hubs ends."""
@@ -158,12 +159,13 @@ def add_list(connection: Connection, new: NewList, now: datetime) -> None:
             period_start=new.period.start,
             period_end=new.period.end,
             windows_end=new.windows_end,
-            hub_count=new.hub_count,
+            hub_count=len(new.hub_ids),
             cut_at=now,
             message_id=new.message_id,
             replaces=new.replaces,
         )
     )
+    connection.execute(listed_hubs.insert().values(list_id=new.list_id, hub_ids=members(new.hub_ids)))
 
 
 def list_region(connection: Connection, list_id: str) -> tuple[str, str] | None:
@@ -212,7 +214,8 @@ def with_csp(connection: Connection, list_id: str) -> list[str]:
     return list(
         connection.scalars(
             select(attempts.c.hub_id)
-            .where(attempts.c.list_id == list_id, attempts.c.state.in_(may_be_withdrawn))
+            .select_from(ATTEMPTS_ON_LISTS)
+            .where(listed_hubs.c.list_id == list_id, attempts.c.state.in_(may_be_withdrawn))
             .order_by(attempts.c.hub_id)
         )
     )
@@ -237,8 +240,7 @@ def with_csp_in(connection: Connection, region: str, period: Period) -> int:
     """How many hubs stand on the lists of a region for a period and have had no outcome."""
     found = connection.scalar(
         select(func.count())
-        .select_from(attempts)
-        .join(upgrade_lists, upgrade_lists.c.list_id == attempts.c.list_id)
+        .select_from(ATTEMPTS_ON_LISTS.join(upgrade_lists, upgrade_lists.c.list_id == listed_hubs.c.list_id))
         .where(
             upgrade_lists.c.region == region,
             upgrade_lists.c.period_start == period.start,
@@ -253,16 +255,12 @@ def with_csp_beside(connection: Connection, region: str, period: Period) -> int:
     """The same for other periods that share time with one: those of the same night, had its hours been changed."""
     found = connection.scalar(
         select(func.count())
-        .select_from(attempts)
+        .select_from(ATTEMPTS_ON_LISTS.join(upgrade_lists, upgrade_lists.c.list_id == listed_hubs.c.list_id))
         .where(
-            attempts.c.list_id.in_(
-                select(upgrade_lists.c.list_id).where(
-                    upgrade_lists.c.region == region,
-                    upgrade_lists.c.period_start != period.start,
-                    upgrade_lists.c.period_start < period.end,
-                    upgrade_lists.c.period_end > period.start,
-                )
-            ),
+            upgrade_lists.c.region == region,
+            upgrade_lists.c.period_start != period.start,
+            upgrade_lists.c.period_start < period.end,
+            upgrade_lists.c.period_end > period.start,
             attempts.c.state.in_(_LISTED),
         )
     )
@@ -304,7 +302,10 @@ def unacknowledged(connection: Connection, region: str, delivered_before: dateti
 
 
 def _has_unanswered() -> ColumnElement[bool]:
-    return exists().where(attempts.c.list_id == upgrade_lists.c.list_id, attempts.c.state == AttemptState.LISTED.value)
+    on_list = select(attempts.c.attempt_id).select_from(ATTEMPTS_ON_LISTS)
+    return exists(
+        on_list.where(listed_hubs.c.list_id == upgrade_lists.c.list_id, attempts.c.state == AttemptState.LISTED.value)
+    )
 
 
 def chased(connection: Connection, list_id: str, now: datetime) -> None:

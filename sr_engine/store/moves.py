@@ -13,13 +13,14 @@ from sqlalchemy import Connection, bindparam, select
 
 from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState
 from sr_engine.domain.upgrades import Attempt
+from sr_engine.store import scheduled
 from sr_engine.store.bulk import execute_columns
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, upgrade_lists
 
 _STATES: Mapping[str, AttemptState] = {state.value: state for state in AttemptState}
-_VALUES = ("state", "is_open", "state_at", "reason")
+_VALUES = ("state", "is_open", "state_at", "reason", "outcome", "outcome_at")
 _ON_LIST = Prepared(
     select(
         attempts.c.hub_id,
@@ -87,14 +88,19 @@ def write(connection: Connection, moves: Sequence[Move], *, reported_at: datetim
     """Bring attempts to the states that follow; `reported_at` if a report says so."""
     if not moves:
         return
+    scheduled.leave(connection, [one.standing.hub_id for one in moves if one.standing.state is AttemptState.SCHEDULED])
+    has_outcome = [one.standing.list_id is not None and one.state not in OPEN for one in moves]
     columns: dict[str, Sequence[object]] = {
         "state": [move.state.value for move in moves],
         "is_open": [move.state in OPEN for move in moves],
         "state_at": [move.at for move in moves],
         "reason": [move.reason for move in moves],
+        "outcome": [move.state.value if it_has else None for move, it_has in zip(moves, has_outcome, strict=True)],
+        "outcome_at": [move.at if it_has else None for move, it_has in zip(moves, has_outcome, strict=True)],
         "key": [move.standing.attempt_id for move in moves],
     }
     if reported_at is None:
         execute_columns(connection, _MOVE, columns)
     else:
         execute_columns(connection, _MOVE_BY_REPORT, columns, {"reported_at": reported_at})
+    scheduled.enter(connection, [one.standing.hub_id for one in moves if one.state is AttemptState.SCHEDULED])

@@ -125,12 +125,10 @@ _NOT_WITH_CSP = (
 
 def _outcomes(*, up_to: bool) -> Select[Any]:
     """Counts the outcomes of one kind that came after a time; only up to a number, if asked for."""
-    found = select(attempts.c.state).where(
+    found = select(attempts.c.outcome).where(
         *_HERE,
-        ~attempts.c.is_open,
-        _WAS_LISTED,
-        attempts.c.state == bindparam("state"),
-        attempts.c.state_at > bindparam("since"),
+        attempts.c.outcome == bindparam("state"),
+        attempts.c.outcome_at > bindparam("since"),
     )
     return select(func.count()).select_from((found.limit(bindparam("most")) if up_to else found).subquery())
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, Text, bindparam, cast, select
 
-from sr_engine.store.dialects import json_texts
+from sr_engine.store.dialects import is_in_texts, json_texts
 
 
 def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -19,6 +19,11 @@ def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     listed = json_texts(bindparam(name, type_=Text)).table_valued("value")
     value = listed.c.value if isinstance(column.type, String) else cast(listed.c.value, column.type)
     return column.in_(select(value))
+
+
+def is_one_of_many(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """The same for very many texts, in a column by which an index leads to what is sought."""
+    return is_in_texts(column, bindparam(name, type_=Text))
 
 
 def members(values: Iterable[str] | Iterable[int]) -> str:

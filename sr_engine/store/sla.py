@@ -33,10 +33,12 @@ from sqlalchemy import (
 from sr_engine.domain.sla import Measure
 from sr_engine.domain.states import WITH_CSP, AttemptState
 from sr_engine.store.dialects import seconds_between, truncated
+from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.tables import (
     UtcDateTime,
     alerted_hubs,
     attempts,
+    listed_hubs,
     outbox,
     releases,
     sla_breaches,
@@ -96,15 +98,13 @@ def _completion() -> Select[Any]:
     return (
         # Grouped by name: PostgreSQL takes the same expression with other parameters for another.
         select(kind.label("outcome"), case((breach, 1), else_=0).label("breach"), func.count())
+        .select_from(ATTEMPTS_ON_LISTS.join(upgrade_lists, upgrade_lists.c.list_id == listed_hubs.c.list_id))
         .where(
             attempts.c.region == bindparam("region"),
             attempts.c.state.in_(_COUNTED),
             # Never earlier than what any of its hubs is due by: all lists of months before are passed over.
-            attempts.c.list_id.in_(
-                select(upgrade_lists.c.list_id).where(
-                    upgrade_lists.c.region == bindparam("region"), upgrade_lists.c.windows_end >= _moment("start")
-                )
-            ),
+            upgrade_lists.c.region == bindparam("region"),
+            upgrade_lists.c.windows_end >= _moment("start"),
             _in_month(due),
             due <= _moment("now"),
             ~newer,
@@ -183,11 +183,9 @@ _MISSED = (
     .where(
         attempts.c.release_id.in_(select(releases.c.release_id)),
         attempts.c.region == bindparam("region"),
-        attempts.c.state == _S.MISSED.value,
-        ~attempts.c.is_open,
-        attempts.c.list_id.is_not(None),
-        attempts.c.state_at > _moment("after"),
-        attempts.c.state_at <= _moment("up_to"),
+        attempts.c.outcome == _S.MISSED.value,
+        attempts.c.outcome_at > _moment("after"),
+        attempts.c.outcome_at <= _moment("up_to"),
     )
 )
 _JUDGED = select(func.max(sla_breaches.c.judged_up_to)).where(

@@ -23,20 +23,19 @@ from sr_engine.store import inventory, overlays, upgrades
 from sr_engine.store.dialects import json_rows
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
-from sr_engine.store.states import SCHEDULED
-from sr_engine.store.tables import attempts, devices, exclusions, registrations, release_han_models
+from sr_engine.store.tables import devices, exclusions, registrations, release_han_models, scheduled_hubs
 
 _AT_ONCE = 20_000
 """Hubs that one statement looks up, at most."""
 
-_SCHEDULED = and_(attempts.c.region == bindparam("region"), SCHEDULED)
+_SCHEDULED = scheduled_hubs.c.region == bindparam("region")
 _ALIKE = (
-    attempts.c.release_id,
-    attempts.c.organisation,
-    attempts.c.window_start,
-    attempts.c.window_end,
-    attempts.c.pilot,
-    attempts.c.compulsory,
+    scheduled_hubs.c.release_id,
+    scheduled_hubs.c.organisation,
+    scheduled_hubs.c.window_start,
+    scheduled_hubs.c.window_end,
+    scheduled_hubs.c.pilot,
+    scheduled_hubs.c.compulsory,
     devices.c.device_status,
     devices.c.csp_region,
     devices.c.manufacturer,
@@ -44,33 +43,33 @@ _ALIKE = (
     devices.c.firmware_version,
 )
 _GROUPS: Select[Any] = (
-    select(*_ALIKE, json_rows(attempts.c.hub_id).label("hub_ids"))
-    .outerjoin(devices, and_(devices.c.device_id == attempts.c.hub_id, devices.c.device_type == "CHF"))
+    select(*_ALIKE, json_rows(scheduled_hubs.c.hub_id).label("hub_ids"))
+    .outerjoin(devices, and_(devices.c.device_id == scheduled_hubs.c.hub_id, devices.c.device_type == "CHF"))
     .where(_SCHEDULED)
     .group_by(*_ALIKE)
     .order_by(*_ALIKE)
 )
 _EXCLUDED: Select[Any] = (
-    select(attempts.c.hub_id)
+    select(scheduled_hubs.c.hub_id)
     .distinct()
-    .join(exclusions, exclusions.c.hub_id == attempts.c.hub_id)
+    .join(exclusions, exclusions.c.hub_id == scheduled_hubs.c.hub_id)
     .where(_SCHEDULED, exclusion_runs("now"))
 )
 _CHANGING: Select[Any] = (
-    select(attempts.c.hub_id, registrations.c.effective_from)
+    select(scheduled_hubs.c.hub_id, registrations.c.effective_from)
     .distinct()
-    .join(devices, devices.c.hub_id == attempts.c.hub_id)
+    .join(devices, devices.c.hub_id == scheduled_hubs.c.hub_id)
     .join(registrations, registrations.c.mpxn == devices.c.import_mpxn)
     .where(_SCHEDULED, registrations.c.effective_from > bindparam("since"))
 )
 _AFFECTED: Select[Any] = (
-    select(attempts.c.release_id, attempts.c.hub_id)
+    select(scheduled_hubs.c.release_id, scheduled_hubs.c.hub_id)
     .distinct()
-    .join(release_han_models, release_han_models.c.release_id == attempts.c.release_id)
+    .join(release_han_models, release_han_models.c.release_id == scheduled_hubs.c.release_id)
     .join(
         devices,
         and_(
-            devices.c.hub_id == attempts.c.hub_id,
+            devices.c.hub_id == scheduled_hubs.c.hub_id,
             devices.c.manufacturer == release_han_models.c.manufacturer,
             devices.c.model == release_han_models.c.model,
         ),

@@ -396,7 +396,14 @@ attempts = Table(
     Column("reason", Text),
     # When the report was taken in by which the CSP last brought it forward.
     Column("reported_at", UtcDateTime),
+    # Of those planned by the processor, while one is on a list: the end of its night.
+    Column("compelled_until", UtcDateTime),
+    # Of those that have ended after they were listed: the state and its time once more.
+    Column("outcome", String(20)),
+    Column("outcome_at", UtcDateTime),
     UniqueConstraint("hub_id", "release_id", "number"),
+    # No index has a column that changes when a hub is put on a list or goes its way from there: PostgreSQL then writes
+    # the row beside the old one and touches no index. So what is Scheduled, or on a list, is in tables of its own.
     # Never two open upgrades on a hub.
     Index(
         "ix_attempts_one_open",
@@ -413,21 +420,6 @@ attempts = Table(
         sqlite_where=text("is_open = 1"),
         postgresql_where=text("is_open"),
     ),
-    # What waits to be listed, by all that decides when, and then by hub: counted and chosen without looking at rows.
-    Index(
-        "ix_attempts_scheduled",
-        "region",
-        "release_id",
-        "organisation",
-        "window_end",
-        "window_start",
-        "pilot",
-        "compulsory",
-        "number",
-        "hub_id",
-        sqlite_where=text("state = 'Scheduled'"),
-        postgresql_where=text("state = 'Scheduled'"),
-    ),
     # What is under way at a release in a region, in order of the row numbers.
     Index(
         "ix_attempts_under_way",
@@ -441,7 +433,6 @@ attempts = Table(
         "ix_attempts_pilot",
         "release_id",
         "region",
-        "state",
         sqlite_where=text("pilot = 1"),
         postgresql_where=text("pilot"),
     ),
@@ -449,19 +440,19 @@ attempts = Table(
     Index(
         "ix_attempts_compelled",
         "region",
-        "period_end",
-        sqlite_where=text("compulsory = 1 AND is_open = 1"),
-        postgresql_where=text("compulsory AND is_open"),
+        "compelled_until",
+        sqlite_where=text("is_open = 1 AND compelled_until IS NOT NULL"),
+        postgresql_where=text("is_open AND compelled_until IS NOT NULL"),
     ),
     # What became of those that were listed: counted to judge whether too many fail.
     Index(
         "ix_attempts_outcomes",
         "release_id",
         "region",
-        "state",
-        "state_at",
-        sqlite_where=text("is_open = 0 AND list_id IS NOT NULL"),
-        postgresql_where=text("NOT is_open AND list_id IS NOT NULL"),
+        "outcome",
+        "outcome_at",
+        sqlite_where=text("outcome IS NOT NULL"),
+        postgresql_where=text("outcome IS NOT NULL"),
     ),
     # What was reported in a time: how soon Suppliers were told of it.
     Index(
@@ -471,12 +462,25 @@ attempts = Table(
         sqlite_where=text("reported_at IS NOT NULL"),
         postgresql_where=text("reported_at IS NOT NULL"),
     ),
-    Index(
-        "ix_attempts_list_id",
-        "list_id",
-        sqlite_where=text("list_id IS NOT NULL"),
-        postgresql_where=text("list_id IS NOT NULL"),
-    ),
+    # Of a page few rows change in one night.
+    postgresql_with={"fillfactor": 70},
+)
+
+# The attempts that are Scheduled, by all that decides when they are listed, and then by hub: counted and chosen in the
+# order of the key. `store.scheduled` has it follow what attempts say.
+scheduled_hubs = Table(
+    "scheduled_hubs",
+    metadata,
+    Column("region", String(16), primary_key=True),
+    Column("release_id", String(32), primary_key=True),
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("window_end", UtcDateTime, primary_key=True),
+    Column("window_start", UtcDateTime, primary_key=True),
+    Column("pilot", Boolean, primary_key=True),
+    Column("compulsory", Boolean, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("hub_id", EUI, primary_key=True),
+    **BY_KEY,
 )
 
 # Hubs that a Supplier keeps out of pilots and voluntary waves.
@@ -610,6 +614,16 @@ upgrade_lists = Table(
     Index("ix_upgrade_lists_acknowledged_at", "acknowledged_at"),
     Index("ix_upgrade_lists_windows_end", "region", "windows_end"),
     Index("ix_upgrade_lists_message_id", "message_id"),
+)
+
+# The hubs that a list was cut with, in one value: a row for each of a million would take longer than to cut the lists.
+# Whether one stands there still is said by its attempt.
+listed_hubs = Table(
+    "listed_hubs",
+    metadata,
+    Column("list_id", ForeignKey("upgrade_lists.list_id"), primary_key=True),
+    # A JSON array of CHF ids.
+    Column("hub_ids", Text, nullable=False),
 )
 
 outbox = Table(

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, literal_column, select, union_all
 
 from sr_engine.domain.states import AttemptState
+from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import EXPIRED, PARKED, PENDING
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import UtcDateTime, attempts, outbox, upgrade_lists
+from sr_engine.store.tables import UtcDateTime, attempts, listed_hubs, outbox, upgrade_lists
 
 
 def _lists(state: str) -> Select[Any]:
@@ -47,7 +48,8 @@ _DELIVERED = (
 )
 _LISTED = (
     select(attempts.c.hub_id)
-    .where(attempts.c.list_id == bindparam("list_id"), attempts.c.state == AttemptState.LISTED.value)
+    .select_from(ATTEMPTS_ON_LISTS)
+    .where(listed_hubs.c.list_id == bindparam("list_id"), attempts.c.state == AttemptState.LISTED.value)
     .order_by(attempts.c.hub_id)
     .limit(bindparam("at_most"))
 )

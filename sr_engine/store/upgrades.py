@@ -14,7 +14,7 @@ from sr_engine.domain.changes import AnswerChange, Changes
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
-from sr_engine.store import changed_hubs, inventory, overlays
+from sr_engine.store import changed_hubs, inventory, overlays, scheduled
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.prepared import Prepared, Row
@@ -37,6 +37,9 @@ _ATTEMPT_FIELDS = (
     "state_at",
     "reason",
     "reported_at",
+    "compelled_until",
+    "outcome",
+    "outcome_at",
 )
 
 
@@ -381,6 +384,8 @@ def _write_answers(connection: Connection, answers: Sequence[AnswerChange], rele
 def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
     """Insert new attempts and bring changed ones to what they are now."""
     new, changed = [], []
+    # One that was Scheduled may be so in another way now.
+    scheduled.leave(connection, [one.hub_id for one in changes if one.before is AttemptState.SCHEDULED])
     for change in changes:
         values = _attempt_values(change.attempt)
         if change.attempt.attempt_id is None:
@@ -389,9 +394,11 @@ def write_attempts(connection: Connection, changes: Sequence[AttemptChange], rel
             changed.append({**values, "key": change.attempt.attempt_id})
     execute_many(connection, _INSERT_ATTEMPTS, new)
     execute_many(connection, _UPDATE_ATTEMPTS, changed)
+    scheduled.enter(connection, [one.hub_id for one in changes if one.attempt.state is AttemptState.SCHEDULED])
 
 
 def _attempt_values(attempt: Attempt) -> dict[str, object]:
+    has_outcome = attempt.list_id is not None and not attempt.is_open
     return {
         "number": attempt.number,
         "state": attempt.state.value,
@@ -407,4 +414,7 @@ def _attempt_values(attempt: Attempt) -> dict[str, object]:
         "state_at": attempt.state_at,
         "reason": attempt.reason,
         "reported_at": attempt.reported_at,
+        "compelled_until": attempt.period.end if attempt.compulsory and attempt.period is not None else None,
+        "outcome": attempt.state.value if has_outcome else None,
+        "outcome_at": attempt.state_at if has_outcome else None,
     }

@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, func, select
 
-from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
 from sr_engine.store import changed_hubs
@@ -23,7 +22,7 @@ from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.states import SCHEDULED
+from sr_engine.store.states import IS_SCHEDULED
 from sr_engine.store.tables import (
     UtcDateTime,
     attempts,
@@ -32,6 +31,7 @@ from sr_engine.store.tables import (
     exclusions,
     off_lists,
     registrations,
+    scheduled_hubs,
     upgrade_lists,
 )
 
@@ -58,43 +58,50 @@ class Alike:
     """Of the attempt."""
 
 
-Member = tuple[str, int, int]
-"""CHF id and attempt id of a hub, and the place that its group was given."""
+Member = tuple[str, int]
+"""CHF id of a hub, and the place that its group was given: with that, it says which attempt is meant."""
 
 _KEY = (
-    attempts.c.organisation,
-    attempts.c.window_end,
-    attempts.c.window_start,
-    attempts.c.pilot,
-    attempts.c.compulsory,
-    attempts.c.number,
+    scheduled_hubs.c.organisation,
+    scheduled_hubs.c.window_end,
+    scheduled_hubs.c.window_start,
+    scheduled_hubs.c.pilot,
+    scheduled_hubs.c.compulsory,
+    scheduled_hubs.c.number,
 )
 _OF_RELEASE = and_(
-    attempts.c.region == bindparam("region"), attempts.c.release_id == bindparam("release_id"), SCHEDULED
+    scheduled_hubs.c.region == bindparam("region"), scheduled_hubs.c.release_id == bindparam("release_id")
 )
-# Whatever the window: a condition on it would lead away from the index that holds all this.
+# Whatever the window: a condition on it would lead away from the order of the key.
 _COUNTS: Select[Any] = select(*_KEY, func.count().label("hubs")).where(_OF_RELEASE).group_by(*_KEY).order_by(*_KEY)
 _OF_GROUP = and_(
     _OF_RELEASE,
-    attempts.c.organisation == bindparam("organisation"),
-    attempts.c.window_end == bindparam("window_end"),
-    attempts.c.window_start == bindparam("window_start"),
-    attempts.c.pilot == bindparam("pilot"),
-    attempts.c.compulsory == bindparam("compulsory"),
-    attempts.c.number == bindparam("number"),
+    scheduled_hubs.c.organisation == bindparam("organisation"),
+    scheduled_hubs.c.window_end == bindparam("window_end"),
+    scheduled_hubs.c.window_start == bindparam("window_start"),
+    scheduled_hubs.c.pilot == bindparam("pilot"),
+    scheduled_hubs.c.compulsory == bindparam("compulsory"),
+    scheduled_hubs.c.number == bindparam("number"),
 )
 _ALL_MEMBERS: Select[Any] = (
-    select(attempts.c.hub_id, attempts.c.attempt_id, bindparam("place", type_=Integer).label("place"))
+    select(scheduled_hubs.c.hub_id, bindparam("place", type_=Integer).label("place"))
     .where(_OF_GROUP)
-    .order_by(attempts.c.hub_id)
+    .order_by(scheduled_hubs.c.hub_id)
 )
 _MEMBERS = Prepared(_ALL_MEMBERS)
 _FIRST_MEMBERS = Prepared(_ALL_MEMBERS.limit(bindparam("at_most", type_=Integer)))
 # Those that were chosen before: none that has come since.
 _CHOSEN_MEMBERS = Prepared(
-    _ALL_MEMBERS.where(
-        attempts.c.hub_id > bindparam("after"),
-        attempts.c.hub_id <= bindparam("upto"),
+    _ALL_MEMBERS.join(
+        attempts,
+        and_(
+            attempts.c.hub_id == scheduled_hubs.c.hub_id,
+            attempts.c.release_id == scheduled_hubs.c.release_id,
+            attempts.c.number == scheduled_hubs.c.number,
+        ),
+    ).where(
+        scheduled_hubs.c.hub_id > bindparam("after"),
+        scheduled_hubs.c.hub_id <= bindparam("upto"),
         attempts.c.state_at <= bindparam("scheduled_by"),
     )
 )
@@ -120,24 +127,25 @@ _WITH_HAN_MODEL = select(devices.c.hub_id).where(
     devices.c.device_type.in_(HAN_DEVICE_TYPES),
     devices.c.hub_id.is_not(None),
 )
-_WAITING_OF: Select[Any] = select(attempts.c.hub_id, attempts.c.release_id, *_KEY).where(
+_KEY_OF_ATTEMPT = tuple(attempts.c[column.name] for column in _KEY)
+_WAITING_OF: Select[Any] = select(attempts.c.hub_id, attempts.c.release_id, *_KEY_OF_ATTEMPT).where(
     is_one_of(attempts.c.hub_id, "hub_ids"),
     # What is Scheduled is open: said, for that leads along the index of what is.
     attempts.c.is_open,
     # Not the column itself: its index leads to all that is under way in the region.
     attempts.c.region.concat("") == bindparam("region"),
-    SCHEDULED,
+    IS_SCHEDULED,
 )
 
 _RETURNED: Select[Any] = (
-    select(attempts.c.hub_id, attempts.c.release_id, *_KEY)
+    select(attempts.c.hub_id, attempts.c.release_id, *_KEY_OF_ATTEMPT)
     .join(off_lists, off_lists.c.attempt_id == attempts.c.attempt_id)
     .join(upgrade_lists, upgrade_lists.c.list_id == off_lists.c.list_id)
     .where(
         upgrade_lists.c.region == bindparam("region"),
         upgrade_lists.c.period_start == bindparam("period_start"),
         attempts.c.region == upgrade_lists.c.region,
-        attempts.c.state == AttemptState.SCHEDULED.value,
+        IS_SCHEDULED,
     )
     .distinct()
 )
@@ -156,7 +164,7 @@ def of_group(
     connection: Connection, region: str, alike: Alike, *, place: int = 0, limit: int | None = None
 ) -> list[Member]:
     """The first `limit` hubs of a group, or all, ascending."""
-    values = {**_values(region, alike), "place": place}
+    values = {**key_of(region, alike), "place": place}
     if limit is None:
         return _MEMBERS.tuples(connection, values)
     return _FIRST_MEMBERS.tuples(connection, {**values, "at_most": limit})
@@ -167,7 +175,7 @@ def chosen_of_group(
 ) -> list[Member]:
     """The hubs of a group after one CHF and up to another, as far as they were Scheduled by a time."""
     bounds = {"after": after, "upto": upto, "scheduled_by": scheduled_by, "place": place}
-    return _CHOSEN_MEMBERS.tuples(connection, {**_values(region, alike), **bounds})
+    return _CHOSEN_MEMBERS.tuples(connection, {**key_of(region, alike), **bounds})
 
 
 def peculiar(
@@ -217,7 +225,8 @@ def _alike(release_id: str, row: Row[Any]) -> Alike:
     return Alike(release_id, row.organisation, window, row.pilot, row.compulsory, row.number)
 
 
-def _values(region: str, alike: Alike) -> Mapping[str, object]:
+def key_of(region: str, alike: Alike) -> Mapping[str, object]:
+    """What is common to the hubs of a group of a region in the table of those that are Scheduled."""
     return {
         "region": region,
         "release_id": alike.release_id,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from sr_engine.messages.model import Period
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.tables import attempts, decisions, devices, registrations, schedule_hubs, schedules
+from sr_engine.store.tables import attempts, decisions, devices, registrations, schedule_hubs, scheduled_hubs, schedules
 from tests.world import FIRMWARE, OLD_VERSION
 
 SUPPLIERS = tuple(f"supplier-{number:02}" for number in range(10))
@@ -46,7 +46,7 @@ class Country:
 
     def put(self, connection: Connection) -> None:
         """Insert it all; indexes are made afterwards, which takes a fraction of the time."""
-        tables = (devices, registrations, schedule_hubs, decisions, attempts)
+        tables = (devices, registrations, schedule_hubs, decisions, attempts, scheduled_hubs)
         indexes = [index for table in tables for index in table.indexes]
         for index in indexes:
             index.drop(connection)
@@ -128,6 +128,8 @@ class Country:
         # An attempt rests on the schedule of whoever has the electricity.
         mine = [number for number in numbers if self.suppliers(number)[0] == organisation]
         execute_many(connection, attempts.insert(), [made | {"hub_id": chf(number)} for number in mine])
+        key = {column.name: made[column.name] for column in scheduled_hubs.c if column.name != "hub_id"}
+        execute_many(connection, scheduled_hubs.insert(), [key | {"hub_id": chf(number)} for number in mine])
 
 
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in devices.columns)

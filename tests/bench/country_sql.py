@@ -11,7 +11,15 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, Engine, Integer, Text, bindparam, create_engine, text
 from sqlalchemy.types import TypeEngine
 
-from sr_engine.store.tables import UtcDateTime, attempts, decisions, devices, registrations, schedule_hubs
+from sr_engine.store.tables import (
+    UtcDateTime,
+    attempts,
+    decisions,
+    devices,
+    registrations,
+    schedule_hubs,
+    scheduled_hubs,
+)
 from tests.bench.country import BY_LOT, SUPPLIERS, Country
 from tests.world import FIRMWARE, OLD_VERSION
 
@@ -83,11 +91,16 @@ INSERT INTO attempts (hub_id, release_id, number, state, is_open, region, organi
 SELECT chf, :release_id, 1, 'Scheduled', true, region, organisation, :starts, :ends, false, false, :now
 FROM agreed WHERE first
 """
+_SCHEDULED = """
+INSERT INTO scheduled_hubs (region, release_id, organisation, window_end, window_start, pilot, compulsory, number,
+                            hub_id)
+SELECT region, :release_id, organisation, :ends, :starts, false, false, 1, chf FROM agreed WHERE first
+"""
 
 
 def put_country(engine: Engine, country: Country, *, say: Callable[[str], None] = lambda what: None) -> None:
     """Insert it all, a portion at a time; indexes are made afterwards. `say` is told how far it is."""
-    tables = (devices, registrations, schedule_hubs, decisions, attempts)
+    tables = (devices, registrations, schedule_hubs, decisions, attempts, scheduled_hubs)
     indexes = [index for table in tables for index in table.indexes]
     with engine.begin() as connection:
         for index in indexes:
@@ -135,7 +148,7 @@ def put_country(engine: Engine, country: Country, *, say: Callable[[str], None] 
 
 def _put(connection: Connection, values: dict[str, object]) -> None:
     for statement in (
-        *(_HOMES, _DEVICES, _REGISTRATIONS, _AGREED, _SCHEDULES, _SCHEDULE_HUBS, _DECISIONS, _ATTEMPTS),
+        *(_HOMES, _DEVICES, _REGISTRATIONS, _AGREED, _SCHEDULES, _SCHEDULE_HUBS, _DECISIONS, _ATTEMPTS, _SCHEDULED),
         *("DROP TABLE homes", "DROP TABLE agreed"),
     ):
         named = set(re.findall(r"(?<!:):([a-z_]+)", statement))

@@ -36,12 +36,14 @@ from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, World, make_world
 HUBS = (100_000, 1_000_000)
 LIST_SIZE = 20_000
 _ROUNDS = 2
+_SERVER = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
+"""As on a server with 4 GB of memory; each commit waits for the disk."""
 
 
 def rows() -> Iterator[Row]:
     """Measure in processes of their own; the best of rounds."""
     yield from _rows("SQLite", None, limit=12)
-    with postgres_server(durable=True) as server:
+    with postgres_server(durable=True, settings=_SERVER) as server:
         yield from _rows("PostgreSQL", server, limit=25)
 
 
@@ -105,11 +107,13 @@ def new_release(directory: Path, database_url: str) -> tuple[World, str, tuple[s
 
 def _one(folder: Path, percent: int, server: PostgresServer | None) -> dict[str, float]:
     shutil.copytree(folder / "instance", folder / "copy")
-    if server is not None:
-        give_a_copy_of_its_database(folder / "copy", server)
+    copy = None if server is None else give_a_copy_of_its_database(folder / "copy", server)
     command = [sys.executable, "-m", "tests.bench.cutting", str(folder / "copy"), str(percent)]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     shutil.rmtree(folder / "copy")
+    if server is not None and copy is not None:
+        # Else the server would clear up in it while the next one is measured.
+        server.execute(f"DROP DATABASE {copy.rpartition('/')[2]}")
     return found
 
 

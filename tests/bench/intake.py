@@ -116,11 +116,12 @@ def _put_on_list(connection: Connection, release_id: str, number: int, hubs_each
     message = outbox.Outgoing(f"{number:032x}", outbox.UPGRADE_LIST, "csp:Central", "upgrade_list", b"<list/>")
     outbox.put(connection, [message], period.start)
     ends = now + timedelta(days=10)
-    new = lists.NewList(f"{number:032x}", "Central", release_id, period, hubs_each, message.message_id, ends)
+    hub_ids = _hubs(number, hubs_each)
+    new = lists.NewList(f"{number:032x}", "Central", release_id, period, hub_ids, message.message_id, ends)
     lists.add_list(connection, new, period.start - timedelta(hours=8))
     connection.execute(
         attempts.update()
-        .where(attempts.c.hub_id.in_(_hubs(number, hubs_each)))
+        .where(attempts.c.hub_id.in_(hub_ids))
         .values(state="Accepted", list_id=new.list_id, period_start=period.start, period_end=period.end)
     )
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 
 from hypothesis.stateful import invariant
+from sqlalchemy import select
 
 from sr_engine.messages.model import (
     CommsHubUpgrade,
@@ -17,6 +18,7 @@ from sr_engine.messages.model import (
     ScheduleRead,
 )
 from sr_engine.operations import audit, audit_verification
+from sr_engine.store.tables import scheduled_hubs
 from tests.machine.country import FIRMWARE, hold, same
 from tests.machine.facts import OPEN, WITH_CSP
 from tests.machine.surrounded import Surrounded
@@ -53,6 +55,20 @@ class Machine(Surrounded):
             for one in known
         }
         same(found, expected, "attempts")
+
+    @invariant()
+    def what_follows_attempts_says_what_they_do(self) -> None:
+        """The table of what is Scheduled, the outcome of what was listed, and the end of a compelled hub's night."""
+        known = self.stage.attempts()
+        names = scheduled_hubs.columns.keys()
+        expected = {tuple(getattr(row, name) for name in names) for row in known if row.state == "Scheduled"}
+        same({tuple(row) for row in self.stage.rows(select(scheduled_hubs))}, expected, "Scheduled")
+        for row in known:
+            ended = row.list_id is not None and not row.is_open
+            outcome = (row.state, row.state_at) if ended else (None, None)
+            same((row.outcome, row.outcome_at), outcome, f"outcome of {row.hub_id}")
+            if row.is_open:
+                same(row.compelled_until, row.period_end if row.compulsory else None, f"night of {row.hub_id}")
 
     @invariant()
     def answers_are_the_models(self) -> None:

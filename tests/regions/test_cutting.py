@@ -22,7 +22,7 @@ from sr_engine.operations.releases import open_release
 from sr_engine.regions.lists import Portion
 from sr_engine.regions.planner import ListDraft, Plan
 from sr_engine.regions.triggers import RegionTriggers
-from sr_engine.store import inventory
+from sr_engine.store import inventory, scheduled
 from sr_engine.store.releases import add_paths, remove_paths
 from sr_engine.store.tables import (
     attempts,
@@ -194,11 +194,11 @@ class AnyWorld:
         first = other if one.by_gas and one.split else A.name
         second = A.name if first != A.name else other
         by_both = one.other_scheduled and second != first
-        scheduled = [first, second] if by_both else [first]
-        organisation = A.name if A.name in scheduled else first
+        by_schedule = [first, second] if by_both else [first]
+        organisation = A.name if A.name in by_schedule else first
         phase = "Pilot" if one.pilot else "General"
         for place, name in enumerate(() if compelled else dict.fromkeys((first, second))):
-            schedule_id = number * 10 + place if name in scheduled else None
+            schedule_id = number * 10 + place if name in by_schedule else None
             if schedule_id is not None:
                 # The wider window of the other one does not matter.
                 wider = {} if place == 0 else {"window_end": WINDOW.end}
@@ -217,6 +217,7 @@ class AnyWorld:
         if compelled:
             window = {"window_start": NOW, "window_end": WINDOW.start + 6 * DAY}
         connection.execute(insert(attempts), {**attempt, **window})
+        scheduled.enter(connection, [hub.chf])
         self._happen(uow, hub, one.since)
 
     def _happen(self, uow: UnitOfWork, hub: TestHub, since: str) -> None:
@@ -378,13 +379,14 @@ def test_a_window_that_is_changed_in_between_is_kept(central: Nights, few: int) 
     cutter = replace(central.cutter, listed_at_once=1, few=few)
     first = central.world.run(lambda uow: cutter.run(uow, central.region, due, period))
     later = replace(WINDOW, start=period.end)
-    central.world.run(
-        lambda uow: uow.connection.execute(
-            update(attempts)
-            .where(attempts.c.hub_id == some[3].chf)
-            .values(window_start=later.start, window_end=later.end)
-        )
-    )
+
+    def change(uow: UnitOfWork) -> None:
+        scheduled.leave(uow.connection, [some[3].chf])
+        values = {"window_start": later.start, "window_end": later.end}
+        uow.connection.execute(update(attempts).where(attempts.c.hub_id == some[3].chf).values(values))
+        scheduled.enter(uow.connection, [some[3].chf])
+
+    central.world.run(change)
 
     portion, listed = first, 2
     while portion.more:

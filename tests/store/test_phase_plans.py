@@ -25,7 +25,7 @@ HERE = RegionPhase("release", "Central", "Open", PLAN, general_open=False)
         (lambda one: phases.pilot_counts(one, HERE, NOW), "ix_attempts_pilot (release_id=? AND region=?)"),
         (
             lambda one: phases.outcomes_to_judge(one, HERE),
-            "ix_attempts_outcomes (release_id=? AND region=? AND state=? AND state_at>?)",
+            "ix_attempts_outcomes (release_id=? AND region=? AND outcome=? AND outcome_at>?)",
         ),
         (lambda one: phases.anything_waiting(one, HERE), "ix_attempts_under_way (release_id=? AND region=?)"),
         (

@@ -11,9 +11,25 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import Connection, CursorResult, Engine, event
 
+from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.states import AttemptEvent, AttemptState
+from sr_engine.domain.upgrades import Attempt
 from sr_engine.messages.model import Period
-from sr_engine.store import firmware, list_runs, lists, outbox, prepared, sla, upgrades, waiting
+from sr_engine.store import (
+    firmware,
+    list_runs,
+    lists,
+    moves,
+    outbox,
+    prepared,
+    scheduled,
+    sla,
+    undelivered,
+    upgrades,
+    waiting,
+)
 from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.moves import Move, Standing
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.tables import devices, due_registrations
 from tests.world import NOW
@@ -37,7 +53,7 @@ def plans_of(engine: Engine, work: Callable[[Connection], object]) -> list[str]:
         executed.append((statement, parameters))
 
     def note_prepared(connection: Connection, sql: str, how: str, values: Any) -> Any:
-        executed.append((sql, tuple(values)))
+        executed.append((sql, tuple(values[0] if how == "executemany" else values)))
         return execute(connection, sql, how, values)
 
     execute = prepared._executed
@@ -57,7 +73,7 @@ def test_overdue_attempts_are_found_by_state_and_end_of_window(engine: Engine) -
     )
 
     assert "ix_attempts_open (region=? AND window_end<?)" in agreed
-    assert "ix_attempts_compelled (region=? AND period_end<?)" in compelled
+    assert "ix_attempts_compelled (region=? AND compelled_until<?)" in compelled
 
 
 def test_schedules_that_end_are_found_by_hub(engine: Engine) -> None:
@@ -116,8 +132,8 @@ def test_what_waits_to_be_listed_is_counted_and_chosen_in_the_order_of_an_index(
     (chosen,) = plans_of(engine, lambda one: waiting.of_group(one, "Central", alike, limit=10))
     (all_of_it,) = plans_of(engine, lambda one: waiting.of_group(one, "Central", alike))
 
-    assert "INDEX ix_attempts_scheduled (region=? AND release_id=?)" in counts
-    assert "INDEX ix_attempts_scheduled (region=? AND release_id=? AND organisation=? AND window_end=?" in chosen
+    assert "scheduled_hubs USING PRIMARY KEY (region=? AND release_id=?)" in counts
+    assert "scheduled_hubs USING PRIMARY KEY (region=? AND release_id=? AND organisation=? AND window_end=?" in chosen
     assert all_of_it == chosen
     assert "TEMP B-TREE" not in counts + chosen
 
@@ -141,14 +157,65 @@ def test_what_may_keep_hubs_off_lists_is_looked_for_from_its_own_side(engine: En
     assert "SCAN attempts" not in plan
 
 
-def test_hubs_are_put_on_a_list_by_their_row_numbers_and_looked_up_by_their_ids(engine: Engine) -> None:
-    def put(connection: Connection) -> object:
-        still = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1)
-        return list_runs.put_on_list(connection, [1], list_id="list", period=PERIOD, now=NOW, still=still)
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_hubs_are_put_on_a_list_by_their_ids_and_no_table_is_gone_through(engine: Engine, looked_at: bool) -> None:
+    group = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1)
+
+    def put(connection: Connection) -> None:
+        scheduled.leave_group(connection, waiting.key_of("Central", group), ["hub"])
+        list_runs.put_on_list(
+            connection,
+            ["hub"],
+            list_id="list",
+            region="Central",
+            period=PERIOD,
+            now=NOW,
+            group=group,
+            looked_at=looked_at,
+        )
 
     plan = "; ".join(plans_of(engine, put))
 
-    assert "SEARCH attempts USING INTEGER PRIMARY KEY (rowid=?)" in plan
+    assert "SEARCH attempts USING INDEX sqlite_autoindex_attempts_1 (hub_id=? AND release_id=? AND number=?)" in plan
+    assert "SEARCH scheduled_hubs USING PRIMARY KEY (region=? AND release_id=? AND organisation=?" in plan
+    assert "number=? AND hub_id=?)" in plan
+    assert "SCAN attempts" not in plan
+    assert "SCAN scheduled_hubs" not in plan
+
+
+def _on_lists(connection: Connection) -> None:
+    now, region, period = NOW, "Central", PERIOD
+    lists.newest_lists(connection, region=region, limit=10)
+    lists.cut_list(connection, "list")
+    lists.with_csp(connection, "list")
+    lists.with_csp_in(connection, region, period)
+    lists.with_csp_beside(connection, region, period)
+    lists.acknowledged(connection, "list", now)
+    lists.unacknowledged(connection, region, now)
+    lists.on_list(connection, "list", ["hub"])
+    moves.on_list_or_replacement(connection, "list", ["hub"])
+    undelivered.still_listed(connection, "list", 10)
+
+
+def _writing(connection: Connection) -> None:
+    standing = Standing("hub", 1, 1, AttemptState.SCHEDULED, None)
+    moves.write(connection, [Move(standing, AttemptEvent.WINDOW_ENDED, AttemptState.MISSED, NOW, None)])
+    attempt = Attempt(1, AttemptState.SCHEDULED, PERIOD, False, "supplier", NOW, attempt_id=1)
+    change = AttemptChange("hub", "Central", AttemptEvent.CHANGED, AttemptState.SCHEDULED, attempt)
+    upgrades.write_attempts(connection, [change], "release")
+
+
+@pytest.mark.parametrize("work", [_on_lists, _writing], ids=["on lists", "writing"])
+def test_attempts_on_lists_and_on_their_way_are_found_without_going_through_all(
+    engine: Engine, work: Callable[[Connection], object]
+) -> None:
+    plans = plans_of(engine, work)
+
+    assert any("attempts" in plan for plan in plans)
+    for plan in plans:
+        assert "SCAN attempts" not in plan
+        assert "SCAN scheduled_hubs" not in plan
+        assert "SCAN listed_hubs" not in plan
 
 
 def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
@@ -160,7 +227,9 @@ def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     (missed,) = plans_of(engine, lambda one: sla.missed(one, "Central", NOW, NOW))
 
     assert "ix_upgrade_lists_windows_end (region=? AND windows_end>?)" in completion
-    assert "ix_attempts_list_id (list_id=?)" in completion
+    assert "SEARCH listed_hubs" in completion
+    assert "SEARCH attempts" in completion
+    assert "(hub_id=?" in completion
     assert "ix_attempts_reported (region=? AND reported_at>? AND reported_at<?)" in alerts
     assert "SCAN alerted_hubs" not in alerts
-    assert "ix_attempts_outcomes (release_id=? AND region=? AND state=? AND state_at>? AND state_at<?)" in missed
+    assert "ix_attempts_outcomes (release_id=? AND region=? AND outcome=? AND outcome_at>? AND outcome_at<?)" in missed

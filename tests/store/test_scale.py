@@ -13,7 +13,7 @@ from sr_engine.bootstrap import quiet_days_of
 from sr_engine.messages.model import CommsHubFirmwareResult, ReportStatus
 from sr_engine.operations.preview import Horizon, foresee
 from sr_engine.regions.preview import Fate
-from sr_engine.store import inventory, outbox
+from sr_engine.store import inventory, outbox, scheduled
 from sr_engine.store.tables import attempts, exclusions
 from sr_engine.store.transactions import UnitOfWork
 from tests.regions.conftest import Nights, hubs
@@ -87,6 +87,7 @@ def test_two_hundred_thousand_scheduled_hubs_are_previewed_in_seconds(tmp_path: 
                 for hub in some
             ]
             unit_of_work.connection.execute(attempts.insert(), rows)
+            scheduled.enter(unit_of_work.connection, [hub.chf for hub in some])
             excluded = [
                 {"hub_id": hub.chf, "organisation": A.name, "set_at": NOW} for hub in some if hub.number % 20 == 0
             ]

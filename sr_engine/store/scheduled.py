@@ -1,0 +1,60 @@
+"""The table of what is Scheduled follows the attempts: whoever writes those says of which hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection, Delete, bindparam, delete, select, tuple_
+from sqlalchemy.sql import Insert
+
+from sr_engine.store.dialects import POSTGRESQL
+from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, is_one_of_many, members
+from sr_engine.store.states import IS_SCHEDULED
+from sr_engine.store.tables import attempts, scheduled_hubs
+
+_NAMES = tuple(scheduled_hubs.columns.keys())
+_KEY_OF_ATTEMPT = tuple(attempts.c[name] for name in _NAMES)
+_OPEN = (is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
+
+
+def _leave() -> Delete:
+    # Found by the whole key, which the attempts hold.
+    return delete(scheduled_hubs).where(tuple_(*scheduled_hubs.columns).in_(select(*_KEY_OF_ATTEMPT).where(*_OPEN)))
+
+
+def _leave_group() -> Delete:
+    of_group = (
+        scheduled_hubs.c[name] == bindparam(name, type_=scheduled_hubs.c[name].type)
+        for name in _NAMES
+        if name != "hub_id"
+    )
+    return delete(scheduled_hubs).where(*of_group, is_one_of_many(scheduled_hubs.c.hub_id, "hub_ids"))
+
+
+def _enter() -> Insert:
+    return scheduled_hubs.insert().from_select(_NAMES, select(*_KEY_OF_ATTEMPT).where(*_OPEN, IS_SCHEDULED))
+
+
+_LEAVE, _LEAVE_GROUP, _ENTER = Prepared(_leave()), Prepared(_leave_group()), Prepared(_enter())
+
+
+def leave(connection: Connection, hub_ids: Collection[str]) -> None:
+    """Before the attempts that are open at some hubs change: they may not be Scheduled after, or not as they were."""
+    if hub_ids:
+        _LEAVE.run(connection, {"hub_ids": members(hub_ids)})
+
+
+def leave_group(connection: Connection, group: Mapping[str, object], hub_ids: Collection[str]) -> None:
+    """The same for hubs of one group that are put on a list; `group` is what their keys have in common."""
+    if connection.dialect.name == POSTGRESQL:
+        # Which goes along the key once. SQLite, told what they have in common, would go through the whole group.
+        _LEAVE_GROUP.run(connection, {**group, "hub_ids": members(hub_ids)})
+    else:
+        leave(connection, hub_ids)
+
+
+def enter(connection: Connection, hub_ids: Collection[str]) -> None:
+    """Once their attempts have changed: those of some hubs that are Scheduled now, none of which was before."""
+    if hub_ids:
+        _ENTER.run(connection, {"hub_ids": members(hub_ids)})
