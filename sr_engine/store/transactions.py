@@ -224,18 +224,25 @@ class Transactions:
         return results
 
     def _run_group(self, group: list[_Submitted[Any]]) -> list[Any]:
-        results: list[Any] = []
+        """In one transaction; if one of them fails, all are done again, in parts that can be taken back one by one.
+
+        That happens next to never, and what it takes to be ready for it costs more than many a unit of work.
+        """
         try:
-            with self._engine.begin() as connection:
-                unit_of_work = UnitOfWork(connection, self._clock.now())
-                if len(group) == 1:
-                    # What it takes back is the transaction itself.
-                    results.append(group[0].work(unit_of_work))
-                else:
-                    results.extend(_attempt(one.work, unit_of_work) for one in group)
-                audit_chain.link(connection, unit_of_work.now)
+            return self._run_together(group, _plainly)
+        except Exception as error:
+            if len(group) == 1:
+                return [_Failed(error)]
+        try:
+            return self._run_together(group, _attempt)
         except Exception as error:
             return [_Failed(error) for _ in group]
+
+    def _run_together(self, group: list[_Submitted[Any]], run: Callable[[Work[Any], UnitOfWork], Any]) -> list[Any]:
+        with self._engine.begin() as connection:
+            unit_of_work = UnitOfWork(connection, self._clock.now())
+            results = [run(one.work, unit_of_work) for one in group]
+            audit_chain.link(connection, unit_of_work.now)
         self._to_follow |= unit_of_work.to_follow.is_set()
         return results
 
@@ -277,6 +284,10 @@ class _Failed:
 
 def _may_pass(result: object) -> bool:
     return isinstance(result, _Failed) and may_pass(result.error)
+
+
+def _plainly(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
+    return work(unit_of_work)
 
 
 def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
