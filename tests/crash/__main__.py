@@ -6,10 +6,11 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.crash.stage import Result, play
+from tests.crash.stage import Play, Result, play
 from tests.postgres import postgres_server
 
 ENGINES = ("sqlite", "postgresql")
@@ -17,12 +18,14 @@ QUICKLY = {"recovery_init_sync_method": "syncfs"}
 """A server that was stopped at once opens every file of its folder otherwise, which takes seconds."""
 
 
-def run(engine: str, kills: int, seed: int, *, folder: Path, whole: bool = True) -> Result:
+def run(engine: str, kills: int, seed: int, *, folder: Path, whole: bool = True, only: Sequence[str] = ()) -> Result:
     """One engine, with an instance in a folder of its own below `folder`."""
     with ExitStack() as stack:
-        server = stack.enter_context(postgres_server(durable=True, settings=QUICKLY)) if engine == "postgresql" else None
+        server = (
+            stack.enter_context(postgres_server(durable=True, settings=QUICKLY)) if engine == "postgresql" else None
+        )
         directory = folder / f"{engine}-{seed}"
-        return play(directory, engine=engine, kills=kills, seed=seed, server=server, whole=whole, say=_say)
+        return play(Play(directory, engine, kills, seed, server, whole, only, _say))
 
 
 def _say(line: str) -> None:
@@ -47,14 +50,21 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=500, help="over all engines")
     parser.add_argument("--seed", type=int, default=1, help="the same seed has the same points in the same order")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="both if left out")
+    parser.add_argument(
+        "--point", action="append", default=[], help="a part of the names of the points that are wanted"
+    )
     wanted = parser.parse_args()
     engines = wanted.engine or list(ENGINES)
     folder = Path(tempfile.mkdtemp(prefix="sr-engine-crash-"))
-    results = [run(engine, -(-wanted.kills // len(engines)), wanted.seed, folder=folder) for engine in engines]
+    kills = -(-wanted.kills // len(engines))
+    results = [run(engine, kills, wanted.seed, folder=folder, only=wanted.point) for engine in engines]
     for line in table(results):
         _say(line)
     for one in results:
-        _say(f"{one.engine}: seed {one.seed}, {one.seconds:.0f} s, {len(one.evidence.sent)} requests in {one.tries} POSTs")
+        _say(
+            f"{one.engine}: seed {one.seed}, {one.seconds:.0f} s, "
+            f"{len(one.evidence.sent)} requests in {one.tries} POSTs"
+        )
         for problem in one.violations:
             _say(f"  wrong: {problem}")
         if one.unmet:

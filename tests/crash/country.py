@@ -1,4 +1,4 @@
-"""The instance that is served while its processes are killed: three Suppliers, three regions, small homes, a fast clock."""
+"""The instance whose processes are killed: three Suppliers, three regions, small homes, a fast clock."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Hooks round the commits, answers and messages of a process that serves, which kill it when its turn comes.
 
 What a transaction is for is told by what it writes. `CRASH_AT` names a point (`points`), `CRASH_PASS` how often it is
-to be passed, after the first `CRASH_AFTER` seconds; with `CRASH_SERVER`, the folder of a PostgreSQL server, that server is stopped instead, at once.
+to be passed, after the first `CRASH_AFTER` seconds; with `CRASH_SERVER`, the folder of a PostgreSQL server, it is that
+server which is stopped, at once.
 """
 
 from __future__ import annotations

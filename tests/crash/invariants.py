@@ -143,7 +143,7 @@ def each_message_of_a_csp_was_taken_once(evidence: Evidence) -> Iterator[str]:
         if set(one.statuses) - {204}:
             yield f"{one.key} was answered {', '.join(map(str, one.statuses))}"
         elif one.statuses and (stored[one.key] != 1 or not recorded[one.key]):
-            yield f"{one.key} was taken and is in the inbox {stored[one.key]} times, on record {recorded[one.key]} times"
+            yield f"{one.key} was taken: {stored[one.key]} times in the inbox, {recorded[one.key]} times on record"
 
 
 # --- Messages ----------------------------------------------------------------------------------------------------
@@ -220,7 +220,8 @@ def repeats_have_the_same_bytes_and_id(evidence: Evidence) -> Iterator[str]:
         if {one.sha256 for one in came} != {message.sha256}:
             yield f"{message_id} came {len(came)} times, with other bytes than those in the outbox"
         if {one.destination for one in came} != {message.destination}:
-            yield f"{message_id} for {message.destination} came to {', '.join({one.destination for one in came})}"
+            places = ", ".join(sorted({one.destination for one in came}))
+            yield f"{message_id} for {message.destination} came to {places}"
     for sha256, came in _by_key(evidence.arrivals, lambda one: (one.destination, one.sha256)).items():
         ids = {one.message_id for one in came}
         if len(ids) > 1:
@@ -250,7 +251,7 @@ def alerts_come_in_order(evidence: Evidence) -> Iterator[str]:
                 if before is not None and before.outbox_id > one.outbox_id:
                     yield f"{destination}: {one.message_id} of {one.hub} came after {before.message_id}, which is later"
                 if newest_of_none > one.outbox_id:
-                    yield f"{destination}: {one.message_id} of {one.hub} came after one about several hubs that is later"
+                    yield f"{destination}: {one.message_id} of {one.hub} came after a later one about several hubs"
                 newest[one.hub] = one
             newest_of_all = max(newest_of_all, one.outbox_id)
 

@@ -1,4 +1,4 @@
-"""Suppliers that send requests all the time: 11.5 to 11.9, dated and in sequence ones, and repeats of what was answered."""
+"""Suppliers that send requests all the time: 11.5 to 11.9, dated ones, ones in sequence, and repeats."""
 
 from __future__ import annotations
 

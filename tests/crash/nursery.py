@@ -1,7 +1,7 @@
 """Starts processes that serve an instance with hooks, each a fork of one that has loaded the program.
 
-Each line on stdin is JSON: `log`, a file to write to; `environment`, what is added to its own (`hooks`); `arguments`, those
-of `sr-engine`. Its id is printed as `started ID`, and once it has ended `ended ID STATUS`, below 0 for a signal.
+Each line on stdin is JSON: `log`, a file to write to; `environment`, what is added to its own (`hooks`); `arguments`,
+those of `sr-engine`. Its id is printed as `started ID`, and once it has ended `ended ID STATUS`, below 0 for a signal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import select
 import signal
-import sys
 
 from sr_engine.cli.main import commands
 from tests.crash import hooks

@@ -37,7 +37,7 @@ AGAIN_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point; `stops_server`: it is the database server that is stopped there, as `pg_ctl stop -m immediate` does."""
+    """One point; `stops_server`: it is the database server that is stopped, as `pg_ctl stop -m immediate` does."""
 
     what: str
     where: str
@@ -94,10 +94,16 @@ class Plans:
     A point that was not reached in its time comes again soon, and is then passed once only.
     """
 
-    def __init__(self, role: str, seed: int, *, with_server: bool, quick: bool = False) -> None:
-        """`quick`: no process is spared, and what a gateway comes by seldom is left out."""
+    def __init__(
+        self, role: str, seed: int, *, with_server: bool, quick: bool = False, only: Sequence[str] = ()
+    ) -> None:
+        """`quick`: no process is spared, and what a gateway comes by seldom is left out.
+
+        `only` says parts of the names of the points that are wanted; a role that has none of them has all its points.
+        """
         self._chance = random.Random(f"{seed} {role}")
         mine = points_of(role, with_server=with_server)
+        mine = [one for one in mine if any(name in str(one) for name in only)] or mine
         self._points = [one for one in mine if not quick or role == WORKER or one.what not in RARE]
         self._longest = 0.0 if quick else LONGEST_LIFE[role]
         self._next: list[Plan] = []

@@ -150,7 +150,7 @@ class Slot:
             await asyncio.sleep(RESTART_SECONDS)
             self.plans.missed(plan)
             return
-        reached = self._reached()
+        reached = self.reached()
         if reached is None:
             self.plans.missed(plan)
             self.tally.missed[str(plan.point)] += 1
@@ -161,7 +161,7 @@ class Slot:
         if status is None:
             os.kill(self.process, signal.SIGKILL)
             status = await self.nursery.end_of(self.process)
-            reached = self._reached() if not plan.point.stops_server else None
+            reached = self.reached() if not plan.point.stops_server else None
         if status != -signal.SIGKILL:
             self.tally.wrong.append(f"{self.log.name}, to be killed at {plan.point}, ended with {status} by itself")
         self.tally.count(reached or ANYWHERE)
@@ -213,7 +213,7 @@ class Keeper:
     def _count(self) -> None:
         """One of the processes has stopped it, and says where."""
         for slot in self.slots:
-            reached = slot._reached()  # noqa: SLF001 - two halves of one thing
+            reached = slot.reached()
             if reached is not None and (slot.role, slot.number) not in self._counted:
                 self._counted.add((slot.role, slot.number))
                 self.tally.count(f"server stopped, {reached}")

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,32 +58,32 @@ class Result:
         return [one for one in self.rows if not self.tally.kills[one]]
 
 
-def play(
-    directory: Path,
-    *,
-    engine: str,
-    kills: int,
-    seed: int,
-    server: PostgresServer | None = None,
-    whole: bool = True,
-    say: Callable[[str], None] = lambda _: None,
-) -> Result:
-    """Kill so often, let all come to rest, and judge; `whole`: until nothing is with a CSP any more.
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What is to be played, and how much of it."""
 
-    `server` is the PostgreSQL server for this alone, which is stopped too; without one the engine is SQLite.
-    """
-    return asyncio.run(_play(directory, engine, kills, seed, server, whole, say))
+    directory: Path
+    """A folder that is not there yet."""
+    engine: str
+    kills: int
+    seed: int
+    server: PostgresServer | None = None
+    """Of this play alone, for it is stopped too; without one the engine is SQLite."""
+    whole: bool = True
+    """Processes have time to work before they are killed, and in the end nothing is with a CSP any more."""
+    only: Sequence[str] = ()
+    """Parts of the names of the points that are wanted; none: all."""
+    say: Callable[[str], None] = lambda _: None
+    """Told of progress."""
 
 
-async def _play(
-    directory: Path,
-    engine: str,
-    kills: int,
-    seed: int,
-    server: PostgresServer | None,
-    whole: bool,
-    say: Callable[[str], None],
-) -> Result:
+def play(wanted: Play) -> Result:
+    """Kill so often, let all come to rest, and judge."""
+    return asyncio.run(_play(wanted))
+
+
+async def _play(wanted: Play) -> Result:
+    engine, seed, server, whole = wanted.engine, wanted.seed, wanted.server, wanted.whole
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         nursery = Nursery()
@@ -93,9 +93,9 @@ async def _play(
         stack.push_async_callback(receivers.close)
         await receivers.listen()
         port = _free_port()
-        known = homes(200 + HUBS_PER_KILL * kills)
+        known = homes(200 + HUBS_PER_KILL * wanted.kills)
         instance = make_country(
-            directory,
+            wanted.directory,
             url=receivers.url,
             port=port,
             database_url="sqlite:///sr-engine.db" if server is None else server.new_database(),
@@ -104,15 +104,15 @@ async def _play(
         stack.callback(_dispose, instance)
         await opening
         url = f"http://127.0.0.1:{port}"
-        receivers.take_part(instance, directory, url, behaviour_of(seed))
-        load = Load(instance, directory, url, known, seed)
-        tally = Tally(kills)
+        receivers.take_part(instance, wanted.directory, url, behaviour_of(seed))
+        load = Load(instance, wanted.directory, url, known, seed)
+        tally = Tally(wanted.kills)
         slots = [
             Slot(
                 role,
-                Plans(role, seed, with_server=server is not None, quick=not whole),
+                Plans(role, seed, with_server=server is not None, quick=not whole, only=wanted.only),
                 nursery,
-                directory,
+                wanted.directory,
                 tally,
                 server,
                 random.Random(f"{seed} {role} roles"),
@@ -120,13 +120,13 @@ async def _play(
             for role in (GATEWAY, WORKER)
         ]
         loading = asyncio.create_task(load.run())
-        keeping = _keep(server, tally, slots, seed, kills)
-        await _kill(slots, loading, tally, say)
+        keeping = _keep(wanted, tally, slots)
+        await _kill(slots, loading, tally, wanted.say)
         if keeping is not None:
             await _let_go(keeping)
         if tally.missed:
-            say(f"{engine}: not reached in time: {dict(tally.missed)}")
-        say(f"{engine}: {tally.kills.total()} kills in {time.monotonic() - began:.0f} s, {load.tries} POSTs")
+            wanted.say(f"{engine}: not reached in time: {dict(tally.missed)}")
+        wanted.say(f"{engine}: {tally.kills.total()} kills in {time.monotonic() - began:.0f} s, {load.tries} POSTs")
         for slot in slots:
             await slot.start()
         load.stopped.set()
@@ -144,13 +144,11 @@ async def _play(
         return Result(engine, seed, tally, evidence, found, time.monotonic() - began, load.tries)
 
 
-def _keep(
-    server: PostgresServer | None, tally: Tally, slots: list[Slot], seed: int, kills: int
-) -> asyncio.Task[None] | None:
-    if server is None:
+def _keep(wanted: Play, tally: Tally, slots: list[Slot]) -> asyncio.Task[None] | None:
+    if wanted.server is None:
         return None
-    stops = max(1, kills // SERVER_STOP_EVERY)
-    keeper = Keeper(server, tally, slots, random.Random(f"{seed} server"), stops)
+    stops = max(1, wanted.kills // SERVER_STOP_EVERY)
+    keeper = Keeper(wanted.server, tally, slots, random.Random(f"{wanted.seed} server"), stops)
     return asyncio.create_task(keeper.run())
 
 
@@ -163,9 +161,7 @@ async def _let_go(keeping: asyncio.Task[None]) -> None:
         await keeping
 
 
-async def _kill(
-    slots: list[Slot], loading: asyncio.Task[None], tally: Tally, say: Callable[[str], None]
-) -> None:
+async def _kill(slots: list[Slot], loading: asyncio.Task[None], tally: Tally, say: Callable[[str], None]) -> None:
     killing = [asyncio.create_task(slot.run()) for slot in slots]
     told = 0
     while not all(one.done() for one in killing):
