@@ -31,6 +31,7 @@ GATEWAY, WORKER = "gateway", "worker"
 MOST_PASSES = 4
 LONGEST_LIFE = {GATEWAY: 2.5, WORKER: 0.0}
 """Seconds of work, at most, before passes count: what happens seldom goes on meanwhile, and there is load."""
+REACHED_WITHIN_SECONDS, RARE_WITHIN_SECONDS = 6.0, 12.0
 AGAIN_AFTER = 2
 """Plans that come before one that was missed."""
 
@@ -57,7 +58,9 @@ _KILLED = {
     WORKER: _points(_OF_WORKER, _COMMIT) + _points(_SENT, (BEFORE_SENDING, ON_ITS_WAY, TAKEN)),
 }
 _STOPPED = _points(_SERVER_STOPS, (IN_TRANSACTION, BEFORE_COMMIT, ANSWER_LOST), stops_server=True)
-RARE = frozenset({"lists cut", "night done", "missed", "acknowledgement", "list", "lease claimed"})
+RARE = frozenset(
+    {"lists cut", "night done", "missed", "acknowledgement", "report", "message of a CSP", "list", "lease claimed"}
+)
 """What is met so seldom that the first time has to do."""
 
 
@@ -87,6 +90,11 @@ class Plan:
     after_seconds: float = 0.0
     """Passes before do not count."""
 
+    @property
+    def seconds(self) -> float:
+        """How long to wait for it: a process that has not come by its point by then is killed where it is."""
+        return RARE_WITHIN_SECONDS if self.point.what in RARE else REACHED_WITHIN_SECONDS
+
 
 class Plans:
     """One plan after the other for ever: every point comes before any comes again; the same for a seed.
@@ -115,7 +123,7 @@ class Plans:
                 Plan(
                     one,
                     1 if one.what in RARE else self._chance.randint(1, MOST_PASSES),
-                    self._chance.uniform(0, self._longest),
+                    0.0 if one.what in RARE else self._chance.uniform(0, self._longest),
                 )
                 for one in self._points
             ]

@@ -19,8 +19,6 @@ from tests.crash.points import ANYWHERE, GATEWAY, SERVER_ANYWHERE, Plan, Plans
 from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
-REACHED_WITHIN_SECONDS = 8.0
-"""A process that has not come by its point by then is killed where it is."""
 AFTER_STOP_SECONDS = 2.0
 """How long a process works on after it has stopped the server, before it is killed."""
 RESTART_SECONDS = 0.3
@@ -144,7 +142,7 @@ class Slot:
 
     async def _live_and_die(self, plan: Plan) -> None:
         await self.start(plan)
-        status = await self.nursery.end_of(self.process, REACHED_WITHIN_SECONDS)
+        status = await self.nursery.end_of(self.process, plan.seconds)
         if status is not None and self._found_no_database():
             # Whoever runs the processor starts it again then.
             await asyncio.sleep(RESTART_SECONDS)
@@ -166,7 +164,8 @@ class Slot:
             self.tally.wrong.append(f"{self.log.name}, to be killed at {plan.point}, ended with {status} by itself")
         self.tally.count(reached or ANYWHERE)
 
-    def _reached(self) -> str | None:
+    def reached(self) -> str | None:
+        """The point at which the process has killed itself, or stopped the server."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         _, found, rest = text.rpartition(REACHED)
         return rest.partition("\n")[0] if found else None

@@ -165,14 +165,14 @@ async def _kill(slots: list[Slot], loading: asyncio.Task[None], tally: Tally, sa
     killing = [asyncio.create_task(slot.run()) for slot in slots]
     told = 0
     while not all(one.done() for one in killing):
-        await asyncio.wait([*killing, loading], timeout=1, return_when=asyncio.FIRST_COMPLETED)
-        if loading.done():
-            loading.result()
+        going_on = [one for one in (*killing, loading) if not one.done()]
+        await asyncio.wait(going_on, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        for one in (loading, *killing):
+            if one.done():
+                one.result()
         if tally.kills.total() >= told + 25:
             told = tally.kills.total()
             say(f"  {told} kills")
-    for one in killing:
-        one.result()
 
 
 async def _rest(instance: Instance, receivers: Receivers, *, whole: bool) -> datetime:
