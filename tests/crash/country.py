@@ -16,8 +16,8 @@ from sr_engine.replay.homes import MANUFACTURER, MODEL, OLD_VERSION, Home, move_
 from tests.world import edit
 
 RATE = 28_800
-"""Eight hours a second: a night is over in one, and lists are cut four before it."""
-LEAD_HOURS = 32
+"""Eight hours a second: every three there is a night, and its lists are cut nine before it."""
+LEAD_HOURS = 72
 LEASE_SECONDS = 1.0
 STARTS_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 FIRMWARE = Firmware(MANUFACTURER, MODEL, "9002")

@@ -98,7 +98,7 @@ class Supplier:
             (20, self._answer),
             (10, self._read),
             (8, self._exclude),
-            (6, self._take_back),
+            (3, self._take_back),
             (10, self._dated),
             (6, self._in_sequence),
             (12, self._again),
@@ -120,7 +120,7 @@ class Supplier:
         some = [self._new.pop() for _ in range(min(_NEW_HUBS, len(self._new)))]
         hubs = [home.chf for home in some] or self._some(2)
         # Some windows end before anybody else approves.
-        days = self._chance.choice((3, 40, 40))
+        days = self._chance.choice((5, 40, 40))
         asked = await self._ask(session, "11.5", self._window(hubs, days), hubs)
         self._note(asked, some)
 
