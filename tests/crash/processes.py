@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.postgres import PostgresServer
 ROOT = Path(__file__).parents[2]
 AFTER_STOP_SECONDS = 2.0
 """How long a process works on after it has stopped the server, before it is killed."""
+MORE_KILLS = 1.4
+SLICE_SECONDS = 0.25
 RESTART_SECONDS = 0.3
 """After which a process is started again that found no database server."""
 ALL_PERCENT = 25
@@ -91,6 +94,9 @@ class Tally:
     """Kills by point, and what went wrong with processes that should have gone on."""
 
     wanted: int
+    required: Collection[str] = ()
+    """Points each of which is to be met, be it by more kills than were wanted, up to `MORE_KILLS` times as many."""
+    server_is_away: bool = False
     kills: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     missed: Counter[str] = field(default_factory=Counter)
@@ -98,7 +104,9 @@ class Tally:
 
     @property
     def done(self) -> bool:
-        return self.kills.total() >= self.wanted
+        total = self.kills.total()
+        unmet = any(not self.kills[one] for one in self.required)
+        return total >= (self.wanted * MORE_KILLS if unmet else self.wanted)
 
     def count(self, point: str) -> None:
         self.kills[point] += 1
@@ -142,7 +150,7 @@ class Slot:
 
     async def _live_and_die(self, plan: Plan) -> None:
         await self.start(plan)
-        status = await self.nursery.end_of(self.process, plan.seconds)
+        status = await self._end_within(plan.seconds)
         if status is not None and self._found_no_database():
             # Whoever runs the processor starts it again then.
             await asyncio.sleep(RESTART_SECONDS)
@@ -153,16 +161,31 @@ class Slot:
             self.plans.missed(plan)
             self.tally.missed[str(plan.point)] += 1
         if reached is not None and plan.point.stops_server:
-            # `Stopping` has counted it; the process has to live through it.
-            status = await self.nursery.end_of(self.process, AFTER_STOP_SECONDS)
+            # `Keeper` counts it; the process has to live through it.
+            status = await self._end_within(AFTER_STOP_SECONDS)
             reached = None
         if status is None:
-            os.kill(self.process, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.process, signal.SIGKILL)
             status = await self.nursery.end_of(self.process)
             reached = self.reached() if not plan.point.stops_server else None
         if status != -signal.SIGKILL:
             self.tally.wrong.append(f"{self.log.name}, to be killed at {plan.point}, ended with {status} by itself")
         self.tally.count(reached or ANYWHERE)
+
+    async def _end_within(self, seconds: float) -> int | None:
+        """As `Nursery.end_of`; the time while there is no database server does not count.
+
+        Returns as soon as the process has stopped the server.
+        """
+        before = self.reached()
+        while seconds > 0:
+            status = await self.nursery.end_of(self.process, SLICE_SECONDS)
+            if status is not None or self.reached() != before:
+                return status
+            if not self.tally.server_is_away:
+                seconds -= SLICE_SECONDS
+        return None
 
     def reached(self) -> str | None:
         """The point at which the process has killed itself, or stopped the server."""
@@ -201,9 +224,11 @@ class Keeper:
             if self.stops and time.monotonic() >= next_at and self.server.is_running:
                 self.stops -= 1
                 next_at = time.monotonic() + self.chance.uniform(3, 9)
+                self.tally.server_is_away = True
                 await asyncio.to_thread(self.server.stop, signal.SIGQUIT)
                 self.tally.count(SERVER_ANYWHERE)
             elif not self.server.is_running:
+                self.tally.server_is_away = True
                 self._count()
             else:
                 continue
@@ -222,5 +247,6 @@ class Keeper:
     def _start(self) -> None:
         self.server.stop()
         self.server.start()
+        self.tally.server_is_away = False
 
     _counted: set[tuple[str, int]] = field(default_factory=set)

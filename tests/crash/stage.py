@@ -106,7 +106,8 @@ async def _play(wanted: Play) -> Result:
         url = f"http://127.0.0.1:{port}"
         receivers.take_part(instance, wanted.directory, url, behaviour_of(seed))
         load = Load(instance, wanted.directory, url, known, seed)
-        tally = Tally(wanted.kills)
+        rows = all_points(with_server=server is not None)
+        tally = Tally(wanted.kills, rows if whole and not wanted.only else ())
         slots = [
             Slot(
                 role,
