@@ -89,7 +89,7 @@ def _configure(directory: Path, url: str) -> None:
         "weekdays": f"[{every_day}]",
         "blackout_dates": "[]",
         "lead_time_hours": str(LEAD_HOURS),
-        "list_size": "12",
+        "list_size": "5",
         "open_from": "20:00:00",
         "open_until": "06:00:00",
     }

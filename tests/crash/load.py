@@ -35,8 +35,6 @@ from tests.crash.evidence import Sent
 from tests.crash.sending import post_until_answered
 
 PAUSE_SECONDS = 0.06
-AT_ONCE = 3
-"""Requests of one Supplier that are under way at a time."""
 _NEW_HUBS = 3
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _CODE = re.compile(rb"ResponseCode>([^<]+)<")
@@ -224,7 +222,11 @@ class Supplier:
 class Load:
     """All Suppliers of an instance that is served at `url`."""
 
-    def __init__(self, instance: Instance, directory: Path, url: str, homes: Sequence[Home], seed: int) -> None:
+    def __init__(
+        self, instance: Instance, directory: Path, url: str, homes: Sequence[Home], seed: int, *, at_once: int
+    ) -> None:
+        """`at_once` is how many requests of one Supplier are under way at a time."""
+        self._at_once = at_once
         self.url = url
         self.clock: Clock = instance.clock
         self.broker = instance.configuration.policy.access_control_broker_eui
@@ -242,7 +244,7 @@ class Load:
         """Send until `stopped`; every request that was sent has been answered then."""
         async with _session() as session, asyncio.TaskGroup() as group:
             for supplier in self.suppliers.values():
-                for _ in range(AT_ONCE):
+                for _ in range(self._at_once):
                     group.create_task(supplier.act(session))
 
     async def repeat_all(self) -> None:

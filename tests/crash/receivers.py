@@ -141,5 +141,5 @@ def behaviour_of(seed: int) -> Behaviour:
         out_of_order=10,
         duplicate=20,
         seed=seed,
-        report_size=8,
+        report_size=3,
     )

@@ -30,6 +30,7 @@ from tests.crash.receivers import Receivers, behaviour_of
 from tests.postgres import PostgresServer
 
 HUBS_PER_KILL = 12
+AT_ONCE = 3
 QUIET_WITHIN_SECONDS = 120
 SERVER_STOP_EVERY = 12
 """Of so many kills one is of the database server at some moment, beside those at points of their own."""
@@ -105,7 +106,7 @@ async def _play(wanted: Play) -> Result:
         await opening
         url = f"http://127.0.0.1:{port}"
         receivers.take_part(instance, wanted.directory, url, behaviour_of(seed))
-        load = Load(instance, wanted.directory, url, known, seed)
+        load = Load(instance, wanted.directory, url, known, seed, at_once=AT_ONCE if whole else 1)
         rows = all_points(with_server=server is not None)
         tally = Tally(wanted.kills, rows if whole and not wanted.only else ())
         slots = [
