@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-postgresql check format bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-postgresql crash check format bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test-all: $(STAMP) ## all tests, the slow ones too
 
 test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts itself
 	SR_ENGINE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+
+crash: $(STAMP) ## kill processes and the database server at named points under load; ARGS="--kills 500 --seed 1"
+	$(BIN)/python -m tests.crash $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, import directions
 	$(BIN)/ruff check .

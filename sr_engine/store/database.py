@@ -121,12 +121,19 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool) -> Engine:
 def looking(engine: Engine) -> Iterator[Connection]:
     """A connection for a longer look: on PostgreSQL each statement sees what was committed before it.
 
-    So nothing old is kept for it meanwhile.
+    So nothing old is kept for it meanwhile. That the connection is lost once all has been seen does no harm.
     """
-    with engine.connect() as connection:
+    connection = engine.connect()
+    try:
         if engine.dialect.name == POSTGRESQL:
             connection.execution_options(isolation_level="READ COMMITTED")
         yield connection
+    finally:
+        try:
+            connection.close()
+        except DBAPIError as error:
+            if not may_pass(error):
+                raise
 
 
 def stop_looking(connection: Connection) -> None:
@@ -161,7 +168,9 @@ def may_pass(error: BaseException) -> bool:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """False if the database has ended a transaction by itself, as SQLite does when the disk is full."""
+    """False if a transaction has ended by itself: the connection is lost, or SQLite has found the disk full."""
+    if connection.invalidated:
+        return False
     driver = connection.connection.driver_connection
     return not isinstance(driver, sqlite3.Connection) or driver.in_transaction
 
