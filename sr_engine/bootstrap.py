@@ -474,6 +474,7 @@ def application(
         policy=policy.delivery,
         resolve=lambda destination: destination_url(instance, destination),
         claims=claims,
+        randbelow=instance.randbelow,
     )
     instance.transactions.after_follow_up = dispatcher.wake
     resumer = Resumer(

@@ -20,6 +20,7 @@ from sr_engine.operations.status import status as count_all
 from sr_engine.operations.why import Happening, explain, history
 from sr_engine.store import inventory
 from sr_engine.store.audit import pruned_up_to
+from sr_engine.store.circuits import OpenCircuit
 
 
 @click.command(short_help="Where everything stands, in counts.")
@@ -141,6 +142,19 @@ def _show(found: Status) -> None:
         ("Kind", "Event", "State", "Number"),
         ((*key, count) for key, count in found.messages.items()),
     )
+    if found.circuits:
+        show_table(
+            "Receivers that fail: their circuits are open",
+            ("To", "Since", "State", "Next probe", "Probes", "Last error"),
+            (
+                (one.destination, one.opened_at, _state(one, found.at), one.retry_at, one.probes, one.last_error)
+                for one in found.circuits
+            ),
+        )
+
+
+def _state(one: OpenCircuit, now: datetime) -> str:
+    return "half-open" if one.is_half_open(now) else "open"
 
 
 def _as_json(found: Status) -> dict[str, object]:
@@ -192,5 +206,16 @@ def _as_json(found: Status) -> dict[str, object]:
         "messages": [
             {"kind": kind, "event": event, "state": state, "number": count}
             for (kind, event, state), count in found.messages.items()
+        ],
+        "circuits": [
+            {
+                "destination": one.destination,
+                "state": _state(one, found.at),
+                "opened_at": moment(one.opened_at).replace(" ", "T"),
+                "retry_at": moment(one.retry_at).replace(" ", "T"),
+                "probes": one.probes,
+                "last_error": one.last_error,
+            }
+            for one in found.circuits
         ],
     }

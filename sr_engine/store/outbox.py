@@ -163,6 +163,28 @@ _BRING_FORWARD = (
     .where(_PENDING, is_one_of(outbox.c.destination, "destinations"), outbox.c.next_try_at > bindparam("latest"))
     .values(next_try_at=bindparam("now"))
 )
+_PARKED_OF = (
+    select(outbox.c.message_id)
+    .where(outbox.c.state == literal_column(f"'{PARKED}'"), outbox.c.destination == bindparam("to_whom"))
+    .order_by(outbox.c.outbox_id)
+    .limit(bindparam("at_most"))
+)
+_UNPARK_SOME = (
+    outbox.update()
+    .where(is_one_of(outbox.c.message_id, "message_ids"), outbox.c.state == PARKED)
+    .values(state=PENDING, tries=0, next_try_at=bindparam("now"))
+)
+_RETRY_NOW = (
+    outbox.update()
+    .where(
+        _PENDING,
+        outbox.c.destination == bindparam("to_whom"),
+        outbox.c.tries > 0,
+        outbox.c.next_try_at > bindparam("now"),
+        ~is_one_of(outbox.c.last_error, "refusals"),
+    )
+    .values(next_try_at=bindparam("now"))
+)
 _UNPARK = (
     outbox.update()
     .where(outbox.c.message_id == bindparam("key"), outbox.c.state == PARKED)
@@ -321,10 +343,23 @@ def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bo
     return result.rowcount == 1
 
 
+def send_parked(connection: Connection, destination: str, now: datetime, limit: int) -> list[str]:
+    """Queue the oldest parked messages to a receiver once more, as they are; return their ids."""
+    message_ids = list(connection.scalars(_PARKED_OF, {"to_whom": destination, "at_most": limit}))
+    connection.execute(_UNPARK_SOME, {"message_ids": members(message_ids), "now": now})
+    return message_ids
+
+
 def bring_forward(connection: Connection, destinations: Iterable[str], latest: datetime, now: datetime) -> int:
     """Let what waits for some receivers to be sent later than `latest` be sent now; return how much that is."""
     sought = {"destinations": members(destinations), "latest": latest, "now": now}
     return connection.execute(_BRING_FORWARD, sought).rowcount
+
+
+def retry_now(connection: Connection, destination: str, refusals: Collection[str], now: datetime) -> None:
+    """Let what has failed for a receiver that is back be sent now, unless it was one of these refusals."""
+    sought = {"to_whom": destination, "refusals": members(refusals), "now": now}
+    connection.execute(_RETRY_NOW, sought)
 
 
 def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:

@@ -36,7 +36,16 @@ POLICY = Delivery(
     concurrency_per_destination=4,
     back_off=(timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2)),
     max_tries=5,
+    circuit_failures=1000,
+    circuit=(timedelta(seconds=10), timedelta(seconds=60)),
+    refusals_of_one=frozenset({400}),
+    poll=timedelta(seconds=1),
 )
+
+
+def longest(limit: int) -> int:
+    """Draws the longest wait there may be."""
+    return limit - 1
 
 
 TERMS = Terms(timedelta(seconds=60), timedelta(seconds=20))
@@ -123,6 +132,7 @@ class Post:
     policy: Delivery = POLICY
     urls: dict[str, str] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
+    randbelow: Callable[[int], int] = longest
     transactions: Transactions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,7 +181,9 @@ class Post:
             policy=self.policy,
             resolve=self.urls.get,
             claims=claims or self.claims(),
+            randbelow=self.randbelow,
             poll_seconds=0.01,
+            stop_seconds=0.05,
         )
         task = asyncio.create_task(dispatcher.run())
         try:
