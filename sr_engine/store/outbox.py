@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
 )
 
+from sr_engine.store import notices
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -269,6 +270,8 @@ def put(
     }
     alike = {"created_at": now, "state": PENDING, "tries": 0, "next_try_at": due}
     execute_columns(connection, _INSERT, columns, alike)
+    if due <= now:
+        notices.leave(connection, notices.Left.OUTBOX)
 
 
 def is_known(connection: Connection, message_id: str) -> bool:
@@ -334,12 +337,14 @@ def send_again(connection: Connection, message_id: str, now: datetime) -> bool:
     result = connection.execute(
         outbox.update().where(outbox.c.message_id == message_id).values(state=PENDING, tries=0, next_try_at=now)
     )
+    notices.leave(connection, notices.Left.OUTBOX)
     return result.rowcount == 1
 
 
 def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bool:
     """Queue a message once more if it was parked, with the same bytes and id; True if it was."""
     result = connection.execute(_UNPARK, {"key": message_id, "now": now})
+    notices.leave(connection, notices.Left.OUTBOX)
     return result.rowcount == 1
 
 
@@ -347,6 +352,7 @@ def send_parked(connection: Connection, destination: str, now: datetime, limit: 
     """Queue the oldest parked messages to a receiver once more, as they are; return their ids."""
     message_ids = list(connection.scalars(_PARKED_OF, {"to_whom": destination, "at_most": limit}))
     connection.execute(_UNPARK_SOME, {"message_ids": members(message_ids), "now": now})
+    notices.leave(connection, notices.Left.OUTBOX)
     return message_ids
 
 

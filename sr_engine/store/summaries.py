@@ -148,10 +148,10 @@ def message_details(connection: Connection, message_id: str) -> MessageDetails |
         outbox.c.delivered_at,
         outbox.c.last_error,
         outbox.c.sha256,
-        func.length(outbox.c.body),
+        func.length(outbox.c.body).label("size"),
     ).where(outbox.c.message_id == message_id)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else MessageDetails(*row)
+    return None if row is None else MessageDetails(**row._mapping)
 
 
 def message_body(connection: Connection, message_id: str) -> bytes | None:
