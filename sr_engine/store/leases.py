@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sr_engine.store.tables import leases
 
 _FIND = select(leases).where(leases.c.name == bindparam("sought"))
+_NEWEST = select(leases).where(leases.c.holder.is_not(None)).order_by(leases.c.renewed_at.desc()).limit(1)
 _CHECK = select(leases.c.token, leases.c.holder).where(leases.c.name == bindparam("sought")).with_for_update()
 _INSERT = leases.insert()
 # Nothing has happened to the lease since it was read: neither a claim nor a renewal.
@@ -93,6 +94,12 @@ def find(connection: Connection, name: str) -> LeaseState | None:
 def all_leases(connection: Connection) -> list[LeaseState]:
     """All there are, by name."""
     return [_state_of(row) for row in connection.execute(select(leases).order_by(leases.c.name))]
+
+
+def newest_renewal(connection: Connection) -> LeaseState | None:
+    """The lease that was renewed last, of those that are held; None if none is."""
+    row = connection.execute(_NEWEST).one_or_none()
+    return None if row is None else _state_of(row)
 
 
 def claim(connection: Connection, name: str, holder: str, now: datetime, length: timedelta) -> Lease | None:
