@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,13 +29,13 @@ def differences(
 
 
 @pytest.fixture(params=KINDS)
-def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Engine:
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine = open_engine(new_url(tmp_path, request.param))
     create_tables(engine)
-    request.addfinalizer(engine.dispose)
     with engine.begin() as connection:
         assert leases.claim(connection, "held requests", "other", NOW, 20 * SECOND) is not None
-    return engine
+    yield engine
+    engine.dispose()
 
 
 def test_clocks_that_agree_are_not_spoken_of(engine: Engine) -> None:
