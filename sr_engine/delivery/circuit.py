@@ -31,7 +31,7 @@ class Breaker:
         """How many messages may be sent side by side now: all, a probe, or none."""
         if self.opened is None:
             return most
-        return 1 if self.opened.is_half_open(now) else 0
+        return 1 if self.opened.is_half_open(now, max(self._policy.circuit)) else 0
 
     def note(self, reply: Reply, now: datetime, *, probing: bool) -> None:
         """Learn from what came of a try; of what was on its way when it was opened only that something was taken."""

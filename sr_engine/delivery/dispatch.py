@@ -130,7 +130,7 @@ class Dispatcher:
         with self._engine.connect() as connection:
             now = self._clock.now()
             due = outbox.destinations(connection, now)
-            closed = circuits.closed_to_all(connection, now)
+            closed = circuits.closed_to_all(connection, now, max(self._policy.circuit))
             there = leases.present(connection, now, self._claims.length_on_clock)
         return [destination for destination in due if destination not in closed], there
 

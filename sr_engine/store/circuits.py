@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, select
 
 from sr_engine.store.tables import delivery_circuits
 
 _FIND = select(delivery_circuits).where(delivery_circuits.c.destination == bindparam("sought"))
-_CLOSED_TO_ALL = select(delivery_circuits.c.destination).where(delivery_circuits.c.retry_at > bindparam("now"))
+_CLOSED_TO_ALL = select(delivery_circuits.c.destination).where(
+    delivery_circuits.c.retry_at > bindparam("now"), delivery_circuits.c.retry_at <= bindparam("latest")
+)
 _DELETE = delivery_circuits.delete().where(delivery_circuits.c.destination == bindparam("sought"))
 _INSERT = delivery_circuits.insert()
 _PROBE_NOW = (
@@ -32,9 +34,9 @@ class OpenCircuit:
     """How many were since it was opened."""
     last_error: str
 
-    def is_half_open(self, now: datetime) -> bool:
-        """True if a probe may be sent."""
-        return now >= self.retry_at
+    def is_half_open(self, now: datetime, longest: timedelta) -> bool:
+        """True if a probe may be sent: also if that was to be after the longest wait: a clock was wrong."""
+        return not now < self.retry_at <= now + longest
 
 
 def find(connection: Connection, destination: str) -> OpenCircuit | None:
@@ -49,9 +51,9 @@ def all_open(connection: Connection) -> list[OpenCircuit]:
     return [OpenCircuit(*row) for row in found]
 
 
-def closed_to_all(connection: Connection, now: datetime) -> set[str]:
-    """Destinations to which not even a probe may be sent yet."""
-    return set(connection.scalars(_CLOSED_TO_ALL, {"now": now}))
+def closed_to_all(connection: Connection, now: datetime, longest: timedelta) -> set[str]:
+    """Destinations to which not even a probe may be sent yet; `longest` is the longest wait for one."""
+    return set(connection.scalars(_CLOSED_TO_ALL, {"now": now, "latest": now + longest}))
 
 
 def keep(connection: Connection, circuit: OpenCircuit) -> None:

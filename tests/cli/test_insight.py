@@ -137,7 +137,7 @@ def test_an_empty_audit_trail_is_said_to_be_empty(run: Run, shared_instance: Pat
 
 def test_a_receiver_that_fails_stands_in_the_status(run: Run, busy: World) -> None:
     now = datetime.now(UTC)
-    opened = OpenCircuit("user:A", now, now + timedelta(days=1), 3, "HTTP 503")
+    opened = OpenCircuit("user:A", now, now + timedelta(minutes=1), 3, "HTTP 503")
     assert "Receivers that fail" not in run("status", "--dir", busy.directory).stdout
     busy.run(lambda uow: circuits.keep(uow.connection, opened))
 

@@ -211,6 +211,8 @@ def test_only_failures_in_a_row_open_a_circuit_and_refusals_of_a_message_are_non
     one.note(Reply("no answer in time"), NOW, probing=False)
     assert one.opened == OpenCircuit("user:A", NOW, NOW + 10 * SECOND, 0, "no answer in time")
     assert [one.admits(NOW + seconds * SECOND, 64) for seconds in (0, 9.9, 10, 3600)] == [0, 0, 1, 1]
+    # The clock was ahead when it was opened, and is right again.
+    assert one.admits(NOW - timedelta(hours=1), 64) == 1
 
 
 @pytest.mark.parametrize("reply", [TAKEN, REFUSED])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from sr_engine.claims import Claims
+from sr_engine.store import leases
 from sr_engine.store.leases import all_leases
 from sr_engine.store.outbox import DELIVERED, PENDING
 from tests.delivery.conftest import TERMS, WAIT, Post, Receiver, listening, message, until
@@ -100,6 +101,10 @@ def test_a_dispatcher_that_does_not_know_whether_it_holds_its_lease_sends_nothin
             # Paused for as long as a lease lasts, in which another process has claimed it.
             seconds += TERMS.length.total_seconds()
             post.clock.advance(TERMS.length)
+            # In this turn of the event loop, before the first renews anything.
+            post.transactions.run_now(
+                lambda uow: leases.claim(uow.connection, "delivery:user:A", "b", uow.now, TERMS.length)
+            )
             other = post.claims("b")
             assert await other.claim("delivery:user:A") is not None
             assert receiver.gate is not None

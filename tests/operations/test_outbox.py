@@ -66,7 +66,10 @@ def test_all_that_is_parked_for_a_receiver_is_queued_again_in_its_order_and_its_
         sendable = [one.message_id for one in outbox.sendable(connection, "user:A", world.clock.now(), 10)]
         parked = [one.message_id for one in summaries.messages(connection, PARKED, 10)]
         recorded = [entry.message_key for entry in audit.newest(connection, 3)]
-        probed = {one.destination: one.is_half_open(world.clock.now()) for one in circuits.all_open(connection)}
+        probed = {
+            one.destination: one.is_half_open(world.clock.now(), timedelta(hours=1))
+            for one in circuits.all_open(connection)
+        }
     # One at a time, for they are alerts without a hub.
     assert (sendable, parked) == (["m1"], ["b1"])
     assert recorded == names[::-1]
