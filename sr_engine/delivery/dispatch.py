@@ -20,6 +20,7 @@ from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.circuit import Breaker
+from sr_engine.delivery.resolving import OwnThreads
 from sr_engine.delivery.tries import NO_ADDRESS, error_of, post, settle
 from sr_engine.store import audit, circuits, leases, outbox, undelivered
 from sr_engine.store.circuits import OpenCircuit
@@ -89,7 +90,7 @@ class Dispatcher:
             total=self._policy.total_timeout.total_seconds(), connect=self._policy.connect_timeout.total_seconds()
         )
         # Each destination keeps to its own limit; several may share a host without waiting for one another.
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, resolver=OwnThreads())
         # Without cookies: several receivers may share a host, and none may be told from another's.
         async with aiohttp.ClientSession(
             timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()

@@ -130,7 +130,20 @@ def _sendable(*, barrier: bool) -> Select[Any]:
 _WAITING = outbox.alias("waiting")
 _INSERT = Prepared(outbox.insert())
 _KNOWN = select(outbox.c.outbox_id).where(outbox.c.message_id == bindparam("message_id"))
-_DESTINATIONS = select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= bindparam("now")).distinct()
+_FIRST = select(func.min(outbox.c.destination).label("destination")).where(_PENDING).cte("waiting_for", recursive=True)
+_WAITING_FOR = _FIRST.union_all(
+    select(
+        select(func.min(outbox.c.destination))
+        .where(_PENDING, outbox.c.destination > _FIRST.c.destination)
+        .scalar_subquery()
+    ).where(_FIRST.c.destination.is_not(None))
+)
+# From one receiver to the next along an index: to one that is down very much may be waiting.
+_DESTINATIONS = select(_WAITING_FOR.c.destination).where(
+    exists().where(
+        _PENDING, outbox.c.destination == _WAITING_FOR.c.destination, outbox.c.next_try_at <= bindparam("now")
+    )
+)
 _BARRIER = select(func.min(_WAITING.c.outbox_id)).where(
     _pending(_WAITING),
     _WAITING.c.destination == bindparam("destination"),

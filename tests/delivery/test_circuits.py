@@ -6,11 +6,13 @@ import asyncio
 import logging
 import socket
 import struct
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from sr_engine.delivery.tries import NO_ADDRESS, Reply, drawn, settle
 from sr_engine.store import circuits, outbox
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import DELIVERED, PENDING
-from tests.delivery.conftest import POLICY, Post, Receiver, listening, longest, message, until
+from tests.delivery.conftest import POLICY, WAIT, Post, Receiver, listening, longest, message, until
 from tests.world import NOW
 
 SECOND = timedelta(seconds=1)
@@ -185,6 +187,33 @@ def test_another_process_goes_by_what_one_has_learnt_of_a_receiver(post: Post) -
                 post.put(message("b", "hub", "user:B"))
                 await until(post.tried("b", 1))
                 assert len(receiver.received) == tried
+
+    asyncio.run(story())
+
+
+def test_names_that_nobody_answers_for_hold_up_no_lookup_of_others(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def as_if_many_were_dead(host: str, *rest: Any, **options: Any) -> Any:
+        if host.startswith("dead"):
+            answered.wait(WAIT)
+        return look_up("127.0.0.1" if host.endswith(".test") else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", as_if_many_were_dead)
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            port = receiver.url.split(":")[2]
+            names = [f"dead-{n}" for n in range(40)]
+            post.urls |= {f"user:{name}": f"http://{name}.test:{port}" for name in (*names, "alive")}
+            post.put(*(message(name, "hub", f"user:{name}") for name in names))
+            await until(lambda: threading.active_count() > len(names))
+            post.put(message("alive", "hub", "user:alive"))
+            await until(post.tried("alive", 1))
+            assert receiver.ids == ["alive"]
+            answered.set()
+            await until(post.all_in([DELIVERED]))
 
     asyncio.run(story())
 
