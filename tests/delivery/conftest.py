@@ -19,6 +19,7 @@ from sr_engine.claims import Claims, Terms
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.store import leases
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import Outgoing, put
 from sr_engine.store.reading import Reading
@@ -153,6 +154,11 @@ class Post:
     def last_errors(self) -> dict[str, str | None]:
         with self.engine.connect() as connection:
             return dict(connection.execute(select(outbox.c.message_id, outbox.c.last_error)).all())
+
+    def present(self) -> list[str]:
+        """Processes that deliver."""
+        with self.engine.connect() as connection:
+            return leases.present(connection, self.clock.now(), TERMS.length)
 
     def all_in(self, states: Sequence[str]) -> Callable[[], bool]:
         return lambda: set(self.states().values()) <= set(states)
