@@ -69,7 +69,7 @@ class Fragile:
 
 
 def breaking(post: Post) -> None:
-    post.change_policy(circuit_failures=FAILURES, total_timeout=timedelta(seconds=0.3))
+    post.change_policy(circuit_failures=FAILURES, total_timeout=timedelta(seconds=2))
 
 
 def opened(post: Post) -> dict[str, OpenCircuit]:
