@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +63,7 @@ from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTrigge
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
+from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
@@ -474,6 +475,7 @@ def application(
         policy=policy.delivery,
         resolve=lambda destination: destination_url(instance, destination),
         claims=claims,
+        randbelow=instance.randbelow,
     )
     instance.transactions.after_follow_up = dispatcher.wake
     resumer = Resumer(
@@ -489,7 +491,17 @@ def application(
     processor = processor_of(instance)
     relay = relay_of(instance, processor)
     ticker = Ticker([Leased(one, claims) for one in triggers(instance, dispatcher.wake)], policy.triggers.tick)
-    working = Working(claims, ticker, (dispatcher.run, resumer.run), instance.transactions)
+
+    def woken(left: Collection[Left]) -> None:
+        if Left.OUTBOX in left:
+            dispatcher.wake()
+        if Left.TIDINGS in left:
+            instance.transactions.follow()
+        if Left.HELD in left:
+            resumer.wake()
+
+    listener = Listener(instance.reading_engine, woken)
+    working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
 
     @asynccontextmanager

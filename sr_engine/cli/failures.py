@@ -17,9 +17,9 @@ from sr_engine.operations.imports import DevicesRefused
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused
 from sr_engine.operations.terms import TermsRefused
+from sr_engine.processes import ProcessFailed
 from sr_engine.receiver import InboxUnusable
 from sr_engine.signservice.permissions import TokensUnusable
-from sr_engine.signservice.workers import WorkerFailed
 from sr_engine.store.database import DatabaseError
 
 ANSWERED_WITH_ERROR = 1
@@ -47,7 +47,7 @@ _IN_WORDS_ALREADY = (
     CountersUnusable,
     InboxUnusable,
     TokensUnusable,
-    WorkerFailed,
+    ProcessFailed,
 )
 
 

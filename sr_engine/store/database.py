@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -29,6 +30,7 @@ _HOLD = 0x53524548
 """With the hash of a name, the key of the advisory lock by which PostgreSQL knows that it is held."""
 
 _TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
+_SERVER_TIME = text("SELECT clock_timestamp()")
 _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
     POSTGRESQL: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
@@ -153,6 +155,14 @@ def try_to_hold(connection: Connection, name: str) -> bool:
     if connection.dialect.name != POSTGRESQL:
         return True
     return bool(connection.execute(_TRY_TO_HOLD, {"name": name}).scalar())
+
+
+def server_time(connection: Connection) -> datetime | None:
+    """What time it is where the database is; None if that is on this computer, as SQLite's is."""
+    if connection.dialect.name != POSTGRESQL:
+        return None
+    found: datetime = connection.execute(_SERVER_TIME).scalar_one()
+    return found.astimezone(UTC)
 
 
 def may_pass(error: BaseException) -> bool:

@@ -670,6 +670,21 @@ outbox = Table(
     ),
 )
 
+# Receivers that have failed so often in a row that nothing but a message now and then is sent to them; gone once
+# they are back.
+delivery_circuits = Table(
+    "delivery_circuits",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    # When one message may be sent to see whether it is back.
+    Column("retry_at", UtcDateTime, nullable=False),
+    # How many were, since it was opened.
+    Column("probes", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    **BY_KEY,
+)
+
 # Firmware of meters and PPMIDs on the Certified Products List; the versions each is reachable from in lines of text.
 cpl_entries = Table(
     "cpl_entries",
@@ -911,7 +926,8 @@ trigger_runs = Table(
     Column("done_at", UtcDateTime, nullable=False),
 )
 
-# Which process does what: triggers, delivery to a destination, held requests. Never deleted, for tokens only rise.
+# Which process does what: triggers, delivery to a destination, held requests. Never deleted, for tokens only rise; but
+# those by which processes show that they deliver, which no two have, are once their process has ended.
 leases = Table(
     "leases",
     metadata,
