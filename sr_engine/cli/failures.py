@@ -25,6 +25,8 @@ from sr_engine.store.database import DatabaseError
 ANSWERED_WITH_ERROR = 1
 ANYTHING_ELSE = 2
 KEY_MISSING = 3
+SCHEMA_PENDING = 4
+SCHEMA_UNKNOWN = 5
 REFUSED = 10
 
 EXIT_CODES = """\b
@@ -33,6 +35,8 @@ Exit codes:
   1   the processor answered a request with an error code
   2   anything else: usage, files, configuration, database, connection
   3   a key or certificate is missing or cannot be used
+  4   db check: the schema of the database is to be brought forward
+  5   db check: the schema of the database is a later one, unknown to this version
   10  a document, signature or imported file was refused, or the audit trail does not verify
 """
 

@@ -9,6 +9,7 @@ import click
 from sr_engine.cli.audit import audit
 from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
+from sr_engine.cli.database import db
 from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
@@ -60,6 +61,7 @@ def demo() -> None:
 
 for command in (
     init,
+    db,
     serve,
     sign_server,
     demo,

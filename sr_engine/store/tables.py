@@ -968,3 +968,7 @@ counters = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
+
+# The oldest revision of the schema whose programs still work on the present one; which that is stands in
+# `alembic_version` (`store.schema`).
+schema_support = Table("schema_support", metadata, Column("works_from", String(32), primary_key=True))
