@@ -6,6 +6,8 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused
+from sr_engine.backup.manifest import BackupDamaged
+from sr_engine.backup.places import PlaceTaken
 from sr_engine.configuration import ConfigurationError
 from sr_engine.counters import CountersUnusable
 from sr_engine.importers.csv_table import CsvRefused
@@ -37,13 +39,14 @@ Exit codes:
   3   a key or certificate is missing or cannot be used
   4   db check: the schema of the database is to be brought forward
   5   db check: the schema of the database is a later one, unknown to this version
-  10  a document, signature or imported file was refused, or the audit trail does not verify
+  10  a document, signature, imported file or backup was refused, or the audit trail does not verify
 """
 
 _CONTENT_REFUSED = (DocumentRefused, ProfileRefused, NotAuthenticated, SchemaRefused)
 _IN_WORDS_ALREADY = (
     DatabaseError,
     InstanceExistsError,
+    PlaceTaken,
     ReleaseRefused,
     TermsRefused,
     NotParked,
@@ -73,7 +76,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused() | DevicesRefused() | ChainBroken():
+        case CsvRefused() | DevicesRefused() | ChainBroken() | BackupDamaged():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from sr_engine.cli.audit import audit
+from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
 from sr_engine.cli.database import db
@@ -62,6 +63,8 @@ def demo() -> None:
 for command in (
     init,
     db,
+    backup,
+    restore,
     serve,
     sign_server,
     demo,

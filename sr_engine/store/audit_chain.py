@@ -170,6 +170,7 @@ _LINKS = (
     .where(audit_links.c.chain_id == bindparam("chain_id"), audit_links.c.number > bindparam("after"))
     .order_by(audit_links.c.number)
 )
+_NEWEST_HASH = select(_of_newest_link(audit_links.c.hash))
 _LINK_UP_TO = select(
     exists().where(audit_links.c.chain_id == bindparam("chain_id"), audit_links.c.number <= bindparam("to"))
 )
@@ -203,6 +204,12 @@ _STRAY_LINK = select(
 def chains(connection: Connection) -> list[tuple[int, str]]:
     """Number and writer of every registered chain."""
     return [(int(number), name.decode(errors="replace")) for _, number, _, name in connection.execute(_CHAINS)]
+
+
+def heads(connection: Connection) -> list[bytes]:
+    """The hash of the newest link of every chain that has one, in the order of their numbers."""
+    found = [connection.execute(_NEWEST_HASH, {"chain_id": chain_id}).scalar() for chain_id, _ in chains(connection)]
+    return [one for one in found if one is not None]
 
 
 def links(connection: Connection, chain_id: int, after: int) -> Iterator[Link]:

@@ -181,7 +181,7 @@ def create_tables(engine: Engine) -> None:
     known = known_revisions()
     try:
         with engine.begin() as connection:
-            _check_order(connection)
+            check_order(connection)
             state = state_of(connection, known)
             if state.standing is Standing.EMPTY:
                 migrating.create_newest(connection)
@@ -199,7 +199,7 @@ def schema_state(engine: Engine) -> SchemaState:
         raise DatabaseError(f"there is no database {file}: bring it back, or make a new instance with `sr-engine init`")
     try:
         with engine.connect() as connection:
-            _check_order(connection)
+            check_order(connection)
             return state_of(connection, known_revisions())
     except OperationalError as error:
         raise _unreachable(engine, error) from None
@@ -247,7 +247,7 @@ def refuse(state: SchemaState, known: tuple[str, ...]) -> NoReturn:
             )
 
 
-def _check_order(connection: Connection) -> None:
+def check_order(connection: Connection) -> None:
     """PostgreSQL has to order text by its bytes, as SQLite does and the order of hubs means."""
     if connection.dialect.name != POSTGRESQL:
         return

@@ -41,6 +41,7 @@ _RENEW = (
     .values(renewed_at=bindparam("now"), expires_at=bindparam("until"))
 )
 _HELD = select(leases.c.name, leases.c.token).where(leases.c.holder == bindparam("by"))
+_FREE_ALL = leases.update().where(leases.c.holder.is_not(None)).values(holder=None, expires_at=bindparam("now"))
 _GIVE_BACK = leases.update().where(leases.c.holder == bindparam("by")).values(holder=None, expires_at=bindparam("now"))
 
 
@@ -123,6 +124,11 @@ def check(connection: Connection, lease: Lease) -> None:
 def give_back(connection: Connection, holder: str, now: datetime) -> None:
     """Free all that a process holds."""
     connection.execute(_GIVE_BACK, {"by": holder, "now": now})
+
+
+def free_all(connection: Connection, now: datetime) -> None:
+    """Free all, whoever held them: in a database that was restored none of their holders works."""
+    connection.execute(_FREE_ALL, {"now": now})
 
 
 def _state_of(row: Row[Any]) -> LeaseState:

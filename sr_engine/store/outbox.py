@@ -332,6 +332,11 @@ def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:
     connection.execute(_EXPIRE_METER_LISTS, {"list_ids": members(list_ids)})
 
 
+def number_waiting(connection: Connection) -> int:
+    """How many messages are still to be delivered."""
+    return int(connection.scalar(select(func.count()).select_from(outbox).where(_PENDING)) or 0)
+
+
 def counts(connection: Connection) -> dict[tuple[str, str, str], int]:
     """How many messages there are by kind, event and state."""
     found = connection.execute(
