@@ -6,6 +6,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused
+from sr_engine.archive import ArchiveDamaged, ArchiveInUse
 from sr_engine.backup.manifest import BackupDamaged
 from sr_engine.backup.places import PlaceTaken
 from sr_engine.configuration import ConfigurationError
@@ -47,6 +48,7 @@ _IN_WORDS_ALREADY = (
     DatabaseError,
     InstanceExistsError,
     PlaceTaken,
+    ArchiveInUse,
     ReleaseRefused,
     TermsRefused,
     NotParked,
@@ -76,7 +78,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused() | DevicesRefused() | ChainBroken() | BackupDamaged():
+        case CsvRefused() | DevicesRefused() | ChainBroken() | BackupDamaged() | ArchiveDamaged():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

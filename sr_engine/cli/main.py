@@ -24,6 +24,7 @@ from sr_engine.cli.parse import parse_
 from sr_engine.cli.phases import phase
 from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
+from sr_engine.cli.prune import archive, prune
 from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.receive import receive
 from sr_engine.cli.releases import release
@@ -89,6 +90,8 @@ for command in (
     why,
     audit,
     outbox,
+    prune,
+    archive,
     lifecycle,
     sign,
     verify,

@@ -310,7 +310,10 @@ def settle(connection: Connection, results: Sequence[Attempted]) -> None:
 def send_again(connection: Connection, message_id: str, now: datetime) -> bool:
     """Queue a message once more, with the same bytes and id; False if there is none."""
     result = connection.execute(
-        outbox.update().where(outbox.c.message_id == message_id).values(state=PENDING, tries=0, next_try_at=now)
+        # What a list said is empty once it has been pruned.
+        outbox.update()
+        .where(outbox.c.message_id == message_id, func.length(outbox.c.body) > 0)
+        .values(state=PENDING, tries=0, next_try_at=now)
     )
     return result.rowcount == 1
 

@@ -86,7 +86,7 @@ def nobody_takes(directory: Path) -> None:
 def pending(world: World) -> dict[str, bytes]:
     with world.instance.reading_engine.connect() as connection:
         found = select(outbox.c.message_id, outbox.c.body).where(outbox.c.state == PENDING)
-        return {message_id: body for message_id, body in connection.execute(found)}
+        return {row.message_id: row.body for row in connection.execute(found)}
 
 
 def test_what_was_answered_before_it_began_is_answered_the_same_and_what_waited_goes_out(

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from sr_engine.instance import create_instance
+from sr_engine.store import migrating
+from sr_engine.store.database import open_engine
 from sr_engine.store.schema import known_revisions
 from tests.cli.conftest import Run
 from tests.databases import only_sqlite
@@ -80,3 +82,28 @@ def test_a_database_that_nothing_was_made_in_is_no_instances(run: Run, directory
         refused = run("db", command, "--dir", directory)
         assert refused.exit_code == 2
         assert "`sr-engine init` did not make it" in refused.stderr
+
+
+def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(run: Run, directory: Path) -> None:
+    file = directory / "sr-engine.db"
+    file.unlink()
+    engine = open_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        migrating.create(connection, up_to="0001")
+    engine.dispose()
+    for command in ("status", "serve", "backup"):
+        refused = run(command, "--dir", directory, *([directory / "backup"] if command == "backup" else []))
+        assert refused.exit_code == 2
+        assert refused.stderr == (
+            "sr-engine: the schema of the database is of revision 0001, and this version of sr-engine needs "
+            f"{NEWEST}: bring it forward with `sr-engine db upgrade`\n"
+        )
+    checked = run("db", "check", "--dir", directory)
+    assert checked.exit_code == 4
+    assert checked.stderr.startswith("sr-engine: pending: revision 0001, to be brought forward by 0002")
+
+    upgraded = run("db", "upgrade", "--dir", directory)
+    assert upgraded.exit_code == 0
+    assert upgraded.stdout.startswith("applied 0002: ")
+    assert upgraded.stdout.endswith(f"current: revision {NEWEST}\n")
+    assert run("status", "--dir", directory).exit_code == 0
