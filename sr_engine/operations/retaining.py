@@ -73,6 +73,7 @@ class DailyPruning:
     claims: Claims
     clock: Clock
     name: str = "retention"
+    """Also of its lease."""
 
     async def tick(self) -> None:
         """Prune, unless it was done today."""
@@ -81,7 +82,7 @@ class DailyPruning:
         # One that a clock that was ahead has noted says nothing.
         if done is not None and now.date() <= done.date() <= (now + timedelta(days=1)).date():
             return
-        lease = await self.claims.claim(f"trigger:{self.name}")
+        lease = await self.claims.claim(self.name)
         if lease is None:
             return
         try:
