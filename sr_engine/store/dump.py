@@ -9,8 +9,8 @@ from __future__ import annotations
 import gzip
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -42,6 +42,14 @@ _COLUMNS = text(
     "ORDER BY ordinal_position"
 )
 _SEQUENCES = text("SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema() ORDER BY sequencename")
+_REFERENCE_DEFINITIONS = text(
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE contype = 'f' AND connamespace = current_schema()::regnamespace ORDER BY conname"
+)
+_INDEX_DEFINITIONS = text(
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
+    "AND indexname NOT IN (SELECT conname FROM pg_constraint) ORDER BY indexname"
+)
 
 
 class DumpRefused(DatabaseError):
@@ -114,8 +122,9 @@ def put_back(dump: Dump, folder: Path, engine: Engine) -> None:
     else:
         with engine.begin() as connection:
             migrating.create(connection, up_to=dump.revision)
-            for name, columns in dump.tables.items():
-                _copy_in(connection, name, columns, folder / _file_of(name))
+            with _without_indexes(connection):
+                for name, columns in dump.tables.items():
+                    _copy_in(connection, name, columns, folder / _file_of(name))
             for name, last in dump.sequences.items():
                 connection.execute(text("SELECT setval(CAST(:name AS regclass), :last)"), {"name": name, "last": last})
     migrating.upgrade(engine, stopped=True)
@@ -195,6 +204,25 @@ def _copy_in(connection: Connection, table: str, columns: Sequence[str], source:
     ):
         while chunk := file.read(_CHUNK):
             rows.write(chunk)
+
+
+@contextmanager
+def _without_indexes(connection: Connection) -> Iterator[None]:
+    """Make indexes and look for what rows refer to once all rows are there: much quicker than row by row."""
+    references = connection.execute(_REFERENCE_DEFINITIONS).all()
+    indexes = connection.execute(_INDEX_DEFINITIONS).all()
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    for table, name, _ in references:
+        connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {quote(name)}")
+    for name, _ in indexes:
+        connection.exec_driver_sql(f"DROP INDEX {quote(name)}")
+    yield
+    for _, definition in indexes:
+        connection.exec_driver_sql(definition)
+    for table, name, definition in references:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD CONSTRAINT {quote(name)} {definition}")
+    # Queries are planned by what is known of the tables.
+    connection.exec_driver_sql("ANALYZE")
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:

@@ -22,6 +22,7 @@ from sr_engine.store.database import DatabaseError, open_engine
 from sr_engine.store.outbox import NOTICE, Outgoing
 from tests.cli.conftest import Run
 from tests.databases import empty_url, server, url_of_instance
+from tests.migrations.describing import describe
 from tests.world import NOW, World, make_world
 
 
@@ -125,6 +126,16 @@ def test_a_backup_of_postgresql_needs_an_empty_database_of_its_own(
     with pytest.raises(DatabaseError, match="of a database of sqlite"):
         restoring.restore(backup, new, database_url=server().new_database())
     assert not new.exists()
+
+
+def test_a_restored_database_has_every_index_and_constraint_of_a_new_one(postgresql: World, tmp_path: Path) -> None:
+    taking.take(postgresql.directory, tmp_path / "backup", taken_at=NOW, with_keys=False)
+    url = server().new_database()
+    restoring.restore(tmp_path / "backup", tmp_path / "restored", database_url=url)
+    engine = open_engine(url)
+    with engine.connect() as one, postgresql.instance.reading_engine.connect() as other:
+        assert describe(one) == describe(other)
+    engine.dispose()
 
 
 # --- what is not believed -----------------------------------------------------------------------------------------

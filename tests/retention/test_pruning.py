@@ -9,7 +9,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, ReadCommsHubFirmwareSchedule
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    Decision,
+    ExclusionAction,
+    ReadCommsHubFirmwareSchedule,
+    UpdateCommsHubFirmwareExclusion,
+)
 from sr_engine.operations.archive_verification import verify as verify_archive
 from sr_engine.operations.audit import prune as prune_without_archive
 from sr_engine.operations.audit_verification import ChainBroken
@@ -138,15 +144,11 @@ def test_every_request_is_looked_at_once_and_one_that_is_held_stays(aged: Aged) 
 
 def test_a_request_that_waits_stays_and_one_that_was_carried_out_long_ago_says_so(aged: Aged) -> None:
     world = aged.world
-    reopened = replace(FIRMWARE, version="9011")
-    world.open_release(reopened)
     now = world.clock.now()
-    early, late = (
-        ApproveCommsHubFirmware(reopened, Decision.DECLINE, (hub.chf,), execution_date_time=now + timedelta(days=days))
-        for hub, days in ((HUBS[0], 2), (HUBS[1], 29))
-    )
-    for body in (early, late):
-        assert world.send(A, body, "11.6").code == "I99"
+    for hub, days in ((HUBS[0], 2), (HUBS[1], 29)):
+        at = now + timedelta(days=days)
+        body = UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, (hub.chf,), execution_date_time=at)
+        assert world.send(A, body, "11.9").code == "I99"
     request_id = f"{A.eui}:90-B3-D5-1F-30-00-00-02:{world.counters[A.eui] - 1}"
     assert world.resume(now + timedelta(days=3)) == 1
     # As if neither the processor had run since nor the retention were longer than what waits.
