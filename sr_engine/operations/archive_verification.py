@@ -13,7 +13,7 @@ from sr_engine import archive
 from sr_engine.archive import ArchiveDamaged, Written
 from sr_engine.store import archives, audit_chain
 from sr_engine.store.audit_chain import Link
-from sr_engine.store.retention import Kind
+from sr_engine.store.portions import Kind
 
 
 @dataclass(slots=True)

@@ -21,8 +21,8 @@ from sr_engine.configuration import Retention
 from sr_engine.operations.audit_verification import ChainReport, walk
 from sr_engine.store import archives, audit, audit_chain, retention
 from sr_engine.store.audit_chain import Link
+from sr_engine.store.portions import ChangedMeanwhile, Kind, Line, Portion
 from sr_engine.store.reading import Reading
-from sr_engine.store.retention import ChangedMeanwhile, Kind, Portion
 from sr_engine.store.transactions import UnitOfWork
 
 FORMAT = 1
@@ -201,14 +201,14 @@ def _as_line(link: Link) -> list[object]:
     return [link.number, link.last_audit_id, link.hash.hex()]
 
 
-def _digest(lines: Iterator[retention.Line]) -> bytes:
+def _digest(lines: Iterator[Line]) -> bytes:
     hashed = hashlib.sha256()
     for line in lines:
         hashed.update(_bytes_of(line))
     return hashed.digest()
 
 
-def _bytes_of(line: retention.Line) -> bytes:
+def _bytes_of(line: Line) -> bytes:
     return json.dumps([line.table, line.row], default=_text).encode()
 
 

@@ -16,7 +16,7 @@ from sr_engine.clock import Clock
 from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.pruning import Pruning, record
 from sr_engine.store import archives
-from sr_engine.store.retention import ChangedMeanwhile, Kind
+from sr_engine.store.portions import ChangedMeanwhile, Kind
 from sr_engine.store.transactions import Runs
 
 log = logging.getLogger(__name__)

@@ -1,15 +1,13 @@
 """What is over and older than it is kept for: chosen portion by portion, read for the archive, removed.
 
-Nothing that is under way, undelivered or parked is ever chosen.
-The newest row of a table with row numbers stays: SQLite would give its number out again.
+Nothing that is under way, undelivered or parked is ever chosen. The newest row of a table with row numbers stays, for
+SQLite would give its number out again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -27,6 +25,18 @@ from sqlalchemy import (
 )
 
 from sr_engine.store.outbox import DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
+from sr_engine.store.portions import (
+    BYTES_AT_ONCE,
+    ROWS_AT_ONCE,
+    ChangedMeanwhile,
+    Kind,
+    Line,
+    Portion,
+    expect,
+    limited,
+    lines,
+    size,
+)
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
     UtcDateTime,
@@ -49,60 +59,7 @@ from sr_engine.store.tables import (
     upgrade_lists,
 )
 
-ROWS_AT_ONCE = 2_000
-"""What one transaction removes, at most: nobody else writes while it lasts."""
-BYTES_AT_ONCE = 8 * 2**20
 _HUBS_AT_ONCE = 500
-
-
-class Kind(StrEnum):
-    """What is kept for a time of its own."""
-
-    MESSAGES = "messages"
-    REQUESTS = "requests"
-    UPGRADES = "upgrades"
-    IMAGES = "images"
-    AUDIT = "audit"
-
-
-class ChangedMeanwhile(Exception):
-    """A row that was to be removed is not what was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Portion:
-    """What is written into one file and removed in one transaction."""
-
-    keys: Sequence[Any]
-    up_to: int = 0
-    """The row up to which the kind need not be looked through again."""
-    more: bool = False
-    """There may be more of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row as it goes into the archive."""
-
-    table: str
-    row: dict[str, Any]
-
-
-def _size(column: ColumnElement[Any]) -> ColumnElement[int]:
-    return func.length(column)
-
-
-def _limited(rows: Sequence[Any]) -> Sequence[Any]:
-    """Of rows that end with their size, as many as go together; one at least."""
-    left = BYTES_AT_ONCE
-    chosen: list[Any] = []
-    for row in rows:
-        left -= row[-1]
-        if left < 0 and chosen:
-            break
-        chosen.append(row)
-    return chosen
-
 
 # --- Messages -----------------------------------------------------------------------------------------------------
 
@@ -131,12 +88,12 @@ _SENT = and_(
     # Lists say for ever that they were delivered; what they said goes.
     or_(
         outbox.c.kind.not_in(_OF_LISTS),
-        and_(_size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS),
+        and_(size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS),
     ),
 )
 _FIRST_SINCE = select(outbox.c.outbox_id).where(outbox.c.created_at > _CUTOFF).order_by(outbox.c.outbox_id).limit(1)
 _MESSAGES = (
-    select(outbox.c.outbox_id, _size(outbox.c.body))
+    select(outbox.c.outbox_id, size(outbox.c.body))
     .where(_SENT, outbox.c.outbox_id < bindparam("before"))
     .order_by(outbox.c.outbox_id)
     .limit(ROWS_AT_ONCE)
@@ -149,12 +106,12 @@ def _choose_messages(connection: Connection, cutoff: datetime) -> Portion | None
     first = connection.scalar(_FIRST_SINCE, {"cutoff": cutoff})
     before = _AFTER_ALL if first is None else first
     rows = connection.execute(_MESSAGES, {"cutoff": cutoff, "before": before}).all()
-    chosen = _limited(rows)
-    return Portion([row[0] for row in chosen], more=True) if chosen else None
+    chosen = limited(rows)
+    return Portion([row[0] for row in chosen]) if chosen else None
 
 
 def _read_messages(connection: Connection, portion: Portion) -> Iterator[Line]:
-    yield from _lines(connection, outbox, is_one_of(outbox.c.outbox_id, "keys"), portion.keys)
+    yield from lines(connection, outbox, is_one_of(outbox.c.outbox_id, "keys"), portion.keys)
 
 
 def _remove_messages(connection: Connection, portion: Portion) -> None:
@@ -162,12 +119,12 @@ def _remove_messages(connection: Connection, portion: Portion) -> None:
     still = and_(is_one_of(outbox.c.outbox_id, "keys"), outbox.c.state.in_((DELIVERED, EXPIRED)))
     emptied = connection.execute(
         outbox.update()
-        .where(still, outbox.c.kind.in_(_OF_LISTS), _size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS)
+        .where(still, outbox.c.kind.in_(_OF_LISTS), size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS)
         .values(body=b""),
         keys,
     ).rowcount
     removed = connection.execute(outbox.delete().where(still, outbox.c.kind.not_in(_OF_LISTS)), keys).rowcount
-    _expect(emptied + removed, len(portion.keys))
+    expect(emptied + removed, len(portion.keys))
 
 
 # --- Requests -----------------------------------------------------------------------------------------------------
@@ -178,7 +135,7 @@ _HELD = exists(
         or_(held_requests.c.ended_at.is_(None), held_requests.c.ended_at > _CUTOFF),
     )
 )
-_WHOLE = _size(exchanges.c.received) > 0
+_WHOLE = size(exchanges.c.received) > 0
 _ANSWERED = and_(exchanges.c.received_at <= _CUTOFF, _WHOLE)
 _REQUESTS = (
     select(
@@ -186,7 +143,7 @@ _REQUESTS = (
         exchanges.c.received_at,
         _WHOLE.label("whole"),
         case((_HELD, 1), else_=0).label("held"),
-        (_size(exchanges.c.received) + _size(exchanges.c.answer)).label("size"),
+        (size(exchanges.c.received) + size(exchanges.c.answer)).label("size"),
     )
     .where(exchanges.c.exchange_id > bindparam("mark"))
     .order_by(exchanges.c.exchange_id)
@@ -197,12 +154,9 @@ _REQUESTS = (
 def _choose_requests(connection: Connection, cutoff: datetime, mark: int) -> Portion | None:
     """In the order of their numbers; those that are still held are looked at again the next time."""
     keys: list[int] = []
-    left, up_to, passed, last = BYTES_AT_ONCE, mark, mark, False
-    rows = connection.execute(_REQUESTS, {"cutoff": cutoff, "mark": mark}).all()
-    waiting = False
-    for row in rows:
+    left, up_to, waiting = BYTES_AT_ONCE, mark, False
+    for row in connection.execute(_REQUESTS, {"cutoff": cutoff, "mark": mark}).all():
         if row.received_at > cutoff:
-            last = True
             break
         if row.whole and not row.held:
             left -= row.size
@@ -210,18 +164,17 @@ def _choose_requests(connection: Connection, cutoff: datetime, mark: int) -> Por
                 break
             keys.append(row.exchange_id)
         waiting = waiting or bool(row.held)
-        passed = row.exchange_id
         if not waiting:
-            up_to = passed
+            up_to = row.exchange_id
     if not keys and up_to == mark:
         return None
-    return Portion(keys, up_to=up_to, more=not last and not waiting)
+    return Portion(keys, up_to=up_to)
 
 
 def _read_requests(connection: Connection, portion: Portion) -> Iterator[Line]:
-    yield from _lines(connection, exchanges, is_one_of(exchanges.c.exchange_id, "keys"), portion.keys)
+    yield from lines(connection, exchanges, is_one_of(exchanges.c.exchange_id, "keys"), portion.keys)
     held = and_(is_one_of(held_requests.c.exchange_id, "keys"), held_requests.c.response.is_not(None))
-    yield from _lines(connection, held_requests, held, portion.keys)
+    yield from lines(connection, held_requests, held, portion.keys)
 
 
 def _remove_requests(connection: Connection, portion: Portion) -> None:
@@ -230,7 +183,7 @@ def _remove_requests(connection: Connection, portion: Portion) -> None:
         exchanges.update().where(is_one_of(exchanges.c.exchange_id, "keys"), _WHOLE).values(received=b"", answer=b""),
         keys,
     )
-    _expect(changed.rowcount, len(portion.keys))
+    expect(changed.rowcount, len(portion.keys))
     connection.execute(
         held_requests.update()
         .where(is_one_of(held_requests.c.exchange_id, "keys"), held_requests.c.response.is_not(None))
@@ -295,14 +248,14 @@ def _choose_upgrades(connection: Connection, cutoff: datetime) -> Portion | None
     for release_id in connection.scalars(_OVER).all():
         hubs = connection.scalars(_HUBS, {"release_id": release_id, "cutoff": cutoff}).all()
         if hubs:
-            return Portion([release_id, *hubs], more=True)
+            return Portion([release_id, *hubs])
     return None
 
 
 def _read_upgrades(connection: Connection, portion: Portion) -> Iterator[Line]:
     release_id, *hubs = portion.keys
     for table in _AT_HUBS:
-        yield from _lines(connection, table, _of_hubs(table), hubs, release_id=release_id)
+        yield from lines(connection, table, _of_hubs(table), hubs, release_id=release_id)
 
 
 def _remove_upgrades(connection: Connection, portion: Portion) -> None:
@@ -317,7 +270,7 @@ def _remove_upgrades(connection: Connection, portion: Portion) -> None:
 
 _OF_IMAGE = firmware_requests.c.image_id == firmware_images.c.image_id
 _UNNEEDED = and_(
-    _size(firmware_images.c.image) > 0,
+    size(firmware_images.c.image) > 0,
     ~exists(select(firmware_requests.c.image_id).where(_OF_IMAGE, firmware_requests.c.accepted_at > _CUTOFF)),
     ~exists(
         select(firmware_deliveries.c.device_id)
@@ -339,11 +292,11 @@ _IMAGES = select(firmware_images.c.image_id).where(_UNNEEDED).order_by(firmware_
 
 def _choose_images(connection: Connection, cutoff: datetime) -> Portion | None:
     found = connection.scalars(_IMAGES, {"cutoff": cutoff}).all()
-    return Portion([*found, cutoff], more=True) if found else None
+    return Portion([*found, cutoff]) if found else None
 
 
 def _read_images(connection: Connection, portion: Portion) -> Iterator[Line]:
-    yield from _lines(connection, firmware_images, is_one_of(firmware_images.c.image_id, "keys"), portion.keys[:1])
+    yield from lines(connection, firmware_images, is_one_of(firmware_images.c.image_id, "keys"), portion.keys[:1])
 
 
 def _remove_images(connection: Connection, portion: Portion) -> None:
@@ -352,7 +305,7 @@ def _remove_images(connection: Connection, portion: Portion) -> None:
         firmware_images.update().where(firmware_images.c.image_id == image_id, _UNNEEDED).values(image=b""),
         {"cutoff": cutoff},
     )
-    _expect(changed.rowcount, 1)
+    expect(changed.rowcount, 1)
 
 
 # --- All of them --------------------------------------------------------------------------------------------------
@@ -407,18 +360,3 @@ def count(connection: Connection, kind: Kind, cutoff: datetime) -> int:
         Kind.IMAGES: select(func.count()).select_from(firmware_images).where(_UNNEEDED),
     }
     return int(connection.scalar(counted[kind], values) or 0)
-
-
-def _lines(
-    connection: Connection, table: Table, which: ColumnElement[bool], keys: Sequence[Any], **values: object
-) -> Iterator[Line]:
-    statement = select(table).where(which).order_by(*table.primary_key.columns)
-    bound = {"keys": members(keys), **values}
-    with connection.execute(statement, bound, execution_options={"yield_per": 100}) as rows:
-        for row in rows:
-            yield Line(table.name, dict(row._mapping))
-
-
-def _expect(found: int, expected: int) -> None:
-    if found != expected:
-        raise ChangedMeanwhile(f"{expected - found} row(s) are not what was read")

@@ -18,7 +18,7 @@ from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.releases import close
 from sr_engine.operations.retaining import prune_all
 from sr_engine.store import archives, observed
-from sr_engine.store.retention import Kind
+from sr_engine.store.portions import Kind
 from sr_engine.store.tables import metadata
 from sr_engine.store.transactions import Transactions
 from tests.cli.conftest import run

@@ -16,7 +16,7 @@ import pytest
 from sr_engine.bootstrap import open_instance, processor_of
 from sr_engine.operations.archive_verification import verify as verify_archive
 from sr_engine.operations.audit_verification import verify as verify_audit
-from sr_engine.store.retention import ChangedMeanwhile, Kind
+from sr_engine.store.portions import ChangedMeanwhile, Kind
 from sr_engine.store.tables import attempts, decisions, exchanges, outbox, schedule_hubs
 from tests.databases import KIND, KINDS, give_a_copy_of_its_database, server
 from tests.regions.conftest import Nights

@@ -12,7 +12,7 @@ import pytest
 from sr_engine import archive
 from sr_engine.archive import ArchiveInUse
 from sr_engine.store import archives, audit
-from sr_engine.store.retention import Kind
+from sr_engine.store.portions import Kind
 from tests.cli.conftest import Run
 from tests.gateway.conftest import serving
 from tests.retention.conftest import Aged, make_aged

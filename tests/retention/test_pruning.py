@@ -24,7 +24,7 @@ from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.releases import open_release
 from sr_engine.store import firmware, held, outbox
 from sr_engine.store.outbox import DELIVERED, NOTICE, PARKED, PENDING, Outgoing
-from sr_engine.store.retention import Kind
+from sr_engine.store.portions import Kind
 from sr_engine.store.tables import (
     arrivals,
     attempts,
