@@ -44,7 +44,9 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.lists import Withdrawing
+from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
+from sr_engine.operations.retaining import DailyPruning
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.pipeline.relaying import Relaying
@@ -445,6 +447,19 @@ def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Houseke
     ]
 
 
+def pruning_of(instance: Instance) -> Pruning:
+    """What takes what is old out of the database of an instance."""
+    signing = instance.settings.signing
+    return Pruning(
+        Reading(instance.reading_engine),
+        instance.settings.archive_directory,
+        instance.configuration.policy.retention,
+        SoftwareKey.load(signing.key, signing.certificate),
+        [Certificate.from_file(signing.certificate)],
+        instance.draw_id,
+    )
+
+
 def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], float]) -> Claims:
     """What holds the leases of a process that works on an instance, under an id drawn for it."""
     policy, clock = instance.configuration.policy.leases, instance.settings.clock
@@ -490,7 +505,9 @@ def application(
     )
     processor = processor_of(instance)
     relay = relay_of(instance, processor)
-    ticker = Ticker([Leased(one, claims) for one in triggers(instance, dispatcher.wake)], policy.triggers.tick)
+    leased = [Leased(one, claims) for one in triggers(instance, dispatcher.wake)]
+    daily = DailyPruning(pruning_of(instance), claims, instance.clock)
+    ticker = Ticker([*leased, daily], policy.triggers.tick)
 
     def woken(left: Collection[Left]) -> None:
         if Left.OUTBOX in left:

@@ -177,6 +177,21 @@ class ChangeOfSupplier:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is over is kept in the database; then it is in the archive."""
+
+    messages: timedelta
+    """Sent messages, from when they were delivered."""
+    requests: timedelta
+    """What was received and answered, word for word; that it was, and its code, is kept for ever."""
+    upgrades: timedelta
+    """What was agreed and done at each hub for a release that is over, from the last of it at the hub."""
+    images: timedelta
+    """Firmware of meters and PPMIDs, from when it was last asked for."""
+    audit: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All of it."""
 
@@ -196,6 +211,7 @@ class Policy:
     phases: Phases
     compulsion: Compulsion
     change_of_supplier: ChangeOfSupplier
+    retention: Retention
 
 
 def _check_overload(overload: Overload, place: Place) -> None:
@@ -257,6 +273,19 @@ _DELIVERY = Table(
     Key("refusals_of_one", ASet(Array(values.whole_number(400, 499)))),
     Key("poll_seconds", values.seconds(1, 600), field="poll"),
     check=_check_delivery,
+)
+
+_MEASURED_DAYS = 62
+"""Service levels are measured by the month: the one before the present one must be whole."""
+_FOR_EVER_DAYS = 36_500
+
+_RETENTION = Table(
+    Retention,
+    Key("messages_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="messages"),
+    Key("requests_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="requests"),
+    Key("upgrades_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="upgrades"),
+    Key("images_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="images"),
+    Key("audit_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="audit"),
 )
 
 POLICY = Table(
@@ -348,5 +377,6 @@ POLICY = Table(
             Key("exclusion_kept_days", values.days(0, 3650), field="exclusion_kept"),
         ),
     ),
+    Key("retention", _RETENTION),
 )
 """What `policy.toml` holds."""

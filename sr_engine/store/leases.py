@@ -42,6 +42,7 @@ _RENEW = (
     .values(renewed_at=bindparam("now"), expires_at=bindparam("until"))
 )
 _HELD = select(leases.c.name, leases.c.token).where(leases.c.holder == bindparam("by"))
+_FREE_ALL = leases.update().where(leases.c.holder.is_not(None)).values(holder=None, expires_at=bindparam("now"))
 _GIVE_BACK = leases.update().where(leases.c.holder == bindparam("by")).values(holder=None, expires_at=bindparam("now"))
 _GIVE_ONE_BACK = _GIVE_BACK.where(leases.c.name == bindparam("sought"), leases.c.token == bindparam("seen_token"))
 PRESENCE = "worker:"
@@ -157,6 +158,11 @@ def present(connection: Connection, now: datetime, length: timedelta) -> list[st
     """Processes that deliver, by their ids."""
     found = (_state_of(row) for row in connection.execute(_PRESENT))
     return sorted(one.holder for one in found if one.holder is not None and not one.is_free(now, length))
+
+
+def free_all(connection: Connection, now: datetime) -> None:
+    """Free all, whoever held them: in a database that was restored none of their holders works."""
+    connection.execute(_FREE_ALL, {"now": now})
 
 
 def _state_of(row: Row[Any]) -> LeaseState:

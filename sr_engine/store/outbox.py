@@ -348,7 +348,10 @@ def settle(connection: Connection, results: Sequence[Attempted]) -> None:
 def send_again(connection: Connection, message_id: str, now: datetime) -> bool:
     """Queue a message once more, with the same bytes and id; False if there is none."""
     result = connection.execute(
-        outbox.update().where(outbox.c.message_id == message_id).values(state=PENDING, tries=0, next_try_at=now)
+        # What a list said is empty once it has been pruned.
+        outbox.update()
+        .where(outbox.c.message_id == message_id, func.length(outbox.c.body) > 0)
+        .values(state=PENDING, tries=0, next_try_at=now)
     )
     notices.leave(connection, notices.Left.OUTBOX)
     return result.rowcount == 1
@@ -384,6 +387,11 @@ def retry_now(connection: Connection, destination: str, refusals: Collection[str
 def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:
     """Send some lists of meters no more, if they have not been taken."""
     connection.execute(_EXPIRE_METER_LISTS, {"list_ids": members(list_ids)})
+
+
+def number_waiting(connection: Connection) -> int:
+    """How many messages are still to be delivered."""
+    return int(connection.scalar(select(func.count()).select_from(outbox).where(_PENDING)) or 0)
 
 
 def counts(connection: Connection) -> dict[tuple[str, str, str], int]:

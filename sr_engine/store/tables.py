@@ -993,3 +993,31 @@ counters = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
+
+# The oldest revision of the schema whose programs still work on the present one; which that is stands in
+# `alembic_version` (`store.schema`).
+schema_support = Table("schema_support", metadata, Column("works_from", String(32), primary_key=True))
+
+# Files into which what is older than the retention was written before it was removed; a file that is not here is none.
+archives = Table(
+    "archives",
+    metadata,
+    _row_number("archive_id"),
+    # Its path below the archive folder.
+    Column("name", String(96), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    # Of the file, in hexadecimal.
+    Column("sha256", String(64), nullable=False),
+    Column("line_count", Integer, nullable=False),
+    Column("removed_at", UtcDateTime, nullable=False),
+)
+
+# Of each kind of what is kept for a time, how far it has been looked through, and when last to its end.
+retention_marks = Table(
+    "retention_marks",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    # All rows up to this one have been removed, or need not be looked at again.
+    Column("up_to", BigInteger, nullable=False),
+    Column("done_at", UtcDateTime),
+)

@@ -14,7 +14,8 @@ from sr_engine.messages.model import Phase, ScheduleCommsHubFirmware
 from sr_engine.store import circuits, summaries
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import PARKED, PENDING
-from sr_engine.store.tables import outbox
+from sr_engine.store.schema import known_revisions
+from sr_engine.store.tables import outbox, pilot_shares
 from tests.cli.conftest import Run
 from tests.official import with_official, write_official
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit
@@ -230,16 +231,17 @@ class TestBrokenInstances:
         assert done.stderr.startswith(f"sr-engine: there is no database {world.directory / 'sr-engine.db'}: ")
         assert list(world.directory.glob("sr-engine.db*")) == []
 
-    def test_a_database_of_an_older_version_is_refused_saying_what_to_do(self, run: Run, world: World) -> None:
+    def test_a_database_that_was_tampered_with_is_refused_saying_what_it_lacks(self, run: Run, world: World) -> None:
         world.run(lambda uow: uow.connection.exec_driver_sql("ALTER TABLE attempts RENAME COLUMN compulsory TO other"))
         world.run(lambda uow: uow.connection.exec_driver_sql("DROP TABLE pilot_shares"))
 
         done = run("status", "--dir", world.directory)
 
         assert (done.exit_code, done.stdout) == (2, "")
+        shares = ", ".join(sorted(f"pilot_shares.{column.name}" for column in pilot_shares.columns))
         assert done.stderr == (
-            "sr-engine: the database was made by an older version of sr-engine, it lacks pilot_shares, "
-            "attempts.compulsory: make a new instance with `sr-engine init`, and import and open again\n"
+            f"sr-engine: the database has the schema of revision {known_revisions()[-1]}, but lacks "
+            f"attempts.compulsory, {shares}: somebody has changed it; restore a backup with `sr-engine restore`\n"
         )
 
     def test_a_database_of_something_else_is_refused(self, run: Run, world: World) -> None:
@@ -252,5 +254,5 @@ class TestBrokenInstances:
         garbage = run("status", "--dir", world.directory)
 
         assert (lacking.exit_code, garbage.exit_code) == (2, 2)
-        assert "the database lacks the table(s)" in lacking.stderr
+        assert "the database lacks all tables: `sr-engine init` did not make it" in lacking.stderr
         assert garbage.stderr == "sr-engine: the database cannot be used: file is not a database\n"
