@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-postgresql check format bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-postgresql crash check format revision bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ test-all: $(STAMP) ## all tests, the slow ones too
 test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts itself
 	SR_ENGINE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
+crash: $(STAMP) ## kill processes and the database server at named points under load; ARGS="--kills 500 --seed 1"
+	$(BIN)/python -m tests.crash $(ARGS)
+
 check: $(STAMP) ## lint, formatting, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,6 +45,10 @@ check: $(STAMP) ## lint, formatting, types, import directions
 format: $(STAMP) ## mend lint and formatting where that is mechanical
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+revision: $(STAMP) ## write the next revision of the schema, for what tables.py has new; NAME="what it does"
+	$(BIN)/python -m tests.migrations.new_revision "$(NAME)"
+	$(BIN)/ruff format --quiet sr_engine/migrations
 
 bench: $(STAMP) ## measure; prints a table and writes bench-report.json
 	$(BIN)/python -m tests.bench

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +44,9 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.lists import Withdrawing
+from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
+from sr_engine.operations.retaining import DailyPruning
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.pipeline.relaying import Relaying
@@ -63,6 +65,7 @@ from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTrigge
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
+from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
@@ -444,6 +447,19 @@ def triggers(instance: Instance, after_work: Callable[[], None]) -> list[Houseke
     ]
 
 
+def pruning_of(instance: Instance) -> Pruning:
+    """What takes what is old out of the database of an instance."""
+    signing = instance.settings.signing
+    return Pruning(
+        Reading(instance.reading_engine),
+        instance.settings.archive_directory,
+        instance.configuration.policy.retention,
+        SoftwareKey.load(signing.key, signing.certificate),
+        [Certificate.from_file(signing.certificate)],
+        instance.draw_id,
+    )
+
+
 def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], float]) -> Claims:
     """What holds the leases of a process that works on an instance, under an id drawn for it."""
     policy, clock = instance.configuration.policy.leases, instance.settings.clock
@@ -474,6 +490,7 @@ def application(
         policy=policy.delivery,
         resolve=lambda destination: destination_url(instance, destination),
         claims=claims,
+        randbelow=instance.randbelow,
     )
     instance.transactions.after_follow_up = dispatcher.wake
     resumer = Resumer(
@@ -488,8 +505,20 @@ def application(
     )
     processor = processor_of(instance)
     relay = relay_of(instance, processor)
-    ticker = Ticker([Leased(one, claims) for one in triggers(instance, dispatcher.wake)], policy.triggers.tick)
-    working = Working(claims, ticker, (dispatcher.run, resumer.run), instance.transactions)
+    leased = [Leased(one, claims) for one in triggers(instance, dispatcher.wake)]
+    daily = DailyPruning(pruning_of(instance), claims, instance.clock)
+    ticker = Ticker([*leased, daily], policy.triggers.tick)
+
+    def woken(left: Collection[Left]) -> None:
+        if Left.OUTBOX in left:
+            dispatcher.wake()
+        if Left.TIDINGS in left:
+            instance.transactions.follow()
+        if Left.HELD in left:
+            resumer.wake()
+
+    listener = Listener(instance.reading_engine, woken)
+    working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
 
     @asynccontextmanager

@@ -84,6 +84,11 @@ class Claims:
         """The names of the leases that this process holds, as far as it knows."""
         return tuple(sorted(self._held))
 
+    @property
+    def length_on_clock(self) -> timedelta:
+        """How long a lease lasts on the instance's clock."""
+        return self._terms.length_on_clock
+
     async def claim(self, name: str) -> Lease | None:
         """The lease of this name, if this process holds it or can have it now; costs no transaction if it cannot."""
         held = self._held.get(name)
@@ -145,6 +150,13 @@ class Claims:
         await self._transactions.run(
             lambda unit_of_work: leases.give_back(unit_of_work.connection, self.holder, unit_of_work.now)
         )
+
+    async def let_go(self, name: str) -> None:
+        """Let another have one lease, if it is held; nothing may be under way under it."""
+        lease = self._held.get(name)
+        if lease is not None:
+            self._forget(lease)
+            await self._transactions.run(lambda work: leases.let_go(work.connection, lease, work.now))
 
     def _note(self, lease: Lease, asked_at: float) -> None:
         """The lease lasts from a time that is not before it was asked for."""

@@ -49,6 +49,11 @@ def new_url(folder: Path, kind: str = KIND) -> str:
     return f"sqlite:///{folder}/sr-engine.db" if kind == "sqlite" else server().new_database(template=_prepared())
 
 
+def empty_url(folder: Path, kind: str = KIND) -> str:
+    """As `new_url`, without tables."""
+    return f"sqlite:///{folder}/sr-engine.db" if kind == "sqlite" else server().new_database()
+
+
 def url_of_instance(kind: str = KIND) -> str:
     """The database of a new instance, which is in its folder if it is SQLite's."""
     return "sqlite:///sr-engine.db" if kind == "sqlite" else server().new_database(template=_prepared())

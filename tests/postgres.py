@@ -85,6 +85,11 @@ class PostgresServer:
             self._process.wait(timeout=_START_WITHIN_SECONDS)
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        """False once it was stopped, by whomever."""
+        return self._process is not None and self._process.poll() is None
+
     def cpu_seconds(self) -> float:
         """What it has used so far, all its processes that are there together."""
         used, main = 0, -1 if self._process is None else self._process.pid

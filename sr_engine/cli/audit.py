@@ -21,7 +21,7 @@ from sr_engine.operations.why import newest_records
 from sr_engine.store import inventory, releases
 
 _HASH_BYTES = 32
-_CERTIFICATE = click.option(
+CERTIFICATE = click.option(
     "--certificate",
     "certificates",
     multiple=True,
@@ -92,7 +92,7 @@ def show(directory: Path, limit: int, release_version: str | None, device_id: st
     metavar="HEX",
     help="Hash printed by an earlier verification, which has to be in the trail still; may be repeated.",
 )
-@_CERTIFICATE
+@CERTIFICATE
 def verify(directory: Path, heads: tuple[str, ...], certificates: tuple[Path, ...]) -> None:
     """Recompute the hash chains of the audit trail, from their beginning or from where they were last pruned.
 
@@ -102,13 +102,11 @@ def verify(directory: Path, heads: tuple[str, ...], certificates: tuple[Path, ..
     sought = [_hash(head) for head in heads]
     with opened(directory) as instance, instance.engine.connect() as connection:
         found = verify_all(connection, _certificates(instance.settings, certificates), sought)
-    for chain in found.chains:
-        if chain.broken is None:
-            click.echo(_intact(chain))
-    if not found.chains:
-        click.echo("the audit trail has no chain: nothing was ever recorded, or all of it was taken away")
-    if not found.intact:
-        raise Failure("\n".join(_wrong(found)), REFUSED)
+    intact, wrong = lines_about(found)
+    for line in intact:
+        click.echo(line)
+    if wrong:
+        raise Failure("\n".join(wrong), REFUSED)
 
 
 @audit.command("prune", short_help="Delete records older than a time.")
@@ -120,7 +118,7 @@ def verify(directory: Path, heads: tuple[str, ...], certificates: tuple[Path, ..
     metavar="TIME",
     help="Delete what is older, such as 2026-01-01T00:00:00Z.",
 )
-@_CERTIFICATE
+@CERTIFICATE
 def prune(directory: Path, before: datetime, certificates: tuple[Path, ...]) -> None:
     """Delete whole links of the chains and their records, and sign with the instance's key where each begins now.
 
@@ -136,6 +134,14 @@ def prune(directory: Path, before: datetime, certificates: tuple[Path, ...]) -> 
             links += done.links
             records += done.records
     click.echo(f"pruned {records:,} records in {links:,} links" if links else "there is nothing to prune")
+
+
+def lines_about(found: Verification) -> tuple[list[str], list[str]]:
+    """What to say of chains that are whole, and of what is wrong."""
+    intact = [_intact(chain) for chain in found.chains if chain.broken is None]
+    if not found.chains:
+        intact.append("the audit trail has no chain: nothing was ever recorded, or all of it was taken away")
+    return intact, _wrong(found)
 
 
 def _certificates(settings: Settings, others: tuple[Path, ...]) -> list[Certificate]:

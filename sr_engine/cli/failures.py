@@ -6,6 +6,9 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused
+from sr_engine.archive import ArchiveDamaged, ArchiveInUse
+from sr_engine.backup.manifest import BackupDamaged
+from sr_engine.backup.places import PlaceTaken
 from sr_engine.configuration import ConfigurationError
 from sr_engine.counters import CountersUnusable
 from sr_engine.importers.csv_table import CsvRefused
@@ -17,14 +20,16 @@ from sr_engine.operations.imports import DevicesRefused
 from sr_engine.operations.outbox import NotParked
 from sr_engine.operations.releases import ReleaseRefused
 from sr_engine.operations.terms import TermsRefused
+from sr_engine.processes import ProcessFailed
 from sr_engine.receiver import InboxUnusable
 from sr_engine.signservice.permissions import TokensUnusable
-from sr_engine.signservice.workers import WorkerFailed
 from sr_engine.store.database import DatabaseError
 
 ANSWERED_WITH_ERROR = 1
 ANYTHING_ELSE = 2
 KEY_MISSING = 3
+SCHEMA_PENDING = 4
+SCHEMA_UNKNOWN = 5
 REFUSED = 10
 
 EXIT_CODES = """\b
@@ -33,13 +38,17 @@ Exit codes:
   1   the processor answered a request with an error code
   2   anything else: usage, files, configuration, database, connection
   3   a key or certificate is missing or cannot be used
-  10  a document, signature or imported file was refused, or the audit trail does not verify
+  4   db check: the schema of the database is to be brought forward
+  5   db check: the schema of the database is a later one, unknown to this version
+  10  a document, signature, imported file or backup was refused, or the audit trail does not verify
 """
 
 _CONTENT_REFUSED = (DocumentRefused, ProfileRefused, NotAuthenticated, SchemaRefused)
 _IN_WORDS_ALREADY = (
     DatabaseError,
     InstanceExistsError,
+    PlaceTaken,
+    ArchiveInUse,
     ReleaseRefused,
     TermsRefused,
     NotParked,
@@ -47,7 +56,7 @@ _IN_WORDS_ALREADY = (
     CountersUnusable,
     InboxUnusable,
     TokensUnusable,
-    WorkerFailed,
+    ProcessFailed,
 )
 
 
@@ -69,7 +78,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused() | DevicesRefused() | ChainBroken():
+        case CsvRefused() | DevicesRefused() | ChainBroken() | BackupDamaged() | ArchiveDamaged():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -20,6 +20,7 @@ from sr_engine.operations.status import status as count_all
 from sr_engine.operations.why import Happening, explain, history
 from sr_engine.store import inventory
 from sr_engine.store.audit import pruned_up_to
+from sr_engine.store.circuits import OpenCircuit
 
 
 @click.command(short_help="Where everything stands, in counts.")
@@ -29,16 +30,19 @@ def status(directory: Path, as_json: bool) -> None:
     """Where everything stands: releases, regions, answers, upgrade lists and messages, in counts."""
     with opened(directory) as instance, instance.engine.connect() as connection:
         found = count_all(connection, instance.clock.now())
+        longest = max(instance.configuration.policy.delivery.circuit)
         environment = instance.settings.environment
         official = official_schema_of(instance.settings)
     if as_json:
         schema = None if official is None else {"version": official.version, "path": str(official.path)}
-        click.echo(json.dumps({"environment": environment, "official_schema": schema, **_as_json(found)}, indent=2))
+        click.echo(
+            json.dumps({"environment": environment, "official_schema": schema, **_as_json(found, longest)}, indent=2)
+        )
         return
     click.echo(f"{environment}, {moment(found.at)}")
     if official is not None:
         click.echo(f"official DUIS schema {official.version}, from {official.path}")
-    _show(found)
+    _show(found, longest)
 
 
 @click.command(short_help="Why a hub has not been upgraded yet.")
@@ -91,7 +95,7 @@ def _show_history(device_id: str, found: Sequence[Happening], begins_at: datetim
     )
 
 
-def _show(found: Status) -> None:
+def _show(found: Status, longest: timedelta) -> None:
     for release in found.releases:
         firmware = release.firmware
         show_table(
@@ -141,9 +145,29 @@ def _show(found: Status) -> None:
         ("Kind", "Event", "State", "Number"),
         ((*key, count) for key, count in found.messages.items()),
     )
+    if found.circuits:
+        show_table(
+            "Receivers that fail: their circuits are open",
+            ("To", "Since", "State", "Next probe", "Probes", "Last error"),
+            (
+                (
+                    one.destination,
+                    one.opened_at,
+                    _state(one, found.at, longest),
+                    one.retry_at,
+                    one.probes,
+                    one.last_error,
+                )
+                for one in found.circuits
+            ),
+        )
 
 
-def _as_json(found: Status) -> dict[str, object]:
+def _state(one: OpenCircuit, now: datetime, longest: timedelta) -> str:
+    return "half-open" if one.is_half_open(now, longest) else "open"
+
+
+def _as_json(found: Status, longest: timedelta) -> dict[str, object]:
     return {
         "at": moment(found.at).replace(" ", "T"),
         "releases": [
@@ -192,5 +216,16 @@ def _as_json(found: Status) -> dict[str, object]:
         "messages": [
             {"kind": kind, "event": event, "state": state, "number": count}
             for (kind, event, state), count in found.messages.items()
+        ],
+        "circuits": [
+            {
+                "destination": one.destination,
+                "state": _state(one, found.at, longest),
+                "opened_at": moment(one.opened_at).replace(" ", "T"),
+                "retry_at": moment(one.retry_at).replace(" ", "T"),
+                "probes": one.probes,
+                "last_error": one.last_error,
+            }
+            for one in found.circuits
         ],
     }

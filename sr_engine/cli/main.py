@@ -7,8 +7,10 @@ from importlib.metadata import version
 import click
 
 from sr_engine.cli.audit import audit
+from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
+from sr_engine.cli.database import db
 from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
@@ -22,6 +24,7 @@ from sr_engine.cli.parse import parse_
 from sr_engine.cli.phases import phase
 from sr_engine.cli.plan import plan
 from sr_engine.cli.policy import policy
+from sr_engine.cli.prune import archive, prune
 from sr_engine.cli.quarantine import anomaly, held_, quarantine
 from sr_engine.cli.receive import receive
 from sr_engine.cli.releases import release
@@ -60,6 +63,9 @@ def demo() -> None:
 
 for command in (
     init,
+    db,
+    backup,
+    restore,
     serve,
     sign_server,
     demo,
@@ -84,6 +90,8 @@ for command in (
     why,
     audit,
     outbox,
+    prune,
+    archive,
     lifecycle,
     sign,
     verify,

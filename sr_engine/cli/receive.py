@@ -15,7 +15,7 @@ from sr_engine import configuration
 from sr_engine.bootstrap import clock_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, settings_of
-from sr_engine.cli.serve import ReadyServer, listen_on, log_to_stderr, url_host
+from sr_engine.cli.serve import ReadyServer, listen_on, log_to_stderr, saying, url_host
 from sr_engine.clock import Clock, SystemClock
 from sr_engine.receiver import JsonLines, Pull, Receiver
 from sr_engine.receiver.inbox import Inbox
@@ -97,7 +97,7 @@ def receive(
             log_level="warning",
             server_header=False,
         )
-        server = ReadyServer(served, f"ready: {address}", to_stderr=True)
+        server = ReadyServer(served, saying(f"ready: {address}", to_stderr=True))
         # As in `serve`: uvicorn raises a signal it has obeyed once more.
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, server.handle_exit)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,15 +18,22 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
-from sr_engine.bootstrap import application
-from sr_engine.cli.failures import Failure
+from sr_engine.bootstrap import Instance, application
+from sr_engine.cli.failures import ANYTHING_ELSE, Failure, failure_of
 from sr_engine.cli.opening import fully_opened, instance_option
+from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
 from sr_engine.gateway.working import Role
+from sr_engine.operations.clocks import clock_differences
+from sr_engine.processes import Processes
+from sr_engine.store.dialects import SQLITE
 
 log = logging.getLogger(__name__)
 
 _STOP_WITHIN_SECONDS = 30
+_STOP_ALL_WITHIN_SECONDS = 60
+"""That processes have to answer what they have taken, and to give back what they hold."""
+_ONE_WRITER = "SQLite has one writer at a time: %d processes answer all requests, but no more a second than one does"
 _BACKLOG = 2048
 _ACCEPTED_AT_ONCE = 16
 """Connections taken in one turn of the event loop, which takes one of each socket: with a single socket a burst of new
@@ -51,7 +60,14 @@ times in a transaction; with Python's own 5 ms it could wait each time for one t
     help="gateway takes requests; worker runs what is due, and listens only if --port is given, for GET /health/live; "
     "all does both.",
 )
-def serve(directory: Path, host: str | None, port: int | None, named: str) -> None:
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Number of processes of this role, on one port; each that dies is started again.",
+)
+def serve(*, directory: Path, host: str | None, port: int | None, named: str, workers: int) -> None:
     """Run the processor until it is told to stop (Ctrl-C or SIGTERM).
 
     Prints one line to stdout once it takes requests, and then one line per exchange to stderr. Several processes may
@@ -60,12 +76,14 @@ def serve(directory: Path, host: str | None, port: int | None, named: str) -> No
     role = Role(named)
     log_to_stderr()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    with fully_opened(directory) as instance:
-        if (official := instance.official_schema) is not None:
-            log.info("official DUIS schema %s, from %s", official.version, official.path)
-        _warn_of_holidays(instance.configuration, instance.clock.now())
-        listen = instance.settings.listen
-        with ExitStack() as sockets:
+    with ExitStack() as sockets:
+        # Closed again before others are started: what is wrong is said once, with its exit code.
+        with fully_opened(directory) as instance:
+            if (official := instance.official_schema) is not None:
+                log.info("official DUIS schema %s, from %s", official.version, official.path)
+            _warn_of_holidays(instance.configuration, instance.clock.now())
+            _warn_of_clocks(instance)
+            listen = instance.settings.listen
             taking: list[socket.socket] = []
             address = role.value
             # A worker that nobody asks how it is needs no port, and several on one computer would need several.
@@ -75,12 +93,36 @@ def serve(directory: Path, host: str | None, port: int | None, named: str) -> No
                 taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
                 address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
             ready = f"ready: {address} ({instance.settings.environment})"
-            run_until_told(application(instance, role=role), taking, ready)
+            if workers == 1:
+                run_until_told(application(instance, role=role), taking, saying(ready))
+            elif role is not Role.WORKER and instance.engine.dialect.name == SQLITE:
+                log.warning(_ONE_WRITER, workers)
+        if workers > 1:
+            _serve_together(directory, role, taking, workers, ready)
     click.echo("stopped")
 
 
-def run_until_told(app: Starlette, taking: list[socket.socket], ready: str) -> None:
-    """Serve on some sockets until told to stop, and print `ready` once requests are taken; raises Failure."""
+def _serve_together(directory: Path, role: Role, taking: list[socket.socket], workers: int, ready: str) -> None:
+    """The processes inherit the sockets: whichever is free takes the next connection, and none waits for a dead one."""
+
+    def work(_number: int, is_ready: Callable[[], None], parent: int) -> None:
+        try:
+            with fully_opened(directory) as instance:
+                run_until_told(application(instance, role=role), taking, is_ready, parent=parent)
+        except Exception as error:
+            failure_of(error).show()
+            sys.exit(ANYTHING_ELSE)
+
+    Processes(work, workers, stop_within_seconds=_STOP_ALL_WITHIN_SECONDS).run(saying(ready))
+
+
+def run_until_told(
+    app: Starlette, taking: list[socket.socket], ready: Callable[[], None], *, parent: int | None = None
+) -> None:
+    """Serve on some sockets until told to stop, and call `ready` once requests are taken; raises Failure.
+
+    `parent` is a descriptor that reports its end when the process that started this one is gone, which ends this one.
+    """
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -92,7 +134,7 @@ def run_until_told(app: Starlette, taking: list[socket.socket], ready: str) -> N
         server_header=False,
         timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
     )
-    server = ReadyServer(config, ready)
+    server = ReadyServer(config, ready, parent=parent)
     # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)
@@ -100,6 +142,20 @@ def run_until_told(app: Starlette, taking: list[socket.socket], ready: str) -> N
         server.run(sockets=taking)
     except SystemExit:
         raise Failure("the processor could not start; the lines above say why") from None
+
+
+def _warn_of_clocks(instance: Instance) -> None:
+    """Say so in the log if this computer's clock differs from others' by which work is shared."""
+    clock = instance.settings.clock
+    with instance.reading_engine.connect() as connection:
+        for line in clock_differences(
+            connection,
+            real=SystemClock(),
+            own=instance.clock,
+            rate=1.0 if clock is None else clock.rate,
+            allowed=instance.configuration.policy.leases.clock_difference,
+        ):
+            log.warning("%s", line)
 
 
 def _warn_of_holidays(loaded: Configuration, now: datetime) -> None:
@@ -113,18 +169,35 @@ def _warn_of_holidays(loaded: Configuration, now: datetime) -> None:
         )
 
 
-class ReadyServer(uvicorn.Server):
-    """uvicorn's server, which says when it takes requests: on stdout, or on stderr where stdout is for other things."""
+def saying(line: str, *, to_stderr: bool = False) -> Callable[[], None]:
+    """What prints a line at once: on stdout, or on stderr where stdout is for other things."""
 
-    def __init__(self, config: uvicorn.Config, ready: str, *, to_stderr: bool = False) -> None:
+    def say() -> None:
+        click.echo(line, err=to_stderr)
+        sys.stdout.flush()
+
+    return say
+
+
+class ReadyServer(uvicorn.Server):
+    """uvicorn's server, which says when it takes requests, and does not outlive its parent if it has one."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], *, parent: int | None = None) -> None:
         super().__init__(config)
         self._ready = ready
-        self._to_stderr = to_stderr
+        self._parent = parent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        click.echo(self._ready, err=self._to_stderr)
-        sys.stdout.flush()
+        if not self.started:
+            return
+        if self._parent is not None:
+            asyncio.get_running_loop().add_reader(self._parent, self._orphaned, self._parent)
+        self._ready()
+
+    def _orphaned(self, parent: int) -> None:
+        asyncio.get_running_loop().remove_reader(parent)
+        self.should_exit = True
 
 
 class _OneLine(logging.Formatter):

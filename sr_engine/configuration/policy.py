@@ -103,9 +103,17 @@ class Delivery:
     total_timeout: timedelta
     concurrency_per_destination: int
     back_off: tuple[timedelta, ...]
-    """The wait after the first failed try, after the second and so on; the last one repeats."""
+    """The longest wait after the first failed try, after the second and so on; the last one repeats."""
     max_tries: int
     """A message that failed so often is parked."""
+    circuit_failures: int
+    """After so many in a row nothing is sent to a destination but probes."""
+    circuit: tuple[timedelta, ...]
+    """The longest wait before the first probe, before the second and so on; the last one repeats."""
+    refusals_of_one: frozenset[int]
+    """HTTP statuses that say something about a message and nothing about its receiver."""
+    poll: timedelta
+    """Between two looks into the outbox that nothing else has caused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class Leases:
     length: timedelta
     heartbeat: timedelta
     """Between two renewals."""
+    clock_difference: timedelta
+    """Of two processes, or of one and the database; more is warned of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,21 @@ class ChangeOfSupplier:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is over is kept in the database; then it is in the archive."""
+
+    messages: timedelta
+    """Sent messages, from when they were delivered."""
+    requests: timedelta
+    """What was received and answered, word for word; that it was, and its code, is kept for ever."""
+    upgrades: timedelta
+    """What was agreed and done at each hub for a release that is over, from the last of it at the hub."""
+    images: timedelta
+    """Firmware of meters and PPMIDs, from when it was last asked for."""
+    audit: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All of it."""
 
@@ -186,6 +211,7 @@ class Policy:
     phases: Phases
     compulsion: Compulsion
     change_of_supplier: ChangeOfSupplier
+    retention: Retention
 
 
 def _check_overload(overload: Overload, place: Place) -> None:
@@ -231,6 +257,7 @@ _LEASES = Table(
     Leases,
     Key("length_seconds", values.seconds_below(3600), field="length"),
     Key("heartbeat_seconds", values.seconds_below(3600), field="heartbeat"),
+    Key("clock_difference_seconds", values.seconds_below(3600), field="clock_difference"),
     check=_check_leases,
 )
 
@@ -241,7 +268,24 @@ _DELIVERY = Table(
     Key("concurrency_per_destination", values.whole_number(1, 1000)),
     Key("back_off_seconds", Array(values.seconds(1, 604_800), may_be_empty=False), field="back_off"),
     Key("max_tries", values.whole_number(2)),
+    Key("circuit_failures", values.whole_number(1)),
+    Key("circuit_seconds", Array(values.seconds(1, 3600), may_be_empty=False), field="circuit"),
+    Key("refusals_of_one", ASet(Array(values.whole_number(400, 499)))),
+    Key("poll_seconds", values.seconds(1, 600), field="poll"),
     check=_check_delivery,
+)
+
+_MEASURED_DAYS = 62
+"""Service levels are measured by the month: the one before the present one must be whole."""
+_FOR_EVER_DAYS = 36_500
+
+_RETENTION = Table(
+    Retention,
+    Key("messages_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="messages"),
+    Key("requests_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="requests"),
+    Key("upgrades_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="upgrades"),
+    Key("images_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="images"),
+    Key("audit_days", values.days(_MEASURED_DAYS, _FOR_EVER_DAYS), field="audit"),
 )
 
 POLICY = Table(
@@ -333,5 +377,6 @@ POLICY = Table(
             Key("exclusion_kept_days", values.days(0, 3650), field="exclusion_kept"),
         ),
     ),
+    Key("retention", _RETENTION),
 )
 """What `policy.toml` holds."""

@@ -81,6 +81,8 @@ class Settings:
     users_file: Path
     trust_directory: Path
     signing: Signing
+    archive_directory: Path
+    """Where what is older than the retention goes."""
     clock: ClockSettings | None = None
     """None means real time."""
     registration_feed: RegistrationFeed | None = None
@@ -96,9 +98,9 @@ class Settings:
 def load_settings(path: Path) -> Settings:
     """Read the settings of an instance.
 
-    Paths are relative to the folder of the file. Left out, the database is `sr-engine.db` beside the file, the
-    configuration the one that comes with the product, and the clock real time. Raises ConfigurationError naming every
-    problem in the file.
+    Paths are relative to the folder of the file. Left out, the database is `sr-engine.db` beside the file, the archive
+    the folder `archive` there, the configuration the one that comes with the product, and the clock real time. Raises
+    ConfigurationError naming every problem in the file.
     """
     folder = path.resolve().parent
     problems: list[str] = []
@@ -113,6 +115,7 @@ def load_settings(path: Path) -> Settings:
         users_file=content.users_file,
         trust_directory=content.trust_directory,
         signing=content.signing,
+        archive_directory=content.archive_directory or folder / "archive",
         clock=content.clock,
         registration_feed=content.registration_feed,
         operator=content.operator,
@@ -128,6 +131,7 @@ class _File:
     users_file: Path
     trust_directory: Path
     signing: Signing
+    archive_directory: Path | None = None
     database_url: str | None = None
     config_directory: Path | None = None
     clock: ClockSettings | None = None
@@ -159,6 +163,7 @@ def _file(folder: Path) -> Table[_File]:
         Key("config_directory", path, optional=True),
         Key("users_file", path),
         Key("trust_directory", path),
+        Key("archive_directory", path, optional=True),
         Key("signing", Table(Signing, Key("key", path), Key("certificate", path))),
         Key(
             "clock",

@@ -1,21 +1,29 @@
-"""Sends what is in the outbox: at least once, in order per hub, with back-off, and parked after the last try."""
+"""Sends what is in the outbox: at least once, in order per hub, with back-off, and parked after the last try.
+
+Processes that deliver share the destinations out among them: each belongs to one of them, which all work out alike from
+who is there, and holds its lease. So they send side by side, and to one destination only one does.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
 
 import aiohttp
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
-from sr_engine.store import audit, outbox, undelivered
+from sr_engine.delivery.circuit import Breaker
+from sr_engine.delivery.resolving import OwnThreads
+from sr_engine.delivery.tries import NO_ADDRESS, error_of, post, settle
+from sr_engine.store import audit, circuits, leases, outbox, undelivered
+from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import Attempted, Queued
 from sr_engine.store.transactions import UnitOfWork
 
@@ -25,6 +33,10 @@ SENT_TOGETHER = 64
 """Messages of one destination whose tries are recorded together, at most."""
 RECORDED_BEHIND = 16
 """Such groups that may wait to be recorded while the next is sent."""
+GROUP_SECONDS = 1.0
+"""After which what a slow receiver has taken is recorded, though there is more to be sent together."""
+STOP_SECONDS = 5.0
+"""That what is on its way has to be taken once delivery is told to stop."""
 
 _LEASE = "delivery:"
 
@@ -47,28 +59,38 @@ class Dispatcher:
         policy: Delivery,
         resolve: Resolve,
         claims: Claims,
-        poll_seconds: float = 1.0,
+        randbelow: Callable[[int], int],
+        monotonic: Callable[[], float] = time.monotonic,
+        poll_seconds: float | None = None,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
+        """`poll_seconds` takes the place of the policy's; `randbelow` draws how long is waited after a failure."""
         self._engine = engine
         self._claims = claims
         self._clock = clock
         self._policy = policy
         self._resolve = resolve
-        self._poll_seconds = poll_seconds
+        self._randbelow = randbelow
+        self._monotonic = monotonic
+        self._poll_seconds = policy.poll.total_seconds() if poll_seconds is None else poll_seconds
+        self._stop_seconds = stop_seconds
         self._wake = asyncio.Event()
+        self._stopping = False
         self._senders: dict[str, asyncio.Task[None]] = {}
+        self._there: Sequence[str] = ()
+        """Processes that deliver, as of the last look."""
 
     def wake(self) -> None:
         """Look into the outbox now rather than at the next poll."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until cancelled; what is on its way then has a little time to be taken."""
         timeout = aiohttp.ClientTimeout(
             total=self._policy.total_timeout.total_seconds(), connect=self._policy.connect_timeout.total_seconds()
         )
         # Each destination keeps to its own limit; several may share a host without waiting for one another.
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, resolver=OwnThreads())
         # Without cookies: several receivers may share a host, and none may be told from another's.
         async with aiohttp.ClientSession(
             timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
@@ -78,27 +100,50 @@ class Dispatcher:
                     self._wake.clear()
                     try:
                         await self._start_senders(session)
-                    except SQLAlchemyError:
-                        log.exception("the outbox cannot be read; it is tried again")
+                    except Exception:
+                        log.exception("the outbox cannot be looked through; it is tried again")
                     # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the wake-up.
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self._poll_seconds):
                             await self._wake.wait()
             finally:
+                self._stopping = True
+                if self._senders:
+                    await asyncio.wait(self._senders.values(), timeout=self._stop_seconds)
                 for task in self._senders.values():
                     task.cancel()
                 await asyncio.gather(*self._senders.values(), return_exceptions=True)
 
     async def _start_senders(self, session: aiohttp.ClientSession) -> None:
+        await self._claims.claim(leases.presence_of(self._claims.holder))
         # Looking through a long queue takes its time, and requests are answered in this event loop.
-        for destination in await asyncio.to_thread(self._due):
-            task = self._senders.get(destination)
-            if task is None or task.done():
+        due, self._there = await asyncio.to_thread(self._look)
+        self._senders = {name: task for name, task in self._senders.items() if not task.done()}
+        for destination in due:
+            if destination not in self._senders and self._is_ours(destination):
                 self._senders[destination] = asyncio.create_task(self._send_all(session, destination))
+        for name in self._claims.held:
+            destination = name.removeprefix(_LEASE)
+            if name != destination and destination not in self._senders and not self._is_ours(destination):
+                await self._claims.let_go(name)
 
-    def _due(self) -> list[str]:
+    def _look(self) -> tuple[list[str], Sequence[str]]:
         with self._engine.connect() as connection:
-            return outbox.destinations(connection, self._clock.now())
+            now = self._clock.now()
+            due = outbox.destinations(connection, now)
+            closed = circuits.closed_to_all(connection, now, max(self._policy.circuit))
+            there = leases.present(connection, now, self._claims.length_on_clock)
+        return [destination for destination in due if destination not in closed], there
+
+    def _is_ours(self, destination: str) -> bool:
+        """Whether it falls to this process: each of those that are there says the same of it."""
+        return self._claims.holder == max(
+            {*self._there, self._claims.holder},
+            key=lambda holder: hashlib.sha256(f"{destination} {holder}".encode()).digest(),
+        )
+
+    def _goes_on(self, lease: Lease) -> bool:
+        return not self._stopping and self._claims.is_good(lease)
 
     async def _send_all(self, session: aiohttp.ClientSession, destination: str) -> None:
         """Send to one destination until nothing of it is due, or it is another process's.
@@ -110,12 +155,23 @@ class Dispatcher:
         recording: set[asyncio.Task[None]] = set()
         try:
             lease = await self._claims.claim(f"{_LEASE}{destination}")
-            while lease is not None and self._claims.is_good(lease):
-                chosen = await asyncio.to_thread(self._choose, destination, frozenset(in_hand))
+            if lease is None:
+                return
+            opened = await asyncio.to_thread(self._circuit, destination)
+            breaker = Breaker(destination, opened, self._policy, self._randbelow)
+            while self._goes_on(lease) and self._is_ours(destination):
+                most = breaker.admits(self._clock.now(), SENT_TOGETHER)
+                chosen = await asyncio.to_thread(self._choose, destination, frozenset(in_hand), most) if most else []
                 if chosen:
-                    results = await self._send_some(session, chosen, lease)
-                    in_hand.update(result.outbox_id for result in results)
-                    recording.add(asyncio.create_task(self._record(results, in_hand, lease)))
+                    results: list[Attempted] = []
+                    before = breaker.opened
+                    try:
+                        await self._send_some(session, chosen, lease, breaker, results)
+                    finally:
+                        # Also of what was cut short: what was taken is recorded, so that it is not sent again.
+                        in_hand.update(result.outbox_id for result in results)
+                        record = self._record(results, in_hand, lease, before, breaker.opened)
+                        recording.add(asyncio.create_task(record))
                 elif not recording:
                     return
                 if not chosen or len(recording) >= RECORDED_BEHIND:
@@ -127,42 +183,70 @@ class Dispatcher:
         except Exception:
             log.exception("delivery to %s failed; it is tried again", destination)
         finally:
-            # Also when delivery is told to stop: what was taken is recorded, so that it is not sent again.
             await asyncio.gather(*recording, return_exceptions=True)
 
-    async def _record(self, results: Sequence[Attempted], in_hand: set[int], lease: Lease) -> None:
+    def _circuit(self, destination: str) -> OpenCircuit | None:
+        with self._engine.connect() as connection:
+            return circuits.find(connection, destination)
+
+    async def _record(
+        self,
+        results: Sequence[Attempted],
+        in_hand: set[int],
+        lease: Lease,
+        before: OpenCircuit | None,
+        after: OpenCircuit | None,
+    ) -> None:
         destination = lease.name.removeprefix(_LEASE)
-        await self._claims.fenced(lease).run(lambda unit_of_work: _write(unit_of_work, results, destination))
+        refusals = [error_of(status) for status in self._policy.refusals_of_one]
+
+        def write(unit_of_work: UnitOfWork) -> None:
+            _write(unit_of_work, results, destination)
+            if after is not None and after != before:
+                circuits.keep(unit_of_work.connection, after)
+            elif after is None and before is not None:
+                circuits.close(unit_of_work.connection, destination)
+                outbox.retry_now(unit_of_work.connection, destination, refusals, unit_of_work.now)
+
+        await self._claims.fenced(lease).run(write)
         in_hand.difference_update(result.outbox_id for result in results)
 
-    def _choose(self, destination: str, in_hand: Collection[int]) -> list[Queued]:
+    def _choose(self, destination: str, in_hand: Collection[int], most: int) -> list[Queued]:
         with self._engine.connect() as connection:
-            found = outbox.sendable(connection, destination, self._clock.now(), SENT_TOGETHER + len(in_hand))
-        return [message for message in found if message.outbox_id not in in_hand]
+            found = outbox.sendable(connection, destination, self._clock.now(), most + len(in_hand))
+        return [message for message in found if message.outbox_id not in in_hand][:most]
 
     async def _send_some(
-        self, session: aiohttp.ClientSession, chosen: Sequence[Queued], lease: Lease
-    ) -> list[Attempted]:
-        """Send messages about different hubs side by side, as long as the lease is good."""
+        self,
+        session: aiohttp.ClientSession,
+        chosen: Sequence[Queued],
+        lease: Lease,
+        breaker: Breaker,
+        results: list[Attempted],
+    ) -> None:
+        """Send messages about different hubs side by side, as long as the lease is good and the circuit as it was.
+
+        Adds what came of each to `results`; what it has not come to is chosen again.
+        """
         queue = list(reversed(chosen))
-        results: list[Attempted] = []
+        opened = breaker.opened
+        until = self._monotonic() + GROUP_SECONDS
 
         async def work() -> None:
-            while queue and self._claims.is_good(lease):
-                results.append(await self._send(session, queue.pop()))
+            while queue and self._goes_on(lease) and breaker.opened == opened and self._monotonic() < until:
+                results.append(await self._send(session, queue.pop(), breaker, probing=opened is not None))
 
         workers = min(len(chosen), self._policy.concurrency_per_destination)
         await asyncio.gather(*(work() for _ in range(workers)))
-        return results
 
-    async def _send(self, session: aiohttp.ClientSession, message: Queued) -> Attempted:
+    async def _send(
+        self, session: aiohttp.ClientSession, message: Queued, breaker: Breaker, *, probing: bool
+    ) -> Attempted:
         url = self._resolve(message.destination)
-        error: str | None
-        if url is None:
-            error = "no address is configured for this destination"
-        else:
-            error = await post(session, url, message.body, message.message_id)
-        return settle(message, error, self._clock.now(), self._policy)
+        reply = NO_ADDRESS if url is None else await post(session, url, message.body, message.message_id)
+        now = self._clock.now()
+        breaker.note(reply, now, probing=probing)
+        return settle(message, reply.error, now, self._policy, self._randbelow)
 
 
 def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted], destination: str) -> None:
@@ -198,29 +282,3 @@ def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted], destination: 
             if result.state == outbox.PARKED
         ],
     )
-
-
-async def post(session: aiohttp.ClientSession, url: str, body: bytes, message_id: str) -> str | None:
-    """POST one message; None if it was taken, otherwise what went wrong."""
-    headers = {"Content-Type": "application/xml", "DUIS-Message-ID": message_id}
-    try:
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            if 200 <= response.status < 300:
-                return None
-            return f"HTTP {response.status}"
-    except TimeoutError:
-        return "no answer in time"
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def settle(message: Queued, error: str | None, now: datetime, policy: Delivery) -> Attempted:
-    """What a try makes of a message: delivered, tried again later, or parked after the last try."""
-    tries = message.tries + 1
-    if error is None:
-        return Attempted(message.outbox_id, message.message_id, outbox.DELIVERED, tries, now, now, None)
-    if tries >= policy.max_tries:
-        log.warning("message %s parked after %d tries: %s", message.message_id, tries, error)
-        return Attempted(message.outbox_id, message.message_id, outbox.PARKED, tries, now, None, error)
-    wait = policy.back_off[min(tries, len(policy.back_off)) - 1]
-    return Attempted(message.outbox_id, message.message_id, outbox.PENDING, tries, now + wait, None, error)

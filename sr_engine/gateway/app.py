@@ -185,12 +185,9 @@ class Gateway:
             )
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
-        too_large = problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the {self._max_bytes} bytes taken"
-        )
         announced = request.headers.get("content-length", "")
         if announced.isascii() and announced.isdecimal() and int(announced) > self._max_bytes:
-            return too_large
+            return self._too_large()
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self._body_seconds) as limit:
@@ -198,7 +195,7 @@ class Gateway:
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > self._max_bytes:
-                        return too_large
+                        return self._too_large()
                     chunks.append(chunk)
                     if not visit.claimed and size >= HEAD_BYTES and not visit.claim(share_of(b"".join(chunks))):
                         return self._no_room()
@@ -214,6 +211,11 @@ class Gateway:
             return problem(HTTPStatus.BAD_REQUEST, "the connection was closed before the whole body had come")
         data = b"".join(chunks)
         return data if visit.claimed or visit.claim(share_of(data)) else self._no_room()
+
+    def _too_large(self) -> Answer:
+        return problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the {self._max_bytes} bytes taken"
+        )
 
     def _no_room(self) -> Answer:
         return self._overloaded("the processor is busy, and there is no room for more requests of yours")

@@ -90,7 +90,8 @@ class PullDesk:
             )
         except mailbox.UnknownMessage:
             return problem(
-                HTTPStatus.BAD_REQUEST, f"after must be the id of a message that was sent to you, not {after}"
+                HTTPStatus.BAD_REQUEST,
+                f"after must be the id of a message that was sent to you and is still kept, not {after}",
             )
         listed = [
             {
@@ -110,7 +111,10 @@ class PullDesk:
         try:
             body = self.reading(lambda connection: mailbox.message(connection, receiver, message_id))
         except mailbox.UnknownMessage:
-            return problem(HTTPStatus.NOT_FOUND, f"no message {message_id} was sent to you")
+            return problem(
+                HTTPStatus.NOT_FOUND,
+                f"no message {message_id} was sent to you, or it is so old that it is not kept any more",
+            )
         return Answer(HTTPStatus.OK, body, "found", XML)
 
     def _response(self, request: Request, receiver: str) -> Answer:
@@ -122,6 +126,8 @@ class PullDesk:
         found = self.reading(lambda connection: held.ended(connection, key, receiver.removeprefix("user:")))
         if found is not None and found.response is None:
             return problem(HTTPStatus.GONE, f"there is no Response to {text}: it was {found.detail}")
+        if found is not None and not found.response:
+            return problem(HTTPStatus.GONE, f"the Response to {text} is so old that it is not kept any more")
         if found is None or found.response is None:
             return problem(
                 HTTPStatus.NOT_FOUND, f"there is no Response to {text}, or not yet; only what was held has one"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
-from sr_engine.delivery.dispatch import settle
+from sr_engine.delivery.tries import taken
 from sr_engine.store import outbox
 from sr_engine.store.outbox import Attempted
 from sr_engine.store.reading import Reading
@@ -51,4 +51,4 @@ class Post:
         chosen = self.reading(lambda connection: outbox.sendable(connection, destination, now, AT_ONCE))
         for message in chosen:
             receive(message.body, now)
-        return [settle(message, None, now, self.policy) for message in chosen]
+        return [taken(message, now) for message in chosen]

@@ -12,7 +12,8 @@ from sr_engine.domain.sla import Month
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import firmware, lists, outbox, releases, sla, summaries
+from sr_engine.store import circuits, firmware, lists, outbox, releases, sla, summaries
+from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.firmware import RequestSummary
 from sr_engine.store.sla import Breaches
 
@@ -69,6 +70,8 @@ class Status:
     """Breaches of service levels that were found in this month, UTC."""
     messages: Mapping[tuple[str, str, str], int]
     """Messages of the outbox by kind, event and state."""
+    circuits: tuple[OpenCircuit, ...]
+    """Receivers that fail, so that nothing but a message now and then is sent to them."""
 
 
 def status(connection: Connection, now: datetime) -> Status:
@@ -81,6 +84,7 @@ def status(connection: Connection, now: datetime) -> Status:
         tuple(firmware.newest(connection, FIRMWARE_REQUESTS)),
         tuple(sla.breaches_found(connection, month.start, month.end)),
         dict(sorted(outbox.counts(connection).items())),
+        tuple(circuits.all_open(connection)),
     )
 
 

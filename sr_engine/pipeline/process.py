@@ -242,13 +242,18 @@ class Processor:
         return None if before is None else self._repeated(unit_of_work, admitted, before)
 
     def _repeated(self, unit_of_work: UnitOfWork, admitted: Admitted, before: exchanges.Answered) -> Answer:
-        """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100."""
-        if before.digest == admitted.document.digest:
+        """The same content gets the stored answer, byte for byte; other content under the same RequestID gets E100.
+
+        So does the same once its answer has been pruned.
+        """
+        if before.digest == admitted.document.digest and before.answer:
             follows = before.code == "I99" and held.was_held(
                 unit_of_work.connection, admitted.request.header.request_id.key
             )
             return Answer(HTTP_OK, before.answer, before.detail, code=before.code, follows=follows)
         detail = "this RequestID was used before for a request with other content: use a new counter"
+        if before.digest == admitted.document.digest:
+            detail = f"this request was answered {before.code} so long ago that the answer is not kept any more"
         answer = self._signed(admitted.request, "E100", detail, None, unit_of_work.now)
         self.record_turned(unit_of_work, Turned(answer, admitted.sender.eui, admitted.request.header.request_id.key))
         return answer

@@ -221,6 +221,9 @@ class Ticker:
 async def _look(trigger: Trigger) -> None:
     try:
         await trigger.tick()
+    except asyncio.CancelledError:
+        # The process stops; what was not finished is still due.
+        log.info("trigger %s is left to another process", trigger.name)
     except Exception:
         # What failed is still due and is tried at the next tick; the other triggers go on.
         log.exception("trigger %s failed", trigger.name)

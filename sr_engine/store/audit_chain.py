@@ -8,7 +8,7 @@ kind, its length and its bytes: integers in decimal, text in UTF-8, times as tex
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -170,6 +170,7 @@ _LINKS = (
     .where(audit_links.c.chain_id == bindparam("chain_id"), audit_links.c.number > bindparam("after"))
     .order_by(audit_links.c.number)
 )
+_NEWEST_HASH = select(_of_newest_link(audit_links.c.hash))
 _LINK_UP_TO = select(
     exists().where(audit_links.c.chain_id == bindparam("chain_id"), audit_links.c.number <= bindparam("to"))
 )
@@ -203,6 +204,12 @@ _STRAY_LINK = select(
 def chains(connection: Connection) -> list[tuple[int, str]]:
     """Number and writer of every registered chain."""
     return [(int(number), name.decode(errors="replace")) for _, number, _, name in connection.execute(_CHAINS)]
+
+
+def heads(connection: Connection) -> list[bytes]:
+    """The hash of the newest link of every chain that has one, in the order of their numbers."""
+    found = [connection.execute(_NEWEST_HASH, {"chain_id": chain_id}).scalar() for chain_id, _ in chains(connection)]
+    return [one for one in found if one is not None]
 
 
 def links(connection: Connection, chain_id: int, after: int) -> Iterator[Link]:
@@ -257,6 +264,41 @@ def has_stray_link(connection: Connection) -> bool:
     return bool(connection.scalar(_STRAY_LINK))
 
 
+# --- The archive -------------------------------------------------------------------------------------------------
+
+COLUMNS = tuple(column.name for column in audit.columns)
+"""Of a record, in the order in which they are hashed."""
+_PLAIN_RECORDS = (
+    select(*map(_plain, audit.columns))
+    .where(
+        audit.c.chain_id == bindparam("chain_id"),
+        audit.c.audit_id > bindparam("after"),
+        audit.c.audit_id <= bindparam("up_to"),
+    )
+    .order_by(audit.c.audit_id)
+)
+
+
+def plain_records(connection: Connection, chain_id: int, after: int, up_to: int) -> Iterator[Sequence[Any]]:
+    """Records by their numbers, in order, each value as it was hashed: a number, text or none."""
+    for row in connection.execute(_PLAIN_RECORDS, {"chain_id": chain_id, "after": after, "up_to": up_to}):
+        yield tuple(row)
+
+
+def hash_of(chain_id: int, number: int, previous: bytes, records: Iterable[Sequence[Any]]) -> bytes:
+    """The hash of a link over records as `plain_records` gives them."""
+    hashed = start_hash(chain_id, number, previous)
+    for record in records:
+        hashed.update(b"".join(map(_written, record)))
+    return hashed.digest()
+
+
+def start_of(connection: Connection, chain_id: int) -> Link:
+    """The link that the first one there is was made from; raises Malformed if the newest checkpoint is none."""
+    checkpoint = newest_checkpoint(connection, chain_id)
+    return Link(0, 0, BEFORE_THE_FIRST) if checkpoint is None else checkpoint.link
+
+
 # --- Pruning -----------------------------------------------------------------------------------------------------
 
 _FIRST_SINCE = (
@@ -293,6 +335,16 @@ def prunable(connection: Connection, chain_id: int, before: datetime, limit: int
     sought = {"chain_id": chain_id, "first_kept": _AFTER_ALL if first_kept is None else first_kept, "limit": limit}
     row = connection.execute(_PRUNABLE, sought).one_or_none()
     return None if row is None else Link(*row)
+
+
+_HOW_MANY = select(func.count()).where(
+    audit.c.chain_id == bindparam("chain_id"), audit.c.audit_id <= bindparam("up_to")
+)
+
+
+def number_of_records(connection: Connection, chain_id: int, up_to: int) -> int:
+    """How many records of a chain there are up to one."""
+    return int(connection.scalar(_HOW_MANY, {"chain_id": chain_id, "up_to": up_to}) or 0)
 
 
 def unsigned_checkpoint(link: Link, now: datetime) -> Checkpoint:

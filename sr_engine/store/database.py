@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -19,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
+from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
 from sr_engine.store.tables import metadata
 
 BUSY_TIMEOUT_MS = 30_000
@@ -29,6 +32,7 @@ _HOLD = 0x53524548
 """With the hash of a name, the key of the advisory lock by which PostgreSQL knows that it is held."""
 
 _TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
+_SERVER_TIME = text("SELECT clock_timestamp()")
 _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
     POSTGRESQL: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
@@ -37,6 +41,7 @@ _ORDERS_BY_BYTES = text(
     "SELECT 'B' < 'a' AND 'a-b' < 'aa' AND pg_encoding_to_char(encoding) = 'UTF8' "
     "FROM pg_database WHERE datname = current_database()"
 )
+_WORKABLE = {Standing.CURRENT, Standing.NEWER}
 _PASSING = ("08", "40", "57P")
 """Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
 
@@ -45,11 +50,12 @@ class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
 
 
-def open_engine(url: str, *, read_only: bool = False, durable: bool = True) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
 
     SQLite runs in WAL mode with synchronous FULL: a commit is on disk before it returns; PostgreSQL does so by itself.
-    A `read_only` engine takes no lock. One that is not `durable` does not wait for the disk: for what is thrown away.
+    A `read_only` engine takes no lock; another waits for it for `wait_ms`. One that is not `durable` does not wait for
+    the disk: for what is thrown away.
     """
     try:
         address = make_url(url)
@@ -57,13 +63,13 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True) -> E
     except (ArgumentError, NoSuchModuleError):
         raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
     if dialect == SQLITE:
-        return _sqlite(address, read_only=read_only, durable=durable)
+        return _sqlite(address, read_only=read_only, durable=durable, wait_ms=wait_ms)
     if dialect == POSTGRESQL:
-        return _postgresql(address, read_only=read_only, durable=durable)
+        return _postgresql(address, read_only=read_only, durable=durable, wait_ms=wait_ms)
     raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
 
 
-def _sqlite(address: URL, *, read_only: bool, durable: bool) -> Engine:
+def _sqlite(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> Engine:
     engine = create_engine(address, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -73,7 +79,7 @@ def _sqlite(address: URL, *, read_only: bool, durable: bool) -> Engine:
         # SQLAlchemy, not the driver, says when a transaction begins.
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            f"busy_timeout = {wait_ms}",
             "journal_mode = WAL",
             "synchronous = FULL" if durable else "synchronous = OFF",
             "foreign_keys = ON",
@@ -89,8 +95,8 @@ def _sqlite(address: URL, *, read_only: bool, durable: bool) -> Engine:
     return engine
 
 
-def _postgresql(address: URL, *, read_only: bool, durable: bool) -> Engine:
-    options = f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_MS}"
+def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> Engine:
+    options = f"-c timezone=UTC -c lock_timeout={wait_ms}"
     if not durable:
         options += " -c synchronous_commit=off"
     engine = create_engine(
@@ -121,12 +127,19 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool) -> Engine:
 def looking(engine: Engine) -> Iterator[Connection]:
     """A connection for a longer look: on PostgreSQL each statement sees what was committed before it.
 
-    So nothing old is kept for it meanwhile.
+    So nothing old is kept for it meanwhile. That the connection is lost once all has been seen does no harm.
     """
-    with engine.connect() as connection:
+    connection = engine.connect()
+    try:
         if engine.dialect.name == POSTGRESQL:
             connection.execution_options(isolation_level="READ COMMITTED")
         yield connection
+    finally:
+        try:
+            connection.close()
+        except DBAPIError as error:
+            if not may_pass(error):
+                raise
 
 
 def stop_looking(connection: Connection) -> None:
@@ -148,6 +161,14 @@ def try_to_hold(connection: Connection, name: str) -> bool:
     return bool(connection.execute(_TRY_TO_HOLD, {"name": name}).scalar())
 
 
+def server_time(connection: Connection) -> datetime | None:
+    """What time it is where the database is; None if that is on this computer, as SQLite's is."""
+    if connection.dialect.name != POSTGRESQL:
+        return None
+    found: datetime = connection.execute(_SERVER_TIME).scalar_one()
+    return found.astimezone(UTC)
+
+
 def may_pass(error: BaseException) -> bool:
     """Whether what failed may succeed if it is done again: the server was away, or one transaction in another's way.
 
@@ -161,51 +182,91 @@ def may_pass(error: BaseException) -> bool:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """False if the database has ended a transaction by itself, as SQLite does when the disk is full."""
+    """False if a transaction has ended by itself: the connection is lost, or SQLite has found the disk full."""
+    if connection.invalidated:
+        return False
     driver = connection.connection.driver_connection
     return not isinstance(driver, sqlite3.Connection) or driver.in_transaction
 
 
 def create_tables(engine: Engine) -> None:
-    """Create what is missing; what is there stays as it is. Raises DatabaseError if the database cannot be used."""
+    """Make the schema in an empty database; one that has it stays as it is.
+
+    Raises DatabaseError if the database cannot be used, or has another schema.
+    """
+    # Only whoever makes or changes a schema needs Alembic, which takes a while to load.
+    from sr_engine.store import migrating  # noqa: PLC0415 - see above
+
+    known = known_revisions()
     try:
         with engine.begin() as connection:
-            _check_order(connection)
-            metadata.create_all(connection)
+            check_order(connection)
+            state = state_of(connection, known)
+            if state.standing is Standing.EMPTY:
+                migrating.create_newest(connection)
+            elif state.standing not in _WORKABLE:
+                refuse(state, known)
     except OperationalError as error:
         raise _unreachable(engine, error) from None
 
 
-def check_tables(engine: Engine) -> None:
-    """Raises DatabaseError, saying what to do, if the database, a table of ours or a column of one is missing."""
+def schema_state(engine: Engine) -> SchemaState:
+    """How the schema of a database stands to this program; raises DatabaseError if the database cannot be used."""
     file = engine.url.database
     # SQLite would make an empty database where there is none.
     if engine.dialect.name == SQLITE and file and file != ":memory:" and not Path(file).is_file():
         raise DatabaseError(f"there is no database {file}: bring it back, or make a new instance with `sr-engine init`")
     try:
         with engine.connect() as connection:
-            _check_order(connection)
-            found = {(table, column) for table, column in connection.exec_driver_sql(_COLUMNS[engine.dialect.name])}
+            check_order(connection)
+            return state_of(connection, known_revisions())
     except OperationalError as error:
         raise _unreachable(engine, error) from None
-    tables = {table for table, _ in found}
-    lacking = sorted(metadata.tables.keys() - tables)
-    if not metadata.tables.keys() & tables:
-        raise DatabaseError(f"the database lacks the table(s) {', '.join(lacking)}: `sr-engine init` did not make it")
-    lacking += sorted(
+
+
+def check_tables(engine: Engine) -> None:
+    """Raises DatabaseError, saying what to do, if this program cannot work on the database, or a part of it is gone."""
+    state = schema_state(engine)
+    if state.standing not in _WORKABLE:
+        refuse(state, known_revisions())
+    with engine.connect() as connection:
+        found = {(table, column) for table, column in connection.exec_driver_sql(_COLUMNS[engine.dialect.name])}
+    lacking = sorted(
         f"{name}.{column.name}"
         for name, table in metadata.tables.items()
         for column in table.columns
-        if name in tables and (name, column.name) not in found
+        if (name, column.name) not in found
     )
     if lacking:
         raise DatabaseError(
-            f"the database was made by an older version of sr-engine, it lacks {', '.join(lacking)}: make a new "
-            "instance with `sr-engine init`, and import and open again"
+            f"the database has the schema of revision {state.revision}, but lacks {', '.join(lacking)}: somebody has "
+            "changed it; restore a backup with `sr-engine restore`"
         )
 
 
-def _check_order(connection: Connection) -> None:
+def refuse(state: SchemaState, known: tuple[str, ...]) -> NoReturn:
+    """Raises DatabaseError, saying what to do about a schema on which this program cannot work."""
+    match state.standing:
+        case Standing.EMPTY:
+            raise DatabaseError("the database lacks all tables: `sr-engine init` did not make it")
+        case Standing.UNVERSIONED:
+            raise DatabaseError(
+                "the database was made by a version of sr-engine that kept no revisions of its schema: make a new "
+                "instance with `sr-engine init`, and import and open again"
+            )
+        case Standing.PENDING:
+            raise DatabaseError(
+                f"the schema of the database is of revision {state.revision}, and this version of sr-engine needs "
+                f"{known[-1]}: bring it forward with `sr-engine db upgrade`"
+            )
+        case _:
+            raise DatabaseError(
+                f"the schema of the database is of revision {state.revision}, which this version of sr-engine (up to "
+                f"{known[-1]}) cannot work on: use the version that brought it forward, or a newer one"
+            )
+
+
+def check_order(connection: Connection) -> None:
     """PostgreSQL has to order text by its bytes, as SQLite does and the order of hubs means."""
     if connection.dialect.name != POSTGRESQL:
         return

@@ -14,6 +14,9 @@ from sr_engine.store.tables import UtcDateTime
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
+SINGLE = "single"
+"""Said to the compiler of a statement for sets that hold no more than one value."""
+
 UTC_TEXT = "YYYY-MM-DD HH24:MI:SS.US"
 """How PostgreSQL writes a time in UTC as SQLite stores it."""
 
@@ -62,6 +65,38 @@ def _in_texts_sqlite(element: is_in_texts, compiler: SQLCompiler, **options: Any
 def _in_texts_postgresql(element: is_in_texts, compiler: SQLCompiler, **options: Any) -> str:
     text, array = _arguments(element, compiler, options)
     return f"{text} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({array} AS JSONB))))"
+
+
+class one_of(FunctionElement[Any]):  # noqa: N801
+    """A column is one of the values of a JSON array; its clauses are that in full, the column, and the array.
+
+    Compiled with `single`, for an array that is known to hold no more than one value.
+    """
+
+    # With Boolean SQLAlchemy would compare it with 1 on SQLite, which then uses no index.
+    type = NULLTYPE
+    name = "one_of"
+    inherit_cache = True
+
+
+@compiles(one_of, SQLITE)
+def _one_of_sqlite(element: one_of, compiler: SQLCompiler, **options: Any) -> str:
+    return _one_of(element, compiler, options, "json_extract({array}, '$[0]')")
+
+
+@compiles(one_of, POSTGRESQL)
+def _one_of_postgresql(element: one_of, compiler: SQLCompiler, **options: Any) -> str:
+    return _one_of(element, compiler, options, "(CAST({array} AS JSONB) ->> 0)")
+
+
+def _one_of(element: one_of, compiler: SQLCompiler, options: dict[str, Any], first: str) -> str:
+    in_full, column, array = element.clauses
+    if not options.get(SINGLE):
+        return f"({compiler.process(in_full, **options)})"
+    value = first.format(array=compiler.process(array, **options))
+    if not isinstance(column.type, String):
+        value = f"CAST({value} AS {compiler.dialect.type_compiler_instance.process(column.type)})"
+    return f"({compiler.process(column, **options)} = {value})"
 
 
 class json_rows(FunctionElement[str]):  # noqa: N801

@@ -48,6 +48,7 @@ class Answered:
     code: str
     detail: str
     answer: bytes
+    """Empty once it has been pruned; to a message of a CSP it always is."""
 
 
 def find(connection: Connection, interface: str, message_key: str, command_variant: int) -> Answered | None:

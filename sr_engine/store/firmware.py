@@ -83,8 +83,14 @@ def _targets() -> Select[Any]:
 
 
 _TARGETS = _targets()
-_PUT_IMAGE = insert(firmware_images).on_conflict_do_nothing()
-_HAS_IMAGE = select(firmware_images.c.image_id).where(firmware_images.c.image_id == bindparam("image_id"))
+_INSERT_IMAGE = insert(firmware_images)
+# One that nobody needed any more is empty.
+_PUT_IMAGE = _INSERT_IMAGE.on_conflict_do_update(
+    index_elements=["image_id"], set_={"image": _INSERT_IMAGE.excluded.image}
+)
+_HAS_IMAGE = select(firmware_images.c.image_id).where(
+    firmware_images.c.image_id == bindparam("image_id"), func.length(firmware_images.c.image) > 0
+)
 _IMAGE_MESSAGE = select(firmware_image_messages.c.message_id).where(
     firmware_image_messages.c.image_id == bindparam("image_id"),
     firmware_image_messages.c.region == bindparam("region"),

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select
 
 from sr_engine.configuration import AlertEvent
+from sr_engine.store import notices
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import firmware_alerted, firmware_requests, firmware_tidings
@@ -79,6 +80,7 @@ def add(
         for portion in portions
     ]
     execute_many(connection, _INSERT, rows)
+    notices.leave(connection, notices.Left.TIDINGS)
 
 
 def oldest(connection: Connection) -> FirmwareTidings | None:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, exists, func, not_, or_, select, update
 
 from sr_engine.domain.holding import Breach, Hold, HoldReason
+from sr_engine.store import notices
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, exchanges, held_requests
@@ -209,12 +210,16 @@ def _of_hold(hold: Hold) -> dict[str, object]:
 
 def free_followers(connection: Connection, message_key: str, now: datetime) -> int:
     """Those that wait for a request which has its final code wait no more; how many there are."""
-    return _FREE.run(connection, {"key": message_key, "now": now})
+    freed = _FREE.run(connection, {"key": message_key, "now": now})
+    if freed:
+        notices.leave(connection, notices.Left.HELD)
+    return freed
 
 
 def answer_left(connection: Connection, message_key: str, command_variant: int, now: datetime) -> None:
     """Note that the answer to a held request has left, so that a Response may follow."""
     connection.execute(_ANSWER_LEFT, {"message_key": message_key, "variant": command_variant, "now": now})
+    notices.leave(connection, notices.Left.HELD)
 
 
 def due(
@@ -374,4 +379,5 @@ def decide(connection: Connection, event_ref: str, now: datetime, *, release: bo
         return None
     said = {"released_at" if release else "deleted_at": now, "ready_at": now}
     connection.execute(update(held_requests).where(held_requests.c.held_id == row.held_id).values(said))
+    notices.leave(connection, notices.Left.HELD)
     return str(row.message_key)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from sr_engine.store.tables import leases
 
 _FIND = select(leases).where(leases.c.name == bindparam("sought"))
+_NEWEST = select(leases).where(leases.c.holder.is_not(None)).order_by(leases.c.renewed_at.desc()).limit(1)
 _CHECK = select(leases.c.token, leases.c.holder).where(leases.c.name == bindparam("sought")).with_for_update()
 _INSERT = leases.insert()
 # Nothing has happened to the lease since it was read: neither a claim nor a renewal.
@@ -41,7 +42,15 @@ _RENEW = (
     .values(renewed_at=bindparam("now"), expires_at=bindparam("until"))
 )
 _HELD = select(leases.c.name, leases.c.token).where(leases.c.holder == bindparam("by"))
+_FREE_ALL = leases.update().where(leases.c.holder.is_not(None)).values(holder=None, expires_at=bindparam("now"))
 _GIVE_BACK = leases.update().where(leases.c.holder == bindparam("by")).values(holder=None, expires_at=bindparam("now"))
+_GIVE_ONE_BACK = _GIVE_BACK.where(leases.c.name == bindparam("sought"), leases.c.token == bindparam("seen_token"))
+PRESENCE = "worker:"
+"""Before the id of a process, the lease that shows that it is there and delivers; no other ever claims it."""
+_PRESENT = select(leases).where(leases.c.name.startswith(PRESENCE), leases.c.holder.is_not(None))
+_FORGET = leases.delete().where(
+    leases.c.name.startswith(PRESENCE), or_(leases.c.holder.is_(None), leases.c.expires_at <= bindparam("now"))
+)
 
 
 class LeaseLost(Exception):
@@ -88,8 +97,16 @@ def all_leases(connection: Connection) -> list[LeaseState]:
     return [_state_of(row) for row in connection.execute(select(leases).order_by(leases.c.name))]
 
 
+def newest_renewal(connection: Connection) -> LeaseState | None:
+    """The lease that was renewed last, of those that are held; None if none is."""
+    row = connection.execute(_NEWEST).one_or_none()
+    return None if row is None else _state_of(row)
+
+
 def claim(connection: Connection, name: str, holder: str, now: datetime, length: timedelta) -> Lease | None:
     """Claim a lease for a time, under a new token; None if another process has it, or was faster."""
+    if name.startswith(PRESENCE):
+        connection.execute(_FORGET, {"now": now})
     known = find(connection, name)
     times = {"now": now, "until": now + length}
     if known is None:
@@ -123,6 +140,29 @@ def check(connection: Connection, lease: Lease) -> None:
 def give_back(connection: Connection, holder: str, now: datetime) -> None:
     """Free all that a process holds."""
     connection.execute(_GIVE_BACK, {"by": holder, "now": now})
+    connection.execute(_FORGET, {"now": now})
+
+
+def let_go(connection: Connection, lease: Lease, now: datetime) -> None:
+    """Free one lease, if it is still the process's."""
+    sought = {"sought": lease.name, "seen_token": lease.token, "by": lease.holder, "now": now}
+    connection.execute(_GIVE_ONE_BACK, sought)
+
+
+def presence_of(holder: str) -> str:
+    """The name of the lease that shows that a process is there."""
+    return f"{PRESENCE}{holder}"
+
+
+def present(connection: Connection, now: datetime, length: timedelta) -> list[str]:
+    """Processes that deliver, by their ids."""
+    found = (_state_of(row) for row in connection.execute(_PRESENT))
+    return sorted(one.holder for one in found if one.holder is not None and not one.is_free(now, length))
+
+
+def free_all(connection: Connection, now: datetime) -> None:
+    """Free all, whoever held them: in a database that was restored none of their holders works."""
+    connection.execute(_FREE_ALL, {"now": now})
 
 
 def _state_of(row: Row[Any]) -> LeaseState:

@@ -107,9 +107,10 @@ def last_ids(connection: Connection) -> tuple[int, int]:
 
 
 def kept(connection: Connection, *, after: int) -> list[Kept]:
-    """Every message with its answer beyond a row number, in the order in which they were taken."""
+    """Every message with its answer beyond a row number that is still kept, in the order in which they were taken."""
+    whole = func.length(exchanges.c.received) > 0
     rows = connection.execute(
-        select(exchanges).where(exchanges.c.exchange_id > after).order_by(exchanges.c.exchange_id)
+        select(exchanges).where(exchanges.c.exchange_id > after, whole).order_by(exchanges.c.exchange_id)
     )
     return [
         Kept(

@@ -48,12 +48,12 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
 
 
 def message(connection: Connection, destination: str, message_id: str) -> bytes:
-    """The bytes of one message to a receiver; raises UnknownMessage."""
+    """The bytes of one message to a receiver; raises UnknownMessage, also once they have been pruned."""
     body: bytes | None = connection.scalar(
         select(outbox.c.body).where(
             outbox.c.message_id == message_id, outbox.c.destination == destination, outbox.c.state != EXPIRED
         )
     )
-    if body is None:
+    if not body:
         raise UnknownMessage(message_id)
     return body

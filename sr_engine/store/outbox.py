@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
 )
 
+from sr_engine.store import notices
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -129,7 +130,20 @@ def _sendable(*, barrier: bool) -> Select[Any]:
 _WAITING = outbox.alias("waiting")
 _INSERT = Prepared(outbox.insert())
 _KNOWN = select(outbox.c.outbox_id).where(outbox.c.message_id == bindparam("message_id"))
-_DESTINATIONS = select(outbox.c.destination).where(_PENDING, outbox.c.next_try_at <= bindparam("now")).distinct()
+_FIRST = select(func.min(outbox.c.destination).label("destination")).where(_PENDING).cte("waiting_for", recursive=True)
+_WAITING_FOR = _FIRST.union_all(
+    select(
+        select(func.min(outbox.c.destination))
+        .where(_PENDING, outbox.c.destination > _FIRST.c.destination)
+        .scalar_subquery()
+    ).where(_FIRST.c.destination.is_not(None))
+)
+# From one receiver to the next along an index: to one that is down very much may be waiting.
+_DESTINATIONS = select(_WAITING_FOR.c.destination).where(
+    exists().where(
+        _PENDING, outbox.c.destination == _WAITING_FOR.c.destination, outbox.c.next_try_at <= bindparam("now")
+    )
+)
 _BARRIER = select(func.min(_WAITING.c.outbox_id)).where(
     _pending(_WAITING),
     _WAITING.c.destination == bindparam("destination"),
@@ -161,6 +175,28 @@ _SETTLE = (
 _BRING_FORWARD = (
     outbox.update()
     .where(_PENDING, is_one_of(outbox.c.destination, "destinations"), outbox.c.next_try_at > bindparam("latest"))
+    .values(next_try_at=bindparam("now"))
+)
+_PARKED_OF = (
+    select(outbox.c.message_id)
+    .where(outbox.c.state == literal_column(f"'{PARKED}'"), outbox.c.destination == bindparam("to_whom"))
+    .order_by(outbox.c.outbox_id)
+    .limit(bindparam("at_most"))
+)
+_UNPARK_SOME = (
+    outbox.update()
+    .where(is_one_of(outbox.c.message_id, "message_ids"), outbox.c.state == PARKED)
+    .values(state=PENDING, tries=0, next_try_at=bindparam("now"))
+)
+_RETRY_NOW = (
+    outbox.update()
+    .where(
+        _PENDING,
+        outbox.c.destination == bindparam("to_whom"),
+        outbox.c.tries > 0,
+        outbox.c.next_try_at > bindparam("now"),
+        ~is_one_of(outbox.c.last_error, "refusals"),
+    )
     .values(next_try_at=bindparam("now"))
 )
 _UNPARK = (
@@ -247,6 +283,8 @@ def put(
     }
     alike = {"created_at": now, "state": PENDING, "tries": 0, "next_try_at": due}
     execute_columns(connection, _INSERT, columns, alike)
+    if due <= now:
+        notices.leave(connection, notices.Left.OUTBOX)
 
 
 def is_known(connection: Connection, message_id: str) -> bool:
@@ -310,15 +348,28 @@ def settle(connection: Connection, results: Sequence[Attempted]) -> None:
 def send_again(connection: Connection, message_id: str, now: datetime) -> bool:
     """Queue a message once more, with the same bytes and id; False if there is none."""
     result = connection.execute(
-        outbox.update().where(outbox.c.message_id == message_id).values(state=PENDING, tries=0, next_try_at=now)
+        # What a list said is empty once it has been pruned.
+        outbox.update()
+        .where(outbox.c.message_id == message_id, func.length(outbox.c.body) > 0)
+        .values(state=PENDING, tries=0, next_try_at=now)
     )
+    notices.leave(connection, notices.Left.OUTBOX)
     return result.rowcount == 1
 
 
 def send_if_parked(connection: Connection, message_id: str, now: datetime) -> bool:
     """Queue a message once more if it was parked, with the same bytes and id; True if it was."""
     result = connection.execute(_UNPARK, {"key": message_id, "now": now})
+    notices.leave(connection, notices.Left.OUTBOX)
     return result.rowcount == 1
+
+
+def send_parked(connection: Connection, destination: str, now: datetime, limit: int) -> list[str]:
+    """Queue the oldest parked messages to a receiver once more, as they are; return their ids."""
+    message_ids = list(connection.scalars(_PARKED_OF, {"to_whom": destination, "at_most": limit}))
+    connection.execute(_UNPARK_SOME, {"message_ids": members(message_ids), "now": now})
+    notices.leave(connection, notices.Left.OUTBOX)
+    return message_ids
 
 
 def bring_forward(connection: Connection, destinations: Iterable[str], latest: datetime, now: datetime) -> int:
@@ -327,9 +378,20 @@ def bring_forward(connection: Connection, destinations: Iterable[str], latest: d
     return connection.execute(_BRING_FORWARD, sought).rowcount
 
 
+def retry_now(connection: Connection, destination: str, refusals: Collection[str], now: datetime) -> None:
+    """Let what has failed for a receiver that is back be sent now, unless it was one of these refusals."""
+    sought = {"to_whom": destination, "refusals": members(refusals), "now": now}
+    connection.execute(_RETRY_NOW, sought)
+
+
 def expire_meter_lists(connection: Connection, list_ids: Iterable[str]) -> None:
     """Send some lists of meters no more, if they have not been taken."""
     connection.execute(_EXPIRE_METER_LISTS, {"list_ids": members(list_ids)})
+
+
+def number_waiting(connection: Connection) -> int:
+    """How many messages are still to be delivered."""
+    return int(connection.scalar(select(func.count()).select_from(outbox).where(_PENDING)) or 0)
 
 
 def counts(connection: Connection) -> dict[tuple[str, str, str], int]:

@@ -6,18 +6,23 @@ SQLAlchemy spends on each execution several times what SQLite does; a request ne
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql import Delete, Insert, Select, Update
+from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from sr_engine.store.dialects import SINGLE
+from sr_engine.store.sets import are_single, sets_of
+
 Row = Any
 """A named tuple of the columns that a statement selects or returns."""
+
+_Statement = Select[Any] | Insert | Update | Delete
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -106,9 +111,12 @@ class Rewritten:
 class Prepared:
     """A statement with bound parameters; to be made once, beside the others of its module."""
 
-    def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
+    def __init__(self, statement: _Statement) -> None:
         self.statement = statement
-        self._by_dialect: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
+        self._sets = sets_of(statement)
+        # An INSERT names the columns that it is given.
+        self._names_columns = isinstance(statement, Insert)
+        self._by_dialect: dict[tuple[str, tuple[str, ...], bool], _Compiled] = {}
         self._rewritten: dict[Hashable, Rewritten] = {}
 
     def all(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
@@ -146,9 +154,15 @@ class Prepared:
         alike: Mapping[str, object] = _NOTHING,
     ) -> None:
         """Run it once for each place of `columns`, which are of one length; what is `alike` is so for all of them."""
-        compiled = self._compiled(connection, (*columns, *alike))
+        names = (*columns, *alike) if self._names_columns else ()
+        compiled = self._compiled_for(connection, names, single=False)
         count = len(next(iter(columns.values())))
-        _executed(connection, compiled.sql, "executemany", compiled.values_of(columns, alike, count))
+        rows = compiled.values_of(columns, alike, count)
+        if count == 1:
+            # For which PostgreSQL's driver would begin and end a pipeline.
+            _executed(connection, compiled.sql, "execute", rows[0])
+        else:
+            _executed(connection, compiled.sql, "executemany", rows)
 
     def rewritten(self, key: Hashable, rewrite: Callable[[], Rewritten]) -> Rewritten:
         """What `rewrite` has once made of the statement under this key."""
@@ -157,13 +171,15 @@ class Prepared:
             found = self._rewritten[key] = rewrite()
         return found
 
-    def _compiled(self, connection: Connection, parameters: Iterable[str]) -> _Compiled:
-        # An INSERT names the columns that it is given.
-        names = tuple(parameters) if isinstance(self.statement, Insert) else ()
-        key = (connection.dialect.name, names)
+    def _compiled(self, connection: Connection, parameters: Mapping[str, object]) -> _Compiled:
+        single = bool(self._sets) and are_single(self._sets, parameters)
+        return self._compiled_for(connection, tuple(parameters) if self._names_columns else (), single=single)
+
+    def _compiled_for(self, connection: Connection, names: tuple[str, ...], *, single: bool) -> _Compiled:
+        key = (connection.dialect.name, names, single)
         compiled = self._by_dialect.get(key)
         if compiled is None:
-            compiled = self._by_dialect[key] = _compile(connection, self.statement, names)
+            compiled = self._by_dialect[key] = _compile(connection, self.statement, names, single=single)
         return compiled
 
 
@@ -175,11 +191,11 @@ def compiled_once(compiled: SQLCompiler) -> str:
     return sql
 
 
-def _compile(
-    connection: Connection, statement: Select[Any] | Insert | Update | Delete, names: Sequence[str]
-) -> _Compiled:
+def _compile(connection: Connection, statement: _Statement, names: Sequence[str], *, single: bool) -> _Compiled:
     dialect = connection.dialect
-    compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
+    compiled = _with_constants(statement).compile(
+        dialect=dialect, column_keys=list(names) or None, compile_kwargs={SINGLE: single}
+    )
     sql = compiled_once(compiled)
     columns = list(statement.exported_columns)
     converters = [_reader(connection, column.type) for column in columns]
@@ -198,6 +214,26 @@ def _compile(
         row._make,
         tuple((position, one) for position, one in enumerate(converters) if one is not None),
     )
+
+
+def _with_constants(statement: _Statement) -> _Statement:
+    """The same with what is fixed in it written out: a value that is bound has SQLite plan anew each time it is run.
+
+    So it does where the value says whether a partial index will do.
+    """
+    if not isinstance(statement, Select):
+        return statement
+
+    def written_out(element: object, **_: object) -> ColumnElement[Any] | None:
+        # A limit is none of these.
+        if type(element) is not BindParameter or element.required:
+            return None
+        value = element.value
+        if isinstance(value, str):
+            return literal_column("'" + value.replace("'", "''") + "'", element.type)
+        return literal_column(str(value), element.type) if type(value) is int else None
+
+    return cast(_Statement, visitors.replacement_traverse(statement, {}, written_out))
 
 
 def _reader(connection: Connection, kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:

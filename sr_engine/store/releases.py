@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import Connection, ScalarSelect, Table, bindparam, select
 
@@ -156,7 +157,9 @@ def _read(connection: Connection, statement: Prepared, sought: Mapping[str, str]
     return [_release_of(row) for row in statement.all(connection, sought)]
 
 
+@lru_cache(maxsize=64)
 def _release_of(row: Row) -> Release:
+    # Read with every request; what is read of one release is the same most of the time.
     regions = json.loads(row.regions)
     return Release(
         release_id=row.release_id,

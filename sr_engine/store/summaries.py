@@ -40,6 +40,26 @@ class Message:
     last_error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class MessageDetails:
+    """All that is on record of a message, but for its body."""
+
+    message_id: str
+    kind: str
+    event: str
+    destination: str
+    hub_id: str | None
+    state: str
+    tries: int
+    created_at: datetime
+    next_try_at: datetime
+    delivered_at: datetime | None
+    last_error: str | None
+    sha256: str
+    size: int
+    """Of its body, in bytes."""
+
+
 def known_hubs(connection: Connection, hub_ids: Iterable[str]) -> set[str]:
     """Those of some ids that are CHFs of the inventory."""
     return set(connection.scalars(_KNOWN_HUBS, {"hub_ids": members(hub_ids)}))
@@ -91,8 +111,8 @@ def answers(connection: Connection, release_id: str, now: datetime) -> dict[str,
     return {given: count for given, count in connection.execute(statement)}  # noqa: C416 - a Row is no pair to mypy
 
 
-def messages(connection: Connection, state: str, limit: int) -> list[Message]:
-    """The oldest messages of the outbox in one state."""
+def messages(connection: Connection, state: str, limit: int, destination: str | None = None) -> list[Message]:
+    """The oldest messages of the outbox in one state, to everybody or to one receiver."""
     statement = (
         select(
             outbox.c.message_id,
@@ -108,10 +128,33 @@ def messages(connection: Connection, state: str, limit: int) -> list[Message]:
         .order_by(outbox.c.outbox_id)
         .limit(limit)
     )
+    if destination is not None:
+        statement = statement.where(outbox.c.destination == destination)
     return [Message(*row) for row in connection.execute(statement)]
 
 
-def message_state(connection: Connection, message_id: str) -> str | None:
-    """The state of a message, None if there is no such message."""
-    state: str | None = connection.scalar(select(outbox.c.state).where(outbox.c.message_id == message_id))
-    return state
+def message_details(connection: Connection, message_id: str) -> MessageDetails | None:
+    """What is on record of one message; None if there is no such message."""
+    statement = select(
+        outbox.c.message_id,
+        outbox.c.kind,
+        outbox.c.event,
+        outbox.c.destination,
+        outbox.c.hub_id,
+        outbox.c.state,
+        outbox.c.tries,
+        outbox.c.created_at,
+        outbox.c.next_try_at,
+        outbox.c.delivered_at,
+        outbox.c.last_error,
+        outbox.c.sha256,
+        func.length(outbox.c.body).label("size"),
+    ).where(outbox.c.message_id == message_id)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else MessageDetails(**row._mapping)
+
+
+def message_body(connection: Connection, message_id: str) -> bytes | None:
+    """The bytes of one message; None if there is no such message."""
+    body: bytes | None = connection.scalar(select(outbox.c.body).where(outbox.c.message_id == message_id))
+    return body

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -46,17 +47,25 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a time without zone cannot be stored: {value!r}")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
+        return _text_of_time if dialect.name == "sqlite" else _utc
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:  # noqa: ARG002 - the signature is SQLAlchemy's
         # In one step, for rows have many times; the driver of PostgreSQL gives them in the zone of the session, UTC.
         return _time_of_text if dialect.name == "sqlite" else None
+
+
+def _utc(value: datetime | None) -> datetime | None:
+    if value is not None and value.tzinfo is None:
+        raise ValueError(f"a time without zone cannot be stored: {value!r}")
+    return None if value is None else value.astimezone(UTC)
+
+
+@lru_cache(maxsize=64)
+def _text_of_time(value: datetime | None) -> str | None:
+    # The same times come again and again: what happens together happens at one moment.
+    utc = _utc(value)
+    return None if utc is None else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _time_of_text(stored: str | None) -> datetime | None:
@@ -675,6 +684,21 @@ outbox = Table(
     ),
 )
 
+# Receivers that have failed so often in a row that nothing but a message now and then is sent to them; gone once
+# they are back.
+delivery_circuits = Table(
+    "delivery_circuits",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    # When one message may be sent to see whether it is back.
+    Column("retry_at", UtcDateTime, nullable=False),
+    # How many were, since it was opened.
+    Column("probes", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    **BY_KEY,
+)
+
 # Firmware of meters and PPMIDs on the Certified Products List; the versions each is reachable from in lines of text.
 cpl_entries = Table(
     "cpl_entries",
@@ -916,7 +940,8 @@ trigger_runs = Table(
     Column("done_at", UtcDateTime, nullable=False),
 )
 
-# Which process does what: triggers, delivery to a destination, held requests. Never deleted, for tokens only rise.
+# Which process does what: triggers, delivery to a destination, held requests. Never deleted, for tokens only rise; but
+# those by which processes show that they deliver, which no two have, are once their process has ended.
 leases = Table(
     "leases",
     metadata,
@@ -981,4 +1006,32 @@ counters = Table(
     metadata,
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+# The oldest revision of the schema whose programs still work on the present one; which that is stands in
+# `alembic_version` (`store.schema`).
+schema_support = Table("schema_support", metadata, Column("works_from", String(32), primary_key=True))
+
+# Files into which what is older than the retention was written before it was removed; a file that is not here is none.
+archives = Table(
+    "archives",
+    metadata,
+    _row_number("archive_id"),
+    # Its path below the archive folder.
+    Column("name", String(96), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    # Of the file, in hexadecimal.
+    Column("sha256", String(64), nullable=False),
+    Column("line_count", Integer, nullable=False),
+    Column("removed_at", UtcDateTime, nullable=False),
+)
+
+# Of each kind of what is kept for a time, how far it has been looked through, and when last to its end.
+retention_marks = Table(
+    "retention_marks",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    # All rows up to this one have been removed, or need not be looked at again.
+    Column("up_to", BigInteger, nullable=False),
+    Column("done_at", UtcDateTime),
 )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
+from sr_engine.store import notices
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -66,6 +67,7 @@ def add(connection: Connection, portions: Sequence[Sequence[HubEvent]], at: date
             for portion in portions
         ],
     )
+    notices.leave(connection, notices.Left.TIDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def add_alike(connection: Connection, portions: Sequence[Alike], at: datetime) -
             }
         )
     execute_many(connection, _INSERT, rows)
+    notices.leave(connection, notices.Left.TIDINGS)
 
 
 def whom(connection: Connection) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
-from sr_engine.store import audit_chain
+from sr_engine.store import audit_chain, notices
 from sr_engine.store.database import in_transaction, may_pass
 
 log = logging.getLogger(__name__)
@@ -135,6 +135,11 @@ class Transactions:
             if self._to_follow:
                 self._start_to_follow()
 
+    def follow(self) -> None:
+        """Look for what transactions of other processes have left to be done."""
+        self._to_follow = True
+        self._start_to_follow()
+
     def _start_to_follow(self) -> None:
         """Let one more do what is left to be done; two at a time: one prepares while the other's is written."""
         if self._follow_up is not None and len(self._following) < FOLLOWERS:
@@ -224,18 +229,27 @@ class Transactions:
         return results
 
     def _run_group(self, group: list[_Submitted[Any]]) -> list[Any]:
-        results: list[Any] = []
+        """In one transaction; if one of them fails, all are done again, in parts that can be taken back one by one.
+
+        That happens next to never, and what it takes to be ready for it costs more than many a unit of work.
+        """
         try:
-            with self._engine.begin() as connection:
-                unit_of_work = UnitOfWork(connection, self._clock.now())
-                if len(group) == 1:
-                    # What it takes back is the transaction itself.
-                    results.append(group[0].work(unit_of_work))
-                else:
-                    results.extend(_attempt(one.work, unit_of_work) for one in group)
-                audit_chain.link(connection, unit_of_work.now)
+            return self._run_together(group, _plainly)
+        except Exception as error:
+            if len(group) == 1:
+                return [_Failed(error)]
+        try:
+            return self._run_together(group, _attempt)
         except Exception as error:
             return [_Failed(error) for _ in group]
+
+    def _run_together(self, group: list[_Submitted[Any]], run: Callable[[Work[Any], UnitOfWork], Any]) -> list[Any]:
+        with self._engine.begin() as connection:
+            notices.forget(connection)
+            unit_of_work = UnitOfWork(connection, self._clock.now())
+            results = [run(one.work, unit_of_work) for one in group]
+            notices.notify(connection)
+            audit_chain.link(connection, unit_of_work.now)
         self._to_follow |= unit_of_work.to_follow.is_set()
         return results
 
@@ -257,8 +271,10 @@ class Transactions:
 
     def _run_alone(self, work: Work[T]) -> tuple[T, bool]:
         with self._engine.begin() as connection:
+            notices.forget(connection)
             unit_of_work = UnitOfWork(connection, self._clock.now())
             result = work(unit_of_work)
+            notices.notify(connection)
             audit_chain.link(connection, unit_of_work.now)
         return result, unit_of_work.to_follow.is_set()
 
@@ -277,6 +293,10 @@ class _Failed:
 
 def _may_pass(result: object) -> bool:
     return isinstance(result, _Failed) and may_pass(result.error)
+
+
+def _plainly(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
+    return work(unit_of_work)
 
 
 def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sr_engine.messages.model import Phase, ScheduleCommsHubFirmware
-from sr_engine.store import summaries
+from sr_engine.store import circuits, summaries
+from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import PARKED, PENDING
-from sr_engine.store.tables import outbox
+from sr_engine.store.schema import known_revisions
+from sr_engine.store.tables import outbox, pilot_shares
 from tests.cli.conftest import Run
 from tests.official import with_official, write_official
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit
@@ -131,6 +136,20 @@ def test_an_empty_audit_trail_is_said_to_be_empty(run: Run, shared_instance: Pat
     assert run("audit", "--dir", shared_instance).stdout == "Audit trail: none\n"
 
 
+def test_a_receiver_that_fails_stands_in_the_status(run: Run, busy: World) -> None:
+    now = datetime.now(UTC)
+    opened = OpenCircuit("user:A", now, now + timedelta(minutes=1), 3, "HTTP 503")
+    assert "Receivers that fail" not in run("status", "--dir", busy.directory).stdout
+    busy.run(lambda uow: circuits.keep(uow.connection, opened))
+
+    shown = run("status", "--dir", busy.directory).stdout
+    (circuit,) = json.loads(run("status", "--json", "--dir", busy.directory).stdout)["circuits"]
+
+    assert "Receivers that fail: their circuits are open" in shown
+    assert "HTTP 503" in shown
+    assert (circuit["destination"], circuit["state"], circuit["probes"]) == ("user:A", "open", 3)
+
+
 class TestOutbox:
     def park(self, world: World) -> str:
         with world.instance.reading_engine.connect() as connection:
@@ -151,6 +170,35 @@ class TestOutbox:
         assert (sent.exit_code, sent.stdout) == (0, f"message {message_id} is queued again\n")
         assert run("outbox", "list", "--dir", busy.directory).stdout == "Parked messages: none\n"
         assert message_id in run("outbox", "list", "--state", "pending", "--dir", busy.directory).stdout
+
+    def test_of_one_message_everything_is_shown_and_its_body_only_on_request(self, run: Run, busy: World) -> None:
+        message_id = self.park(busy)
+        shown = run("outbox", "show", message_id, "--dir", busy.directory)
+        as_json = json.loads(run("outbox", "show", message_id, "--json", "--dir", busy.directory).stdout)
+        body = run("outbox", "show", message_id, "--body", "--dir", busy.directory)
+
+        assert re.search(r"^State: +Parked$", shown.stdout, flags=re.MULTILINE)
+        assert re.search(r"^Last error: +HTTP 500 \[bold\]$", shown.stdout, flags=re.MULTILINE)
+        assert (as_json["message"], as_json["tries"], as_json["next_try"]) == (message_id, 30, None)
+        assert "<" not in shown.stdout
+        assert as_json["sha256"] == hashlib.sha256(body.stdout_bytes).hexdigest()
+        assert run("outbox", "show", "m1", "--dir", busy.directory).stderr == (
+            "sr-engine: there is no message m1 in the outbox\n"
+        )
+
+    def test_all_that_is_parked_for_one_receiver_is_sent_again(self, run: Run, busy: World) -> None:
+        message_id = self.park(busy)
+        with busy.instance.reading_engine.connect() as connection:
+            (parked,) = summaries.messages(connection, PARKED, 2)
+
+        assert message_id in run("outbox", "list", "--to", parked.destination, "--dir", busy.directory).stdout
+        nobody = run("outbox", "resend", "--to", "user:nobody", "--dir", busy.directory)
+        sent = run("outbox", "resend", "--to", parked.destination, "--dir", busy.directory)
+        unsaid = run("outbox", "resend", "--dir", busy.directory)
+
+        assert nobody.stdout == "0 message(s) to user:nobody are queued again\n"
+        assert sent.stdout == f"1 message(s) to {parked.destination} are queued again\n"
+        assert (unsaid.exit_code, "name messages, or a receiver by --to" in unsaid.stderr) == (2, True)
 
     def test_only_parked_messages_are_sent_again(self, run: Run, busy: World) -> None:
         done = run("outbox", "resend", "m1", "--dir", busy.directory)
@@ -183,16 +231,17 @@ class TestBrokenInstances:
         assert done.stderr.startswith(f"sr-engine: there is no database {world.directory / 'sr-engine.db'}: ")
         assert list(world.directory.glob("sr-engine.db*")) == []
 
-    def test_a_database_of_an_older_version_is_refused_saying_what_to_do(self, run: Run, world: World) -> None:
+    def test_a_database_that_was_tampered_with_is_refused_saying_what_it_lacks(self, run: Run, world: World) -> None:
         world.run(lambda uow: uow.connection.exec_driver_sql("ALTER TABLE attempts RENAME COLUMN compulsory TO other"))
         world.run(lambda uow: uow.connection.exec_driver_sql("DROP TABLE pilot_shares"))
 
         done = run("status", "--dir", world.directory)
 
         assert (done.exit_code, done.stdout) == (2, "")
+        shares = ", ".join(sorted(f"pilot_shares.{column.name}" for column in pilot_shares.columns))
         assert done.stderr == (
-            "sr-engine: the database was made by an older version of sr-engine, it lacks pilot_shares, "
-            "attempts.compulsory: make a new instance with `sr-engine init`, and import and open again\n"
+            f"sr-engine: the database has the schema of revision {known_revisions()[-1]}, but lacks "
+            f"attempts.compulsory, {shares}: somebody has changed it; restore a backup with `sr-engine restore`\n"
         )
 
     def test_a_database_of_something_else_is_refused(self, run: Run, world: World) -> None:
@@ -205,5 +254,5 @@ class TestBrokenInstances:
         garbage = run("status", "--dir", world.directory)
 
         assert (lacking.exit_code, garbage.exit_code) == (2, 2)
-        assert "the database lacks the table(s)" in lacking.stderr
+        assert "the database lacks all tables: `sr-engine init` did not make it" in lacking.stderr
         assert garbage.stderr == "sr-engine: the database cannot be used: file is not a database\n"

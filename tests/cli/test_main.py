@@ -11,8 +11,8 @@ from sr_engine.cli import insight
 from sr_engine.cli.failures import failure_of
 from sr_engine.counters import CountersUnusable
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.processes import ProcessFailed
 from sr_engine.signservice.permissions import TokensUnusable
-from sr_engine.signservice.workers import WorkerFailed
 from tests.cli.conftest import Run
 
 
@@ -65,7 +65,7 @@ def test_an_error_of_the_system_without_a_file_is_said_as_it_is() -> None:
     assert failure_of(OSError(28, "No space left on device")).message == "No space left on device"
 
 
-@pytest.mark.parametrize("kind", [SchemaUnusable, CountersUnusable, TokensUnusable, WorkerFailed])
+@pytest.mark.parametrize("kind", [SchemaUnusable, CountersUnusable, TokensUnusable, ProcessFailed])
 def test_what_cannot_be_used_is_said_in_its_own_words(kind: type[Exception]) -> None:
     failure = failure_of(kind("duis.xsd is not a usable XML Schema"))
 

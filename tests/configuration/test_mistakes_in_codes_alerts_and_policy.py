@@ -195,6 +195,11 @@ IN_POLICY = [
         ),
     ),
     (
+        "requests_days = 400",
+        "requests_days = 61",
+        "retention.requests_days: must be a whole number of days from 62 to 36500, not 61",
+    ),
+    (
         "[triggers]\n",
         "[trigger]\n",
         "triggers: is missing; it must be a table",

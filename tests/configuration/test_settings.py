@@ -57,6 +57,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     settings = load_settings(_write(tmp_path, SETTINGS))
     assert settings.database_url == f"sqlite:///{tmp_path / 'sr-engine.db'}"
     assert settings.config_directory == data_directory("config")
+    assert settings.archive_directory == tmp_path / "archive"
     assert settings.clock is None, "real time"
     assert settings.official_schema is None
 

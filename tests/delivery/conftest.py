@@ -19,6 +19,7 @@ from sr_engine.claims import Claims, Terms
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.store import leases
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import Outgoing, put
 from sr_engine.store.reading import Reading
@@ -36,7 +37,16 @@ POLICY = Delivery(
     concurrency_per_destination=4,
     back_off=(timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2)),
     max_tries=5,
+    circuit_failures=1000,
+    circuit=(timedelta(seconds=10), timedelta(seconds=60)),
+    refusals_of_one=frozenset({400}),
+    poll=timedelta(seconds=1),
 )
+
+
+def longest(limit: int) -> int:
+    """Draws the longest wait there may be."""
+    return limit - 1
 
 
 TERMS = Terms(timedelta(seconds=60), timedelta(seconds=20))
@@ -123,6 +133,7 @@ class Post:
     policy: Delivery = POLICY
     urls: dict[str, str] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
+    randbelow: Callable[[int], int] = longest
     transactions: Transactions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -143,6 +154,11 @@ class Post:
     def last_errors(self) -> dict[str, str | None]:
         with self.engine.connect() as connection:
             return dict(connection.execute(select(outbox.c.message_id, outbox.c.last_error)).all())
+
+    def present(self) -> list[str]:
+        """Processes that deliver."""
+        with self.engine.connect() as connection:
+            return leases.present(connection, self.clock.now(), TERMS.length)
 
     def all_in(self, states: Sequence[str]) -> Callable[[], bool]:
         return lambda: set(self.states().values()) <= set(states)
@@ -171,7 +187,9 @@ class Post:
             policy=self.policy,
             resolve=self.urls.get,
             claims=claims or self.claims(),
+            randbelow=self.randbelow,
             poll_seconds=0.01,
+            stop_seconds=0.05,
         )
         task = asyncio.create_task(dispatcher.run())
         try:

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from sr_engine.bootstrap import phases_of
 from sr_engine.clock import FixedClock
-from sr_engine.delivery.dispatch import SENT_TOGETHER, settle
+from sr_engine.delivery.dispatch import SENT_TOGETHER
+from sr_engine.delivery.tries import settle
 from sr_engine.operations.phases import halt, resume
 from sr_engine.operations.releases import withdraw
 from sr_engine.store import audit, outbox
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
-from tests.delivery.conftest import POLICY, Post, Receiver, listening, message, until
+from tests.delivery.conftest import POLICY, Post, Receiver, listening, longest, message, until
 from tests.regions.conftest import Nights
 from tests.world import FIRMWARE, NOW, TestHub, make_world
 
@@ -101,7 +102,7 @@ def test_of_large_messages_only_as_many_are_read_as_a_limit_allows_and_all_arriv
             some = outbox.sendable(connection, "csp:Central", NOW, 100)
         chosen += [one.message_id for one in some]
         assert len(some) == 1 or sum(len(one.body) for one in some) <= 100
-        done = [replace(settle(one, None, NOW, POLICY), state=PARKED) for one in some]
+        done = [replace(settle(one, None, NOW, POLICY, longest), state=PARKED) for one in some]
         post.transactions.run_now(lambda uow, done=done: outbox.settle(uow.connection, done))
     assert chosen == names
     for name in names:
@@ -444,14 +445,14 @@ def queued(tries: int) -> Queued:
 
 @pytest.mark.parametrize(("tries", "wait"), [(0, 5), (1, 30), (2, 120), (3, 120)])
 def test_waits_grow_and_the_last_one_repeats(tries: int, wait: int) -> None:
-    attempted = settle(queued(tries), "HTTP 500", NOW, POLICY)
+    attempted = settle(queued(tries), "HTTP 500", NOW, POLICY, longest)
 
     assert (attempted.state, attempted.tries, attempted.next_try_at) == (PENDING, tries + 1, NOW + wait * SECOND)
 
 
 def test_the_last_try_parks_and_a_taken_one_is_delivered() -> None:
-    assert settle(queued(4), "HTTP 500", NOW, POLICY).state == PARKED
-    assert settle(queued(4), None, NOW, POLICY).state == DELIVERED
+    assert settle(queued(4), "HTTP 500", NOW, POLICY, longest).state == PARKED
+    assert settle(queued(4), None, NOW, POLICY, longest).state == DELIVERED
 
 
 Row = tuple[int | None, bool]

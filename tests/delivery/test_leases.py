@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from sr_engine.claims import Claims
+from sr_engine.store import leases
+from sr_engine.store.leases import all_leases
 from sr_engine.store.outbox import DELIVERED, PENDING
-from tests.delivery.conftest import TERMS, Post, Receiver, listening, message, until
+from tests.delivery.conftest import TERMS, WAIT, Post, Receiver, listening, message, until
 
 
 def test_two_dispatchers_send_each_message_once_and_in_order(post: Post) -> None:
@@ -44,6 +47,44 @@ def test_each_address_may_be_another_process_s(post: Post) -> None:
     asyncio.run(story())
 
 
+def test_processes_share_the_receivers_out_and_again_when_one_joins_or_leaves(post: Post) -> None:
+    names = [f"user:{letter}" for letter in "ABCDEFGH"]
+    first, second = post.claims("first"), post.claims("second")
+    sent = 0
+
+    def of(claims: Claims) -> set[str]:
+        return {name.removeprefix("delivery:") for name in claims.held if name.startswith("delivery:")}
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver:
+            post.urls |= dict.fromkeys(names, receiver.url)
+
+            async def send_and_see(shares: Callable[[], bool]) -> None:
+                """Something to everybody, until the shares are as they should be and it has been delivered."""
+                nonlocal sent
+                async with asyncio.timeout(WAIT):
+                    while not shares():
+                        post.put(*(message(f"{name[-1]}{sent:04}", "hub-1", name) for name in names))
+                        sent += 1
+                        await until(post.all_in([DELIVERED]))
+
+            async with post.dispatching(first):
+                await send_and_see(lambda: of(first) == set(names))
+                async with post.dispatching(second):
+                    await send_and_see(lambda: len(of(second)) > 0 and of(first) | of(second) == set(names))
+                    assert of(first) & of(second) == set()
+                await second.give_back()
+                await send_and_see(lambda: of(first) == set(names))
+            for name in names:
+                assert [one for one in receiver.ids if one[0] == name[-1]] == [f"{name[-1]}{n:04}" for n in range(sent)]
+
+    asyncio.run(story())
+    with post.engine.connect() as connection:
+        # Those by which processes show that they are there do not pile up.
+        there = [one.name for one in all_leases(connection) if one.name.startswith("worker:")]
+    assert there == ["worker:first"]
+
+
 def test_a_dispatcher_that_does_not_know_whether_it_holds_its_lease_sends_nothing_more(post: Post) -> None:
     seconds = 0.0
     post.monotonic = lambda: seconds
@@ -60,12 +101,16 @@ def test_a_dispatcher_that_does_not_know_whether_it_holds_its_lease_sends_nothin
             # Paused for as long as a lease lasts, in which another process has claimed it.
             seconds += TERMS.length.total_seconds()
             post.clock.advance(TERMS.length)
+            # In this turn of the event loop, before the first renews anything.
+            post.transactions.run_now(
+                lambda uow: leases.claim(uow.connection, "delivery:user:A", "b", uow.now, TERMS.length)
+            )
             other = post.claims("b")
             assert await other.claim("delivery:user:A") is not None
             assert receiver.gate is not None
             receiver.gate.set()
             await until(lambda: receiver.at_once == 0)
-            await until(lambda: claims.held == ())
+            await until(lambda: "delivery:user:A" not in claims.held)
             assert len(receiver.received) == post.policy.concurrency_per_destination
             # What it had sent it could not record either: the other sends it once more, as it was.
             assert set(post.states().values()) == {PENDING}

@@ -26,7 +26,18 @@ from sr_engine.store.transactions import Transactions
 
 database, url, now = sys.argv[1:]
 clock = FixedClock(datetime.fromisoformat(now))
-policy = Delivery(timedelta(seconds=5), timedelta(seconds=10), 4, (timedelta(seconds=1),), 5)
+second = timedelta(seconds=1)
+policy = Delivery(
+    connect_timeout=5 * second,
+    total_timeout=10 * second,
+    concurrency_per_destination=4,
+    back_off=(second,),
+    max_tries=5,
+    circuit_failures=1000,
+    circuit=(second,),
+    refusals_of_one=frozenset(),
+    poll=second,
+)
 reading_engine = open_engine(database, read_only=True)
 claims = Claims(
     transactions=Transactions(open_engine(database), clock),
@@ -42,6 +53,7 @@ dispatcher = Dispatcher(
     policy=policy,
     resolve=lambda destination: url,
     claims=claims,
+    randbelow=secrets.randbelow,
     poll_seconds=0.01,
 )
 asyncio.run(dispatcher.run())

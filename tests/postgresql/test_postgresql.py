@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -10,18 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 
+from sr_engine.clock import FixedClock
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ReportStatus, ScheduleCommsHubFirmware
 from sr_engine.operations.audit_verification import verify
-from sr_engine.store.database import DatabaseError, check_tables, create_tables, open_engine
+from sr_engine.store import counters as counters_store
+from sr_engine.store.database import DatabaseError, check_tables, create_tables, looking, open_engine
 from sr_engine.store.tables import counters, decisions, exchanges
+from sr_engine.store.transactions import Transactions, UnitOfWork
 from tests.databases import server, url_of_instance
 from tests.gateway.conftest import HttpAnswer, Served, serving
 from tests.postgres import PostgresServer, postgres_server
 from tests.regions.conftest import Nights
-from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, make_world, reopen
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world, reopen
 
+WITHIN_MILLISECONDS = 10_000
 HUBS = [TestHub(number, A.name, B.name) for number in range(1, 25)]
 
 
@@ -148,6 +153,37 @@ def assert_answered_once(served: Served, answers: list[HttpAnswer], again: list[
     engine = served.world.instance.reading_engine
     assert number_of(engine, exchanges.c.exchange_id) == 1 + len(answers)
     assert number_of(engine, decisions.c.hub_id) == 2 * len(answers)
+
+
+def lose(connection: Connection) -> None:
+    """Have the server end a connection, and wait until it has."""
+    process = connection.scalar(text("SELECT pg_backend_pid()"))
+    ended = f"SELECT pg_terminate_backend({process}, {WITHIN_MILLISECONDS})"
+    assert server().ask(ended, connection.engine.url.render_as_string(hide_password=False))
+
+
+def test_all_that_shares_a_transaction_whose_connection_is_lost_is_done_again(engine: Engine) -> None:
+    lost: list[bool] = []
+
+    def draw(unit_of_work: UnitOfWork) -> int:
+        if not lost:
+            lose(unit_of_work.connection)
+            lost.append(True)
+        return counters_store.draw(unit_of_work.connection, "n")
+
+    async def together() -> list[int]:
+        transactions = Transactions(engine, FixedClock(NOW))
+        return await asyncio.gather(*(transactions.run(draw) for _ in range(3)))
+
+    assert sorted(asyncio.run(together())) == [1, 2, 3]
+    assert lost
+
+
+def test_a_longer_look_ends_well_whose_connection_is_lost_when_all_has_been_seen(engine: Engine) -> None:
+    with looking(engine) as connection:
+        seen = connection.scalar(select(func.count()).select_from(counters))
+        lose(connection)
+    assert seen == 0
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from sr_engine.regions.undelivered import REASON, UndeliveredLists
 from sr_engine.store import outbox
 from sr_engine.store.outbox import DELIVERED, EXPIRED, Attempted, Queued
 from sr_engine.store.tables import outbox as messages
-from tests.delivery.conftest import POLICY, Receiver, listening, until
+from tests.delivery.conftest import POLICY, Receiver, listening, longest, until
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.regions.test_leases import Time, claims_of
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, make_world
@@ -99,6 +99,7 @@ def test_a_list_that_comes_when_its_night_has_begun_is_said_to_be_late_once(
                 policy=POLICY,
                 resolve=lambda destination: receiver.url if destination.startswith("csp:") else nowhere,
                 claims=claims,
+                randbelow=longest,
                 poll_seconds=0.01,
             )
             sending = asyncio.create_task(dispatcher.run())

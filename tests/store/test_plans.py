@@ -107,6 +107,14 @@ def test_what_may_be_sent_is_found_without_going_through_the_lists_there_were(en
     assert "SCAN firmware_lists" not in plan
 
 
+def test_receivers_for_which_something_waits_are_found_one_by_one(engine: Engine) -> None:
+    (plan,) = plans_of(engine, lambda one: outbox.destinations(one, NOW))
+
+    assert "SCAN outbox" not in plan
+    assert plan.count("SEARCH outbox") == 3
+    assert "(destination=? AND next_try_at<?)" in plan
+
+
 def test_regions_in_which_something_is_open_are_found_one_by_one(engine: Engine) -> None:
     (plan,) = plans_of(engine, lambda one: list(firmware.open_regions(one)))
 

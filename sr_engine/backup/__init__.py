@@ -1,0 +1,1 @@
+"""Backups of an instance: taken while it serves, and made an instance of again."""

@@ -1,0 +1,94 @@
+"""The schema of the database: how it stands, and bringing it forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from sqlalchemy import Engine
+
+from sr_engine.cli.failures import SCHEMA_PENDING, SCHEMA_UNKNOWN, Failure
+from sr_engine.cli.opening import instance_option, settings_of
+from sr_engine.store.database import open_engine, refuse, schema_state
+from sr_engine.store.schema import SchemaState, Standing, known_revisions
+
+_WAIT_MS = 3_600_000
+"""How long bringing it forward waits for somebody else who does, or writes."""
+
+
+@click.group(short_help="The schema of the database: check it, bring it forward.")
+def db() -> None:
+    """The schema of the database, which every version of sr-engine may add revisions to."""
+
+
+@db.command("check", short_help="Say whether this version can work on the database.")
+@instance_option
+def check(directory: Path) -> None:
+    """Say how the schema of the database stands to this version of sr-engine.
+
+    Ends with 0 if it is current, or newer and this version can still work on it; with 4 if revisions are pending, which
+    `sr-engine db upgrade` applies; with 5 if it is newer and this version cannot work on it.
+    """
+    with _engine(directory) as engine:
+        state = schema_state(engine)
+    known = known_revisions()
+    match state.standing:
+        case Standing.CURRENT:
+            click.echo(f"current: revision {state.revision}")
+        case Standing.NEWER:
+            click.echo(
+                f"newer: revision {state.revision}; this version knows {known[-1]} and can still work on it: it is "
+                "time to replace it"
+            )
+        case Standing.PENDING:
+            waiting = ", ".join(state.pending)
+            raise Failure(
+                f"pending: revision {state.revision}, to be brought forward by {waiting}: `sr-engine db upgrade`",
+                SCHEMA_PENDING,
+            )
+        case Standing.UNKNOWN:
+            raise Failure(
+                f"unknown-newer: revision {state.revision}, and this version knows {known[-1]}: use the version that "
+                "brought it forward, or a newer one",
+                SCHEMA_UNKNOWN,
+            )
+        case _:
+            refuse(state, known)
+
+
+@db.command("upgrade", short_help="Bring the database forward to this version.")
+@instance_option
+@click.option("--all-stopped", is_flag=True, help="No process serves the database: apply what none could go on with.")
+def upgrade(directory: Path, all_stopped: bool) -> None:
+    """Apply the revisions that the database lacks, each in a transaction of its own.
+
+    Processes of the version before go on serving meanwhile and afterwards; restart them with this version, one after
+    another. Of two upgrades at once one waits. Take a backup before: there is no way back.
+    """
+    # Only whoever makes or changes a schema needs Alembic, which takes a while to load.
+    from sr_engine.store import migrating  # noqa: PLC0415 - see above
+
+    titles = {one.revision: one.doc for one in migrating.scripts_in()}
+    with _engine(directory) as engine:
+        before = schema_state(engine)
+        if before.standing is Standing.EMPTY:
+            refuse(before, known_revisions())
+        state = migrating.upgrade(
+            engine, stopped=all_stopped, after_each=lambda one: click.echo(f"applied {one}: {titles[one]}")
+        )
+    click.echo(_already(state) if state.standing is not Standing.PENDING else f"current: revision {state.pending[-1]}")
+
+
+def _already(state: SchemaState) -> str:
+    return f"nothing to do: the schema is of revision {state.revision}"
+
+
+@contextmanager
+def _engine(directory: Path) -> Iterator[Engine]:
+    engine = open_engine(settings_of(directory).database_url, wait_ms=_WAIT_MS)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,76 @@
+"""Which revision of the schema a database has, and whether this program can work on it.
+
+Revisions are the modules of `sr_engine.migrations`, in the order of their names; the newest is what `tables` says. A
+database says itself which is the oldest revision whose programs still work on it: that is how a program knows whether
+it can work on a revision that was written after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import Connection, Inspector, inspect, text
+
+from sr_engine import migrations
+from sr_engine.store.tables import schema_support
+
+REVISIONS = Path(migrations.__file__).parent
+"""The folder of the revisions."""
+VERSION_TABLE = "alembic_version"
+
+_REVISION = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - the name is ours
+_WORKS_FROM = schema_support.select()
+
+
+class Standing(StrEnum):
+    """How a database stands to this program."""
+
+    EMPTY = "empty"
+    """It holds no table of ours."""
+    CURRENT = "current"
+    PENDING = "pending"
+    """Revisions are to be applied before this program can work on it."""
+    NEWER = "newer"
+    """A later program has brought it forward, and this one can still work on it."""
+    UNKNOWN = "unknown-newer"
+    """A later program has brought it forward, and this one cannot work on it."""
+    UNVERSIONED = "unversioned"
+    """It has tables of ours, from before revisions were kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """What a database says of its schema, and how that stands to this program."""
+
+    standing: Standing
+    revision: str | None = None
+    pending: tuple[str, ...] = ()
+    """What is to be applied, oldest first."""
+
+
+def known_revisions(folder: Path = REVISIONS) -> tuple[str, ...]:
+    """The revisions of this program, oldest first; read from the names of their files, `r0001_what_it_does.py`."""
+    return tuple(sorted(path.name[1:5] for path in folder.glob("r[0-9][0-9][0-9][0-9]_*.py")))
+
+
+def state_of(connection: Connection, known: tuple[str, ...]) -> SchemaState:
+    """How a database stands to a program that knows these revisions."""
+    tables = _tables(inspect(connection))
+    if VERSION_TABLE not in tables:
+        ours = tables & schema_support.metadata.tables.keys()
+        return SchemaState(Standing.UNVERSIONED if ours else Standing.EMPTY)
+    revision = connection.scalar(_REVISION)
+    if revision is None:
+        return SchemaState(Standing.UNVERSIONED)
+    if revision == known[-1]:
+        return SchemaState(Standing.CURRENT, revision)
+    if revision in known:
+        return SchemaState(Standing.PENDING, revision, known[known.index(revision) + 1 :])
+    works_from = connection.scalar(_WORKS_FROM)
+    return SchemaState(Standing.NEWER if works_from in known else Standing.UNKNOWN, revision)
+
+
+def _tables(inspector: Inspector) -> set[str]:
+    return set(inspector.get_table_names())

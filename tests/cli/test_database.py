@@ -1,0 +1,109 @@
+"""`sr-engine db`, and what every command says of a database that it cannot work on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sr_engine.instance import create_instance
+from sr_engine.store import migrating
+from sr_engine.store.database import open_engine
+from sr_engine.store.schema import known_revisions
+from tests.cli.conftest import Run
+from tests.databases import only_sqlite
+
+NEWEST = known_revisions()[-1]
+
+pytestmark = only_sqlite
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "instance"
+    create_instance(directory, now=datetime.now(UTC))
+    return directory
+
+
+def change(directory: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(directory / "sr-engine.db")) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def test_a_new_instance_is_current_and_nothing_is_to_be_done(run: Run, directory: Path) -> None:
+    checked = run("db", "check", "--dir", directory)
+    assert (checked.exit_code, checked.stdout) == (0, f"current: revision {NEWEST}\n")
+    upgraded = run("db", "upgrade", "--dir", directory)
+    assert (upgraded.exit_code, upgraded.stdout) == (0, f"nothing to do: the schema is of revision {NEWEST}\n")
+
+
+def test_a_later_schema_on_which_this_version_works_is_served(run: Run, directory: Path) -> None:
+    change(directory, "UPDATE alembic_version SET version_num = '9999'")
+    checked = run("db", "check", "--dir", directory)
+    assert checked.exit_code == 0
+    assert checked.stdout.startswith(f"newer: revision 9999; this version knows {NEWEST} and can still work on it")
+    assert run("status", "--dir", directory).exit_code == 0
+
+
+@pytest.mark.parametrize("command", [("status",), ("serve",), ("audit", "verify"), ("lease", "list")])
+def test_a_later_schema_that_is_unknown_is_refused_by_every_command(
+    run: Run, directory: Path, command: tuple[str, ...]
+) -> None:
+    change(
+        directory,
+        "UPDATE alembic_version SET version_num = '9999'",
+        "UPDATE schema_support SET works_from = '9998'",
+    )
+    checked = run("db", "check", "--dir", directory)
+    assert checked.exit_code == 5
+    assert "unknown-newer: revision 9999" in checked.stderr
+    refused = run(*command, "--dir", directory)
+    assert refused.exit_code == 2
+    assert "cannot work on: use the version that brought it forward, or a newer one" in refused.stderr
+    assert run("db", "upgrade", "--dir", directory).exit_code == 2
+
+
+def test_a_file_that_is_not_there_is_not_made(run: Run, directory: Path) -> None:
+    (directory / "sr-engine.db").unlink()
+    for command in ("check", "upgrade"):
+        refused = run("db", command, "--dir", directory)
+        assert refused.exit_code == 2
+        assert "there is no database" in refused.stderr
+    assert not (directory / "sr-engine.db").exists()
+
+
+def test_a_database_that_nothing_was_made_in_is_no_instances(run: Run, directory: Path) -> None:
+    (directory / "sr-engine.db").write_bytes(b"")
+    for command in ("check", "upgrade"):
+        refused = run("db", command, "--dir", directory)
+        assert refused.exit_code == 2
+        assert "`sr-engine init` did not make it" in refused.stderr
+
+
+def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(run: Run, directory: Path) -> None:
+    file = directory / "sr-engine.db"
+    file.unlink()
+    engine = open_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        migrating.create(connection, up_to="0001")
+    engine.dispose()
+    for command in ("status", "serve", "backup"):
+        refused = run(command, "--dir", directory, *([directory / "backup"] if command == "backup" else []))
+        assert refused.exit_code == 2
+        assert refused.stderr == (
+            "sr-engine: the schema of the database is of revision 0001, and this version of sr-engine needs "
+            f"{NEWEST}: bring it forward with `sr-engine db upgrade`\n"
+        )
+    checked = run("db", "check", "--dir", directory)
+    assert checked.exit_code == 4
+    assert checked.stderr.startswith("sr-engine: pending: revision 0001, to be brought forward by 0002")
+
+    upgraded = run("db", "upgrade", "--dir", directory)
+    assert upgraded.exit_code == 0
+    assert upgraded.stdout.startswith("applied 0002: ")
+    assert upgraded.stdout.endswith(f"current: revision {NEWEST}\n")
+    assert run("status", "--dir", directory).exit_code == 0

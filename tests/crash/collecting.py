@@ -1,0 +1,176 @@
+"""Reads from the database of an instance what the invariants are judged by."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from sr_engine.bootstrap import Instance
+from sr_engine.configuration.policy import Leases
+from sr_engine.operations.audit_verification import verify
+from sr_engine.replay.homes import Home as KnownHome
+from sr_engine.store import tables
+from tests.crash import evidence as of
+from tests.crash.country import FIRMWARE
+from tests.crash.load import Load
+from tests.crash.receivers import Receivers
+
+_HUB = re.compile(rb"00-00-5E-EF-C0-[0-9A-F]{2}-[0-9A-F]{2}-[0-9A-F]{2}")
+_REQUEST_ID = re.compile(rb":RequestID>([^<]+)<")
+
+
+def collect(
+    instance: Instance, load: Load, receivers: Receivers, homes: Sequence[KnownHome], at_rest: datetime
+) -> of.Evidence:
+    """Everything, at one moment of the database; what was queued after `at_rest` may still be on its way."""
+    with instance.reading_engine.connect() as connection:
+        return of.Evidence(
+            sent=[one.evidence() for one in load.asked],
+            of_csps=receivers.of_csps_answered(),
+            stored=_stored(connection),
+            records=_records(connection),
+            schedules=_schedules(connection),
+            held=_held(connection),
+            decisions={
+                (row.hub_id, row.organisation): (row.approval, row.request_id.upper())
+                for row in connection.execute(select(tables.decisions))
+            },
+            exclusions=frozenset(
+                (row.hub_id, row.organisation) for row in connection.execute(select(tables.exclusions))
+            ),
+            outbox=_outbox(connection, at_rest),
+            alerted=[of.Alerted(*row) for row in connection.execute(select(tables.alerted_hubs))],
+            tidings_left=connection.scalar(select(func.count()).select_from(tables.tidings)) or 0,
+            lists=_lists(connection),
+            attempts=[
+                of.Attempt(row.hub_id, row.number, row.state, row.is_open)
+                for row in connection.execute(select(tables.attempts))
+            ],
+            arrivals=tuple(receivers.arrivals),
+            leases=_leases(connection, instance),
+            broken_chains=_broken(connection),
+            homes={
+                home.chf: of.Home(home.region, frozenset({home.electricity or "", home.gas or ""})) for home in homes
+            },
+            upgraded=_upgraded(connection),
+            alerts_of=_alerts_of(instance),
+            addresses={user.organisation_id: f"user:{user.eui}" for user in instance.users.users()},
+        )
+
+
+def _stored(connection: Connection) -> list[of.Stored]:
+    return [
+        of.Stored(row.interface, row.message_key, row.code, row.answer)
+        for row in connection.execute(select(tables.exchanges).order_by(tables.exchanges.c.exchange_id))
+    ]
+
+
+def _records(connection: Connection) -> list[of.Record]:
+    return [
+        of.Record(
+            row.actor,
+            row.action,
+            row.message_key,
+            tuple(row.hubs.split(",")) if row.hubs else (),
+            row.from_state,
+            row.to_state,
+            row.attempt_number,
+            row.detail,
+        )
+        for row in connection.execute(select(tables.audit).order_by(tables.audit.c.audit_id))
+    ]
+
+
+def _schedules(connection: Connection) -> list[of.Schedule]:
+    rows = connection.execute(
+        select(tables.schedules, func.count(tables.schedule_hubs.c.hub_id).label("hubs"))
+        .outerjoin(tables.schedule_hubs, tables.schedule_hubs.c.schedule_id == tables.schedules.c.schedule_id)
+        .group_by(*tables.schedules.c)
+    )
+    return [of.Schedule(row.schedule_id, row.request_id.upper(), row.organisation, row.hubs) for row in rows]
+
+
+def _held(connection: Connection) -> list[of.HeldRequest]:
+    rows = connection.execute(
+        select(tables.held_requests, tables.exchanges.c.message_key).join(
+            tables.exchanges, tables.exchanges.c.exchange_id == tables.held_requests.c.exchange_id
+        )
+    )
+    return [of.HeldRequest(row.message_key, row.code, row.response is not None) for row in rows]
+
+
+def _outbox(connection: Connection, at_rest: datetime) -> list[of.Message]:
+    found = []
+    for row in connection.execute(select(tables.outbox).order_by(tables.outbox.c.outbox_id)):
+        request = _REQUEST_ID.search(row.body) if row.kind == "response" else None
+        key = None if request is None else request[1].decode().upper()
+        found.append(
+            of.Message(
+                row.outbox_id,
+                row.message_id,
+                row.kind,
+                row.destination,
+                row.hub_id,
+                row.sha256,
+                row.state,
+                key,
+                may_be_under_way=row.created_at >= at_rest,
+            )
+        )
+    return found
+
+
+def _lists(connection: Connection) -> list[of.UpgradeList]:
+    rows = connection.execute(
+        select(tables.upgrade_lists, tables.outbox.c.body).join(
+            tables.outbox, tables.outbox.c.message_id == tables.upgrade_lists.c.message_id
+        )
+    )
+    return [
+        of.UpgradeList(row.list_id, row.message_id, tuple(one.decode() for one in _HUB.findall(row.body.upper())))
+        for row in rows
+    ]
+
+
+def _leases(connection: Connection, instance: Instance) -> list[of.Lease]:
+    policy: Leases = instance.configuration.policy.leases
+    clock = instance.settings.clock
+    length = policy.length * (1.0 if clock is None else clock.rate)
+    now = instance.clock.now()
+    return [
+        of.Lease(row.name, row.holder, row.holder is not None and row.expires_at > now + length)
+        for row in connection.execute(select(tables.leases))
+    ]
+
+
+def _broken(connection: Connection) -> list[str]:
+    found = verify(connection, [])
+    return [f"chain {one.chain_id}: {one.broken}" for one in found.chains if one.broken] + [
+        str(one) for one in found.strays
+    ]
+
+
+def _upgraded(connection: Connection) -> frozenset[str]:
+    runs = tables.devices.c.firmware_version == FIRMWARE.version
+    rows = connection.execute(
+        select(tables.devices.c.hub_id, tables.devices.c.device_type).where(
+            runs, tables.devices.c.device_type.in_(("CHF", "GPF"))
+        )
+    )
+    parts = Counter(row.hub_id for row in rows)
+    return frozenset(hub for hub, number in parts.items() if number == 2)
+
+
+def _alerts_of(instance: Instance) -> dict[str, str]:
+    """What every responsible Supplier is told, whoever brought it about."""
+    events = instance.configuration.lifecycle.event.values()
+    not_always = {one.alert for one in events if one.unless_alone}
+    return {
+        f"attempt {one.event.value}": one.alert.value
+        for one in events
+        if one.alert is not None and one.alert not in not_always
+    }

@@ -1,0 +1,179 @@
+"""What is left after the kills: what everybody outside has sent and got, and what the database holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A Service Request as its Supplier knows it; `key` is the RequestID in upper case."""
+
+    key: str
+    organisation: str
+    variant: str
+    hubs: frozenset[str]
+    answers: tuple[bytes, ...]
+    """Every answer to these bytes, in the order in which they came."""
+    code: str
+    held: bool = False
+    """The first answer said that a Response follows."""
+    schedule_id: int | None = None
+    accepted: int | None = None
+    """How many hubs the answer says were accepted, if it does."""
+
+    @property
+    def in_force(self) -> bool:
+        return self.code.startswith(("I", "W"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An exchange in the inbox."""
+
+    interface: str
+    key: str
+    code: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the audit trail."""
+
+    actor: str
+    action: str
+    key: str | None
+    hubs: tuple[str, ...] = ()
+    before: str | None = None
+    after: str | None = None
+    number: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    schedule_id: int
+    key: str
+    organisation: str
+    hubs: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRequest:
+    key: str
+    code: str | None
+    """None: it waits."""
+    has_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of the outbox."""
+
+    outbox_id: int
+    message_id: str
+    kind: str
+    destination: str
+    hub: str | None
+    sha256: str
+    state: str
+    request_key: str | None = None
+    """Of a Response: the RequestID it answers, in upper case."""
+    may_be_under_way: bool = False
+    """It was queued so late that it need not have been taken yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """That a Supplier was alerted to an event of a hub, by which message."""
+
+    hub: str
+    event: str
+    organisation: str
+    occurrence: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeList:
+    """A list that was cut, with the hubs that stand in its bytes."""
+
+    list_id: str
+    message_id: str
+    hubs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    hub: str
+    number: int
+    state: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it came to a receiver, and whether that took it."""
+
+    destination: str
+    message_id: str
+    sha256: str
+    taken: bool
+    hubs: frozenset[str] = frozenset()
+    """Those named in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfCsp:
+    """A message of a CSP, and the statuses it was answered with."""
+
+    key: str
+    statuses: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    name: str
+    holder: str | None
+    blocks: bool
+    """Nobody else can have it for longer than a lease lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    region: str
+    organisations: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All of it, once nothing is under way any more but what waits for a night; sequences are in their own order."""
+
+    sent: Sequence[Sent] = ()
+    of_csps: Sequence[OfCsp] = ()
+    stored: Sequence[Stored] = ()
+    records: Sequence[Record] = ()
+    schedules: Sequence[Schedule] = ()
+    held: Sequence[HeldRequest] = ()
+    decisions: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """By hub and organisation: the answer in force, and the key of the request that gave it."""
+    exclusions: frozenset[tuple[str, str]] = frozenset()
+    """Hub and organisation."""
+    outbox: Sequence[Message] = ()
+    alerted: Sequence[Alerted] = ()
+    tidings_left: int = 0
+    """Portions of what Suppliers are to be told that no alert tells yet."""
+    lists: Sequence[UpgradeList] = ()
+    attempts: Sequence[Attempt] = ()
+    arrivals: Sequence[Arrival] = ()
+    leases: Sequence[Lease] = ()
+    broken_chains: Sequence[str] = ()
+    homes: Mapping[str, Home] = field(default_factory=dict)
+    upgraded: frozenset[str] = frozenset()
+    """Hubs whose CHF and GPF run the release, by the inventory."""
+    alerts_of: Mapping[str, str] = field(default_factory=dict)
+    """By what the audit trail calls an event of an attempt: the alert that every responsible Supplier gets."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """By organisation, its destination."""

@@ -1,0 +1,262 @@
+"""Suppliers that send requests all the time: 11.5 to 11.9, dated ones, ones in sequence, and repeats."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+
+from signing import Signer, SoftwareKey
+from sr_engine.bootstrap import Instance
+from sr_engine.clock import Clock
+from sr_engine.messages.compose import build_request
+from sr_engine.messages.identifiers import RequestId
+from sr_engine.messages.model import (
+    ApproveCommsHubFirmware,
+    Body,
+    Decision,
+    DeleteCommsHubFirmwareSchedule,
+    ExclusionAction,
+    Period,
+    Phase,
+    ReadCommsHubFirmwareSchedule,
+    ScheduleCommsHubFirmware,
+    UpdateCommsHubFirmwareExclusion,
+)
+from sr_engine.replay.homes import Home
+from tests.crash.country import FIRMWARE, NAMES
+from tests.crash.evidence import Sent
+from tests.crash.sending import post_until_answered
+
+PAUSE_SECONDS = 0.06
+_NEW_HUBS = 3
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_CODE = re.compile(rb"ResponseCode>([^<]+)<")
+_SCHEDULE = re.compile(rb"CommsHubFirmwareScheduleID>(\d+)<")
+_ACCEPTED = re.compile(rb"AcceptedDeviceCount>(\d+)<")
+
+
+@dataclass
+class Asked:
+    """A request, and every answer to it so far."""
+
+    request_id: str
+    organisation: str
+    variant: str
+    hubs: frozenset[str]
+    data: bytes = field(repr=False)
+    answers: list[bytes] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    follows: bool = False
+
+    def evidence(self) -> Sent:
+        first = self.answers[0] if self.answers else b""
+        found = [pattern.search(first) for pattern in (_CODE, _SCHEDULE, _ACCEPTED)]
+        code, schedule, accepted = (None if one is None else one[1].decode() for one in found)
+        return Sent(
+            self.request_id.upper(),
+            self.organisation,
+            self.variant,
+            self.hubs,
+            tuple(self.answers),
+            code or f"HTTP {self.statuses[0] if self.statuses else 'nothing'}",
+            self.follows,
+            None if schedule is None else int(schedule),
+            None if accepted is None else int(accepted),
+        )
+
+
+class Supplier:
+    """One Supplier: `act` sends until cancelled, `everything again` repeats all it has sent."""
+
+    def __init__(self, name: str, load: Load, key: SoftwareKey, seed: int) -> None:
+        self.name = name
+        self.asked: list[Asked] = []
+        self.to_answer: list[str] = []
+        """Shared hubs that the other side has scheduled."""
+        self._load = load
+        self._eui = key.eui
+        self._signer = Signer(key)
+        self._chance = random.Random(f"{seed} {name}")
+        self._counter = 0
+        self._new = [home for home in load.homes if home.electricity == name]
+        self._known = [home.chf for home in load.homes if name in {home.electricity, home.gas}]
+        self._schedules: list[int] = []
+
+    async def act(self, session: aiohttp.ClientSession) -> None:
+        """Send one request after another until told to stop; none is left half sent."""
+        deeds: list[tuple[int, Callable[[aiohttp.ClientSession], Awaitable[object]]]] = [
+            (28, self._schedule),
+            (20, self._answer),
+            (10, self._read),
+            (8, self._exclude),
+            (3, self._take_back),
+            (10, self._dated),
+            (6, self._in_sequence),
+            (12, self._again),
+        ]
+        weights, chosen = [weight for weight, _ in deeds], [deed for _, deed in deeds]
+        while not self._load.stopped.is_set():
+            (deed,) = self._chance.choices(chosen, weights)
+            await deed(session)
+            await asyncio.sleep(PAUSE_SECONDS * self._chance.uniform(0.5, 1.5))
+
+    async def repeat_all(self, session: aiohttp.ClientSession) -> None:
+        """Send everything once more."""
+        for asked in self.asked:
+            await self._send(session, asked)
+
+    # --- What it asks for ---
+
+    async def _schedule(self, session: aiohttp.ClientSession) -> None:
+        some = [self._new.pop() for _ in range(min(_NEW_HUBS, len(self._new)))]
+        hubs = [home.chf for home in some] or self._some(2)
+        # Some windows end before anybody else approves.
+        days = self._chance.choice((5, 40, 40))
+        asked = await self._ask(session, "11.5", self._window(hubs, days), hubs)
+        self._note(asked, some)
+
+    def _note(self, asked: Asked, homes: Sequence[Home]) -> None:
+        """The other side may answer for what was scheduled."""
+        schedule_id = asked.evidence().schedule_id
+        if schedule_id is None:
+            return
+        self._schedules.append(schedule_id)
+        for home in homes:
+            if home.gas is not None and home.gas != self.name:
+                self._load.suppliers[home.gas].to_answer.append(home.chf)
+
+    async def _answer(self, session: aiohttp.ClientSession) -> None:
+        hubs = self._waiting(3) or self._some(1)
+        decision = self._chance.choices((Decision.APPROVE, Decision.DECLINE), (9, 1))[0]
+        await self._ask(session, "11.6", ApproveCommsHubFirmware(FIRMWARE, decision, tuple(hubs)), hubs)
+
+    async def _read(self, session: aiohttp.ClientSession) -> None:
+        (hub,) = self._some(1)
+        await self._ask(session, "11.7", ReadCommsHubFirmwareSchedule(device_id=hub), [hub])
+
+    async def _exclude(self, session: aiohttp.ClientSession) -> None:
+        hubs = self._some(2)
+        # What is excluded is mostly included again, or nothing would be left in the end.
+        action = self._chance.choices((ExclusionAction.EXCLUDE, ExclusionAction.INCLUDE), (1, 2))[0]
+        await self._ask(session, "11.9", UpdateCommsHubFirmwareExclusion(action, tuple(hubs)), hubs)
+
+    async def _take_back(self, session: aiohttp.ClientSession) -> None:
+        if self._schedules:
+            schedule_id = self._chance.choice(self._schedules[-4:])
+            await self._ask(session, "11.8", DeleteCommsHubFirmwareSchedule(schedule_id), [])
+
+    async def _dated(self, session: aiohttp.ClientSession) -> None:
+        at = self._load.clock.now() + self._chance.uniform(6, 30) * _HOUR
+        hubs = self._waiting(2)
+        if hubs:
+            body: Body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, tuple(hubs), execution_date_time=at)
+            await self._ask(session, "11.6", body, hubs)
+        else:
+            hubs = [self._new.pop().chf] if self._new else self._some(1)
+            await self._ask(session, "11.5", self._window(hubs, 40, execution_date_time=at), hubs)
+
+    async def _in_sequence(self, session: aiohttp.ClientSession) -> None:
+        """Two requests, of which the second may come before the first."""
+        first, second = self._some(1), self._some(1)
+        leader = self._prepared("11.9", UpdateCommsHubFirmwareExclusion(ExclusionAction.INCLUDE, tuple(first)), first)
+        body = UpdateCommsHubFirmwareExclusion(ExclusionAction.INCLUDE, tuple(second))
+        follower = self._prepared("11.9", body, second, preceding=leader.request_id)
+        await asyncio.gather(self._send(session, follower), self._send(session, leader))
+
+    async def _again(self, session: aiohttp.ClientSession) -> None:
+        answered = [one for one in self.asked[-40:] if one.answers]
+        if answered:
+            await self._send(session, self._chance.choice(answered))
+
+    # --- How ---
+
+    def _window(self, hubs: Sequence[str], days: int, **more: object) -> ScheduleCommsHubFirmware:
+        start = self._load.clock.now() + _DAY
+        window = Period(start, start + days * _DAY)
+        return ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, tuple(hubs), **more)  # type: ignore[arg-type]
+
+    def _some(self, count: int) -> list[str]:
+        return self._chance.sample(self._known, count)
+
+    def _waiting(self, count: int) -> list[str]:
+        found, self.to_answer = self.to_answer[:count], self.to_answer[count:]
+        return found
+
+    async def _ask(self, session: aiohttp.ClientSession, variant: str, body: Body, hubs: Sequence[str]) -> Asked:
+        asked = self._prepared(variant, body, hubs)
+        await self._send(session, asked)
+        return asked
+
+    def _prepared(self, variant: str, body: Body, hubs: Sequence[str], *, preceding: str | None = None) -> Asked:
+        self._counter += 1
+        request_id = f"{self._eui}:{self._load.broker}:{self._counter}"
+        root = build_request(
+            schema_version="5.4",
+            request_id=request_id,
+            command_variant=8,
+            service_reference=variant,
+            service_reference_variant=variant,
+            body=body,
+            preceding_request_id=None if preceding is None else RequestId.parse(preceding),
+        )
+        asked = Asked(request_id, self.name, variant, frozenset(hubs), self._signer.sign(root))
+        self.asked.append(asked)
+        return asked
+
+    async def _send(self, session: aiohttp.ClientSession, asked: Asked) -> None:
+        answer = await post_until_answered(session, f"{self._load.url}/api/v1/serviceD", asked.data)
+        if not asked.answers:
+            asked.follows = answer.follows
+        asked.answers.append(answer.body)
+        asked.statuses.append(answer.status)
+        self._load.tries += answer.tries
+
+
+class Load:
+    """All Suppliers of an instance that is served at `url`."""
+
+    def __init__(
+        self, instance: Instance, directory: Path, url: str, homes: Sequence[Home], seed: int, *, at_once: int
+    ) -> None:
+        """`at_once` is how many requests of one Supplier are under way at a time."""
+        self._at_once = at_once
+        self.url = url
+        self.clock: Clock = instance.clock
+        self.broker = instance.configuration.policy.access_control_broker_eui
+        self.homes = homes
+        self.stopped = asyncio.Event()
+        self.tries = 0
+        """POSTs that were made, those without an answer among them."""
+        self.suppliers: dict[str, Supplier] = {}
+        for name in NAMES:
+            folder = directory / "pki" / name
+            key = SoftwareKey.load(folder / "key.pem", folder / "certificate.pem")
+            self.suppliers[name] = Supplier(name, self, key, seed)
+
+    async def run(self) -> None:
+        """Send until `stopped`; every request that was sent has been answered then."""
+        async with _session() as session, asyncio.TaskGroup() as group:
+            for supplier in self.suppliers.values():
+                for _ in range(self._at_once):
+                    group.create_task(supplier.act(session))
+
+    async def repeat_all(self) -> None:
+        """Send everything once more."""
+        async with _session() as session, asyncio.TaskGroup() as group:
+            for supplier in self.suppliers.values():
+                group.create_task(supplier.repeat_all(session))
+
+    @property
+    def asked(self) -> list[Asked]:
+        return [one for supplier in self.suppliers.values() for one in supplier.asked]
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))

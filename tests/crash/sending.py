@@ -1,0 +1,40 @@
+"""Sending to a processor that may die at any moment: the same bytes again until there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import aiohttp
+
+PAUSE_SECONDS = 0.1
+GIVE_UP_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    body: bytes
+    detail: str
+    follows: bool
+    tries: int
+
+
+async def post_until_answered(session: aiohttp.ClientSession, url: str, data: bytes) -> HttpAnswer:
+    """POST until something other than 503 is answered; raises TimeoutError if nothing ever is."""
+    tries = 0
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        while True:
+            tries += 1
+            try:
+                async with session.post(url, data=data, headers={"Content-Type": "application/xml"}) as response:
+                    body = await response.read()
+                    if response.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                        detail = response.headers.get("DUIS-Response-Detail", "")
+                        return HttpAnswer(
+                            response.status, body, detail, "DUIS-Response-Follows" in response.headers, tries
+                        )
+            except (aiohttp.ClientError, OSError):
+                pass
+            await asyncio.sleep(PAUSE_SECONDS)
