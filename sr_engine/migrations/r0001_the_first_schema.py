@@ -407,25 +407,37 @@ def upgrade() -> None:
         sa.Column("state_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("compelled_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=20), nullable=True),
+        sa.Column("outcome_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["release_id"], ["releases.release_id"], name=op.f("fk_attempts_release_id")),
         sa.PrimaryKeyConstraint("attempt_id", name=op.f("pk_attempts")),
         sa.UniqueConstraint("hub_id", "release_id", "number", name=op.f("uq_attempts_hub_id_release_id_number")),
+        postgresql_with={"fillfactor": 70},
     )
     op.create_index(
         "ix_attempts_compelled",
         "attempts",
-        ["region", "period_end"],
+        ["region", "compelled_until"],
         unique=False,
-        sqlite_where=sa.text("compulsory = 1 AND is_open = 1"),
-        postgresql_where=sa.text("compulsory AND is_open"),
+        sqlite_where=sa.text("is_open = 1 AND compelled_until IS NOT NULL"),
+        postgresql_where=sa.text("is_open AND compelled_until IS NOT NULL"),
     )
     op.create_index(
-        "ix_attempts_list_id",
+        "ix_attempts_outcomes",
         "attempts",
-        ["list_id"],
+        ["release_id", "region", "outcome", "outcome_at"],
         unique=False,
-        sqlite_where=sa.text("list_id IS NOT NULL"),
-        postgresql_where=sa.text("list_id IS NOT NULL"),
+        sqlite_where=sa.text("outcome IS NOT NULL"),
+        postgresql_where=sa.text("outcome IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_attempts_pilot",
+        "attempts",
+        ["release_id", "region"],
+        unique=False,
+        sqlite_where=sa.text("pilot = 1"),
+        postgresql_where=sa.text("pilot"),
     )
     op.create_index(
         "ix_attempts_one_open",
@@ -444,46 +456,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("is_open"),
     )
     op.create_index(
-        "ix_attempts_outcomes",
-        "attempts",
-        ["release_id", "region", "state", "state_at"],
-        unique=False,
-        sqlite_where=sa.text("is_open = 0 AND list_id IS NOT NULL"),
-        postgresql_where=sa.text("NOT is_open AND list_id IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_attempts_pilot",
-        "attempts",
-        ["release_id", "region", "state"],
-        unique=False,
-        sqlite_where=sa.text("pilot = 1"),
-        postgresql_where=sa.text("pilot"),
-    )
-    op.create_index(
         "ix_attempts_reported",
         "attempts",
         ["region", "reported_at"],
         unique=False,
         sqlite_where=sa.text("reported_at IS NOT NULL"),
         postgresql_where=sa.text("reported_at IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_attempts_scheduled",
-        "attempts",
-        [
-            "region",
-            "release_id",
-            "organisation",
-            "window_end",
-            "window_start",
-            "pilot",
-            "compulsory",
-            "number",
-            "hub_id",
-        ],
-        unique=False,
-        sqlite_where=sa.text("state = 'Scheduled'"),
-        postgresql_where=sa.text("state = 'Scheduled'"),
     )
     op.create_index(
         "ix_attempts_under_way",
@@ -880,4 +858,36 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("is_open = 1"),
         postgresql_where=sa.text("is_open"),
+    )
+    op.create_table(
+        "scheduled_hubs",
+        sa.Column("region", sa.String(length=16), nullable=False),
+        sa.Column("release_id", sa.String(length=32), nullable=False),
+        sa.Column("organisation", sa.String(length=64), nullable=False),
+        sa.Column("window_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("window_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("pilot", sa.Boolean(), nullable=False),
+        sa.Column("compulsory", sa.Boolean(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hub_id", sa.String(length=23), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "region",
+            "release_id",
+            "organisation",
+            "window_end",
+            "window_start",
+            "pilot",
+            "compulsory",
+            "number",
+            "hub_id",
+            name=op.f("pk_scheduled_hubs"),
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "listed_hubs",
+        sa.Column("list_id", sa.String(length=32), nullable=False),
+        sa.Column("hub_ids", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["list_id"], ["upgrade_lists.list_id"], name=op.f("fk_listed_hubs_list_id")),
+        sa.PrimaryKeyConstraint("list_id", name=op.f("pk_listed_hubs")),
     )
