@@ -129,7 +129,7 @@ class Transactions:
                 if one.done.cancelled():
                     continue
                 if isinstance(result, _Failed):
-                    one.done.set_exception(result.error)
+                    one.done.set_exception(_can_be_raised(result.error))
                 else:
                     one.done.set_result(result)
             if self._to_follow:
@@ -289,6 +289,15 @@ class Transactions:
 @dataclass(frozen=True, slots=True)
 class _Failed:
     error: Exception
+
+
+def _can_be_raised(error: Exception) -> Exception:
+    """The same, but for the one that no future takes: all that wait behind it would wait for ever."""
+    if not isinstance(error, StopIteration):
+        return error
+    told = RuntimeError("a unit of work ended in StopIteration")
+    told.__cause__ = error
+    return told
 
 
 def _may_pass(result: object) -> bool:

@@ -103,6 +103,20 @@ def test_a_unit_that_fails_takes_back_its_own_work_and_no_other(engine: Engine) 
     assert names(engine) == {"before", "after"}
 
 
+def test_a_unit_that_stops_an_iteration_fails_and_holds_up_nobody(engine: Engine) -> None:
+    def stop(_: UnitOfWork) -> str:
+        raise StopIteration
+
+    async def story() -> list[str | BaseException]:
+        shared = transactions(engine)
+        return await asyncio.gather(*(shared.run(work) for work in (stop, write("after"))), return_exceptions=True)
+
+    failed, last = asyncio.run(asyncio.wait_for(story(), 10))
+
+    assert isinstance(failed, RuntimeError)
+    assert (last, names(engine)) == ("after", {"after"})
+
+
 @settings(max_examples=25, deadline=None)
 @given(plan=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
 def test_whatever_fails_and_however_heavy_exactly_the_others_are_stored(plan: list[tuple[bool, bool]]) -> None:
