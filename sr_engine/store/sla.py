@@ -96,8 +96,8 @@ def _completion() -> Select[Any]:
     breach = or_(attempts.c.state == _S.MISSED.value, _seconds(told_at, due) > bindparam("limit"))
     newer = exists().where(_NEWER, _AGAIN.c.list_id.is_not(None), _in_month(_due(_AGAIN)))
     return (
-        # Grouped by name: PostgreSQL takes the same expression with other parameters for another.
-        select(kind.label("outcome"), case((breach, 1), else_=0).label("breach"), func.count())
+        # Grouped by names that no column has: PostgreSQL takes the same expression with other parameters for another.
+        select(kind.label("what_became"), case((breach, 1), else_=0).label("breach"), func.count())
         .select_from(ATTEMPTS_ON_LISTS.join(upgrade_lists, upgrade_lists.c.list_id == listed_hubs.c.list_id))
         .where(
             attempts.c.region == bindparam("region"),
@@ -109,7 +109,7 @@ def _completion() -> Select[Any]:
             due <= _moment("now"),
             ~newer,
         )
-        .group_by("outcome", "breach")
+        .group_by("what_became", "breach")
     )
 
 
