@@ -16,9 +16,10 @@ from sr_engine.backup import restoring, taking
 from sr_engine.bootstrap import open_instance, processor_of
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ScheduleCommsHubFirmware
 from sr_engine.store import audit, leases
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.outbox import PENDING
 from sr_engine.store.tables import outbox
-from tests.databases import KINDS, empty_url, url_of_instance
+from tests.databases import empty_url, url_of_instance
 from tests.gateway.conftest import HttpAnswer, Served, serving, still
 from tests.world import FIRMWARE, NOW, SECONDS, WINDOW, A, B, TestHub, World, edit, make_world
 
@@ -57,7 +58,7 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

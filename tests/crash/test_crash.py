@@ -13,7 +13,7 @@ KILLS = 12
 MANY = 500
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_a_dozen_kills_lose_and_double_nothing(engine: str, tmp_path: Path) -> None:
     result = run(engine, KILLS, SEED, folder=tmp_path, whole=False)
 

@@ -93,7 +93,7 @@ def expected(name: str, numbers: range) -> dict[str, list[str]]:
     return {f"{name}{hub}": [f"{name}{hub}.{n:03}" for n in numbers] for hub in "xyz"}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_of_receivers_that_fail_others_notice_nothing_and_they_get_all_once_and_in_order_when_they_are_back(
     post: Post, caplog: pytest.LogCaptureFixture, processes: int
 ) -> None:

@@ -196,6 +196,7 @@ Processes(work, 1, stop_within_seconds=5).run(lambda: None)
 """
 
 
+@pytest.mark.slow
 def test_one_that_dies_again_and_again_is_started_ever_later() -> None:
     with subprocess.Popen([sys.executable, "-c", DIES], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         assert parent.stdout is not None

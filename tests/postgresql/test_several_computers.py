@@ -377,7 +377,9 @@ def check(stage: Stage) -> None:
     assert {key: list(ids) for key, ids in first.items()} == in_order
 
 
-@pytest.mark.parametrize(("changes", "seed"), [(3, 4), pytest.param(150, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("changes", "seed"), [pytest.param(3, 4, marks=pytest.mark.slow), pytest.param(150, 2, marks=pytest.mark.slow)]
+)
 def test_computers_that_come_and_go_under_load_lose_nothing_and_double_nothing(
     tmp_path: Path, changes: int, seed: int
 ) -> None:
