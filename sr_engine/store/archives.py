@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.tables import archives, retention_marks
@@ -54,7 +54,7 @@ def mark(connection: Connection, kind: str) -> int:
 def set_mark(connection: Connection, kind: str, up_to: int) -> None:
     """Note it; it never goes back."""
     statement = insert(retention_marks).values(kind=kind, up_to=up_to)
-    newer = func.coalesce(statement.excluded.up_to, 0) > retention_marks.c.up_to
+    newer = statement.excluded.up_to > retention_marks.c.up_to
     connection.execute(
         statement.on_conflict_do_update(index_elements=["kind"], set_={"up_to": statement.excluded.up_to}, where=newer)
     )
