@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import signal
@@ -26,6 +25,7 @@ from sr_engine.configuration import Configuration
 from sr_engine.gateway.working import Role
 from sr_engine.operations.clocks import clock_differences
 from sr_engine.processes import Processes
+from sr_engine.serving import ReadyServer
 from sr_engine.store.dialects import SQLITE
 
 log = logging.getLogger(__name__)
@@ -177,27 +177,6 @@ def saying(line: str, *, to_stderr: bool = False) -> Callable[[], None]:
         sys.stdout.flush()
 
     return say
-
-
-class ReadyServer(uvicorn.Server):
-    """uvicorn's server, which says when it takes requests, and does not outlive its parent if it has one."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], *, parent: int | None = None) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._parent = parent
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if not self.started:
-            return
-        if self._parent is not None:
-            asyncio.get_running_loop().add_reader(self._parent, self._orphaned, self._parent)
-        self._ready()
-
-    def _orphaned(self, parent: int) -> None:
-        asyncio.get_running_loop().remove_reader(parent)
-        self.should_exit = True
 
 
 class _OneLine(logging.Formatter):

@@ -20,6 +20,7 @@ from signing import Trust, Verifier
 from sr_engine.clock import Clock
 from sr_engine.counters import Counters
 from sr_engine.messages.schema import Schema
+from sr_engine.serving import ReadyServer
 from sr_engine.signservice.app import CLIENT_CERTIFICATE, Receive, Scope, Send, SignApplication
 from sr_engine.signservice.keys import KeyRing
 from sr_engine.signservice.permissions import Access, ClientCertificates, OpenAccess, Tokens
@@ -128,33 +129,12 @@ def run(options: Options, listening: socket.socket, ready: Callable[[], None], *
     not start.
     """
     with parts_of(options) as parts:
-        server = _Server(server_config(parts.application, options.tls), ready, parent)
+        server = ReadyServer(server_config(parts.application, options.tls), ready, parent=parent)
         # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, server.handle_exit)
         signal.signal(signal.SIGHUP, lambda _signal, _frame: parts.watcher.read_all())
         server.run(sockets=[listening])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it takes requests and does not outlive its parent."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], parent: int | None) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._parent = parent
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if not self.started:
-            return
-        if self._parent is not None:
-            asyncio.get_running_loop().add_reader(self._parent, self._orphaned, self._parent)
-        self._ready()
-
-    def _orphaned(self, parent: int) -> None:
-        asyncio.get_running_loop().remove_reader(parent)
-        self.should_exit = True
 
 
 class _CertifiedProtocol(HttpToolsProtocol):
