@@ -11,8 +11,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -25,6 +25,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A process that has run for so long and ends is started again as quickly as the first time."""
 _LOOK_EVERY_SECONDS = 0.2
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Ready = Callable[[], None]
 Work = Callable[[int, Ready, int], None]
@@ -81,13 +82,18 @@ class Processes:
             self._end()
 
     def _start(self, number: int) -> None:
-        ours, theirs = self._context.Pipe()
-        inherited = [ours, *(slot.link for slot in self._slots if slot.link is not None)]
-        process = self._context.Process(target=_child, args=(self._work, number, theirs, inherited))
-        process.start()
-        theirs.close()
-        slot = self._slots[number]
-        slot.process, slot.link, slot.started_at = process, ours, self._monotonic()
+        # A signal that came in between would find a process that nobody can tell yet, or tell the one that has only
+        # been forked and would take it for its parent's.
+        with _signals_held_back():
+            if self._stopping:
+                return
+            ours, theirs = self._context.Pipe()
+            inherited = [ours, *(slot.link for slot in self._slots if slot.link is not None)]
+            process = self._context.Process(target=_child, args=(self._work, number, theirs, inherited))
+            process.start()
+            theirs.close()
+            slot = self._slots[number]
+            slot.process, slot.link, slot.started_at = process, ours, self._monotonic()
 
     def _await_ready(self, slot: _Slot) -> None:
         if slot.link is None:
@@ -109,7 +115,7 @@ class Processes:
         for number, slot in enumerate(self._slots):
             if slot.process is not None and slot.process.sentinel in dead:
                 self._bury(slot, now)
-            elif slot.process is None and now >= slot.start_at and not self._stopping:
+            elif slot.process is None and now >= slot.start_at:
                 self._start(number)
 
     def _bury(self, slot: _Slot, now: float) -> None:
@@ -157,11 +163,22 @@ class Processes:
                 slot.link.close()
 
 
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """What comes meanwhile comes at the end; a process forked in it has them held back too."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 def _child(work: Work, number: int, link: connection.Connection, inherited: Sequence[connection.Connection]) -> None:
     """What a process does."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     # The other ends are the parent's alone: when it is gone, they are.
     for one in inherited:
         one.close()

@@ -196,6 +196,32 @@ Processes(work, 1, stop_within_seconds=5).run(lambda: None)
 """
 
 
+TOLD = """
+import os, signal, time
+from sr_engine.processes import Processes
+
+def tell():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def work(number, ready, parent):
+    ready()
+    time.sleep(60)
+
+os.register_at_fork(after_in_{}=tell)
+Processes(work, 2, stop_within_seconds=5).run(lambda: os.kill(os.getpid(), signal.SIGTERM))
+"""
+
+
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_told_to_stop_while_one_has_just_been_started_none_has_to_be_killed(first: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD.format(first)], capture_output=True, text=True, timeout=WAIT, check=False
+    )
+    assert "is killed" not in done.stderr
+    # One that is told before it has begun ends there, and so could not start.
+    assert done.returncode == {"parent": 0, "child": 1}[first]
+
+
 @pytest.mark.slow
 def test_one_that_dies_again_and_again_is_started_ever_later() -> None:
     with subprocess.Popen([sys.executable, "-c", DIES], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
