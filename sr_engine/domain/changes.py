@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sr_engine.configuration import AlertEvent
@@ -72,6 +72,15 @@ class Changes:
     def release_id(self) -> str:
         return self.release.release_id
 
+    def mark(self) -> tuple[int, int, int]:
+        """How much there is by now."""
+        return len(self.attempts), len(self.events), len(self.unsuited)
+
+    def since(self, mark: tuple[int, int, int]) -> _Example:
+        """What was added since for one hub."""
+        attempts, events, unsuited = mark
+        return _Example(self.attempts[attempts:], self.events[events:], len(self.unsuited) > unsuited)
+
 
 def answer_all(
     changes: Changes,
@@ -87,8 +96,16 @@ def answer_all(
 
     `cause` names the request, so that the same news is told once per request.
     """
+    examples: dict[Hashable, _Example] = {}
     for before in upgrades:
         hub_id = before.hub.hub_id
+        kind = _kind_of(before)
+        example = examples.get(kind)
+        if example is not None:
+            changes.answers.append(AnswerChange(hub_id, organisation, answer))
+            example.follow(changes, hub_id)
+            continue
+        start = changes.mark()
         previous = before.answers.get(organisation)
         if previous is not None and previous.schedule is not None and previous.schedule != answer.schedule:
             changes.ended_schedules.append((previous.schedule.schedule_id, hub_id))
@@ -97,6 +114,39 @@ def answer_all(
         tell_other_side(changes, before, after, organisation=organisation, cause=cause, now=now)
         scheduled_anew = answer.schedule is not None and (previous is None or previous.schedule != answer.schedule)
         settle(changes, after, now=now, has_period=has_period, scheduled_by=cause if scheduled_anew else None)
+        if kind is not None:
+            examples[kind] = changes.since(start)
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """What followed from the answer for one hub, and does for each that is of its kind."""
+
+    attempts: Sequence[AttemptChange]
+    events: Sequence[HubEvent]
+    unsuited: bool
+
+    def follow(self, changes: Changes, hub_id: str) -> None:
+        for one in self.attempts:
+            changes.attempts.append(AttemptChange(hub_id, one.region, one.event, one.before, one.attempt, one.conflict))
+        for event in self.events:
+            changes.events.append(replace(event, hub_id=hub_id))
+        if self.unsuited:
+            changes.unsuited.append(hub_id)
+
+
+def _kind_of(upgrade: HubUpgrade) -> Hashable:
+    """What an answer for a hub comes to is the same for all of one kind; None for one with a past of its own.
+
+    That is all that `tell_other_side` and `settle` read of a hub that nobody has answered for and nothing is tried at.
+    """
+    if upgrade.answers or upgrade.attempt is not None:
+        return None
+    hub = upgrade.hub
+    return (
+        *(hub.region, hub.electricity, hub.gas, upgrade.other_release_open),
+        *(hub.device_status, hub.manufacturer, hub.model, hub.version),
+    )
 
 
 def tell_other_side(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, Update, and_, bindparam, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
@@ -15,12 +16,16 @@ from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
 from sr_engine.store import changed_hubs, inventory, overlays, scheduled
-from sr_engine.store.bulk import execute_many
+from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
 
+T = TypeVar("T")
+
+_WORTH_A_STATEMENT = 50
+"""From so many on, changes that differ in nothing but the hub are written by a statement of their own."""
 _ANSWER_FIELDS = ("approval", "defer_until", "schedule_id", "accept_han_impact", "request_id", "decided_at")
 _ATTEMPT_FIELDS = (
     "number",
@@ -295,14 +300,8 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
                 "created_at": now,
             },
         )
-        execute_many(
-            connection,
-            _INSERT_SCHEDULE_HUBS,
-            [
-                {"schedule_id": new.schedule.schedule_id, "hub_id": hub_id, "in_force": True, "done": False}
-                for hub_id in new.hub_ids
-            ],
-        )
+        of_schedule = {"schedule_id": new.schedule.schedule_id, "in_force": True, "done": False}
+        execute_columns(connection, _INSERT_SCHEDULE_HUBS, {"hub_id": new.hub_ids}, of_schedule)
     end_schedules(connection, changes.ended_schedules)
     forget(connection, changes.forgotten, changes.release_id)
     _write_answers(connection, changes.answers, changes.release_id, now)
@@ -361,40 +360,61 @@ def forget(connection: Connection, forgotten: Iterable[tuple[str, str]], release
 
 
 def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
-    execute_many(
-        connection,
-        _PUT_ANSWERS,
-        [
-            {
-                "hub_id": change.hub_id,
-                "release_id": release_id,
-                "organisation": change.organisation,
-                "approval": change.answer.approval.value,
-                "defer_until": change.answer.defer_until,
-                "schedule_id": None if change.answer.schedule is None else change.answer.schedule.schedule_id,
-                "request_id": change.answer.request_id,
-                "accept_han_impact": change.answer.accepts_han_impact,
-                "decided_at": now,
-            }
-            for change in answers
-        ],
-    )
+    alike, others = _alike(answers, lambda change: (change.organisation, id(change.answer)))
+    for some in alike:
+        values = _answer_values(some[0], release_id, now)
+        execute_columns(connection, _PUT_ANSWERS, {"hub_id": [change.hub_id for change in some]}, values)
+    rows = [{"hub_id": change.hub_id, **_answer_values(change, release_id, now)} for change in others]
+    execute_many(connection, _PUT_ANSWERS, rows)
+
+
+def _answer_values(change: AnswerChange, release_id: str, now: datetime) -> dict[str, object]:
+    answer = change.answer
+    return {
+        "release_id": release_id,
+        "organisation": change.organisation,
+        "approval": answer.approval.value,
+        "defer_until": answer.defer_until,
+        "schedule_id": None if answer.schedule is None else answer.schedule.schedule_id,
+        "request_id": answer.request_id,
+        "accept_han_impact": answer.accepts_han_impact,
+        "decided_at": now,
+    }
 
 
 def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
     """Insert new attempts and bring changed ones to what they are now."""
-    new, changed = [], []
     # One that was Scheduled may be so in another way now.
     scheduled.leave(connection, [one.hub_id for one in changes if one.before is AttemptState.SCHEDULED])
-    for change in changes:
-        values = _attempt_values(change.attempt)
-        if change.attempt.attempt_id is None:
-            new.append({**values, "hub_id": change.hub_id, "release_id": release_id, "region": change.region})
-        else:
-            changed.append({**values, "key": change.attempt.attempt_id})
-    execute_many(connection, _INSERT_ATTEMPTS, new)
-    execute_many(connection, _UPDATE_ATTEMPTS, changed)
+    new = [one for one in changes if one.attempt.attempt_id is None]
+    alike, others = _alike(new, lambda change: (change.region, id(change.attempt)))
+    for some in alike:
+        values = {**_attempt_values(some[0].attempt), "release_id": release_id, "region": some[0].region}
+        execute_columns(connection, _INSERT_ATTEMPTS, {"hub_id": [change.hub_id for change in some]}, values)
+    execute_many(
+        connection,
+        _INSERT_ATTEMPTS,
+        [
+            {**_attempt_values(one.attempt), "hub_id": one.hub_id, "release_id": release_id, "region": one.region}
+            for one in others
+        ],
+    )
+    changed = [one.attempt for one in changes if one.attempt.attempt_id is not None]
+    execute_many(
+        connection, _UPDATE_ATTEMPTS, [{**_attempt_values(attempt), "key": attempt.attempt_id} for attempt in changed]
+    )
     scheduled.enter(connection, [one.hub_id for one in changes if one.attempt.state is AttemptState.SCHEDULED])
+
+
+def _alike(changes: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[list[T]], list[T]]:
+    """Those of which very many differ in nothing but the hub, in groups; and all others."""
+    groups: defaultdict[Hashable, list[T]] = defaultdict(list)
+    for change in changes:
+        groups[key(change)].append(change)
+    return (
+        [group for group in groups.values() if len(group) >= _WORTH_A_STATEMENT],
+        [change for group in groups.values() if len(group) < _WORTH_A_STATEMENT for change in group],
+    )
 
 
 def _attempt_values(attempt: Attempt) -> dict[str, object]:

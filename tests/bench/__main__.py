@@ -8,14 +8,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import backing_up, burst, cutting, exchange, firmware, intake, parts, replaying, sign_server
+from tests.bench import (
+    backing_up,
+    burst,
+    cutting,
+    exchange,
+    firmware,
+    intake,
+    parts,
+    replaying,
+    scheduling,
+    sign_server,
+)
 
 REPORT = Path("bench-report.json")
 
 
 def main() -> None:
     """Measure and report; a target that is not met is shown, not hidden."""
-    measured = (parts, sign_server, exchange, burst, firmware, cutting, intake, backing_up, replaying)
+    measured = (parts, sign_server, exchange, burst, scheduling, firmware, cutting, intake, backing_up, replaying)
     rows = [row for part in measured for row in part.rows()]
     table = Table("what", "figure", "unit", "target", "met")
     for row in rows:

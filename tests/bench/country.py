@@ -23,19 +23,19 @@ SCHEDULED_AT_ONCE = 50_000
 _AT_ONCE = 10_000
 
 
-def suppliers_of(number: int) -> tuple[str, str | None]:
-    """Who has the electricity and the gas of a home: 15 in 100 have no gas, and 10 in 100 two Suppliers."""
+def suppliers_of(number: int, by_lot: Sequence[str] = BY_LOT) -> tuple[str, str | None]:
+    """Who has the electricity and the gas of a home: 15 in 100 have no gas, 10 in 100 draw two lots."""
     lot = number * 7919 % 100_003
-    electricity = BY_LOT[lot % 100]
+    electricity = by_lot[lot % 100]
     kind = lot // 100 % 20
     if kind < 3:
         return electricity, None
-    return electricity, BY_LOT[(lot % 100 + 37) % 100] if kind < 5 else electricity
+    return electricity, by_lot[(lot % 100 + 37) % 100] if kind < 5 else electricity
 
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """Hubs 0 to `hubs`, in the regions in turn, each Scheduled for `window` by all its Suppliers."""
+    """Hubs 0 to `hubs`, in the regions in turn, each Scheduled for `window` by all its Suppliers, or by nobody yet."""
 
     release_id: str
     regions: Sequence[str]
@@ -43,6 +43,8 @@ class Country:
     window: Period
     now: datetime
     suppliers: Callable[[int], tuple[str, str | None]] = suppliers_of
+    scheduled: bool = True
+    """Else nobody has said anything yet."""
 
     def put(self, connection: Connection) -> None:
         """Insert it all; indexes are made afterwards, which takes a fraction of the time."""
@@ -56,7 +58,7 @@ class Country:
             registered = [row for number in some for row in self._registrations(number)]
             execute_many(connection, registrations.insert(), registered)
         scheduled: dict[tuple[str, str], list[int]] = {}
-        for number in range(self.hubs):
+        for number in range(self.hubs if self.scheduled else 0):
             for organisation in sorted({one for one in self.suppliers(number) if one is not None}):
                 scheduled.setdefault((self.region_of(number), organisation), []).append(number)
         schedule_ids = count(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from sr_engine.store.tables import (
     schedule_hubs,
     scheduled_hubs,
 )
-from tests.bench.country import BY_LOT, SUPPLIERS, Country
+from tests.bench.country import BY_LOT, Country
 from tests.world import FIRMWARE, OLD_VERSION
 
 BACKENDS = 2
@@ -98,8 +98,18 @@ SELECT region, :release_id, organisation, :ends, :starts, false, false, 1, chf F
 """
 
 
-def put_country(engine: Engine, country: Country, *, say: Callable[[str], None] = lambda what: None) -> None:
-    """Insert it all, a portion at a time; indexes are made afterwards. `say` is told how far it is."""
+def put_country(
+    engine: Engine,
+    country: Country,
+    *,
+    by_lot: Sequence[str] = BY_LOT,
+    say: Callable[[str], None] = lambda what: None,
+) -> None:
+    """Insert it all, a portion at a time; indexes are made afterwards.
+
+    Homes draw their Suppliers from `by_lot`, a hundred names; `say` is told how far it is.
+    """
+    suppliers = sorted(set(by_lot))
     tables = (devices, registrations, schedule_hubs, decisions, attempts, scheduled_hubs)
     indexes = [index for table in tables for index in table.indexes]
     with engine.begin() as connection:
@@ -118,9 +128,9 @@ def put_country(engine: Engine, country: Country, *, say: Callable[[str], None] 
             "portion": portion,
             "regions": list(country.regions),
             "region_count": len(country.regions),
-            "suppliers": list(SUPPLIERS),
-            "supplier_count": len(SUPPLIERS),
-            "by_lot": list(BY_LOT),
+            "suppliers": suppliers,
+            "supplier_count": len(suppliers),
+            "by_lot": list(by_lot),
             "release_id": country.release_id,
             "request_id": "00-00-5E-EF-10-00-00-01:90-B3-D5-1F-30-00-00-02:",
             "manufacturer": FIRMWARE.manufacturer,
@@ -134,7 +144,7 @@ def put_country(engine: Engine, country: Country, *, say: Callable[[str], None] 
         with side_by_side.begin() as connection:
             # What refers to what is right by the way it is made.
             connection.execute(text("SET LOCAL session_replication_role = replica"))
-            _put(connection, values)
+            _put(connection, values, scheduled=country.scheduled)
         say(f"hubs {first:,} to {last:,} put into the database")
 
     with ThreadPoolExecutor(BACKENDS) as pool:
@@ -146,11 +156,9 @@ def put_country(engine: Engine, country: Country, *, say: Callable[[str], None] 
     say("indexes made")
 
 
-def _put(connection: Connection, values: dict[str, object]) -> None:
-    for statement in (
-        *(_HOMES, _DEVICES, _REGISTRATIONS, _AGREED, _SCHEDULES, _SCHEDULE_HUBS, _DECISIONS, _ATTEMPTS, _SCHEDULED),
-        *("DROP TABLE homes", "DROP TABLE agreed"),
-    ):
+def _put(connection: Connection, values: dict[str, object], *, scheduled: bool) -> None:
+    agreed = (_AGREED, _SCHEDULES, _SCHEDULE_HUBS, _DECISIONS, _ATTEMPTS, _SCHEDULED, "DROP TABLE agreed")
+    for statement in (_HOMES, _DEVICES, _REGISTRATIONS, *(agreed if scheduled else ()), "DROP TABLE homes"):
         named = set(re.findall(r"(?<!:):([a-z_]+)", statement))
         typed = [bindparam(name, value, type_=_type_of(value)) for name, value in values.items() if name in named]
         connection.execute(text(statement).bindparams(*typed))

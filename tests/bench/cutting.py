@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -74,7 +74,7 @@ def _rows(engine: str, server: PostgresServer | None, *, limit: int) -> Iterator
 
 def prepare(directory: Path, hubs: int, database_url: str | None = None) -> None:
     """An instance with hubs that wait."""
-    world, release_id, regions = new_release(directory, database_url or "sqlite:///sr-engine.db")
+    world, release_id, regions = new_release(directory, database_url)
     try:
         country = Country(release_id, regions, hubs, WINDOW, NOW)
         if database_url is None:
@@ -85,9 +85,18 @@ def prepare(directory: Path, hubs: int, database_url: str | None = None) -> None
         world.close()
 
 
-def new_release(directory: Path, database_url: str) -> tuple[World, str, tuple[str, ...]]:
-    """A new instance with a release that is open in all its regions; the id of that, and the regions."""
-    world = make_world(directory, database_url=database_url)
+def new_release(
+    directory: Path,
+    database_url: str | None,
+    now: datetime = NOW,
+    prepare: Callable[[Path], None] = lambda directory: None,
+) -> tuple[World, str, tuple[str, ...]]:
+    """A new instance with a release that is open in all its regions; the id of that, and the regions.
+
+    `prepare` may change its files before it is opened.
+    """
+    url = database_url or "sqlite:///sr-engine.db"
+    world = make_world(directory, now, prepare=prepare, database_url=url)
     instance = world.instance
     regions = tuple(instance.configuration.regions)
     release, _ = world.run(

@@ -69,7 +69,7 @@ def measure(database_url: str | None, gateways: int) -> Exchanged:
     """The best round of an instance of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        world = make_world(folder / "instance", SystemClock().now(), prepare=_wide, database_url=database_url)
+        world = make_world(folder / "instance", SystemClock().now(), prepare=wide, database_url=database_url)
         hubs = [TestHub(number) for number in range(1, 1 + PER_ROUND * (ROUNDS + 1))]
         world.add_hubs(hubs)
         world.open_release()
@@ -88,7 +88,7 @@ def _request(world: World, hub: TestHub) -> bytes:
     return world.signed(A, ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (hub.chf,)), "11.6")
 
 
-def _wide(directory: Path) -> None:
+def wide(directory: Path) -> None:
     """Nobody sends too much."""
     policy = directory / "config" / "policy.toml"
     edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 100_000")

@@ -72,13 +72,13 @@ def _prepare(directory: Path, request: Path) -> None:
         world.close()
 
 
-def memory(what: str) -> float:
-    """What this process has in memory now (VmRSS) or had at most (VmHWM), in MiB."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+def memory(what: str, pid: int | None = None) -> float:
+    """What a process, or this one, has in memory now (VmRSS) or had at most (VmHWM), in MiB."""
+    for line in Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
         if name == what:
             return int(value.split()[0]) / 1024
-    raise ValueError(f"/proc/self/status has no {what}")
+    raise ValueError(f"the status of the process has no {what}")
 
 
 def _measure(directory: Path, data: bytes) -> dict[str, object]:
