@@ -1,0 +1,120 @@
+"""A database is brought forward while processes of the version before answer requests on it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, inspect, select
+
+from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ScheduleCommsHubFirmware
+from sr_engine.operations.audit_verification import verify
+from sr_engine.store import migrating
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
+from sr_engine.store.schema import REVISIONS, Standing, known_revisions, state_of
+from sr_engine.store.tables import decisions
+from tests.databases import url_of_instance
+from tests.gateway.conftest import WAIT, HttpAnswer, Served, still
+from tests.world import FIRMWARE, NOW, SECONDS, WINDOW, A, B, TestHub, World, make_world
+
+HUBS = [TestHub(number, A.name, B.name) for number in range(1, 121)]
+BEFORE = 30
+"""How many requests have been answered when it begins."""
+NEWEST = known_revisions()[-1]
+NEXT = f"{int(NEWEST) + 1:04}"
+REVISION = f"""
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, works_from = "{NEXT}", "{NEWEST}", "{NEWEST}"
+
+
+def upgrade():
+    op.create_table("of_a_later_version", sa.Column("hub_id", sa.String(23), primary_key=True))
+    for table in ("attempts", "decisions", "exchanges", "outbox", "audit", "devices"):
+        op.add_column(table, sa.Column("of_a_later_version", sa.Integer(), nullable=False, server_default="1"))
+    op.create_index("ix_decisions_of_a_later_version", "decisions", ["of_a_later_version"])
+"""
+_MAIN = "from sr_engine.cli.main import main; main()"
+
+
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Hubs that one Supplier has scheduled and the other is to approve."""
+
+    def prepare(directory: Path) -> None:
+        still(directory)
+        with (directory / "sr-engine.toml").open("a", encoding="utf-8") as settings:
+            settings.write(
+                f"\n[clock]\nanchored_at = {datetime.now(UTC).isoformat()}\nstarts_at = {NOW.isoformat()}\nrate = 1\n"
+            )
+
+    world = make_world(tmp_path / "instance", database_url=url_of_instance(str(request.param)), prepare=prepare)
+    world.add_hubs(HUBS)
+    world.open_release()
+    schedule = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, tuple(hub.chf for hub in HUBS))
+    assert world.send(A, schedule, "11.5").code == "I0"
+    yield world
+    world.close()
+
+
+@contextmanager
+def serving_apart(world: World) -> Iterator[Served]:
+    """Serve a world by a process of its own; what it logs is in the folder of the instance."""
+    command = [sys.executable, "-c", _MAIN, "serve", "--dir", str(world.directory), "--port", "0", "--role", "gateway"]
+    with (world.directory / "log").open("a") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready.startswith("ready: "), (world.directory / "log").read_text("utf-8")
+        yield Served(world, int(ready.split()[1].rpartition(":")[2]))
+    finally:
+        process.terminate()
+        process.communicate(timeout=WAIT)
+
+
+def test_every_request_is_answered_once_and_a_process_of_the_version_before_can_still_be_started(
+    world: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "revisions"
+    shutil.copytree(REVISIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / f"r{NEXT}_of_a_later_version.py").write_text(REVISION, encoding="utf-8")
+    requests = [
+        world.signed(B, ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (hub.chf,)), "11.6") for hub in HUBS
+    ]
+    answers: dict[bytes, HttpAnswer] = {}
+    begun = threading.Event()
+
+    def send(served: Served, request: bytes) -> None:
+        answers[request] = served.post(request)
+        if len(answers) >= BEFORE:
+            begun.set()
+
+    with serving_apart(world) as served, ThreadPoolExecutor(4) as pool:
+        sending = [pool.submit(send, served, request) for request in requests]
+        assert begun.wait(SECONDS)
+        migrating.upgrade(world.instance.engine, folder=folder)
+        answered_meanwhile = len(answers)
+        for one in sending:
+            one.result()
+    assert BEFORE <= answered_meanwhile < len(HUBS)
+    assert {answer.status for answer in answers.values()} == {200}
+    with serving_apart(world) as served:
+        assert [served.post(request).body for request in requests] == [answers[request].body for request in requests]
+
+    with world.instance.reading_engine.connect() as connection:
+        assert state_of(connection, known_revisions()).standing is Standing.NEWER
+        assert "of_a_later_version" in inspect(connection).get_table_names()
+        of_b = select(func.count()).where(decisions.c.organisation == B.name)
+        assert connection.scalar(of_b) == len(HUBS)
+        assert verify(connection, []).intact
+    assert "Traceback" not in (world.directory / "log").read_text("utf-8")
