@@ -409,6 +409,8 @@ def write_attempts(connection: Connection, changes: Sequence[AttemptChange], rel
 
 def _alike(changes: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[list[T]], list[T]]:
     """Those of which very many differ in nothing but the hub, in groups; and all others."""
+    if len(changes) < _WORTH_A_STATEMENT:
+        return [], list(changes)
     groups: defaultdict[Hashable, list[T]] = defaultdict(list)
     for change in changes:
         groups[key(change)].append(change)

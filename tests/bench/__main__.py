@@ -19,6 +19,7 @@ from tests.bench import (
     replaying,
     scheduling,
     sign_server,
+    stages,
 )
 
 REPORT = Path("bench-report.json")
@@ -26,7 +27,10 @@ REPORT = Path("bench-report.json")
 
 def main() -> None:
     """Measure and report; a target that is not met is shown, not hidden."""
-    measured = (parts, sign_server, exchange, burst, scheduling, firmware, cutting, intake, backing_up, replaying)
+    measured = (
+        *(parts, stages, sign_server, exchange, burst, scheduling),
+        *(firmware, cutting, intake, backing_up, replaying),
+    )
     rows = [row for part in measured for row in part.rows()]
     table = Table("what", "figure", "unit", "target", "met")
     for row in rows:

@@ -73,7 +73,7 @@ def measure(database_url: str | None, gateways: int) -> Exchanged:
         hubs = [TestHub(number) for number in range(1, 1 + PER_ROUND * (ROUNDS + 1))]
         world.add_hubs(hubs)
         world.open_release()
-        requests = [_request(world, hub) for hub in hubs]
+        requests = [request(world, hub) for hub in hubs]
         world.close()
         serving = [stack.enter_context(serving_apart(world.directory, "--role", "gateway")) for _ in range(gateways)]
         rounds = [
@@ -84,7 +84,7 @@ def measure(database_url: str | None, gateways: int) -> Exchanged:
     return min(rounds[1:], key=lambda one: one.cpu)
 
 
-def _request(world: World, hub: TestHub) -> bytes:
+def request(world: World, hub: TestHub) -> bytes:
     return world.signed(A, ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (hub.chf,)), "11.6")
 
 
