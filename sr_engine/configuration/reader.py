@@ -8,12 +8,13 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -200,22 +201,44 @@ class Named(Generic[T]):
 
 
 def read_file(path: Path, table: Table[T], problems: list[str]) -> T | None:
-    """Read a whole file as one record; on problems add them to the list and return None."""
-    place = Place(path.name, problems)
+    """Read a whole file as one record, which is immutable; on problems add them to the list and return None."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
-        place.report(f"cannot be read: {error.strerror} ({path})")
+        Place(path.name, problems).report(f"cannot be read: {error.strerror} ({path})")
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        Place(path.name, problems).report(f"is not TOML: {error}")
+        return None
+    try:
+        return cast(T, _record_of(path.name, text, table))
+    except _Unreadable as unreadable:
+        problems += unreadable.problems
+        return None
+
+
+class _Unreadable(Exception):
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = problems
+
+
+# A process that opens many instances, as a replay does, would spend most of its time on the same few texts.
+@lru_cache(maxsize=32)
+def _record_of(name: str, text: str, table: Table[object]) -> object:
+    problems: list[str] = []
+    place = Place(name, problems)
+    try:
+        content = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
         place.report(f"is not TOML: {error}")
-        return None
-    before = len(problems)
+        raise _Unreadable(problems) from None
     try:
         record = table.read(content, place)
     except Unusable:
-        return None
-    return record if len(problems) == before else None
+        raise _Unreadable(problems) from None
+    if problems:
+        raise _Unreadable(problems)
+    return record
 
 
 def _tried(reader: Reader[T], value: object, place: Place) -> tuple[T] | None:
