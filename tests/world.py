@@ -215,8 +215,12 @@ def make_world(
     prepare: Callable[[Path], None] = lambda directory: None,
     randbelow: Callable[[int], int] = secrets.randbelow,
     database_url: str | None = None,
+    durable: bool = False,
 ) -> World:
-    """A new instance in an empty folder; `prepare` may change its files before it is opened."""
+    """A new instance in an empty folder; `prepare` may change its files before it is opened.
+
+    Processes that are killed lose nothing: only the power of the computer could, unless it is `durable`.
+    """
     if database_url is None:
         shutil.copytree(_prepared(now, tuple(suppliers)), directory, dirs_exist_ok=True)
         give_a_database_of_its_own(directory)
@@ -224,7 +228,7 @@ def make_world(
         create_instance(directory, now=now, suppliers=suppliers, database_url=database_url)
     prepare(directory)
     clock = FixedClock(now)
-    instance = open_instance(directory, clock=clock, randbelow=randbelow)
+    instance = open_instance(directory, clock=clock, randbelow=randbelow, durable=durable)
     return _kept(World(directory, instance, clock, processor_of(instance)))
 
 
@@ -253,7 +257,7 @@ def change_record(connection: Connection, hub_id: str, **values: object) -> None
 def reopen(world: World) -> World:
     """The same folder after a stop and a new start; the first world is closed."""
     world.close()
-    instance = open_instance(world.directory, clock=world.clock, randbelow=world.instance.randbelow)
+    instance = open_instance(world.directory, clock=world.clock, randbelow=world.instance.randbelow, durable=False)
     return _kept(World(world.directory, instance, world.clock, processor_of(instance), world.counters))
 
 

@@ -96,7 +96,7 @@ def new_release(
     `prepare` may change its files before it is opened.
     """
     url = database_url or "sqlite:///sr-engine.db"
-    world = make_world(directory, now, prepare=prepare, database_url=url)
+    world = make_world(directory, now, prepare=prepare, database_url=url, durable=True)
     instance = world.instance
     regions = tuple(instance.configuration.regions)
     release, _ = world.run(

@@ -101,7 +101,7 @@ def prepare(directory: Path, reports: int, hubs_each: int, database_url: str) ->
     seeds = tuple(
         SupplierSeed(name, eui(0x10, number), "http://127.0.0.1:9/in") for number, name in enumerate(SUPPLIERS, 1)
     )
-    world = make_world(directory, now, suppliers=seeds, database_url=database_url)
+    world = make_world(directory, now, suppliers=seeds, database_url=database_url, durable=True)
     release_id = world.open_release()
     window = Period(now - timedelta(days=2), now + timedelta(days=10))
     country = Country(release_id, ("Central",), reports * hubs_each, window, now, split_in_three)

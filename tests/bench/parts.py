@@ -33,7 +33,7 @@ _SIGNXML = signxml.SignatureConfiguration(
 def rows() -> list[Row]:
     """Measure them."""
     with tempfile.TemporaryDirectory() as folder:
-        world = make_world(Path(folder) / "instance")
+        world = make_world(Path(folder) / "instance", durable=True)
         try:
             return [*_cryptography(world), *_exchange(world)]
         finally:

@@ -103,7 +103,7 @@ def rows() -> list[Row]:
 def measure() -> list[dict[str, float]]:
     """Of each round but the first, CPU seconds of an exchange by stage."""
     with tempfile.TemporaryDirectory() as folder:
-        world = make_world(Path(folder) / "instance", SystemClock().now(), prepare=wide)
+        world = make_world(Path(folder) / "instance", SystemClock().now(), prepare=wide, durable=True)
         try:
             hubs = [TestHub(number) for number in range(1, 1 + ROUNDS * PER_ROUND)]
             world.add_hubs(hubs)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import StatementError
 
+from sr_engine.cli.opening import fully_opened
 from sr_engine.store.database import DatabaseError, check_tables, create_tables, in_transaction, open_engine
 from sr_engine.store.tables import UtcDateTime, counters, outbox, trigger_runs
 from tests.databases import only_sqlite
-from tests.world import NOW
+from tests.world import NOW, make_world
 
 CHILD = """
 import asyncio, sys
@@ -76,6 +77,13 @@ def test_commits_wait_for_the_disk(engine: Engine) -> None:
             name: connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+@only_sqlite
+def test_so_do_those_of_an_instance_as_it_is_served(tmp_path: Path) -> None:
+    make_world(tmp_path / "instance").close()
+    with fully_opened(tmp_path / "instance") as instance, instance.engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA synchronous")) == 2
 
 
 def test_a_reader_is_not_held_up_by_a_writer_and_sees_what_was_committed(engine: Engine) -> None:
