@@ -31,7 +31,7 @@ from sr_engine.regions.lists import Portion
 from sr_engine.store import compulsion as store
 from sr_engine.store import inventory
 from sr_engine.store.tables import attempts, exclusions, release_regions, releases, schedule_hubs, schedules
-from tests.regions.conftest import Nights, hubs
+from tests.regions.conftest import Nights, commit_refused, hubs
 from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, World
 
 DAY = timedelta(days=1)
@@ -375,6 +375,23 @@ def test_hubs_are_looked_through_in_portions_and_again_after_an_hour(
     while central.world.run(chore):
         pass
     assert central.states([late]) == ["Scheduled"]
+
+
+def test_a_portion_that_was_not_committed_is_looked_at_again_at_once(
+    central: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compulsion, "PLANNED_AT_ONCE", 2)
+    five = hubs(5)
+    central.world.add_hubs(five)
+    make_compulsory(central)
+    chore, more = chore_of(central), True
+
+    while more:
+        with commit_refused(central.world):
+            central.world.run(chore)
+        more = central.world.run(chore)
+
+    assert central.states(five) == ["Scheduled"] * 5
 
 
 def test_no_hub_is_passed_over_where_few_of_many_devices_are_to_be_planned(
