@@ -31,8 +31,8 @@ from sr_engine.store.transactions import Transactions
 
 log = logging.getLogger(__name__)
 
-HEAVY_BYTES = 64 * 1024
-"""From this size on a request is worked on in a thread, so that small ones pass in between."""
+HEAVY_BYTES = 8 * 1024
+"""From this size on, some 300 hubs, a request is worked on in a thread, so that small ones pass in between."""
 
 
 CSP_SHARE = "csp"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sr_engine.configuration import AlertEvent, Region
@@ -85,6 +85,18 @@ class TermsTakingEffect:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How far a look through the hubs of a region has come."""
+
+    lifting: tuple[str, ...] = ()
+    """Releases of which hubs are still to be lifted."""
+    planning: tuple[str, ...] = ()
+    """Those whose hubs are still to be planned."""
+    after: str = ""
+    """The hub of the first of them after which to go on."""
+
+
 @dataclass(slots=True)
 class Enlisting:
     """The chore that plans the hubs of one region that nobody has agreed to upgrade, once that is compulsory.
@@ -97,38 +109,38 @@ class Enlisting:
     alerts: Alerts
     lifecycle: Lifecycle
     quiet_days: QuietDays
-    _lifting: list[str] = field(default_factory=list)
-    """Releases of which hubs are still to be lifted in this look."""
-    _releases: list[str] = field(default_factory=list)
-    """Those whose hubs are still to be planned."""
-    _after: str = ""
+    _look: _Look = _Look()
     _next_look: datetime | None = None
 
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
         """Plan the next hubs; true while there may be more to plan at once."""
-        now = unit_of_work.now
-        if not self._lifting and not self._releases:
+        now, look = unit_of_work.now, self._look
+        if not look.lifting and not look.planning:
             # If it was to be later than that, the clock has gone back.
             if self._next_look is not None and now < self._next_look <= now + LOOK_EVERY:
                 return False
-            known = releases.all_releases(unit_of_work.connection)
-            self._lifting = [release.release_id for release in known if release.status != "Withdrawn"]
-            # A hub has one upgrade under way at a time: what has to be done first comes first.
-            compulsory = sorted(
-                (window.end, release.release_id)
-                for release in known
-                if self._plans(release, now) and (window := release.compulsory_window(now)) is not None
-            )
-            self._releases = [release_id for _, release_id in compulsory]
-            self._after = ""
-        if self._lifting:
-            self._lift_next(unit_of_work, self._lifting[0])
-        elif self._releases:
-            self._plan_next(unit_of_work, self._releases[0])
-        if self._lifting or self._releases:
-            return True
-        self._next_look = now + LOOK_EVERY
-        return False
+            look = self._begun(unit_of_work)
+        if look.lifting:
+            look = self._lift_next(unit_of_work, look)
+        elif look.planning:
+            look = self._plan_next(unit_of_work, look)
+        more = bool(look.lifting or look.planning)
+        unit_of_work.once_committed.append(lambda: self._looked(look, None if more else now + LOOK_EVERY))
+        return more
+
+    def _looked(self, look: _Look, next_look: datetime | None) -> None:
+        self._look, self._next_look = look, next_look
+
+    def _begun(self, unit_of_work: UnitOfWork) -> _Look:
+        known, now = releases.all_releases(unit_of_work.connection), unit_of_work.now
+        lifting = tuple(release.release_id for release in known if release.status != "Withdrawn")
+        # A hub has one upgrade under way at a time: what has to be done first comes first.
+        compulsory = sorted(
+            (window.end, release.release_id)
+            for release in known
+            if self._plans(release, now) and (window := release.compulsory_window(now)) is not None
+        )
+        return _Look(lifting, tuple(release_id for _, release_id in compulsory))
 
     def _plans(self, release: Release, now: datetime) -> bool:
         return (
@@ -139,15 +151,15 @@ class Enlisting:
             and release.compulsory_window(now) is not None
         )
 
-    def _plan_next(self, unit_of_work: UnitOfWork, release_id: str) -> None:
+    def _plan_next(self, unit_of_work: UnitOfWork, look: _Look) -> _Look:
         connection, now = unit_of_work.connection, unit_of_work.now
-        release = releases.by_id(connection, release_id)
+        release = releases.by_id(connection, look.planning[0])
         window = release.compulsory_window(now)
         has_period = PeriodFinder({self.region.name: self.region}, now)
         after: str | None = None
         if window is not None and self._plans(release, now) and has_period(self.region.name, window):
             found = compulsion.to_be_planned(
-                connection, release, self.region.name, window, now, after=self._after, limit=PLANNED_AT_ONCE
+                connection, release, self.region.name, window, now, after=look.after, limit=PLANNED_AT_ONCE
             )
             after = found.next_after
             self._overrule(unit_of_work, release, found.hub_ids, window, has_period)
@@ -157,9 +169,7 @@ class Enlisting:
                 if change is not None:
                     add_change(changes, upgrade.hub, change, now)
             self._write(unit_of_work, changes)
-        if after is None:
-            self._releases.pop(0)
-        self._after = after or ""
+        return replace(look, planning=look.planning[1:], after="") if after is None else replace(look, after=after)
 
     def _overrule(
         self,
@@ -183,24 +193,22 @@ class Enlisting:
             in_the_way = releases.by_id(connection, other)
             cancelling(unit_of_work, in_the_way, overruled, AttemptEvent.OVERRULED, reason, actor="processor")
 
-    def _lift_next(self, unit_of_work: UnitOfWork, release_id: str) -> None:
+    def _lift_next(self, unit_of_work: UnitOfWork, look: _Look) -> _Look:
         """Let the answers decide again about the next hubs that the terms in force do not compel."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        release = releases.by_id(connection, release_id)
+        release = releases.by_id(connection, look.lifting[0])
         has_period = PeriodFinder({self.region.name: self.region}, now)
         window = release.compulsory_window(now)
         hub_ids = compulsion.lifted(
-            connection, release_id, self.region.name, window, now, after=self._after, limit=PLANNED_AT_ONCE
+            connection, release.release_id, self.region.name, window, now, after=look.after, limit=PLANNED_AT_ONCE
         )
         changes = Changes(release, self.lifecycle)
         for upgrade in upgrades.load(connection, hub_ids, release, now).values():
             settle(changes, upgrade, now=now, has_period=has_period)
         self._write(unit_of_work, changes)
         if len(hub_ids) == PLANNED_AT_ONCE:
-            self._after = hub_ids[-1]
-        else:
-            self._lifting.pop(0)
-            self._after = ""
+            return replace(look, after=hub_ids[-1])
+        return replace(look, lifting=look.lifting[1:], after="")
 
     def _write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         connection, now = unit_of_work.connection, unit_of_work.now

@@ -48,8 +48,11 @@ class SlaWatch:
             # What is given up at this very moment may not be there yet.
             self._completions(unit_of_work, now - timedelta.resolution)
             self._alerts(unit_of_work, now - self.region.alert_sla)
-            self._next_look = now + LOOK_EVERY
+            unit_of_work.once_committed.append(lambda: self._looked(now))
         return False
+
+    def _looked(self, now: datetime) -> None:
+        self._alerts_judged, self._next_look = now - self.region.alert_sla, now + LOOK_EVERY
 
     def _acknowledgements(self, unit_of_work: UnitOfWork, up_to: datetime) -> None:
         limit = self.region.acknowledgement_sla
@@ -82,7 +85,6 @@ class SlaWatch:
         )
         said = f"hub(s) whose Suppliers' alerts were not queued within {limit} of the CSP's report"
         self._note(unit_of_work, Measure.ALERT, number, said, up_to)
-        self._alerts_judged = up_to
 
     def _after(self, unit_of_work: UnitOfWork, measure: Measure) -> datetime:
         return sla.judged_up_to(unit_of_work.connection, self.region.name, measure, unit_of_work.now)
@@ -92,4 +94,6 @@ class SlaWatch:
             connection, now, name = unit_of_work.connection, unit_of_work.now, self.region.name
             sla.add_breaches(connection, name, measure, number, found_at=now, up_to=up_to)
             audit.record(connection, [audit.Entry(now, "processor", BREACH, f"{name}, {measure}: {number} {said}")])
-            log.warning("region %s, SLA breach, %s: %d %s", name, measure.value, number, said)
+            unit_of_work.once_committed.append(
+                lambda: log.warning("region %s, SLA breach, %s: %d %s", name, measure.value, number, said)
+            )

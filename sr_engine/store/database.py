@@ -176,6 +176,8 @@ def may_pass(error: BaseException) -> bool:
     """
     if not isinstance(error, DBAPIError) or not isinstance(error.orig, psycopg.Error):
         return False
+    if error.connection_invalidated:
+        return True
     state = error.orig.sqlstate
     # A connection that cannot be made, or is gone, has no state; a server that stops or starts says so.
     return (state is None and isinstance(error.orig, psycopg.OperationalError)) or (state or "").startswith(_PASSING)

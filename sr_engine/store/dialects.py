@@ -43,34 +43,10 @@ def _json_texts_postgresql(element: json_texts, compiler: SQLCompiler, **options
     return f"jsonb_array_elements_text(CAST({', '.join(_arguments(element, compiler, options))} AS JSONB))"
 
 
-class is_in_texts(FunctionElement[Any]):  # noqa: N801
-    """Whether a text is in a JSON array of texts: they are looked up in the order of an index, as far as there is one.
-
-    PostgreSQL, from version 17 on, then goes along the index once instead of looking for each.
-    """
-
-    # Of a boolean it would be asked whether it is 1, which no index answers.
-    type = NULLTYPE
-    name = "is_in_texts"
-    inherit_cache = True
-
-
-@compiles(is_in_texts, SQLITE)
-def _in_texts_sqlite(element: is_in_texts, compiler: SQLCompiler, **options: Any) -> str:
-    text, array = _arguments(element, compiler, options)
-    return f"{text} IN (SELECT value FROM json_each({array}))"  # noqa: S608 - clauses that are compiled, no values
-
-
-@compiles(is_in_texts, POSTGRESQL)
-def _in_texts_postgresql(element: is_in_texts, compiler: SQLCompiler, **options: Any) -> str:
-    text, array = _arguments(element, compiler, options)
-    return f"{text} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({array} AS JSONB))))"
-
-
 class one_of(FunctionElement[Any]):  # noqa: N801
-    """A column is one of the values of a JSON array; its clauses are that in full, the column, and the array.
+    """A column is one of the values of a JSON array; its clauses are these two.
 
-    Compiled with `single`, for an array that is known to hold no more than one value.
+    Compiled with `single` it is compared with the only value that the array is known to hold.
     """
 
     # With Boolean SQLAlchemy would compare it with 1 on SQLite, which then uses no index.
@@ -79,24 +55,56 @@ class one_of(FunctionElement[Any]):  # noqa: N801
     inherit_cache = True
 
 
+class one_of_many(one_of):  # noqa: N801
+    """The same of very many, in a column by which an index leads to what is sought.
+
+    PostgreSQL, from version 17 on, then goes along the index once instead of looking for each. Where no index leads
+    there, it would go through the array for each row.
+    """
+
+    name = "one_of_many"
+    inherit_cache = True
+
+
 @compiles(one_of, SQLITE)
 def _one_of_sqlite(element: one_of, compiler: SQLCompiler, **options: Any) -> str:
-    return _one_of(element, compiler, options, "json_extract({array}, '$[0]')")
+    column, array = _arguments(element, compiler, options)
+    if options.get(SINGLE):
+        first = _as_in(element, compiler, f"json_extract({array}, '$[0]')")
+        return f"({column} = {first})"
+    value = _as_in(element, compiler, "value")
+    return f"({column} IN (SELECT {value} FROM json_each({array})))"  # noqa: S608 - clauses that are compiled, no values
 
 
 @compiles(one_of, POSTGRESQL)
 def _one_of_postgresql(element: one_of, compiler: SQLCompiler, **options: Any) -> str:
-    return _one_of(element, compiler, options, "(CAST({array} AS JSONB) ->> 0)")
+    column, array = _arguments(element, compiler, options)
+    if options.get(SINGLE):
+        first = _as_in(element, compiler, f"(CAST({array} AS JSONB) ->> 0)")
+        return f"({column} = {first})"
+    return f"({column} IN ({_values_of(element, compiler, array)}))"
 
 
-def _one_of(element: one_of, compiler: SQLCompiler, options: dict[str, Any], first: str) -> str:
-    in_full, column, array = element.clauses
-    if not options.get(SINGLE):
-        return f"({compiler.process(in_full, **options)})"
-    value = first.format(array=compiler.process(array, **options))
-    if not isinstance(column.type, String):
-        value = f"CAST({value} AS {compiler.dialect.type_compiler_instance.process(column.type)})"
-    return f"({compiler.process(column, **options)} = {value})"
+@compiles(one_of_many, POSTGRESQL)
+def _one_of_many_postgresql(element: one_of_many, compiler: SQLCompiler, **options: Any) -> str:
+    column, array = _arguments(element, compiler, options)
+    if options.get(SINGLE):
+        return _one_of_postgresql(element, compiler, **options)
+    return f"({column} = ANY (ARRAY({_values_of(element, compiler, array)})))"
+
+
+def _values_of(element: one_of, compiler: SQLCompiler, array: str) -> str:
+    value = _as_in(element, compiler, "value")
+    rows = f"jsonb_array_elements_text(CAST({array} AS JSONB)) AS given (value)"
+    return f"SELECT {value} FROM {rows}"  # noqa: S608 - see above
+
+
+def _as_in(element: one_of, compiler: SQLCompiler, value: str) -> str:
+    """A value as it stands in the column."""
+    kind = element.clauses.clauses[0].type
+    if isinstance(kind, String):
+        return value
+    return f"CAST({value} AS {compiler.dialect.type_compiler_instance.process(kind)})"
 
 
 class json_rows(FunctionElement[str]):  # noqa: N801

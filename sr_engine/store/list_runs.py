@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, exists, select
+from sqlalchemy import Connection, Update, bindparam, case, exists, null, select
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
 from sr_engine.store import scheduled
 from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, is_one_of_many, members
-from sr_engine.store.tables import attempts, decisions, exclusions, list_runs
+from sr_engine.store.tables import UtcDateTime, attempts, decisions, exclusions, list_runs
 from sr_engine.store.waiting import Alike, key_of
 
 
@@ -80,8 +80,9 @@ def _put_on_list(*, looked_at: bool) -> Update:
         state=AttemptState.LISTED.value,
         list_id=bindparam("new_list_id"),
         period_start=bindparam("new_period_start"),
-        period_end=bindparam("new_period_end"),
-        compelled_until=bindparam("new_compelled_until"),
+        period_end=bindparam("new_period_end", type_=UtcDateTime),
+        # By the attempt itself: one that was looked at may be compelled, or agreed, since the night was planned.
+        compelled_until=case((attempts.c.compulsory, bindparam("new_period_end", type_=UtcDateTime)), else_=null()),
         state_at=bindparam("new_state_at"),
         reason=None,
     )
@@ -163,7 +164,6 @@ def put_on_list(
         "new_list_id": list_id,
         "new_period_start": period.start,
         "new_period_end": period.end,
-        "new_compelled_until": period.end if group.compulsory else None,
         "new_state_at": now,
     }
     if looked_at:

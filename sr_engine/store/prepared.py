@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, timezone
 from typing import Any, Protocol, cast
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column
@@ -91,7 +92,11 @@ def each(values: Sequence[object], convert: Callable[[Any], object]) -> list[obj
     """Convert values, each distinct one once."""
     if values and isinstance(values[0], bytes):
         return [convert(value) for value in values]
-    done = {value: convert(value) for value in set(values)}
+    distinct = set(values)
+    if any(type(getattr(value, "tzinfo", UTC)) is not timezone for value in distinct):
+        # Of a zone with an hour that comes twice: its two instants count as equal.
+        return [convert(value) for value in values]
+    done = {value: convert(value) for value in distinct}
     return [done[value] for value in values]
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 
+from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
 from sr_engine.store.portions import (
     BYTES_AT_ONCE,
@@ -51,6 +52,7 @@ from sr_engine.store.tables import (
     firmware_lists,
     firmware_requests,
     held_requests,
+    listed_hubs,
     off_lists,
     outbox,
     releases,
@@ -65,20 +67,18 @@ _HUBS_AT_ONCE = 500
 
 _OF_LISTS = (UPGRADE_LIST, METER_LIST)
 _CUTOFF = bindparam("cutoff", type_=UtcDateTime)
+# From the list to its hubs or devices: all that is open would be gone through for each message otherwise.
 _OPEN_ON_LIST = exists(
     select(attempts.c.attempt_id)
-    .join(upgrade_lists, upgrade_lists.c.list_id == attempts.c.list_id)
+    .select_from(ATTEMPTS_ON_LISTS.join(upgrade_lists, upgrade_lists.c.list_id == listed_hubs.c.list_id))
     .where(upgrade_lists.c.message_id == outbox.c.message_id, attempts.c.is_open)
 )
+_METER_LISTS = select(firmware_lists.c.list_id).where(
+    or_(firmware_lists.c.message_id == outbox.c.message_id, firmware_lists.c.image_message_id == outbox.c.message_id)
+)
 _OPEN_AT_METERS = exists(
-    select(firmware_deliveries.c.device_id)
-    .join(firmware_lists, firmware_lists.c.list_id == firmware_deliveries.c.list_id)
-    .where(
-        or_(
-            firmware_lists.c.message_id == outbox.c.message_id,
-            firmware_lists.c.image_message_id == outbox.c.message_id,
-        ),
-        firmware_deliveries.c.is_open,
+    select(firmware_deliveries.c.device_id).where(
+        firmware_deliveries.c.list_id.in_(_METER_LISTS.correlate(outbox)), firmware_deliveries.c.is_open
     )
 )
 _SENT = and_(

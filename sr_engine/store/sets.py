@@ -10,23 +10,22 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import BindParameter, ClauseElement, ColumnElement, String, Text, bindparam, cast, select
+from sqlalchemy import BindParameter, ClauseElement, ColumnElement, Text, bindparam
 from sqlalchemy.sql import visitors
 
-from sr_engine.store.dialects import is_in_texts, json_texts, one_of
+from sr_engine.store.dialects import one_of, one_of_many
+
+_NO_MEMBERS = "[]"
 
 
 def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """`column IN` the values bound to the parameter `name`, any number, which travel as one JSON array."""
-    array = bindparam(name, type_=Text)
-    listed = json_texts(array).table_valued("value")
-    value = listed.c.value if isinstance(column.type, String) else cast(listed.c.value, column.type)
-    return one_of(column.in_(select(value)), column, array)
+    return one_of(column, bindparam(name, type_=Text))
 
 
 def is_one_of_many(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """The same for very many texts, in a column by which an index leads to what is sought."""
-    return is_in_texts(column, bindparam(name, type_=Text))
+    return one_of_many(column, bindparam(name, type_=Text))
 
 
 def members(values: Iterable[str] | Iterable[int]) -> str:
@@ -36,10 +35,11 @@ def members(values: Iterable[str] | Iterable[int]) -> str:
 
 def sets_of(statement: ClauseElement) -> frozenset[str]:
     """The parameters of a statement that members are bound to."""
-    found = [one.clauses.clauses[2] for one in visitors.iterate(statement) if isinstance(one, one_of)]
+    found = [one.clauses.clauses[1] for one in visitors.iterate(statement) if isinstance(one, one_of)]
     return frozenset(one.key for one in found if isinstance(one, BindParameter))
 
 
 def are_single(sets: Iterable[str], parameters: Mapping[str, object]) -> bool:
-    """Whether each of these parameters is bound to one value at most."""
-    return all("," not in str(parameters[name]) for name in sets)
+    """Whether each of these parameters is bound to one value."""
+    # None at all is no such one: compared with it, nothing would be other than what is sought either.
+    return all((bound := str(parameters[name])) != _NO_MEMBERS and "," not in bound for name in sets)

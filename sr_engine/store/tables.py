@@ -48,24 +48,32 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
-        return _text_of_time if dialect.name == "sqlite" else _utc
+        return _text_of_time if dialect.name == "sqlite" else _utc_or_none
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:  # noqa: ARG002 - the signature is SQLAlchemy's
         # In one step, for rows have many times; the driver of PostgreSQL gives them in the zone of the session, UTC.
         return _time_of_text if dialect.name == "sqlite" else None
 
 
-def _utc(value: datetime | None) -> datetime | None:
-    if value is not None and value.tzinfo is None:
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
         raise ValueError(f"a time without zone cannot be stored: {value!r}")
-    return None if value is None else value.astimezone(UTC)
+    return value.astimezone(UTC)
+
+
+def _utc_or_none(value: datetime | None) -> datetime | None:
+    return None if value is None else _utc(value)
+
+
+def _text_of_time(value: datetime | None) -> str | None:
+    # What is remembered is in UTC: two instants of an hour that comes twice are equal to Python in another zone.
+    return None if value is None else _text_of_utc(value if value.tzinfo is UTC else _utc(value))
 
 
 @lru_cache(maxsize=64)
-def _text_of_time(value: datetime | None) -> str | None:
+def _text_of_utc(value: datetime) -> str:
     # The same times come again and again: what happens together happens at one moment.
-    utc = _utc(value)
-    return None if utc is None else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return value.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _time_of_text(stored: str | None) -> datetime | None:

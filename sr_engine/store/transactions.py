@@ -33,6 +33,9 @@ FOLLOWERS = 2
 GROUP_LIMIT = 256
 """Units of work that share a commit, at most."""
 
+_ENDING = (KeyboardInterrupt, SystemExit)
+"""By which the process ends: nothing is tried again."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
@@ -42,6 +45,11 @@ class UnitOfWork:
     now: datetime
     to_follow: Event = field(default_factory=Event, repr=False, compare=False)
     """Set by work that leaves something to be done once it is committed."""
+    once_committed: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False)
+    """What work has the process remember once it is committed: nothing of what is taken back, and done again.
+
+    None of them may fail.
+    """
 
 
 Work = Callable[[UnitOfWork], T]
@@ -235,12 +243,13 @@ class Transactions:
         """
         try:
             return self._run_together(group, _plainly)
-        except Exception as error:
-            if len(group) == 1:
-                return [_Failed(error)]
+        except BaseException as error:
+            # Whatever it is: those who wait would wait for ever.
+            if len(group) == 1 or isinstance(error, _ENDING):
+                return [_Failed(error) for _ in group]
         try:
             return self._run_together(group, _attempt)
-        except Exception as error:
+        except BaseException as error:
             return [_Failed(error) for _ in group]
 
     def _run_together(self, group: list[_Submitted[Any]], run: Callable[[Work[Any], UnitOfWork], Any]) -> list[Any]:
@@ -250,6 +259,7 @@ class Transactions:
             results = [run(one.work, unit_of_work) for one in group]
             notices.notify(connection)
             audit_chain.link(connection, unit_of_work.now)
+        _remember(unit_of_work)
         self._to_follow |= unit_of_work.to_follow.is_set()
         return results
 
@@ -276,6 +286,7 @@ class Transactions:
             result = work(unit_of_work)
             notices.notify(connection)
             audit_chain.link(connection, unit_of_work.now)
+        _remember(unit_of_work)
         return result, unit_of_work.to_follow.is_set()
 
     async def close(self) -> None:
@@ -288,10 +299,15 @@ class Transactions:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    error: Exception
+    error: BaseException
 
 
-def _can_be_raised(error: Exception) -> Exception:
+def _remember(unit_of_work: UnitOfWork) -> None:
+    for remember in unit_of_work.once_committed:
+        remember()
+
+
+def _can_be_raised(error: BaseException) -> BaseException:
     """The same, but for the one that no future takes: all that wait behind it would wait for ever."""
     if not isinstance(error, StopIteration):
         return error
@@ -309,11 +325,13 @@ def _plainly(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
 
 
 def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
+    remembered = len(unit_of_work.once_committed)
     try:
         with unit_of_work.connection.begin_nested():
             return work(unit_of_work)
-    except Exception as error:
-        if not in_transaction(unit_of_work.connection):
-            # The database has taken back all of it: what the others did is gone too.
+    except BaseException as error:
+        if isinstance(error, _ENDING) or not in_transaction(unit_of_work.connection):
+            # Where the database has taken back all of it, what the others did is gone too.
             raise
+        del unit_of_work.once_committed[remembered:]
         return _Failed(error)

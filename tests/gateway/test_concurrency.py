@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, func, select
 
 from signing import parse
 from sr_engine.bootstrap import open_instance
 from sr_engine.messages.decode import decode_response
 from sr_engine.messages.model import Phase, ReadInventory, ScheduleCommsHubFirmware
-from sr_engine.store.tables import exchanges
+from sr_engine.store.tables import audit_links, exchanges
 from tests.gateway.conftest import XML_HEADERS, Served, limit_in_flight, serving
 from tests.world import FIRMWARE, WINDOW, A, TestHub, eui, make_world
 
@@ -101,3 +102,29 @@ def test_two_hundred_at_once_get_one_durable_answer_each_and_none_fails_for_anot
     assert {row.received: {row.answer} for row in rows} == by_request
     attempts = world.snapshot()["attempts"]
     assert Counter(row[1] for row in attempts) == Counter(hub.chf for hub in HUBS)
+
+
+def test_requests_that_name_hundreds_of_hubs_share_no_transaction_so_that_others_pass_in_between(
+    served: Served,
+) -> None:
+    world = served.world
+    large = replace(SCHEDULE, device_ids=MANY[:600])
+    sent = [Sent("E110503", world.signed(A, large, "11.5")) for _ in range(6)]
+    waiting = threading.Event()
+
+    def wait_once(_connection: object) -> None:
+        # Those that come meanwhile would share the next.
+        waiting.wait(0.5)
+        waiting.set()
+
+    def links() -> int:
+        with world.instance.reading_engine.connect() as connection:
+            return connection.scalar(select(func.count()).select_from(audit_links)) or 0
+
+    before = links()
+    event.listen(world.instance.engine, "commit", wait_once)
+    answers = asyncio.run(_send_all(served, sent))
+    event.remove(world.instance.engine, "commit", wait_once)
+
+    assert [status for status, _ in answers] == [200] * 6
+    assert links() == before + 6

@@ -179,6 +179,25 @@ def test_all_that_shares_a_transaction_whose_connection_is_lost_is_done_again(en
     assert lost
 
 
+def test_a_transaction_that_the_server_has_ended_with_its_connection_is_done_again(engine: Engine) -> None:
+    tried: list[bool] = []
+
+    def draw(unit_of_work: UnitOfWork) -> int:
+        drawn = counters_store.draw(unit_of_work.connection, "n")
+        tried.append(True)
+        # Twice: the second time is the one with savepoints.
+        if len(tried) <= 2:
+            unit_of_work.connection.execute(text("SET LOCAL transaction_timeout = 1"))
+            unit_of_work.connection.execute(text("SELECT pg_sleep(10)"))
+        return drawn
+
+    async def together() -> list[int]:
+        transactions = Transactions(engine, FixedClock(NOW))
+        return await asyncio.gather(*(transactions.run(draw) for _ in range(2)))
+
+    assert sorted(asyncio.run(together())) == [1, 2]
+
+
 def test_a_longer_look_ends_well_whose_connection_is_lost_when_all_has_been_seen(engine: Engine) -> None:
     with looking(engine) as connection:
         seen = connection.scalar(select(func.count()).select_from(counters))

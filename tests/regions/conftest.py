@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from signing import parse
 from sr_engine.bootstrap import list_cutter, outcomes_of
@@ -227,6 +228,21 @@ class Nights:
         """What the audit trail says of an action, oldest first."""
         with self.world.instance.reading_engine.connect() as connection:
             return [entry.detail for entry in reversed(audit.newest(connection, 1000)) if entry.action == action]
+
+
+@contextmanager
+def commit_refused(world: World) -> Iterator[None]:
+    """No transaction in the block is committed: whatever runs one is told of it."""
+
+    def refuse(_connection: object) -> None:
+        raise OSError("the disk is gone")
+
+    event.listen(world.instance.engine, "commit", refuse)
+    try:
+        with pytest.raises(OSError, match="the disk is gone"):
+            yield
+    finally:
+        event.remove(world.instance.engine, "commit", refuse)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -26,10 +27,11 @@ from sr_engine.operations.terms import Wanted, announce
 from sr_engine.regions import compulsion
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.compulsion import Enlisting
+from sr_engine.regions.lists import Portion
 from sr_engine.store import compulsion as store
 from sr_engine.store import inventory
 from sr_engine.store.tables import attempts, exclusions, release_regions, releases, schedule_hubs, schedules
-from tests.regions.conftest import Nights, hubs
+from tests.regions.conftest import Nights, commit_refused, hubs
 from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, World
 
 DAY = timedelta(days=1)
@@ -375,6 +377,23 @@ def test_hubs_are_looked_through_in_portions_and_again_after_an_hour(
     assert central.states([late]) == ["Scheduled"]
 
 
+def test_a_portion_that_was_not_committed_is_looked_at_again_at_once(
+    central: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compulsion, "PLANNED_AT_ONCE", 2)
+    five = hubs(5)
+    central.world.add_hubs(five)
+    make_compulsory(central)
+    chore, more = chore_of(central), True
+
+    while more:
+        with commit_refused(central.world):
+            central.world.run(chore)
+        more = central.world.run(chore)
+
+    assert central.states(five) == ["Scheduled"] * 5
+
+
 def test_no_hub_is_passed_over_where_few_of_many_devices_are_to_be_planned(
     central: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -603,6 +622,47 @@ def test_a_hub_of_which_nothing_is_heard_after_its_night_gets_another_night_befo
 
     assert [one.state for one in central.attempts(hub)] == [AttemptState.MISSED, AttemptState.SCHEDULED]
     assert central.told("hub_missed") == [(hub.chf, A.name)]
+
+
+def cut_while(nights: Nights, change: Callable[[], object]) -> None:
+    """Cut the lists of one hub each of the first night; after the first of them something changes."""
+    nights.change(list_size=1)
+    due, period = nights.due(), nights.period()
+    nights.world.clock.set(due)
+    cutter, portion = replace(nights.cutter, listed_at_once=1), Portion(0, more=True)
+    while portion.more:
+        plan, before = portion.plan, portion.listed
+        portion = nights.world.run(lambda uow, plan=plan: cutter.run(uow, nights.region, due, period, plan))
+        if not before:
+            change()
+
+
+def test_a_hub_that_is_compelled_between_the_plan_and_its_list_is_missed_after_its_night(central: Nights) -> None:
+    first, second = hubs(2)
+    central.world.add_hubs([first, second])
+    central.schedule([first, second])
+    make_compulsory(central)
+
+    cut_while(central, lambda: central.decide([second], A, Decision.DECLINE))
+    assert (central.attempt(second).state, central.attempt(second).compulsory) == (AttemptState.LISTED, True)
+
+    assert central.time_out(central.period().end + central.region.completion_sla) == 1
+    assert central.states([first, second]) == ["Listed", "Missed"]
+
+
+def test_a_hub_that_is_agreed_between_the_plan_and_its_list_has_the_time_that_was_agreed(central: Nights) -> None:
+    # Of many that are left some are listed in each night.
+    some = hubs(2 * nights_left(central))
+    central.world.add_hubs(some)
+    make_compulsory(central)
+    enlist(central)
+    second = some[1]
+
+    cut_while(central, lambda: central.schedule([second]))
+    assert (central.attempt(second).state, central.attempt(second).compulsory) == (AttemptState.LISTED, False)
+
+    central.time_out(central.period().end + central.region.completion_sla)
+    assert central.states(some[:2]) == ["Missed", "Listed"]
 
 
 def test_where_no_night_before_comply_by_is_left_what_suppliers_agree_for_afterwards_stands(central: Nights) -> None:

@@ -17,7 +17,7 @@ from sr_engine.regions.sla import BREACH, SlaWatch
 from sr_engine.reports.sla import measure, percent
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
-from tests.regions.conftest import HOUR, Nights, hubs
+from tests.regions.conftest import HOUR, Nights, commit_refused, hubs
 from tests.world import WINDOW, A, B, TestHub
 
 ACTIVATED, DELIVERED, FAILED = ReportStatus.ACTIVATED, ReportStatus.DELIVERED, ReportStatus.FAILED
@@ -243,6 +243,26 @@ def test_every_breach_is_put_on_record_logged_and_counted_by_status_once(
     with instance.reading_engine.connect() as connection:
         found = status(connection, central.world.clock.now()).breaches
     assert [(one.region, one.measure, one.number) for one in found] == [("Central", "completion", 2)]
+
+
+def test_a_breach_that_was_not_committed_is_found_and_said_at_the_next_look(
+    central: Nights, caplog: pytest.LogCaptureFixture
+) -> None:
+    (hub,) = hubs(1)
+    listed(central, [hub])
+    report(central, central.period().end, hub, ACTIVATED)
+    queued_after(central, 16)
+    at(central, central.period().end + HOUR)
+    watch = SlaWatch(central.region, central.world.instance.configuration.lifecycle)
+    caplog.set_level(logging.WARNING, "sr_engine.regions.sla")
+
+    with commit_refused(central.world):
+        central.world.run(watch)
+    assert caplog.records == []
+    central.world.run(watch)
+
+    assert [one.split(" ")[1] for one in central.said(BREACH)] == ["acknowledgement:", "alert:"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, bindparam, func, select
+from sqlalchemy import Engine, bindparam, func, not_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.bulk import execute_columns, execute_many
@@ -87,6 +87,15 @@ def test_any_number_of_values_may_be_asked_for_at_once(engine: Engine) -> None:
         ):
             found = connection.scalars(statement, {"names": members(values)})
             assert sorted(found) == expected
+
+
+@pytest.mark.parametrize("values", [[], ["n3"], ["n3", "n4"]], ids=len)
+def test_all_but_some_may_be_asked_for_however_few_these_are(engine: Engine, values: list[str]) -> None:
+    others = Prepared(select(counters.c.name).where(not_(is_one_of(counters.c.name, "names"))))
+    with engine.begin() as connection:
+        execute_many(connection, counters.insert(), [{"name": f"n{n}", "value": n} for n in range(5)])
+        found = {row.name for row in others.all(connection, {"names": members(values)})}
+    assert found == {f"n{n}" for n in range(5)} - set(values)
 
 
 @pytest.mark.parametrize("length", LENGTHS[1:])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,9 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import StatementError
 
 from sr_engine.cli.opening import fully_opened
+from sr_engine.store.bulk import execute_columns
 from sr_engine.store.database import DatabaseError, check_tables, create_tables, in_transaction, open_engine
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import UtcDateTime, counters, outbox, trigger_runs
 from tests.databases import only_sqlite
 from tests.world import NOW, make_world
@@ -147,6 +150,23 @@ def test_a_time_comes_back_as_the_same_instant_in_utc(moment: datetime, offset: 
         back = read(written(aware))
     engine.dispose()
     assert (back, back.tzinfo) == (aware, UTC)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_the_two_instants_of_an_hour_that_comes_twice_are_two(engine: Engine, many: bool) -> None:
+    # Python takes the two for equal: values of one zone compare by what the clock shows.
+    twice = [datetime(2026, 10, 25, 1, 30, tzinfo=ZoneInfo("Europe/London"), fold=fold) for fold in (0, 1)]
+    add = Prepared(trigger_runs.insert())
+    columns = {"region": ["0", "1"], "period_start": twice}
+    alike = {"trigger": "t", "done_at": NOW}
+    with engine.begin() as connection:
+        if many:
+            execute_columns(connection, add, columns, alike)
+        else:
+            for region, start in zip(*columns.values(), strict=True):
+                add.run(connection, {"region": region, "period_start": start, **alike})
+        found = connection.scalars(select(trigger_runs.c.period_start).order_by(trigger_runs.c.region)).all()
+    assert [one.hour for one in found] == [0, 1]
 
 
 def test_stored_times_sort_as_instants(engine: Engine) -> None:

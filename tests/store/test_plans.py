@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sr_engine.store import (
     moves,
     outbox,
     prepared,
+    retention,
     scheduled,
     sla,
     undelivered,
@@ -31,6 +33,7 @@ from sr_engine.store import (
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.moves import Move, Standing
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.portions import ChangedMeanwhile, Kind, Portion
 from sr_engine.store.tables import devices, due_registrations
 from tests.world import NOW
 
@@ -241,3 +244,24 @@ def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     assert "ix_attempts_reported (region=? AND reported_at>? AND reported_at<?)" in alerts
     assert "SCAN alerted_hubs" not in alerts
     assert "ix_attempts_outcomes (release_id=? AND region=? AND outcome=? AND outcome_at>? AND outcome_at<?)" in missed
+
+
+def test_what_is_open_is_not_gone_through_for_each_list_that_may_go_into_the_archive(engine: Engine) -> None:
+    chosen = Portion([1, 2])
+    plans = [
+        *plans_of(engine, lambda one: retention.choose(one, Kind.MESSAGES, NOW, 0)),
+        *plans_of(engine, lambda one: _tried(lambda: retention.remove(one, Kind.MESSAGES, chosen))),
+    ]
+
+    on_lists = [plan for plan in plans if "attempts" in plan]
+    assert len(on_lists) == 2
+    for plan in on_lists:
+        assert "SEARCH upgrade_lists USING INDEX ix_upgrade_lists_message_id (message_id=?)" in plan
+        assert "SEARCH attempts USING INDEX ix_attempts_one_open (hub_id=?)" in plan
+        assert "SEARCH firmware_deliveries USING PRIMARY KEY (list_id=?)" in plan
+        assert "AUTOMATIC" not in plan
+
+
+def _tried(remove: Callable[[], None]) -> None:
+    with suppress(ChangedMeanwhile):
+        remove()

@@ -117,6 +117,30 @@ def test_a_unit_that_stops_an_iteration_fails_and_holds_up_nobody(engine: Engine
     assert (last, names(engine)) == ("after", {"after"})
 
 
+class _Unusual(BaseException):
+    """What no `except Exception` takes."""
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_a_unit_that_ends_in_something_unusual_is_told_of_it_and_holds_up_nobody(engine: Engine, heavy: bool) -> None:
+    def end(uow: UnitOfWork) -> str:
+        write("unusual")(uow)
+        raise _Unusual
+
+    async def story() -> list[str | BaseException]:
+        shared = transactions(engine)
+        submitted = (shared.run(write("before")), shared.run(end, heavy=heavy), shared.run(write("after")))
+        answers = await asyncio.gather(*submitted, return_exceptions=True)
+        assert await shared.run(write("later")) == "later"
+        return answers
+
+    first, failed, last = asyncio.run(asyncio.wait_for(story(), 10))
+
+    assert isinstance(failed, _Unusual)
+    assert (first, last) == ("before", "after")
+    assert names(engine) == {"before", "after", "later"}
+
+
 @settings(max_examples=25, deadline=None)
 @given(plan=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
 def test_whatever_fails_and_however_heavy_exactly_the_others_are_stored(plan: list[tuple[bool, bool]]) -> None:
@@ -155,6 +179,39 @@ def test_nobody_is_answered_before_the_commit(engine: Engine) -> None:
 
     asyncio.run(story())
     assert seen == [False]
+
+
+def test_what_is_to_be_remembered_is_once_it_is_committed_and_only_of_what_was(engine: Engine) -> None:
+    remembered: list[str] = []
+
+    def write_and_remember(name: str, *, fail: bool = False) -> Work:
+        def work(uow: UnitOfWork) -> str:
+            write(name)(uow)
+            uow.once_committed.append(lambda: remembered.append(name))
+            if fail:
+                raise LookupError(name)
+            return name
+
+        return work
+
+    def refuse(_connection: object) -> None:
+        assert remembered == []
+        raise OSError("the disk is gone")
+
+    async def story() -> None:
+        shared = transactions(engine)
+        event.listen(engine, "commit", refuse)
+        with pytest.raises(OSError, match="the disk is gone"):
+            await shared.run(write_and_remember("n"))
+        event.remove(engine, "commit", refuse)
+        works = [write_and_remember("n"), write_and_remember("failing", fail=True), write_and_remember("m")]
+        await asyncio.gather(*(shared.run(work) for work in works), return_exceptions=True)
+        await shared.run(write_and_remember("heavy"), heavy=True)
+
+    asyncio.run(story())
+    transactions(engine).run_now(write_and_remember("alone"))
+
+    assert remembered == ["n", "m", "heavy", "alone"]
 
 
 def test_a_commit_that_fails_fails_all_that_share_it(engine: Engine) -> None:
