@@ -28,7 +28,7 @@ from sr_engine.store.transactions import Transactions
 from tests.databases import new_url
 from tests.world import NOW
 
-WAIT = 20
+WAIT = 90
 """Seconds after which a test gives up."""
 
 POLICY = Delivery(
