@@ -207,6 +207,22 @@ def test_a_database_that_is_away_as_a_supplier_is_to_be_held_keeps_nobody_from_t
     assert sorted(told(world)) == expected(AlertEvent.HUB_LISTED)
 
 
+def test_told_to_stop_a_process_leaves_what_it_has_not_begun_to_the_next(world: World) -> None:
+    events = (AlertEvent.HUB_LISTED, AlertEvent.HUB_ACTIVATED)
+    leave(world, *events)
+
+    async def stopped(within: float | None) -> None:
+        await world.instance.transactions.run(remind)
+        await world.instance.transactions.close(within=within)
+
+    asyncio.run(stopped(0))
+    left = len(told(world))
+    asyncio.run(stopped(None))
+
+    assert left < len(expected(*events))
+    assert sorted(told(world)) == expected(*events)
+
+
 CHILD = """
 import sys
 from datetime import datetime

@@ -237,6 +237,17 @@ def test_a_lease_that_ran_out_and_that_nobody_claimed_still_serves(engine: Engin
     asyncio.run(story())
 
 
+def test_what_is_let_go_while_it_is_renewed_is_held_no_more(engine: Engine, one: Claims, two: Claims) -> None:
+    async def story() -> None:
+        lease = await one.claim(NAME)
+        assert lease is not None
+        await asyncio.gather(one.renew(), one.let_go(NAME))
+        assert (one.held, one.is_good(lease)) == ((), False)
+        assert await two.claim(NAME) is not None
+
+    asyncio.run(story())
+
+
 def test_nothing_is_done_under_a_lease_that_was_given_back(engine: Engine, one: Claims) -> None:
     async def story() -> None:
         lease = await one.claim(NAME)
