@@ -39,7 +39,7 @@ from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.gateway.relay import Relay, Upstream
 from sr_engine.gateway.resumer import Resumer
-from sr_engine.gateway.working import Role, Working
+from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
@@ -531,7 +531,7 @@ def application(
             ):
                 yield
         finally:
-            await instance.transactions.close()
+            await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
         return Starlette(routes=[working.health()], lifespan=lifespan)

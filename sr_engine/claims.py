@@ -128,9 +128,12 @@ class Claims:
             lambda unit_of_work: leases.renew(unit_of_work.connection, self.holder, unit_of_work.now, length)
         )
         for name, lease in before.items():
+            # What was let go meanwhile stays so.
+            if self._held.get(name) != lease:
+                continue
             if lease in still:
                 self._note(lease, asked_at)
-            elif self._held.get(name) == lease:
+            else:
                 log.warning("lease %r lost: it was not renewed in time", name)
                 self._forget(lease)
 

@@ -28,7 +28,7 @@ TOTAL_SECONDS = 3
 BODY_LIMIT = 100 * 1024
 """Of a callback, after it has been unpacked."""
 CALLBACK_PATH = "/smartdcc/duis"
-WAIT = 30
+WAIT = 90
 """Seconds after which a test gives up."""
 _SR = "{http://www.dccinterface.co.uk/ServiceUserGateway}"
 

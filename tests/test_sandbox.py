@@ -24,7 +24,7 @@ from sr_engine.replay.fixture import read_given_file
 from sr_engine.sandbox.making import FIRST_REQUEST, make_sandbox
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-SECONDS = 40
+SECONDS = 90
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def _received(url: str, number: int) -> list[str]:
     """The files of what a Supplier was sent, once they are so many."""
     give_up = time.monotonic() + SECONDS
     while time.monotonic() < give_up:
-        with urllib.request.urlopen(f"{url}/sandbox/suppliers/supplier-a", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/sandbox/suppliers/supplier-a", timeout=SECONDS) as answer:
             files: list[str] = json.load(answer)
         if len(files) >= number:
             return files

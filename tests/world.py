@@ -38,7 +38,7 @@ from tests.databases import give_a_database_of_its_own
 
 T = TypeVar("T")
 
-SECONDS = 20
+SECONDS = 90
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 eui = homes.eui
 BROKER = "90-B3-D5-1F-30-00-00-02"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.tries import Reply, drawn
@@ -49,7 +49,7 @@ class Breaker:
             self._stay_open(self.opened, reply, now)
 
     def _open(self, reply: Reply, now: datetime) -> None:
-        retry_at = now + drawn(self._policy.circuit[0], self._randbelow, at_least=0.5)
+        retry_at = now + self._wait(self._policy.circuit[0], reply)
         self.opened = OpenCircuit(self._destination, now, retry_at, 0, reply.error or "")
         log.warning(
             "circuit of %s opened after %d failures in a row (%s); first probe at %s",
@@ -62,7 +62,7 @@ class Breaker:
     def _stay_open(self, opened: OpenCircuit, reply: Reply, now: datetime) -> None:
         probes = opened.probes + 1
         longest = self._policy.circuit[min(probes, len(self._policy.circuit) - 1)]
-        retry_at = now + drawn(longest, self._randbelow, at_least=0.5)
+        retry_at = now + self._wait(longest, reply)
         self.opened = replace(opened, retry_at=retry_at, probes=probes, last_error=reply.error or "")
         log.warning(
             "circuit of %s stays open after probe %d (%s); next probe at %s",
@@ -71,6 +71,11 @@ class Breaker:
             reply.error,
             retry_at.isoformat(timespec="seconds"),
         )
+
+    def _wait(self, longest: timedelta, reply: Reply) -> timedelta:
+        """Before the next probe; what the receiver asks for counts up to the longest wait there is."""
+        asked = min(reply.asked_to_wait, max(self._policy.circuit))
+        return max(asked, drawn(longest, self._randbelow, at_least=0.5))
 
     def _close(self, opened: OpenCircuit, now: datetime) -> None:
         self.opened = None

@@ -7,11 +7,11 @@ who is there, and holds its lease. So they send side by side, and to one destina
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import aiohttp
 from sqlalchemy import Engine
@@ -21,6 +21,7 @@ from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.circuit import Breaker
 from sr_engine.delivery.resolving import OwnThreads
+from sr_engine.delivery.sharing import REACHES, Shares, shares
 from sr_engine.delivery.tries import NO_ADDRESS, error_of, post, settle
 from sr_engine.store import audit, circuits, leases, outbox, undelivered
 from sr_engine.store.circuits import OpenCircuit
@@ -77,8 +78,9 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._stopping = False
         self._senders: dict[str, asyncio.Task[None]] = {}
-        self._there: Sequence[str] = ()
-        """Processes that deliver, as of the last look."""
+        self._again: set[str] = set()
+        """Destinations of which something was due while they were sent to: it may have come after the last choice."""
+        self._shares = Shares()
 
     def wake(self) -> None:
         """Look into the outbox now rather than at the next poll."""
@@ -117,30 +119,42 @@ class Dispatcher:
     async def _start_senders(self, session: aiohttp.ClientSession) -> None:
         await self._claims.claim(leases.presence_of(self._claims.holder))
         # Looking through a long queue takes its time, and requests are answered in this event loop.
-        due, self._there = await asyncio.to_thread(self._look)
+        due, self._shares = await asyncio.to_thread(self._look)
         self._senders = {name: task for name, task in self._senders.items() if not task.done()}
         for destination in due:
-            if destination not in self._senders and self._is_ours(destination):
-                self._senders[destination] = asyncio.create_task(self._send_all(session, destination))
+            if destination in self._senders:
+                self._again.add(destination)
+            elif self._is_ours(destination):
+                sender = asyncio.create_task(self._send_all(session, destination))
+                sender.add_done_callback(lambda _, destination=destination: self._done(destination))  # type: ignore[misc]
+                self._senders[destination] = sender
         for name in self._claims.held:
-            destination = name.removeprefix(_LEASE)
-            if name != destination and destination not in self._senders and not self._is_ours(destination):
+            if self._is_to_be_let_go(name):
                 await self._claims.let_go(name)
 
-    def _look(self) -> tuple[list[str], Sequence[str]]:
+    def _look(self) -> tuple[list[str], Shares]:
         with self._engine.connect() as connection:
             now = self._clock.now()
             due = outbox.destinations(connection, now)
             closed = circuits.closed_to_all(connection, now, max(self._policy.circuit))
-            there = leases.present(connection, now, self._claims.length_on_clock)
-        return [destination for destination in due if destination not in closed], there
+            shared = shares(connection, now, self._claims.length_on_clock)
+        return [destination for destination in due if destination not in closed], shared
+
+    def _done(self, destination: str) -> None:
+        if destination in self._again:
+            self._again.discard(destination)
+            self.wake()
+
+    def _is_to_be_let_go(self, name: str) -> bool:
+        destination = name.removeprefix(REACHES).removeprefix(_LEASE)
+        if name == destination or destination in self._senders:
+            return False
+        # What has failed again is reached no longer.
+        return destination in self._shares.probes if name.startswith(REACHES) else not self._is_ours(destination)
 
     def _is_ours(self, destination: str) -> bool:
         """Whether it falls to this process: each of those that are there says the same of it."""
-        return self._claims.holder == max(
-            {*self._there, self._claims.holder},
-            key=lambda holder: hashlib.sha256(f"{destination} {holder}".encode()).digest(),
-        )
+        return self._shares.owner_of(destination, self._claims.holder) == self._claims.holder
 
     def _goes_on(self, lease: Lease) -> bool:
         return not self._stopping and self._claims.is_good(lease)
@@ -167,6 +181,8 @@ class Dispatcher:
                     before = breaker.opened
                     try:
                         await self._send_some(session, chosen, lease, breaker, results)
+                        if before is not None and breaker.opened is None:
+                            await self._keep(destination)
                     finally:
                         # Also of what was cut short: what was taken is recorded, so that it is not sent again.
                         in_hand.update(result.outbox_id for result in results)
@@ -184,6 +200,14 @@ class Dispatcher:
             log.exception("delivery to %s failed; it is tried again", destination)
         finally:
             await asyncio.gather(*recording, return_exceptions=True)
+
+    async def _keep(self, destination: str) -> None:
+        """Go on sending to a destination that has just been reached again, if another could not reach it."""
+        if self._shares.owner_by_name(destination, self._claims.holder) != self._claims.holder:
+            await self._claims.claim(f"{REACHES}{destination}")
+        probes = {name: number for name, number in self._shares.probes.items() if name != destination}
+        reached_by = {**self._shares.reached_by, destination: self._claims.holder}
+        self._shares = replace(self._shares, probes=probes, reached_by=reached_by)
 
     def _circuit(self, destination: str) -> OpenCircuit | None:
         with self._engine.connect() as connection:
@@ -246,7 +270,7 @@ class Dispatcher:
         reply = NO_ADDRESS if url is None else await post(session, url, message.body, message.message_id)
         now = self._clock.now()
         breaker.note(reply, now, probing=probing)
-        return settle(message, reply.error, now, self._policy, self._randbelow)
+        return settle(message, reply.error, now, self._policy, self._randbelow, not_before=reply.asked_to_wait)
 
 
 def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted], destination: str) -> None:

@@ -64,11 +64,16 @@ class Telling:
             if organisation in self._held:
                 return False
             self._held.add(organisation)
-        if not try_to_hold(connection, organisation):
-            self._let_go(organisation)
-            return False
-        stack.callback(self._let_go, organisation)
-        return True
+        is_held = False
+        try:
+            is_held = try_to_hold(connection, organisation)
+        finally:
+            # Also if the database is away: who stayed held would be told nothing more.
+            if not is_held:
+                self._let_go(organisation)
+        if is_held:
+            stack.callback(self._let_go, organisation)
+        return is_held
 
     def _let_go(self, organisation: str) -> None:
         with self._guard:

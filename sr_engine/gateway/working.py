@@ -20,6 +20,9 @@ from sr_engine.store.transactions import Transactions
 
 log = logging.getLogger(__name__)
 
+TELL_WITHIN_SECONDS = 10.0
+"""Of being told to stop: what is still to be told then is left to other processes, or to the next start."""
+
 
 class Role(StrEnum):
     """What a process is there for."""
@@ -56,7 +59,7 @@ class Working:
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
-            await self.transactions.close()
+            await self.transactions.close(within=TELL_WITHIN_SECONDS)
             try:
                 await self.claims.give_back()
             except Exception:

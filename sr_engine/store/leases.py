@@ -47,7 +47,9 @@ _GIVE_BACK = leases.update().where(leases.c.holder == bindparam("by")).values(ho
 _GIVE_ONE_BACK = _GIVE_BACK.where(leases.c.name == bindparam("sought"), leases.c.token == bindparam("seen_token"))
 PRESENCE = "worker:"
 """Before the id of a process, the lease that shows that it is there and delivers; no other ever claims it."""
-_PRESENT = select(leases).where(leases.c.name.startswith(PRESENCE), leases.c.holder.is_not(None))
+_HELD_WITH_PREFIX = select(leases).where(
+    leases.c.name >= bindparam("first"), leases.c.name < bindparam("beyond"), leases.c.holder.is_not(None)
+)
 _FORGET = leases.delete().where(
     leases.c.name.startswith(PRESENCE), or_(leases.c.holder.is_(None), leases.c.expires_at <= bindparam("now"))
 )
@@ -156,8 +158,15 @@ def presence_of(holder: str) -> str:
 
 def present(connection: Connection, now: datetime, length: timedelta) -> list[str]:
     """Processes that deliver, by their ids."""
-    found = (_state_of(row) for row in connection.execute(_PRESENT))
-    return sorted(one.holder for one in found if one.holder is not None and not one.is_free(now, length))
+    return sorted(held(connection, PRESENCE, now, length).values())
+
+
+def held(connection: Connection, prefix: str, now: datetime, length: timedelta) -> dict[str, str]:
+    """Holders of the leases whose names begin so, and that nobody else may claim, by those names."""
+    # Names are in the order of their bytes.
+    beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    found = (_state_of(row) for row in connection.execute(_HELD_WITH_PREFIX, {"first": prefix, "beyond": beyond}))
+    return {one.name: one.holder for one in found if one.holder is not None and not one.is_free(now, length)}
 
 
 def free_all(connection: Connection, now: datetime) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -106,6 +107,7 @@ class Transactions:
         self._clock = clock
         self._follow_up = follow_up
         self._to_follow = False
+        self._begins_more = True
         self._following: set[asyncio.Task[None]] = set()
         self.after_follow_up: Callable[[], None] = lambda: None
         """Called after each part."""
@@ -150,13 +152,13 @@ class Transactions:
 
     def _start_to_follow(self) -> None:
         """Let one more do what is left to be done; two at a time: one prepares while the other's is written."""
-        if self._follow_up is not None and len(self._following) < FOLLOWERS:
+        if self._follow_up is not None and self._begins_more and len(self._following) < FOLLOWERS:
             task = asyncio.create_task(self._follow(self._follow_up))
             self._following.add(task)
 
     async def _follow(self, follow_up: FollowUp) -> None:
         try:
-            while True:
+            while self._begins_more:
                 self._to_follow = False
                 taken = await self._take(follow_up)
                 if taken is not None:
@@ -289,8 +291,21 @@ class Transactions:
         _remember(unit_of_work)
         return result, unit_of_work.to_follow.is_set()
 
-    async def close(self) -> None:
-        """Wait for what is under way, and for what follows it."""
+    async def close(self, *, within: float | None = None) -> None:
+        """Wait for what is under way, and for what follows it.
+
+        After `within` seconds no further part of what follows is begun: other processes do it, or the next start.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._come_to_rest()
+        self._begins_more = False
+        try:
+            await self._come_to_rest()
+        finally:
+            self._begins_more, self._to_follow = True, False
+
+    async def _come_to_rest(self) -> None:
         while under_way := [*self._following, *([self._running] if self._running is not None else [])]:
             if all(one.done() for one in under_way):
                 break

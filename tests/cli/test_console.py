@@ -21,7 +21,7 @@ from tests.world import BROKER, FIRMWARE, A, TestHub
 
 SCRIPT = Path(sys.executable).parent / "sr-engine"
 HUB = TestHub(1, gas=None)
-WAIT_SECONDS = 60
+WAIT_SECONDS = 90
 
 
 def sr_engine(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -22,7 +22,7 @@ HUBS = [TestHub(number) for number in range(1, 5)]
 SPLIT = TestHub(5, gas=B.name)
 UNCOMMISSIONED = TestHub(6, status="Pending")
 OF_OTHERS = TestHub(7, electricity=B.name, gas=B.name)
-SOON = Retries(tries=4, timeout=20, first_wait=0, longest_wait=0)
+SOON = Retries(tries=4, timeout=90, first_wait=0, longest_wait=0)
 """As the default, without waiting."""
 
 

@@ -74,7 +74,7 @@ def _raw(*connections: Callable[[socket.socket], None]) -> Iterator[int]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(20)
+        thread.join(90)
 
 
 def _request(connection: socket.socket) -> None:
@@ -98,7 +98,7 @@ def test_a_request_that_went_out_on_an_open_connection_may_have_been_taken_thoug
         connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
         _request(connection)
 
-    how = options(served.world, retries=Retries(tries=3, timeout=20, first_wait=0))
+    how = options(served.world, retries=Retries(tries=3, timeout=90, first_wait=0))
     for send in (_blocking, _awaited):
         with _raw(answers_once_and_dies) as port, pytest.raises(NotAnswered, match="refused") as raised:
             send(f"http://127.0.0.1:{port}", how)
@@ -125,7 +125,7 @@ def test_a_connection_that_was_closed_while_it_was_idle_costs_no_try(served: Ser
         for _ in range(2):
             with pytest.raises(NotTaken):
                 client.send(BODY)
-            assert closed.wait(20)
+            assert closed.wait(90)
 
 
 def test_an_answer_that_drips_is_given_up_when_its_time_is_over(served: Served) -> None:
@@ -141,7 +141,7 @@ def test_an_answer_that_drips_is_given_up_when_its_time_is_over(served: Served) 
             return
 
     with _raw(drips) as port:
-        threading.Timer(15, over.set).start()
+        threading.Timer(90, over.set).start()
         with (
             Client(
                 f"http://127.0.0.1:{port}", **options(served.world, retries=Retries(tries=1, timeout=0.5))

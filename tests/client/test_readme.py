@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,10 +17,11 @@ from types import ModuleType
 import pytest
 
 from tests.conftest import ROOT
+from tests.ports import reserved_port
 from tests.receiver.conftest import listening
 from tests.world import A, B, TestHub, World, make_world
 
-WAIT = 20
+WAIT = 90
 
 
 def examples() -> tuple[str, str]:
@@ -60,21 +60,22 @@ def test_the_examples_work_together(
 ) -> None:
     client, receiver = examples()
     monkeypatch.chdir(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    receives = replace(A, receiving_url=f"http://127.0.0.1:{port}/smartdcc/duis")
-    world = make_world(tmp_path / "trial", datetime.now(UTC), suppliers=[receives, B])
-    world.add_hubs([TestHub(number, status="Pending" if number == 12 else "Commissioned") for number in range(1, 13)])
-    world.open_release()
-    with listening(_run(receiver, "receive").receiver, port), _served(world) as processor:
-        _run(client.replace("8080", str(processor)), "send")
-        said = capsys.readouterr().out
-        pause = threading.Event()
-        for _ in range(WAIT * 50):
-            if "Alert N59" in said:
-                break
-            pause.wait(0.02)
-            said += capsys.readouterr().out
+    with reserved_port() as port:
+        receives = replace(A, receiving_url=f"http://127.0.0.1:{port}/smartdcc/duis")
+        world = make_world(tmp_path / "trial", datetime.now(UTC), suppliers=[receives, B])
+        world.add_hubs(
+            [TestHub(number, status="Pending" if number == 12 else "Commissioned") for number in range(1, 13)]
+        )
+        world.open_release()
+        with listening(_run(receiver, "receive").receiver, port), _served(world) as processor:
+            _run(client.replace("8080", str(processor)), "send")
+            said = capsys.readouterr().out
+            pause = threading.Event()
+            for _ in range(WAIT * 50):
+                if "Alert N59" in said:
+                    break
+                pause.wait(0.02)
+                said += capsys.readouterr().out
     world.close()
 
     lines = [line for line in said.splitlines() if not line.startswith("Alert N59")]

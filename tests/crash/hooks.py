@@ -25,6 +25,7 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from sr_engine.cli import serve
 from sr_engine.delivery import dispatch
+from sr_engine.delivery.tries import Reply
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.store import exchanges, held, leases, lists, outbox, tidings
 from tests.crash import points
@@ -204,17 +205,17 @@ def _hook_messages(trap: Trap) -> None:
     post, write = dispatch.post, aiohttp.ClientRequest.send
     under_way: ContextVar[str | None] = ContextVar("under_way", default=None)
 
-    async def hooked_post(session: aiohttp.ClientSession, url: str, body: bytes, message_id: str) -> str | None:
+    async def hooked_post(session: aiohttp.ClientSession, url: str, body: bytes, message_id: str) -> Reply:
         what = "list" if "/csp/" in url else "response" if b":ResponseID>" in body else "alert"
         trap.reach(what, points.BEFORE_SENDING)
         token = under_way.set(what)
         try:
-            error = await post(session, url, body, message_id)
+            reply = await post(session, url, body, message_id)
         finally:
             under_way.reset(token)
-        if error is None:
+        if reply.error is None:
             trap.reach(what, points.TAKEN)
-        return error
+        return reply
 
     async def hooked_write(self: Any, connection: Any) -> Any:
         response = await write(self, connection)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.crash.load import Load
 from tests.crash.points import GATEWAY, WORKER, Plans, all_points
 from tests.crash.processes import Keeper, Nursery, Slot, Tally
 from tests.crash.receivers import Receivers, behaviour_of
+from tests.ports import reserved_port
 from tests.postgres import PostgresServer
 
 HUBS_PER_KILL = 12
@@ -93,7 +93,7 @@ async def _play(wanted: Play) -> Result:
         receivers = Receivers(seed)
         stack.push_async_callback(receivers.close)
         await receivers.listen()
-        port = _free_port()
+        port = stack.enter_context(reserved_port())
         known = homes(200 + HUBS_PER_KILL * wanted.kills)
         instance = make_country(
             wanted.directory,
@@ -202,12 +202,6 @@ def _under_way(instance: Instance, began: datetime, *, whole: bool) -> bool:
         wanted.append(select(func.count()).where(tables.attempts.c.state.in_([one.value for one in WITH_CSP])))
     with instance.reading_engine.connect() as connection:
         return any(connection.scalar(one) for one in wanted)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _dispose(instance: Instance) -> None:

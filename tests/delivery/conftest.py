@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,12 +28,13 @@ from sr_engine.store.transactions import Transactions
 from tests.databases import new_url
 from tests.world import NOW
 
-WAIT = 20
+WAIT = 90
 """Seconds after which a test gives up."""
 
 POLICY = Delivery(
-    connect_timeout=timedelta(seconds=5),
-    total_timeout=timedelta(seconds=10),
+    # Longer than any test waits, but for those of receivers that do not answer.
+    connect_timeout=timedelta(seconds=300),
+    total_timeout=timedelta(seconds=300),
     concurrency_per_destination=4,
     back_off=(timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2)),
     max_tries=5,
@@ -73,6 +74,8 @@ class Receiver:
     """By message id, where it differs from `status`."""
     gate: asyncio.Event | None = None
     """If set, every answer waits for it."""
+    retry_after: str | None = None
+    """What is said with every answer."""
     at_once: int = 0
     most_at_once: int = 0
 
@@ -90,7 +93,10 @@ class Receiver:
             if self.gate is not None:
                 await self.gate.wait()
             status = self.statuses.get(message_id, self.status)
-            return web.Response(status=status, headers={"Set-Cookie": f"taken={message_id}; Path=/"})
+            headers = {"Set-Cookie": f"taken={message_id}; Path=/"}
+            if self.retry_after is not None:
+                headers["Retry-After"] = self.retry_after
+            return web.Response(status=status, headers=headers)
         finally:
             self.at_once -= 1
 
@@ -160,6 +166,10 @@ class Post:
         with self.engine.connect() as connection:
             return leases.present(connection, self.clock.now(), TERMS.length)
 
+    def next_tries(self) -> dict[str, datetime]:
+        with self.engine.connect() as connection:
+            return dict(connection.execute(select(outbox.c.message_id, outbox.c.next_try_at)).all())
+
     def all_in(self, states: Sequence[str]) -> Callable[[], bool]:
         return lambda: set(self.states().values()) <= set(states)
 
@@ -179,16 +189,21 @@ class Post:
         )
 
     @asynccontextmanager
-    async def dispatching(self, claims: Claims | None = None) -> AsyncIterator[Dispatcher]:
-        """Dispatch until the end of the block, as one process or the one whose leases are named."""
+    async def dispatching(
+        self, claims: Claims | None = None, *, reaching: Callable[[str], str | None] | None = None, poll: float = 0.01
+    ) -> AsyncIterator[Dispatcher]:
+        """Dispatch until the end of the block, as one process or the one whose leases are named.
+
+        `reaching` says by which way it gets to a destination, where that is not the one of all.
+        """
         dispatcher = Dispatcher(
             engine=self.engine,
             clock=self.clock,
             policy=self.policy,
-            resolve=self.urls.get,
+            resolve=reaching or self.urls.get,
             claims=claims or self.claims(),
             randbelow=self.randbelow,
-            poll_seconds=0.01,
+            poll_seconds=poll,
             stop_seconds=0.05,
         )
         task = asyncio.create_task(dispatcher.run())

@@ -69,7 +69,7 @@ class Fragile:
 
 
 def breaking(post: Post) -> None:
-    post.change_policy(circuit_failures=FAILURES, total_timeout=timedelta(seconds=2))
+    post.change_policy(circuit_failures=FAILURES, total_timeout=timedelta(seconds=4))
 
 
 def opened(post: Post) -> dict[str, OpenCircuit]:
@@ -197,7 +197,64 @@ def test_another_process_goes_by_what_one_has_learnt_of_a_receiver(post: Post) -
     asyncio.run(story())
 
 
+def test_a_receiver_that_one_process_cannot_reach_is_another_s_from_then_on(post: Post) -> None:
+    """The way from one is cut: neither do its receivers wait for it, nor does it get them back to fail again."""
+    breaking(post)
+    post.change_policy(circuit=(SECOND,), back_off=(SECOND,), max_tries=1000)
+    names = [f"user:{letter}" for letter in "ABCDEF"]
+
+    async def story() -> None:
+        receiver = Receiver()
+        async with (
+            listening(receiver),
+            post.dispatching(post.claims("well")),
+            post.dispatching(post.claims("cut off"), reaching=lambda _: "http://127.0.0.1:1/in"),
+        ):
+            await until(lambda: len(post.present()) == 2)
+            post.urls |= dict.fromkeys(names, receiver.url)
+            put = [message(f"{name}{n}", f"hub-{n}", name) for name in names for n in range(FAILURES)]
+            post.put(*put)
+            delivered = post.all_in([DELIVERED])
+            await until(lambda: delivered() or len(opened(post)) > 0)
+            cut_off = set(opened(post))
+            async with asyncio.timeout(WAIT):
+                while not delivered():
+                    # Time goes on to the next probe or try, once there is nothing to be done before.
+                    cut_off |= set(opened(post))
+                    states = post.states()
+                    waits = [one.retry_at for one in opened(post).values()] or [
+                        at for name, at in post.next_tries().items() if states[name] == PENDING
+                    ]
+                    if waits and min(waits) > post.clock.now():
+                        post.clock.set(min(waits))
+                    await asyncio.sleep(0.01)
+            assert cut_off, "none has fallen to the one that is cut off"
+
+            post.put(*(message(f"{name} again", f"hub-{n}", name) for n, name in enumerate(names)))
+            await until(delivered)
+            assert {post.tries()[f"{name} again"] for name in names} == {1}
+            assert sorted(receiver.ids) == sorted([one.message_id for one in put] + [f"{name} again" for name in names])
+
+    asyncio.run(story())
+
+
+def test_a_busy_receiver_says_when_to_probe_it_as_far_as_waits_go(post: Post) -> None:
+    breaking(post)
+
+    async def story() -> None:
+        receiver = Receiver(status=503, retry_after="3600")
+        async with listening(receiver), post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(*(message(f"m{n}", f"hub-{n}") for n in range(FAILURES)))
+            await until(lambda: set(opened(post)) == {"user:A"})
+            assert opened(post)["user:A"].retry_at == NOW + max(POLICY.circuit)
+
+    asyncio.run(story())
+
+
 def test_names_that_nobody_answers_for_hold_up_no_lookup_of_others(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is looked up is not given up while the test goes on.
+    post.change_policy(connect_timeout=timedelta(seconds=WAIT), total_timeout=timedelta(seconds=WAIT))
     answered = threading.Event()
     look_up = socket.getaddrinfo
 

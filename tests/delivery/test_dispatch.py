@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ from sr_engine.operations.releases import withdraw
 from sr_engine.store import audit, outbox
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
-from tests.delivery.conftest import POLICY, Post, Receiver, listening, longest, message, until
+from tests.delivery.conftest import POLICY, WAIT, Post, Received, Receiver, listening, longest, message, until
 from tests.regions.conftest import Nights
 from tests.world import FIRMWARE, NOW, TestHub, make_world
 
@@ -59,6 +61,40 @@ def test_what_is_put_while_the_dispatcher_runs_is_sent_when_it_is_woken(post: Po
                 dispatcher.wake()
                 await until(post.all_in([DELIVERED]))
             assert receiver.ids == ["m1", "m2", "m3"]
+
+    run(story)
+
+
+def test_what_is_put_just_after_a_destination_was_found_to_have_no_more_does_not_wait_for_the_next_poll(
+    post: Post,
+) -> None:
+    chosen, looked = threading.Event(), threading.Event()
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching(poll=3600) as dispatcher:
+            choose, look = dispatcher._choose, dispatcher._look
+
+            def choose_late(*asked: Any) -> Any:
+                found = choose(*asked)
+                if receiver.ids == ["m1"] and not found and not chosen.is_set():
+                    chosen.set()
+                    assert looked.wait(WAIT)
+                return found
+
+            def look_and_say(*asked: Any) -> Any:
+                found = look(*asked)
+                if "m2" in post.states():
+                    looked.set()
+                return found
+
+            dispatcher._choose, dispatcher._look = choose_late, look_and_say  # type: ignore[method-assign]
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1"))
+            dispatcher.wake()
+            await until(chosen.is_set)
+            post.put(message("m2"))
+            dispatcher.wake()
+            await until(post.all_in([DELIVERED]))
 
     run(story)
 
@@ -367,6 +403,75 @@ def test_a_receiver_that_does_not_answer_is_given_up_after_the_time_limit(post: 
 
     run(story)
     assert post.last_errors() == {"m1": "no answer in time"}
+
+
+@dataclass
+class Talker(Receiver):
+    """A receiver that says something beside its status, but later."""
+
+    slowly: bool = False
+    connections: set[tuple[str, int]] = field(default_factory=set)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:  # type: ignore[override]
+        assert request.transport is not None
+        self.connections.add(request.transport.get_extra_info("peername"))
+        self.received.append(Received(request.headers["DUIS-Message-ID"], await request.read(), request.content_type))
+        said = web.StreamResponse(status=self.status, headers={"Content-Length": "2"})
+        await said.prepare(request)
+        await asyncio.sleep(WAIT if self.slowly else 0.02)
+        await said.write(b"ok")
+        return said
+
+
+def test_what_a_receiver_says_beside_its_status_costs_no_connection(post: Post) -> None:
+    post.change_policy(concurrency_per_destination=1)
+
+    async def story() -> None:
+        talker = Talker(status=200)
+        async with listening(talker), post.dispatching():
+            post.urls["user:A"] = talker.url
+            post.put(*(message(f"m{n}", f"hub-{n}") for n in range(5)))
+            await until(post.all_in([DELIVERED]))
+            assert len(talker.received) == 5
+            assert len(talker.connections) == 1
+
+    run(story)
+
+
+def test_a_receiver_that_never_comes_to_its_end_has_taken_the_message_all_the_same(post: Post) -> None:
+    async def story() -> None:
+        talker = Talker(status=200, slowly=True)
+        async with listening(talker), post.dispatching():
+            post.urls["user:A"] = talker.url
+            post.put(message("m1"))
+            await until(post.all_in([DELIVERED]))
+            assert post.tries() == {"m1": 1}
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "waits"),
+    [
+        (503, "60", 60),
+        (429, "60", 60),
+        (503, "1", 5),
+        (503, "999999999", 120),
+        (503, "9" * 4000, 5),
+        (503, "-60", 5),
+        (503, "Fri, 31 Dec 2027 23:59:59 GMT", 5),
+        (500, "60", 5),
+    ],
+)
+def test_a_receiver_that_is_busy_says_when_to_come_again(post: Post, status: int, said: str, waits: int) -> None:
+    async def story() -> None:
+        async with listening(Receiver(status=status, retry_after=said)) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            post.put(message("m1"))
+            await until(post.tried("m1", 1))
+
+    run(story)
+    assert post.next_tries() == {"m1": NOW + waits * SECOND}
 
 
 # --- destinations ----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from sr_engine.store import tidings
 from sr_engine.store.tables import alerted_hubs, outbox, releases
 from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
 from tests.databases import KIND
+from tests.delivery.conftest import WAIT
 from tests.world import A, B, TestHub, World, make_world
 
 HUBS = [TestHub(number, A.name, B.name) for number in range(1, 401)]
@@ -185,6 +186,43 @@ def test_what_cannot_be_prepared_is_told_once_it_can_be(world: World, monkeypatc
     assert sorted(told(world)) == expected(AlertEvent.HUB_LISTED)
 
 
+def test_a_database_that_is_away_as_a_supplier_is_to_be_held_keeps_nobody_from_telling_it_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(world, AlertEvent.HUB_LISTED)
+
+    def away(*_: object) -> bool:
+        raise ConnectionResetError
+
+    async def story() -> None:
+        await world.instance.transactions.run(remind)
+        await world.instance.transactions.close()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(telling, "try_to_hold", away)
+        asyncio.run(story())
+    assert told(world) == []
+    asyncio.run(story())
+
+    assert sorted(told(world)) == expected(AlertEvent.HUB_LISTED)
+
+
+def test_told_to_stop_a_process_leaves_what_it_has_not_begun_to_the_next(world: World) -> None:
+    events = (AlertEvent.HUB_LISTED, AlertEvent.HUB_ACTIVATED)
+    leave(world, *events)
+
+    async def stopped(within: float | None) -> None:
+        await world.instance.transactions.run(remind)
+        await world.instance.transactions.close(within=within)
+
+    asyncio.run(stopped(0))
+    left = len(told(world))
+    asyncio.run(stopped(None))
+
+    assert left < len(expected(*events))
+    assert sorted(told(world)) == expected(*events)
+
+
 CHILD = """
 import sys
 from datetime import datetime
@@ -195,10 +233,10 @@ from sr_engine.delivery import telling
 telling.QUEUED_AT_ONCE = 20
 instance = open_instance(Path(sys.argv[1]), clock=FixedClock(datetime.fromisoformat(sys.argv[2])))
 print("ready", flush=True)
-sys.stdin.readline()
-while (taken := instance.telling.take()) is not None:
-    instance.transactions.run_now(taken.write)
-    taken.let_go()
+for line in sys.stdin:
+    if (taken := instance.telling.take()) is not None:
+        instance.transactions.run_now(taken.write)
+        taken.let_go()
     print("written", flush=True)
 """
 
@@ -214,7 +252,8 @@ def test_processes_that_are_killed_while_they_share_the_work_tell_everything_onc
         assert child.stdout.readline() == "ready\n"
     for child in children:
         assert child.stdin is not None
-        child.stdin.write("go\n")
+        # Two each, of the eight portions there are: so none of them can have come to the end before it is killed.
+        child.stdin.write("go\ngo\n")
         child.stdin.flush()
     for child in children:
         assert child.stdout is not None
@@ -222,7 +261,7 @@ def test_processes_that_are_killed_while_they_share_the_work_tell_everything_onc
         for _ in range(chance.randrange(3)):
             child.stdout.readline()
         child.send_signal(signal.SIGKILL)
-        child.communicate(timeout=30)
+        child.communicate(timeout=WAIT)
 
     killed_before_the_end = len(told(world)) < len(expected(*events))
     tell(world)

@@ -22,7 +22,7 @@ from sr_engine.messages.decode import DecodedResponse, decode_response
 from tests.world import World, edit
 
 XML_HEADERS: Mapping[str, str] = {"Content-Type": "application/xml"}
-WAIT = 30
+WAIT = 90
 """Seconds after which a test gives up."""
 
 

@@ -206,7 +206,7 @@ async def _drip(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/xml", "Content-Length": "1000"})
     await response.prepare(request)
     with suppress(ConnectionError):
-        for _ in range(100):
+        for _ in range(1_000):
             await response.write(b" ")
             await asyncio.sleep(0.05)
     return response
@@ -214,13 +214,13 @@ async def _drip(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
 def test_an_upstream_that_is_too_slow_may_have_taken_the_request(tmp_path: Path, dcc: Upstream, drips: bool) -> None:
-    with relaying(tmp_path, dcc, "timeout_seconds = 1.0") as served:
+    with relaying(tmp_path, dcc, "timeout_seconds = 2.5") as served:
         dcc.handler = _drip if drips else dcc.holding
         data = served.world.signed(A, *UNOFFERED)
         answer = served.post(data)
 
         assert (answer.status, answer.headers["Content-Type"]) == (504, "application/problem+xml")
-        assert "has not answered within 1 s; it may have been taken: send the same request again" in answer.detail
+        assert "has not answered within 2.5 s; it may have been taken: send the same request again" in answer.detail
         assert _kept(served.world) == []
         dcc.go.set()
         dcc.handler = giving()

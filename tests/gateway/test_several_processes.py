@@ -192,7 +192,7 @@ def work(number, ready, parent):
     ready()
     os._exit(3)
 
-Processes(work, 1, stop_within_seconds=5).run(lambda: None)
+Processes(work, 1, stop_within_seconds=60).run(lambda: None)
 """
 
 
@@ -208,7 +208,7 @@ def work(number, ready, parent):
     time.sleep(60)
 
 os.register_at_fork(after_in_{}=tell)
-Processes(work, 2, stop_within_seconds=5).run(lambda: os.kill(os.getpid(), signal.SIGTERM))
+Processes(work, 2, stop_within_seconds=50).run(lambda: os.kill(os.getpid(), signal.SIGTERM))
 """
 
 

@@ -136,16 +136,16 @@ def listening(app: Any, port: int = 0) -> Iterator[int]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            assert server.listening.wait(20), "the server did not start"
+            assert server.listening.wait(90), "the server did not start"
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(90)
 
 
 def post(port: int, path: str, data: bytes, headers: Mapping[str, str] = XML) -> tuple[int, bytes]:
     """What is answered over HTTP: status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
     try:
         connection.request("POST", path, data, dict(headers))
         answer = connection.getresponse()
@@ -155,7 +155,7 @@ def post(port: int, path: str, data: bytes, headers: Mapping[str, str] = XML) ->
 
 
 async def settled(desk: Desk) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await desk.receiver.settled()
 
 

@@ -31,7 +31,7 @@ Story = Callable[[Desk], Awaitable[None]]
 
 def _play(tmp_path: Path, sender: Sender, story: Story, **options: object) -> None:
     async def run() -> None:
-        async with asyncio.timeout(20), desk(tmp_path / "inbox.db", sender, **options) as one:
+        async with asyncio.timeout(90), desk(tmp_path / "inbox.db", sender, **options) as one:
             await story(one)
 
     asyncio.run(run())
@@ -42,8 +42,8 @@ def test_handlers_that_hang_do_not_keep_messages_from_being_taken(tmp_path: Path
     hang = threading.Barrier(41)
 
     def handler(_message: Message) -> None:
-        hang.wait(10)
-        go_on.wait(10)
+        hang.wait(90)
+        go_on.wait(90)
 
     async def story(desk: Desk) -> None:
         for hub in range(40):
@@ -249,7 +249,7 @@ def test_nobody_waits_for_ever_for_a_receiver_that_has_stopped(tmp_path: Path, s
 
     async def run() -> None:
         clock = _AskedClock()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             async with desk(tmp_path / "inbox.db", sender, clock=clock) as one:
                 receiving = asyncio.create_task(one.receiver.receive(data))
                 await clock.asked.wait()

@@ -217,7 +217,7 @@ def test_a_receiver_that_cannot_handle_any_more_takes_nothing_more(tmp_path: Pat
     (tmp_path / "inbox.db.lock").mkdir()
 
     async def story(desk: Desk) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while (await desk.post(sender.alert(1)))[0] != 503:
                 pass
 
@@ -305,7 +305,7 @@ def test_what_was_not_handled_before_a_stop_is_handled_after_it_and_nothing_twic
     async def before(desk: Desk) -> None:
         for one in data:
             await desk.post(one)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             await all_seen.wait()
 
     async def after(desk: Desk) -> None:
@@ -390,7 +390,7 @@ def test_it_is_mounted_in_an_application_that_runs_it_in_its_lifespan(tmp_path: 
     with listening(app) as port:
         assert post(port, "/smartdcc/duis", data)[0] == 204
         assert post(port, "/smartdcc/duis", b"<a/>")[0] == 400
-        assert handled.get(timeout=20).device_ids == ("00-00-5E-EF-C0-00-00-01",)
+        assert handled.get(timeout=90).device_ids == ("00-00-5E-EF-C0-00-00-01",)
     with listening(Starlette(routes=[Mount("/smartdcc", receiver)])) as port:
         assert post(port, "/smartdcc/duis", data)[0] == 503
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from sr_engine.parsing import json_schema
 from sr_engine.receiver import Message, Pull, PullFailed, Receiver, Response
 from tests.client.conftest import options
 from tests.gateway.conftest import Served, serving, still
+from tests.ports import reserved_port
 from tests.receiver.conftest import BROKER, Sender, listening, post
 from tests.receiver.conftest import desk as a_desk
 from tests.world import FIRMWARE, NOW, A, B, TestHub, edit, make_world
@@ -37,7 +37,7 @@ from tests.world import FIRMWARE, NOW, A, B, TestHub, edit, make_world
 TOKEN = "token-of-supplier-a"
 PATH = "/smartdcc/duis"
 HUB, OTHER = TestHub(1), TestHub(2)
-WAIT = 20
+WAIT = 90
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def _receiver(served: Served, inbox: Path, handled: queue.Queue[Message], **more
 def test_what_a_request_came_to_after_quarantine_comes_as_a_response(tmp_path: Path) -> None:
     handled: queue.Queue[Message] = queue.Queue()
 
-    with _free_port() as port, processor(tmp_path / "i", f"http://127.0.0.1:{port}{PATH}") as served:
+    with reserved_port() as port, processor(tmp_path / "i", f"http://127.0.0.1:{port}{PATH}") as served:
         world = served.world
         world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(1, None)))
         url = f"http://127.0.0.1:{served.port}"
@@ -154,7 +154,7 @@ def die():
 
 def handler(message):
     if when == "answered and not handled":
-        time.sleep(60)
+        time.sleep(600)
     lines(message)
     if when == "written and not noted":
         die()
@@ -200,7 +200,7 @@ def _running(folder: Path, trust: Path, port: int, when: str) -> Iterator[subpro
     ],
 )
 def test_a_receiver_that_is_killed_gets_the_alert_again_and_handles_it_once(tmp_path: Path, when: str) -> None:
-    with _free_port() as port, processor(tmp_path / "i", f"http://127.0.0.1:{port}{PATH}") as served:
+    with reserved_port() as port, processor(tmp_path / "i", f"http://127.0.0.1:{port}{PATH}") as served:
         world, lines = served.world, tmp_path / "lines"
         trust = world.directory / "pki" / "trust"
         with _running(tmp_path, trust, port, when) as killed:
@@ -264,10 +264,3 @@ def _until(so: Callable[[], bool]) -> None:
             return
         pause.wait(0.02)
     raise AssertionError("what was waited for did not come")
-
-
-@contextmanager
-def _free_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    yield port

@@ -71,7 +71,7 @@ def test_devices_are_sorted_by_hub_in_no_time_even_where_an_inventory_puts_all_o
 
     found = by_hub([*members, (SECOND.chf, esme(SECOND))])
 
-    assert process_time() - before < 3, "seconds; half a minute where each device costs more than the one before"
+    assert process_time() - before < 10, "seconds; half a minute where each device costs more than the one before"
     assert found == {FIRST.chf: tuple(device_id for _, device_id in members), SECOND.chf: (esme(SECOND),)}
 
 

@@ -174,10 +174,10 @@ def test_a_million_candidates_are_planned_and_cut_within_seconds() -> None:
         Candidate(hub_id(n * 7919 % 1_000_003), f"R{n % 3}", suppliers[n * n % 40], WIDE, n % 50 == 0, n % 30)
         for n in range(1_000_000)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     found = plan(candidates, 300_000)
     lists = cut(found.chosen, list_size=5_000)
-    assert time.perf_counter() - started < 20  # about 2 s; the rest is for slow machines under load
+    assert time.process_time() - started < 20  # of this process; about 2
     assert len(found.chosen) == 300_000
     assert sum(len(draft.hub_ids) for draft in lists) == 300_000
 

@@ -200,7 +200,7 @@ def test_a_served_instance_looks_by_itself(tmp_path: Path) -> None:
 
     async def serve() -> None:
         app = application(world.instance)
-        async with app.router.lifespan_context(app), asyncio.timeout(20):
+        async with app.router.lifespan_context(app), asyncio.timeout(90):
             while not central.lists():  # noqa: ASYNC110 - what is waited for is in the database
                 await asyncio.sleep(0.02)
 

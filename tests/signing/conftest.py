@@ -61,12 +61,12 @@ def jdk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
         pytest.skip("no JDK (javac and java) is installed here")
     classes = tmp_path_factory.mktemp("classes")
     source = Path(__file__).with_name("XmlDsig.java")
-    subprocess.run([compiler, "-d", str(classes), str(source)], check=True, capture_output=True, timeout=60)
+    subprocess.run([compiler, "-d", str(classes), str(source)], check=True, capture_output=True, timeout=300)
 
     def run(*arguments: object) -> list[str]:
         command = [machine, "-XX:TieredStopAtLevel=1", "-cp", str(classes), "XmlDsig", *map(str, arguments)]
         # What a document makes the JDK say goes to standard error and is of no interest.
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
         return done.stdout.splitlines()
 
     return run

@@ -29,7 +29,7 @@ from sr_engine.signservice.service import AcceptedRoles
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
 SUPPLIER, OTHER, BROKER = "90-B3-D5-1F-30-01-00-00", "90-B3-D5-1F-30-02-00-00", "90-B3-D5-1F-30-00-00-02"
-WAIT = 30
+WAIT = 90
 """Seconds after which a test gives up."""
 
 _NAMESPACE = "http://www.dccinterface.co.uk/ServiceUserGateway"
@@ -69,6 +69,7 @@ def until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT
     while not reached():
         assert time.monotonic() < deadline, "it was never reached"
+        time.sleep(0.005)
 
 
 def counter_of(message: bytes) -> int:

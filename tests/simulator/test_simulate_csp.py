@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,23 +14,25 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from sr_engine.bootstrap import withdrawing_of
 from sr_engine.messages.model import ListEntry
 from sr_engine.operations.lists import find_list
 from sr_engine.simulator.behaviour import OTHER_VERSION, Behaviour, reply, steps
 from tests.gateway.conftest import serving, still
+from tests.ports import reserved_port
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import World, make_world
 
-WAIT = 30.0
+WAIT = 90.0
 HABITS = {"refuse": 20, "fail": 30, "mismatch": 20, "lose": 10, "out_of_order": 30, "duplicate": 50, "seed": 7}
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as port:
+        yield port
 
 
 @contextmanager
@@ -74,8 +75,7 @@ def stand_still(world: World, at: datetime | None = None) -> None:
     settings.write_text(settings.read_text() + clock)
 
 
-def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_path: Path) -> None:
-    port = free_port()
+def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_path: Path, port: int) -> None:
     world = world_whose_csp_listens_at(port, tmp_path / "instance")
     world.open_release()
     central = Nights(world, world.instance.configuration.regions["Central"])
@@ -97,7 +97,7 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
                 assert time.monotonic() < give_up, stats(port)
                 time.sleep(0.05)
                 # The first try may have been before the CSP listened.
-                world.clock.advance(timedelta(minutes=1))
+                world.clock.advance(timedelta(seconds=5))
             counted = stats(port)
         assert json.loads(said[-1]) == counted
 
@@ -120,8 +120,7 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     world.close()
 
 
-def test_a_list_is_replaced_and_its_places_in_the_night_are_taken_by_the_new_one(tmp_path: Path) -> None:
-    port = free_port()
+def test_a_list_is_replaced_and_its_places_in_the_night_are_taken_by_the_new_one(tmp_path: Path, port: int) -> None:
     world = world_whose_csp_listens_at(port, tmp_path / "instance")
     world.open_release()
     central = Nights(world, world.instance.configuration.regions["Central"])
@@ -137,7 +136,7 @@ def test_a_list_is_replaced_and_its_places_in_the_night_are_taken_by_the_new_one
         while stats(port).get(counted, 0) < number:
             assert time.monotonic() < give_up, stats(port)
             time.sleep(0.05)
-            world.clock.advance(timedelta(minutes=1))
+            world.clock.advance(timedelta(seconds=5))
 
     with serving(world) as served:
         processor = f"http://127.0.0.1:{served.port}"

@@ -23,7 +23,7 @@ from sr_engine.store.transactions import Transactions, UnitOfWork
 from tests.databases import only_sqlite, statements_of
 from tests.world import NOW
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 90
 Work = Callable[[UnitOfWork], str]
 
 

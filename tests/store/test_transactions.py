@@ -111,7 +111,7 @@ def test_a_unit_that_stops_an_iteration_fails_and_holds_up_nobody(engine: Engine
         shared = transactions(engine)
         return await asyncio.gather(*(shared.run(work) for work in (stop, write("after"))), return_exceptions=True)
 
-    failed, last = asyncio.run(asyncio.wait_for(story(), 10))
+    failed, last = asyncio.run(asyncio.wait_for(story(), 90))
 
     assert isinstance(failed, RuntimeError)
     assert (last, names(engine)) == ("after", {"after"})
