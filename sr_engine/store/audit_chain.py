@@ -17,7 +17,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Row,
     ScalarSelect,
     Select,
     bindparam,
@@ -215,7 +214,7 @@ def heads(connection: Connection) -> list[bytes]:
     return [one for one in found if one is not None]
 
 
-def _streamed(connection: Connection, statement: Select[Any], **sought: int) -> Generator[Row[Any]]:
+def _streamed(connection: Connection, statement: Select[Any], **sought: int) -> Generator[Sequence[Any]]:
     """Rows as they are asked for: of a long trail PostgreSQL's driver would fetch all at once."""
     with connection.execute(statement, sought, execution_options={"yield_per": _AT_ONCE}) as rows:
         yield from rows
