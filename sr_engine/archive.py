@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Written:
 def alone_in(folder: Path) -> Iterator[None]:
     """Be the only process that writes into a folder; raises ArchiveInUse. A process that ends leaves it by itself."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sync(folder.parent)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,19 +62,25 @@ def write(folder: Path, name: str, lines: Iterable[Mapping[str, object]]) -> Wri
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = path.with_name(path.name + _UNFINISHED)
     number = 0
-    with unfinished.open("xb") as file:
-        unfinished.chmod(0o600)
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as compressed:
-            for line in lines:
-                compressed.write(json.dumps(line, default=_plain, separators=(",", ":")).encode() + b"\n")
-                number += 1
-        file.flush()
-        os.fsync(file.fileno())
-    digest = _digest(unfinished)
-    beside = _beside(path)
-    beside.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
-    sync(beside)
-    unfinished.replace(path)
+    try:
+        with unfinished.open("xb") as file:
+            unfinished.chmod(0o600)
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as compressed:
+                for line in lines:
+                    compressed.write(json.dumps(line, default=_plain, separators=(",", ":")).encode() + b"\n")
+                    number += 1
+            file.flush()
+            os.fsync(file.fileno())
+        digest = _digest(unfinished)
+        beside = _beside(path)
+        beside.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        sync(beside)
+        unfinished.replace(path)
+    except BaseException:
+        # On a disk that is full it would stand in the way of all else.
+        unfinished.unlink(missing_ok=True)
+        _beside(path).unlink(missing_ok=True)
+        raise
     sync(path.parent)
     sync(folder)
     return Written(name, digest, number)
@@ -84,7 +92,7 @@ def read(folder: Path, name: str) -> Iterator[dict[str, Any]]:
         with gzip.open(folder / name, "rb") as file:
             for line in file:
                 yield json.loads(line, object_hook=_bytes)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ArchiveDamaged(f"{folder / name} cannot be read: {error}") from None
 
 
@@ -102,6 +110,12 @@ def is_there(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
 
+def discard(folder: Path, name: str) -> None:
+    """Delete a file that is not counted on, by whoever has just written it."""
+    (folder / name).unlink(missing_ok=True)
+    _beside(folder / name).unlink(missing_ok=True)
+
+
 def abandon(folder: Path, counted: Collection[str]) -> list[str]:
     """Set aside every file but those that are counted on: nothing was removed for its sake. Return their names."""
     found = []
@@ -109,6 +123,7 @@ def abandon(folder: Path, counted: Collection[str]) -> list[str]:
         name = path.relative_to(folder).as_posix()
         if path.suffix == _UNFINISHED:
             path.unlink()
+            _beside(path.with_suffix("")).unlink(missing_ok=True)
         elif name.endswith(SUFFIX) and name not in counted:
             path.replace(path.with_name(path.name + ABANDONED))
             _beside(path).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.configuration import ClockSettings
 from sr_engine.resources import data_directory
 from sr_engine.store.database import DatabaseError, create_tables, open_engine
+from sr_engine.store.dialects import SQLITE
 
 SIMULATION_FILE = "national.toml"
 """Of the shipped configuration, what no instance reads."""
@@ -79,8 +81,14 @@ def create_instance(
     (directory / "users.toml").write_text(_users(suppliers), encoding="utf-8")
     (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock, database_url), encoding="utf-8")
     settings = configuration.load_settings(directory / SETTINGS_FILE)
+    # For their owner only: the password of the database, and all that Suppliers are told.
+    (directory / SETTINGS_FILE).chmod(0o600)
     engine = open_engine(settings.database_url)
     try:
+        if engine.dialect.name == SQLITE and engine.url.database is not None:
+            # Where it cannot be made, SQLite says so.
+            with suppress(OSError):
+                Path(engine.url.database).touch(mode=0o600)
         create_tables(engine)
     except DatabaseError:
         # The folder was empty, and is again: what is wrong can be put right and all of it done once more.

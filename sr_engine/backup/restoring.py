@@ -11,9 +11,9 @@ from signing import Certificate
 from sr_engine.backup import manifest as manifests
 from sr_engine.backup.manifest import DATABASE, INSTANCE, Manifest
 from sr_engine.backup.places import new_folder
-from sr_engine.backup.settings_file import with_database
+from sr_engine.backup.settings_file import with_database, without_archive
 from sr_engine.bootstrap import SETTINGS_FILE, clock_of
-from sr_engine.configuration import load_settings
+from sr_engine.configuration import Settings, load_settings
 from sr_engine.operations.audit_verification import Verification
 from sr_engine.operations.audit_verification import verify as verify_audit
 from sr_engine.store import audit, counters, dump, leases, outbox
@@ -39,6 +39,8 @@ class Restored:
     audit: Verification
     key: Path | None
     """Where the key has to be put with which the instance signs; None if it is there."""
+    archive_left: Path | None
+    """The archive that the settings named and that another instance may write into: this one has its own."""
 
 
 def restore(
@@ -48,7 +50,8 @@ def restore(
 
     All that the backup holds is held against its checksums first. The leases in it are free, its counters leave numbers
     out, and the audit trail records that it was restored and is verified to its end; `certificates` are of earlier keys
-    of the instance. Raises PlaceTaken, BackupDamaged, DatabaseError or ConfigurationError, nothing having been made.
+    of the instance. Raises PlaceTaken, BackupDamaged, DatabaseError,
+    ConfigurationError or signing.KeyUnavailable, no instance having been made.
     """
     manifest = manifests.read(source)
     if manifest.dump.kind != SQLITE and database_url is None:
@@ -57,30 +60,42 @@ def restore(
     with new_folder(directory) as folder:
         shutil.copytree(source / INSTANCE, folder, dirs_exist_ok=True)
         path = folder / SETTINGS_FILE
-        url = database_url or f"sqlite:///{dump.SQLITE_FILE}"
-        path.write_text(with_database(path.read_text(encoding="utf-8"), url), encoding="utf-8")
-        engine = open_engine(load_settings(path).database_url)
+        archive_left = _settle_settings(path, database_url or f"sqlite:///{dump.SQLITE_FILE}")
+        settings = load_settings(path)
+        known = [Certificate.from_file(settings.signing.certificate), *certificates]
+        engine = open_engine(settings.database_url)
         try:
-            dump.put_back(manifest.dump, source / DATABASE, engine)
+            # Before the folder has its name: whoever finds it finds an instance that goes on by itself.
+            with dump.put_back(manifest.dump, source / DATABASE, engine):
+                transactions = Transactions(engine, clock_of(settings))
+                waiting = transactions.run_now(lambda unit_of_work: _begin_anew(unit_of_work, manifest))
         finally:
             engine.dispose()
-    return _settle(manifest, directory, certificates)
-
-
-def _settle(manifest: Manifest, directory: Path, certificates: Collection[Certificate]) -> Restored:
-    """Let the new instance go on by itself, and look whether it is whole."""
     settings = load_settings(directory / SETTINGS_FILE)
-    engine = open_engine(settings.database_url)
-    known = [Certificate.from_file(settings.signing.certificate), *certificates]
+    key = settings.signing.key
+    return Restored(manifest, waiting, _verify(manifest, settings, known), None if key.is_file() else key, archive_left)
+
+
+def _settle_settings(path: Path, url: str) -> Path | None:
+    """Let settings name a database, and no archive of somebody else: which it was, if they named one."""
+    text = with_database(path.read_text(encoding="utf-8"), url)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)  # it may hold a password
+    archive = load_settings(path).archive_directory
+    if archive.is_relative_to(path.parent.resolve()):
+        return None
+    path.write_text(without_archive(text), encoding="utf-8")
+    return archive
+
+
+def _verify(manifest: Manifest, settings: Settings, certificates: Collection[Certificate]) -> Verification:
+    """Look whether the audit trail of the new instance is whole."""
+    engine = open_engine(settings.database_url, read_only=True)
     try:
-        transactions = Transactions(engine, clock_of(settings))
-        waiting = transactions.run_now(lambda unit_of_work: _begin_anew(unit_of_work, manifest))
         with engine.connect() as connection:
-            verified = verify_audit(connection, known, [bytes.fromhex(head) for head in manifest.dump.audit_heads])
+            return verify_audit(connection, certificates, [bytes.fromhex(head) for head in manifest.dump.audit_heads])
     finally:
         engine.dispose()
-    key = settings.signing.key
-    return Restored(manifest, waiting, verified, None if key.is_file() else key)
 
 
 def _begin_anew(unit_of_work: UnitOfWork, manifest: Manifest) -> int:

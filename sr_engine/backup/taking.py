@@ -16,8 +16,9 @@ from sr_engine.backup.settings_file import with_database
 from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.configuration import Settings, load_settings
 from sr_engine.store import dump
-from sr_engine.store.database import check_tables, open_engine
+from sr_engine.store.database import check_tables, open_engine, schema_state
 from sr_engine.store.dialects import SQLITE
+from sr_engine.store.schema import Standing
 
 _KEYS = "pki"
 """The folder of an instance in which the keys of those who take part in a trial are."""
@@ -34,7 +35,9 @@ def take(directory: Path, target: Path, *, taken_at: datetime, with_keys: bool) 
     settings = load_settings(directory / SETTINGS_FILE)
     engine = open_engine(settings.database_url, read_only=True)
     try:
-        check_tables(engine)
+        # Before it is brought forward is when a backup is needed most.
+        if schema_state(engine).standing is not Standing.PENDING:
+            check_tables(engine)
         with new_folder(target) as folder:
             (folder / DATABASE).mkdir(mode=0o700)
             taken = dump.take(engine, folder / DATABASE)
@@ -58,6 +61,7 @@ def _copy_files(directory: Path, settings: Settings, folder: Path, *, with_keys:
     text = (directory / SETTINGS_FILE).read_text(encoding="utf-8")
     folder.mkdir(mode=0o700)
     (folder / SETTINGS_FILE).write_text(_without_password(text, settings), encoding="utf-8")
+    (folder / SETTINGS_FILE).chmod(0o600)
     outside = []
     for path in sorted(set(_named(directory, settings, with_keys=with_keys))):
         if not path.is_relative_to(directory):

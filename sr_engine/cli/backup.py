@@ -56,6 +56,12 @@ def restore(source: Path, directory: Path, database_url: str | None, certificate
     click.echo(f"made an instance in {directory}, as of {made.manifest.taken_at}; {made.waiting:,} messages to be sent")
     if made.key is not None:
         click.echo(f"before it can be served, put its key where the settings say: {made.key}", err=True)
+    if made.archive_left is not None:
+        click.echo(
+            f"{made.archive_left} is left to the instance the backup was taken of; if that is gone, name it again as "
+            "archive_directory in sr-engine.toml",
+            err=True,
+        )
     intact, wrong = lines_about(made.audit)
     for line in intact:
         click.echo(line)

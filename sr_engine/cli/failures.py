@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -84,6 +86,8 @@ def failure_of(error: Exception) -> Failure:
             return Failure("\n".join(error.problems))
         case SQLAlchemyError():
             return Failure(f"the database cannot be used: {getattr(error, 'orig', None) or error}")
+        case sqlite3.Error():
+            return Failure(f"the database cannot be copied: {error}")
         case OSError():
             return Failure(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
         case _ if isinstance(error, _CONTENT_REFUSED):

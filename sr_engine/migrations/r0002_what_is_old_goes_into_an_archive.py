@@ -7,7 +7,8 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-works_from = "0001"
+# What was pruned is empty: a program of revision 0001 would answer a repeat of it with nothing.
+works_from = "0002"
 
 
 def upgrade() -> None:

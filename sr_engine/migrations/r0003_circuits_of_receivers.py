@@ -7,7 +7,7 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-works_from = "0001"
+works_from = "0002"
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ written anew from some link on; that is why an operator keeps the hash of a head
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -126,26 +127,29 @@ def walk(
     previous = _start(connection, report, certificates)
     heads = set() if sought is None else sought
     heads.discard(previous.hash)
-    stored = _Records(audit_chain.records(connection, chain_id, previous.last_audit_id))
-    links = audit_chain.links(connection, chain_id, previous.number)
-    while (link := _next(links, previous)) is not None:
-        if link.number != previous.number + 1:
-            raise ChainBroken(_missing_link(connection, chain_id, previous, link))
-        hashed, last = start_hash(chain_id, link.number, previous.hash), None
-        for record in stored.up_to(link.last_audit_id):
-            hashed.update(record.data)
-            last = record.audit_id
-            report.records += 1
-        if hashed.digest() != link.hash or last != link.last_audit_id:
-            raise ChainBroken(_diagnosis(connection, chain_id, previous, link))
-        heads.discard(link.hash)
-        report.links += 1
-        report.head = link.hash
-        previous = link
-        if link.number == up_to:
-            return
-    if stored.next is not None:
-        raise ChainBroken(_unlinked(stored.next, stored))
+    with (
+        closing(audit_chain.records(connection, chain_id, previous.last_audit_id)) as records,
+        closing(audit_chain.links(connection, chain_id, previous.number)) as links,
+    ):
+        stored = _Records(records)
+        while (link := _next(links, previous)) is not None:
+            if link.number != previous.number + 1:
+                raise ChainBroken(_missing_link(connection, chain_id, previous, link))
+            hashed, last = start_hash(chain_id, link.number, previous.hash), None
+            for record in stored.up_to(link.last_audit_id):
+                hashed.update(record.data)
+                last = record.audit_id
+                report.records += 1
+            if hashed.digest() != link.hash or last != link.last_audit_id:
+                raise ChainBroken(_diagnosis(connection, chain_id, previous, link))
+            heads.discard(link.hash)
+            report.links += 1
+            report.head = link.hash
+            previous = link
+            if link.number == up_to:
+                return
+        if stored.next is not None:
+            raise ChainBroken(_unlinked(stored.next, stored))
 
 
 def _start(connection: Connection, report: ChainReport, certificates: Collection[Certificate]) -> Link:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -21,13 +22,13 @@ from sr_engine.configuration import Retention
 from sr_engine.operations.audit_verification import ChainReport, walk
 from sr_engine.store import archives, audit, audit_chain, retention
 from sr_engine.store.audit_chain import Link
-from sr_engine.store.portions import ChangedMeanwhile, Kind, Line, Portion
+from sr_engine.store.portions import ROWS_AT_ONCE, ChangedMeanwhile, Kind, Line, Portion
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
 
 FORMAT = 1
 LINKS_AT_ONCE = 1_000
-"""Links of the audit trail in one file, at most."""
+"""Links of the audit trail in one file, at most; and no more than ROWS_AT_ONCE records, unless one link has more."""
 _KINDS_OF_ROWS = tuple(kind for kind in Kind if kind is not Kind.AUDIT)
 
 
@@ -49,6 +50,11 @@ class Prepared:
     written: archive.Written | None
     digest: bytes
     """Of the rows as they were read."""
+
+    @property
+    def reached(self) -> Any:
+        """For `Pruning.prepare`, once this is removed."""
+        return self.chosen.reached if isinstance(self.chosen, Portion) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +87,19 @@ class Pruning:
         counted = self.reading(lambda connection: {one.name for one in archives.counted(connection)})
         return archive.abandon(self.folder, counted)
 
-    def prepare(self, kind: Kind, now: datetime) -> Prepared | None:
+    def prepare(self, kind: Kind, now: datetime, reached: Any = None) -> Prepared | None:
         """Choose the next portion of a kind and write it to a new file; None if nothing is left.
 
-        Raises ChainBroken if the audit trail is not what was written: then nothing of it goes.
+        `reached` is that of what was prepared and removed before it in the same run. Raises ChainBroken if the audit
+        trail is not what was written: then nothing of it goes.
         """
-        return self.reading(lambda connection: self._prepare(connection, kind, now))
+        return self.reading(lambda connection: self._prepare(connection, kind, now, reached))
+
+    def discard(self, prepared: Prepared) -> None:
+        """Delete the file of what was prepared and will not be removed; one that counts stays."""
+        written = prepared.written
+        if written is not None and not self.reading(lambda connection: archives.is_counted(connection, written.name)):
+            archive.discard(self.folder, written.name)
 
     def remove(self, unit_of_work: UnitOfWork, prepared: Prepared) -> None:
         """Remove what was prepared, in the transaction from which on its file counts; doing it twice does it once.
@@ -114,7 +127,7 @@ class Pruning:
         """How much would go by now, nothing of it changed: hubs of upgrades, records of the audit trail, else rows."""
         return self.reading(lambda connection: self._count(connection, now))
 
-    def _prepare(self, connection: Connection, kind: Kind, now: datetime) -> Prepared | None:
+    def _prepare(self, connection: Connection, kind: Kind, now: datetime, reached: Any) -> Prepared | None:
         cutoff = self.cutoff(kind, now)
         name = f"{now:%Y-%m-%d}/{kind}-{now:%H%M%S}-{self.draw_id()}{archive.SUFFIX}"
         if kind is Kind.AUDIT:
@@ -124,7 +137,7 @@ class Pruning:
             written = archive.write(self.folder, name, _lines_of_links(connection, part))
             return Prepared(kind, part, written, b"")
         mark = archives.mark(connection, kind.value)
-        portion = retention.choose(connection, kind, cutoff, mark)
+        portion = retention.choose(connection, kind, cutoff, mark, reached)
         if portion is None:
             return None
         if not portion.keys:
@@ -142,7 +155,7 @@ class Pruning:
 
     def _choose_links(self, connection: Connection, cutoff: datetime) -> ChainPart | None:
         for chain_id, writer in audit_chain.chains(connection):
-            last = audit_chain.prunable(connection, chain_id, cutoff, LINKS_AT_ONCE)
+            last = audit_chain.prunable(connection, chain_id, cutoff, LINKS_AT_ONCE, ROWS_AT_ONCE)
             if last is not None:
                 walk(connection, ChainReport(chain_id, writer), self.certificates, up_to=last.number)
                 return ChainPart(chain_id, audit_chain.start_of(connection, chain_id), last)

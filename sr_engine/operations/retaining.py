@@ -16,6 +16,7 @@ from sr_engine.clock import Clock
 from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.pruning import Pruning, record
 from sr_engine.store import archives
+from sr_engine.store.database import may_pass
 from sr_engine.store.portions import ChangedMeanwhile, Kind
 from sr_engine.store.transactions import Runs
 
@@ -47,9 +48,9 @@ async def prune_all(pruning: Pruning, transactions: Runs, now: datetime, actor: 
 
 
 async def _prune(pruning: Pruning, transactions: Runs, kind: Kind, now: datetime) -> int:
-    lines, tries = 0, 0
+    lines, tries, reached = 0, 0, None
     while tries < _TRIES:
-        prepared = await asyncio.to_thread(pruning.prepare, kind, now)
+        prepared = await asyncio.to_thread(pruning.prepare, kind, now, reached)
         if prepared is None:
             break
         try:
@@ -59,7 +60,12 @@ async def _prune(pruning: Pruning, transactions: Runs, kind: Kind, now: datetime
             await asyncio.to_thread(pruning.set_aside)
             tries += 1
             continue
-        tries = 0
+        except Exception as error:
+            # What is tried again would leave one more file each time. A commit may be unknown to us, though.
+            if not may_pass(error):
+                await asyncio.to_thread(pruning.discard, prepared)
+            raise
+        tries, reached = 0, prepared.reached
         if prepared.written is not None:
             lines += prepared.written.lines
     return lines

@@ -8,7 +8,7 @@ kind, its length and its bytes: integers in decimal, text in UTF-8, times as tex
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,8 @@ WRITER = "processor"
 BEFORE_THE_FIRST = bytes(32)
 """Stands for the hash of the link before the first."""
 
+_AT_ONCE = 1_000
+"""Rows that are fetched of the trail at a time."""
 _DOMAIN = b"sr-engine audit link 1"
 _KINDS = {"null": b"n", "integer": b"i", "text": b"s", "blob": b"b", "real": b"r"}
 
@@ -212,9 +214,15 @@ def heads(connection: Connection) -> list[bytes]:
     return [one for one in found if one is not None]
 
 
-def links(connection: Connection, chain_id: int, after: int) -> Iterator[Link]:
+def _streamed(connection: Connection, statement: Select[Any], **sought: int) -> Generator[Sequence[Any]]:
+    """Rows as they are asked for: of a long trail PostgreSQL's driver would fetch all at once."""
+    with connection.execute(statement, sought, execution_options={"yield_per": _AT_ONCE}) as rows:
+        yield from rows
+
+
+def links(connection: Connection, chain_id: int, after: int) -> Generator[Link]:
     """The links with a higher number, in order; raises Malformed at one that is none."""
-    for row in connection.execute(_LINKS, {"chain_id": chain_id, "after": after}):
+    for row in _streamed(connection, _LINKS, chain_id=chain_id, after=after):
         yield _link_of(row)
 
 
@@ -239,9 +247,9 @@ def _link_of(row: Sequence[Any]) -> Link:
     return Link(int(number), int(last), digest)
 
 
-def records(connection: Connection, chain_id: int, after: int) -> Iterator[StoredRecord]:
+def records(connection: Connection, chain_id: int, after: int) -> Generator[StoredRecord]:
     """The records with a higher number, in order, one at a time."""
-    for row in connection.execute(_RECORDS, {"chain_id": chain_id, "after": after}):
+    for row in _streamed(connection, _RECORDS, chain_id=chain_id, after=after):
         kinds, values = row[::2], row[1::2]
         data = b"".join([_field(_KINDS[kind], value or b"") for kind, value in zip(kinds, values, strict=True)])
         yield StoredRecord(int(values[0]), values[_AT] or b"", data)
@@ -281,7 +289,7 @@ _PLAIN_RECORDS = (
 
 def plain_records(connection: Connection, chain_id: int, after: int, up_to: int) -> Iterator[Sequence[Any]]:
     """Records by their numbers, in order, each value as it was hashed: a number, text or none."""
-    for row in connection.execute(_PLAIN_RECORDS, {"chain_id": chain_id, "after": after, "up_to": up_to}):
+    for row in _streamed(connection, _PLAIN_RECORDS, chain_id=chain_id, after=after, up_to=up_to):
         yield tuple(row)
 
 
@@ -303,9 +311,22 @@ def start_of(connection: Connection, chain_id: int) -> Link:
 
 _FIRST_SINCE = (
     select(audit.c.audit_id)
-    .where(audit.c.chain_id == bindparam("chain_id"), audit.c.at >= bindparam("before"))
+    .where(
+        audit.c.chain_id == bindparam("chain_id"),
+        audit.c.at >= bindparam("before"),
+        audit.c.audit_id <= bindparam("up_to"),
+    )
     .order_by(audit.c.audit_id)
     .limit(1)
+)
+_OLDEST_LINKS = select(
+    _of_link(audit_links.c.last_audit_id, audit_links.c.number.asc()),
+    select(func.max(audit_links.c.last_audit_id))
+    .where(
+        audit_links.c.chain_id == bindparam("chain_id"),
+        audit_links.c.number < _of_link(audit_links.c.number, audit_links.c.number.asc()) + bindparam("limit"),
+    )
+    .scalar_subquery(),
 )
 # The newest link is kept: the next one is made from it.
 _PRUNABLE = (
@@ -329,11 +350,24 @@ _INSERT_CHECKPOINT = audit_checkpoints.insert()
 _AFTER_ALL = 2**63 - 1
 
 
-def prunable(connection: Connection, chain_id: int, before: datetime, limit: int) -> Link | None:
-    """The last of the oldest links, at most `limit`, all of whose records are older than `before`."""
-    first_kept = connection.scalar(_FIRST_SINCE, {"chain_id": chain_id, "before": before})
-    sought = {"chain_id": chain_id, "first_kept": _AFTER_ALL if first_kept is None else first_kept, "limit": limit}
-    row = connection.execute(_PRUNABLE, sought).one_or_none()
+def prunable(
+    connection: Connection, chain_id: int, before: datetime, limit: int, records_limit: int = _AFTER_ALL
+) -> Link | None:
+    """The last of the oldest links, at most `limit`, all of whose records are older than `before`.
+
+    With no more than `records_limit` records, unless the oldest link alone has more.
+    """
+    sought: dict[str, object] = {"chain_id": chain_id, "limit": limit}
+    oldest, last = connection.execute(_OLDEST_LINKS, sought).one()
+    first = first_record(connection, chain_id)
+    if oldest is None or first is None:
+        return None
+    # No further than what may go: the trail is long.
+    up_to = min(last, max(oldest, first + records_limit - 1))
+    first_kept = connection.scalar(_FIRST_SINCE, {"chain_id": chain_id, "before": before, "up_to": up_to})
+    row = connection.execute(
+        _PRUNABLE, {**sought, "first_kept": up_to + 1 if first_kept is None else first_kept}
+    ).one_or_none()
     return None if row is None else Link(*row)
 
 

@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
+from sr_engine.archive import sync
 from sr_engine.store import audit_chain, migrating
 from sr_engine.store.database import DatabaseError, check_order, refuse
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
@@ -89,6 +90,10 @@ def take(engine: Engine, folder: Path) -> Dump:
                 _copy_out(connection, name, columns, folder / _file_of(name))
             # Numbers are given out outside transactions: read last, they are beyond all that is in the tables.
             sequences = {name: _last_of(connection, name) for name in connection.scalars(_SEQUENCES)}
+    with engine.connect() as connection:
+        # PostgreSQL shows a table that was written anew as empty to whoever began to read before.
+        if state_of(connection, known_revisions()).revision != state.revision:
+            raise DatabaseError("the database was brought forward while the backup was taken: take it again")
     return Dump(kind, state.revision, heads, tables, sequences)
 
 
@@ -99,11 +104,13 @@ def check_fits(dump: Dump, engine: Engine) -> None:
     if dump.revision not in known_revisions():
         raise DumpRefused(
             f"the backup has the schema of revision {dump.revision}, which this version of sr-engine does not know: "
-            "use the version that took it, or a newer one"
+            "use the version that had brought the database forward, or a newer one"
         )
     if dump.kind == SQLITE:
-        if (file := _path_of(engine)).exists():
-            raise DumpRefused(f"{file} is there already: it would be overwritten")
+        for file in _files_of(engine):
+            # What another database has left would be written into this one.
+            if file.exists():
+                raise DumpRefused(f"{file} is there already: it would be overwritten")
         return
     with engine.connect() as connection:
         check_order(connection)
@@ -111,23 +118,23 @@ def check_fits(dump: Dump, engine: Engine) -> None:
             raise DumpRefused(f"the database is not empty, it has the table {found[0]}: name an empty one")
 
 
-def put_back(dump: Dump, folder: Path, engine: Engine) -> None:
+@contextmanager
+def put_back(dump: Dump, folder: Path, engine: Engine) -> Iterator[None]:
     """Put a dump into an empty database, all of it or nothing, and bring that forward to the newest revision.
 
-    Raises what `check_fits` raises, and DumpRefused for a file that SQLite finds damaged.
+    Of SQLite nothing is left if the block fails; what it has written is on the disk afterwards. Raises what
+    `check_fits` raises, and DumpRefused for a file that SQLite finds damaged.
     """
     check_fits(dump, engine)
-    if dump.kind == SQLITE:
-        _put_file_back(folder / SQLITE_FILE, _path_of(engine))
-    else:
-        with engine.begin() as connection:
-            migrating.create(connection, up_to=dump.revision)
-            with _without_indexes(connection):
-                for name, columns in dump.tables.items():
-                    _copy_in(connection, name, columns, folder / _file_of(name))
-            for name, last in dump.sequences.items():
-                connection.execute(text("SELECT setval(CAST(:name AS regclass), :last)"), {"name": name, "last": last})
-    migrating.upgrade(engine, stopped=True)
+    if dump.kind != SQLITE:
+        _put_tables_back(dump, folder, engine)
+        migrating.upgrade(engine, stopped=True)
+        yield
+        return
+    with _new_file(engine) as file:
+        _put_file_back(folder / SQLITE_FILE, file)
+        migrating.upgrade(engine, stopped=True)
+        yield
 
 
 # --- SQLite -------------------------------------------------------------------------------------------------------
@@ -138,10 +145,28 @@ def _copy_file(connection: Connection, target: Path) -> None:
     source = connection.connection.driver_connection
     if not isinstance(source, sqlite3.Connection):
         raise TypeError(f"not a SQLite connection: {type(source).__name__}")
+    target.touch(mode=0o600)
     with closing(sqlite3.connect(target)) as copy:
         # Whoever takes the dump sees to it that it is on the disk, once it is whole.
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=-1)
+
+
+@contextmanager
+def _new_file(engine: Engine) -> Iterator[Path]:
+    """The file of a database that is not there yet, for its owner only; gone again if the block fails."""
+    file, *others = _files_of(engine)
+    file.touch(mode=0o600, exist_ok=False)
+    try:
+        yield file
+        engine.dispose()
+        sync(file)
+        sync(file.parent)
+    except BaseException:
+        engine.dispose()
+        for one in (file, *others):
+            one.unlink(missing_ok=True)
+        raise
 
 
 def _put_file_back(source: Path, target: Path) -> None:
@@ -149,15 +174,26 @@ def _put_file_back(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(target)) as database:
         (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        target.unlink()
         raise DumpRefused(f"the database in the backup is damaged: {found}")
 
 
-def _path_of(engine: Engine) -> Path:
-    return Path(engine.url.database or "")
+def _files_of(engine: Engine) -> list[Path]:
+    """A database's file, and those that SQLite keeps beside it."""
+    name = engine.url.database or ""
+    return [Path(name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------------------------
+
+
+def _put_tables_back(dump: Dump, folder: Path, engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrating.create(connection, up_to=dump.revision)
+        with _without_indexes(connection):
+            for name, columns in dump.tables.items():
+                _copy_in(connection, name, columns, folder / _file_of(name))
+        for name, last in dump.sequences.items():
+            connection.execute(text("SELECT setval(CAST(:name AS regclass), :last)"), {"name": name, "last": last})
 
 
 def _file_of(table: str) -> str:
@@ -187,6 +223,7 @@ def _copy(table: str, columns: Sequence[str], rest: str) -> sql.Composed:
 
 
 def _copy_out(connection: Connection, table: str, columns: Sequence[str], target: Path) -> None:
+    target.touch(mode=0o600)
     with (
         gzip.open(target, "wb", compresslevel=_COMPRESSION) as file,
         _driver(connection).cursor() as cursor,

@@ -37,6 +37,8 @@ class Portion:
     keys: Sequence[Any]
     up_to: int = 0
     """The row up to which the kind need not be looked through again."""
+    reached: Any = None
+    """Where the next look of the same run begins, so that a run looks at everything once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,6 @@ class Line:
 
 def size(column: ColumnElement[Any]) -> ColumnElement[int]:
     return func.length(column)
-
-
-def limited(rows: Sequence[Any]) -> Sequence[Any]:
-    """Of rows that end with their size, as many as go together; one at least."""
-    left = BYTES_AT_ONCE
-    chosen: list[Any] = []
-    for row in rows:
-        left -= row[-1]
-        if left < 0 and chosen:
-            break
-        chosen.append(row)
-    return chosen
 
 
 def lines(

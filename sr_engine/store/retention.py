@@ -6,15 +6,13 @@ SQLite would give its number out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
-    Table,
     and_,
     bindparam,
     case,
@@ -24,27 +22,23 @@ from sqlalchemy import (
     select,
 )
 
+from sr_engine.store import over_hubs
 from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
 from sr_engine.store.portions import (
     BYTES_AT_ONCE,
     ROWS_AT_ONCE,
-    ChangedMeanwhile,
     Kind,
     Line,
     Portion,
     expect,
-    limited,
     lines,
     size,
 )
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
     UtcDateTime,
-    arrivals,
     attempts,
-    decisions,
-    departures,
     exchanges,
     firmware_deliveries,
     firmware_image_messages,
@@ -53,15 +47,9 @@ from sr_engine.store.tables import (
     firmware_requests,
     held_requests,
     listed_hubs,
-    off_lists,
     outbox,
-    releases,
-    schedule_hubs,
-    schedules,
     upgrade_lists,
 )
-
-_HUBS_AT_ONCE = 500
 
 # --- Messages -----------------------------------------------------------------------------------------------------
 
@@ -70,16 +58,21 @@ _CUTOFF = bindparam("cutoff", type_=UtcDateTime)
 # From the list to its hubs or devices: all that is open would be gone through for each message otherwise.
 _OPEN_ON_LIST = exists(
     select(attempts.c.attempt_id)
-    .select_from(ATTEMPTS_ON_LISTS.join(upgrade_lists, upgrade_lists.c.list_id == listed_hubs.c.list_id))
+    .select_from(upgrade_lists.join(ATTEMPTS_ON_LISTS, upgrade_lists.c.list_id == listed_hubs.c.list_id))
     .where(upgrade_lists.c.message_id == outbox.c.message_id, attempts.c.is_open)
 )
-_METER_LISTS = select(firmware_lists.c.list_id).where(
-    or_(firmware_lists.c.message_id == outbox.c.message_id, firmware_lists.c.image_message_id == outbox.c.message_id)
+_OPEN_DELIVERIES = (
+    select(firmware_deliveries.c.device_id)
+    .join(firmware_lists, firmware_lists.c.list_id == firmware_deliveries.c.list_id)
+    .where(firmware_deliveries.c.is_open)
 )
-_OPEN_AT_METERS = exists(
-    select(firmware_deliveries.c.device_id).where(
-        firmware_deliveries.c.list_id.in_(_METER_LISTS.correlate(outbox)), firmware_deliveries.c.is_open
-    )
+# Asked one by one: each is found by an index, or by a look at few lists.
+_OPEN_AT_METERS = or_(
+    exists(_OPEN_DELIVERIES.where(firmware_lists.c.message_id == outbox.c.message_id)),
+    and_(
+        outbox.c.message_id.in_(select(firmware_image_messages.c.message_id)),
+        exists(_OPEN_DELIVERIES.where(firmware_lists.c.image_message_id == outbox.c.message_id)),
+    ),
 )
 _SENT = and_(
     outbox.c.state.in_((DELIVERED, EXPIRED)),
@@ -91,23 +84,36 @@ _SENT = and_(
         and_(size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS),
     ),
 )
-_FIRST_SINCE = select(outbox.c.outbox_id).where(outbox.c.created_at > _CUTOFF).order_by(outbox.c.outbox_id).limit(1)
 _MESSAGES = (
-    select(outbox.c.outbox_id, size(outbox.c.body))
-    .where(_SENT, outbox.c.outbox_id < bindparam("before"))
+    select(
+        outbox.c.outbox_id,
+        outbox.c.created_at,
+        case((_SENT, 1), else_=0).label("sent"),
+        size(outbox.c.body).label("size"),
+    )
+    .where(outbox.c.outbox_id > bindparam("after"))
     .order_by(outbox.c.outbox_id)
     .limit(ROWS_AT_ONCE)
 )
-_AFTER_ALL = 2**63 - 1
 
 
-def _choose_messages(connection: Connection, cutoff: datetime) -> Portion | None:
-    # What was queued later cannot have been delivered before: the rest of the table is not looked at.
-    first = connection.scalar(_FIRST_SINCE, {"cutoff": cutoff})
-    before = _AFTER_ALL if first is None else first
-    rows = connection.execute(_MESSAGES, {"cutoff": cutoff, "before": before}).all()
-    chosen = limited(rows)
-    return Portion([row[0] for row in chosen]) if chosen else None
+def _choose_messages(connection: Connection, cutoff: datetime, after: int) -> Portion | None:
+    keys: list[int] = []
+    left = BYTES_AT_ONCE
+    while rows := connection.execute(_MESSAGES, {"cutoff": cutoff, "after": after}).all():
+        for row in rows:
+            # What was queued later cannot have been delivered before: the rest of the table is not looked at.
+            if row.created_at > cutoff:
+                return Portion(keys, reached=after) if keys else None
+            if row.sent:
+                left -= row.size
+                if left < 0 and keys:
+                    return Portion(keys, reached=after)
+                keys.append(row.outbox_id)
+            after = row.outbox_id
+        if keys:
+            return Portion(keys, reached=after)
+    return None
 
 
 def _read_messages(connection: Connection, portion: Portion) -> Iterator[Line]:
@@ -151,24 +157,32 @@ _REQUESTS = (
 )
 
 
-def _choose_requests(connection: Connection, cutoff: datetime, mark: int) -> Portion | None:
-    """In the order of their numbers; those that are still held are looked at again the next time."""
+def _choose_requests(
+    connection: Connection, cutoff: datetime, mark: int, after: tuple[int, bool] | None
+) -> Portion | None:
+    """In the order of their numbers; from the first on that is still held, all are looked at again in the next run."""
     keys: list[int] = []
-    left, up_to, waiting = BYTES_AT_ONCE, mark, False
-    for row in connection.execute(_REQUESTS, {"cutoff": cutoff, "mark": mark}).all():
-        if row.received_at > cutoff:
-            break
-        if row.whole and not row.held:
-            left -= row.size
-            if left < 0 and keys:
+    left, up_to = BYTES_AT_ONCE, mark
+    looked, waiting = after or (mark, False)
+    while rows := connection.execute(_REQUESTS, {"cutoff": cutoff, "mark": looked}).all():
+        over = False
+        for row in rows:
+            if over := row.received_at > cutoff:
                 break
-            keys.append(row.exchange_id)
-        waiting = waiting or bool(row.held)
-        if not waiting:
-            up_to = row.exchange_id
+            if row.whole and not row.held:
+                left -= row.size
+                if left < 0 and keys:
+                    over = True
+                    break
+                keys.append(row.exchange_id)
+            looked, waiting = row.exchange_id, waiting or bool(row.held)
+            if not waiting:
+                up_to = looked
+        if keys or over:
+            break
     if not keys and up_to == mark:
         return None
-    return Portion(keys, up_to=up_to)
+    return Portion(keys, up_to=up_to, reached=(looked, waiting))
 
 
 def _read_requests(connection: Connection, portion: Portion) -> Iterator[Line]:
@@ -190,80 +204,6 @@ def _remove_requests(connection: Connection, portion: Portion) -> None:
         .values(response=b""),
         keys,
     )
-
-
-# --- Upgrades -----------------------------------------------------------------------------------------------------
-
-_OTHER = attempts.alias("other")
-_OVER = (
-    select(releases.c.release_id)
-    .where(
-        releases.c.status.in_(("Closed", "Withdrawn")),
-        ~exists(
-            select(attempts.c.attempt_id).where(attempts.c.release_id == releases.c.release_id, attempts.c.is_open)
-        ),
-    )
-    .order_by(releases.c.release_id)
-)
-_NOT_LATER = ~exists(
-    select(_OTHER.c.attempt_id).where(
-        _OTHER.c.hub_id == attempts.c.hub_id,
-        _OTHER.c.release_id == attempts.c.release_id,
-        _OTHER.c.state_at > _CUTOFF,
-    )
-)
-_DONE_HUBS = and_(
-    attempts.c.release_id == bindparam("release_id"),
-    attempts.c.state_at <= _CUTOFF,
-    _NOT_LATER,
-    ~exists(
-        select(_OTHER.c.attempt_id).where(
-            _OTHER.c.hub_id == attempts.c.hub_id,
-            _OTHER.c.attempt_id == select(func.max(attempts.c.attempt_id)).scalar_subquery(),
-        )
-    ),
-)
-_HUBS = select(attempts.c.hub_id).where(_DONE_HUBS).distinct().order_by(attempts.c.hub_id).limit(_HUBS_AT_ONCE)
-_SCHEDULES = select(schedules.c.schedule_id).where(schedules.c.release_id == bindparam("release_id"))
-
-
-def _of_hubs(table: Table) -> ColumnElement[bool]:
-    """The rows of some hubs at a release."""
-    at_hubs = is_one_of(table.c.hub_id, "keys")
-    if table is schedule_hubs:
-        return and_(at_hubs, schedule_hubs.c.schedule_id.in_(_SCHEDULES))
-    if table is off_lists:
-        mine = select(attempts.c.attempt_id).where(
-            attempts.c.hub_id == off_lists.c.hub_id, attempts.c.release_id == bindparam("release_id")
-        )
-        return and_(at_hubs, off_lists.c.attempt_id.in_(mine))
-    return and_(at_hubs, table.c.release_id == bindparam("release_id"))
-
-
-_AT_HUBS = (off_lists, attempts, schedule_hubs, decisions, departures, arrivals)
-"""In the order in which they can be removed."""
-
-
-def _choose_upgrades(connection: Connection, cutoff: datetime) -> Portion | None:
-    for release_id in connection.scalars(_OVER).all():
-        hubs = connection.scalars(_HUBS, {"release_id": release_id, "cutoff": cutoff}).all()
-        if hubs:
-            return Portion([release_id, *hubs])
-    return None
-
-
-def _read_upgrades(connection: Connection, portion: Portion) -> Iterator[Line]:
-    release_id, *hubs = portion.keys
-    for table in _AT_HUBS:
-        yield from lines(connection, table, _of_hubs(table), hubs, release_id=release_id)
-
-
-def _remove_upgrades(connection: Connection, portion: Portion) -> None:
-    release_id, *hubs = portion.keys
-    if release_id not in connection.scalars(_OVER).all():
-        raise ChangedMeanwhile(f"release {release_id} is not over")
-    for table in _AT_HUBS:
-        connection.execute(table.delete().where(_of_hubs(table)), {"keys": members(hubs), "release_id": release_id})
 
 
 # --- Images -------------------------------------------------------------------------------------------------------
@@ -311,16 +251,22 @@ def _remove_images(connection: Connection, portion: Portion) -> None:
 # --- All of them --------------------------------------------------------------------------------------------------
 
 
-def choose(connection: Connection, kind: Kind, cutoff: datetime, mark: int) -> Portion | None:
-    """The next of a kind that is over since before `cutoff`; None if there is none. Not of the audit trail."""
-    if kind is Kind.REQUESTS:
-        return _choose_requests(connection, cutoff, mark)
-    choosing: dict[Kind, Callable[[Connection, datetime], Portion | None]] = {
-        Kind.MESSAGES: _choose_messages,
-        Kind.UPGRADES: _choose_upgrades,
-        Kind.IMAGES: _choose_images,
-    }
-    return choosing[kind](connection, cutoff)
+def choose(connection: Connection, kind: Kind, cutoff: datetime, mark: int, reached: Any = None) -> Portion | None:
+    """The next of a kind that is over since before `cutoff`; None if there is none. Not of the audit trail.
+
+    `reached` is what the portion before it in the same run says, so that a run looks at nothing twice.
+    """
+    match kind:
+        case Kind.MESSAGES:
+            return _choose_messages(connection, cutoff, reached or 0)
+        case Kind.REQUESTS:
+            return _choose_requests(connection, cutoff, mark, reached)
+        case Kind.UPGRADES:
+            return over_hubs.choose(connection, cutoff, reached or ("", 0, ""))
+        case Kind.IMAGES:
+            return _choose_images(connection, cutoff)
+        case _:
+            raise ValueError(kind)
 
 
 def read(connection: Connection, kind: Kind, portion: Portion) -> Iterator[Line]:
@@ -328,7 +274,7 @@ def read(connection: Connection, kind: Kind, portion: Portion) -> Iterator[Line]
     reading = {
         Kind.MESSAGES: _read_messages,
         Kind.REQUESTS: _read_requests,
-        Kind.UPGRADES: _read_upgrades,
+        Kind.UPGRADES: over_hubs.read,
         Kind.IMAGES: _read_images,
     }
     yield from reading[kind](connection, portion)
@@ -339,7 +285,7 @@ def remove(connection: Connection, kind: Kind, portion: Portion) -> None:
     removing = {
         Kind.MESSAGES: _remove_messages,
         Kind.REQUESTS: _remove_requests,
-        Kind.UPGRADES: _remove_upgrades,
+        Kind.UPGRADES: over_hubs.remove,
         Kind.IMAGES: _remove_images,
     }
     removing[kind](connection, portion)
@@ -349,11 +295,7 @@ def count(connection: Connection, kind: Kind, cutoff: datetime) -> int:
     """How much of a kind would go: messages, requests, hubs or images."""
     values: dict[str, object] = {"cutoff": cutoff}
     if kind is Kind.UPGRADES:
-        hubs = select(func.count(attempts.c.hub_id.distinct())).where(_DONE_HUBS)
-        return sum(
-            int(connection.scalar(hubs, {**values, "release_id": release_id}) or 0)
-            for release_id in connection.scalars(_OVER).all()
-        )
+        return over_hubs.count(connection, cutoff)
     counted: dict[Kind, Select[Any]] = {
         Kind.MESSAGES: select(func.count()).select_from(outbox).where(_SENT),
         Kind.REQUESTS: select(func.count()).select_from(exchanges).where(_ANSWERED, ~_HELD),

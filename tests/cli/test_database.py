@@ -91,8 +91,8 @@ def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(r
     with engine.begin() as connection:
         migrating.create(connection, up_to="0001")
     engine.dispose()
-    for command in ("status", "serve", "backup"):
-        refused = run(command, "--dir", directory, *([directory / "backup"] if command == "backup" else []))
+    for command in ("status", "serve"):
+        refused = run(command, "--dir", directory)
         assert refused.exit_code == 2
         assert refused.stderr == (
             "sr-engine: the schema of the database is of revision 0001, and this version of sr-engine needs "
@@ -102,7 +102,11 @@ def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(r
     assert checked.exit_code == 4
     assert checked.stderr.startswith("sr-engine: pending: revision 0001, to be brought forward by 0002")
 
-    upgraded = run("db", "upgrade", "--dir", directory)
+    # Programs of that revision know nothing of what is pruned.
+    refused = run("db", "upgrade", "--dir", directory)
+    assert refused.exit_code == 2
+    assert "stop all of them and say so with --all-stopped" in refused.stderr
+    upgraded = run("db", "upgrade", "--all-stopped", "--dir", directory)
     assert upgraded.exit_code == 0
     assert upgraded.stdout.startswith("applied 0002: ")
     assert upgraded.stdout.endswith(f"current: revision {NEWEST}\n")

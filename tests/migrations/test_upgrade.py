@@ -143,7 +143,7 @@ def test_what_a_database_of_the_first_revision_holds_is_there_afterwards(engine:
         migrating.create(connection, up_to="0001")
     rows = fill(engine)
 
-    migrating.upgrade(engine)
+    migrating.upgrade(engine, stopped=True)
 
     check_tables(engine)
     now = MetaData()
@@ -235,6 +235,16 @@ def test_what_would_stop_processes_that_serve_is_refused_unless_there_are_none(m
     migrating.upgrade(made, folder=folder)
     with pytest.raises(DatabaseError, match=f"revision {AFTER}, which this version .* cannot work on"):
         check_tables(made)
+
+
+def test_no_program_that_knows_nothing_of_pruning_works_beside_one_that_prunes(engine: Engine) -> None:
+    """It would answer a repeat of what was pruned with nothing."""
+    with engine.begin() as connection:
+        migrating.create(connection, up_to="0001")
+    with pytest.raises(ProcessesInTheWay, match="--all-stopped"):
+        migrating.upgrade(engine)
+    migrating.upgrade(engine, stopped=True)
+    assert standing(engine, ("0001",)) is Standing.UNKNOWN
 
 
 def test_with_all_stopped_it_goes_through_in_one(made: Engine, folder: Path) -> None:
