@@ -19,7 +19,7 @@ from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.supplier_change import Line, Registration, Turnover
 from sr_engine.domain.upgrades import Hub, Release
 from sr_engine.regions.periods import PeriodFinder
-from sr_engine.store import audit, due_hubs, inventory, registrations, releases, upgrades
+from sr_engine.store import audit, due_hubs, inventory, registrations, releases, upgrade_writing, upgrades
 from sr_engine.store.registrations import Histories, KnownRegistration, Meter, Point
 from sr_engine.store.transactions import UnitOfWork
 
@@ -182,7 +182,7 @@ class SupplierChanges:
             )
             for hub_id, upgrade in loaded.items()
         }
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         registrations.put_departures(
             connection, release.release_id, [one for what in followed.values() for one in what.departures]
         )

@@ -58,7 +58,7 @@ from sr_engine.requests import (
     update_firmware,
 )
 from sr_engine.requests.outcome import Outcome, Rules, Sender
-from sr_engine.store import audit, exchanges, exclusions, held, upgrades
+from sr_engine.store import audit, exchanges, exclusions, held, upgrade_writing, upgrades
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -316,7 +316,7 @@ class Processor:
         summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}"
         entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
         if changes is not None:
-            upgrades.write(unit_of_work.connection, changes, unit_of_work.now)
+            upgrade_writing.write(unit_of_work.connection, changes, unit_of_work.now)
             self.alerts.post(unit_of_work, changes.events)
             entries += audit.answers(
                 changes.answers, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key

@@ -10,7 +10,7 @@ from sr_engine.domain.agreement import UNKNOWN_REGION, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.domain.upgrades import Release
-from sr_engine.store import audit, upgrades
+from sr_engine.store import audit, upgrade_writing, upgrades
 from sr_engine.store.transactions import UnitOfWork
 
 
@@ -46,9 +46,9 @@ class Cancelling:
             after = replace(attempt, state=state, state_at=now, reason=reason)
             region = hub.region or UNKNOWN_REGION
             add_change(changes, hub, AttemptChange(hub.hub_id, region, event, attempt.state, after), now)
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         cancelled = [change.hub_id for change in changes.attempts]
-        upgrades.end_all_schedules(connection, cancelled, release.release_id, outcome=False)
+        upgrade_writing.end_all_schedules(connection, cancelled, release.release_id, outcome=False)
         self.alerts.post(unit_of_work, changes.events)
         audit.record(
             connection,

@@ -15,7 +15,7 @@ from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Period
 from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.periods import PeriodFinder
-from sr_engine.store import audit, compulsion, inventory, releases, terms, upgrades
+from sr_engine.store import audit, compulsion, inventory, releases, terms, upgrade_writing, upgrades
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
 
@@ -212,7 +212,7 @@ class Enlisting:
 
     def _write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         connection, now = unit_of_work.connection, unit_of_work.now
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         self.alerts.post(unit_of_work, changes.events)
         audit.record(
             connection,

@@ -10,7 +10,7 @@ from sr_engine.domain.changes import AnswerChange, Changes, HubEvent
 from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.upgrades import Answer, Release
 from sr_engine.messages.model import Approval
-from sr_engine.store import audit, releases, upgrades
+from sr_engine.store import audit, releases, upgrade_writing, upgrades
 from sr_engine.store.transactions import UnitOfWork
 
 AT_ONCE = 2_000
@@ -51,7 +51,7 @@ class DeferralsRunOut:
                 for other in upgrade.hub.responsible
                 if other != organisation
             ]
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         self.alerts.post(unit_of_work, changes.events)
         entries = audit.answers(
             changes.answers, at=now, actor="processor", release_id=release.release_id, message_key=None

@@ -23,7 +23,17 @@ from sr_engine.domain.upgrades import Hub, HubUpgrade, Release
 from sr_engine.messages.model import ListEntry, Period
 from sr_engine.regions.issuing import Issuing
 from sr_engine.regions.night_plan import Judge, NightPlan, plan_night
-from sr_engine.store import audit, changed_hubs, inventory, list_runs, lists, releases, upgrades, waiting
+from sr_engine.store import (
+    audit,
+    changed_hubs,
+    inventory,
+    list_runs,
+    lists,
+    releases,
+    upgrade_writing,
+    upgrades,
+    waiting,
+)
 from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import replace_owed
@@ -277,7 +287,7 @@ class _Cutting:
             settle(changes, upgrade, now=now, has_period=self.judge.has_period)
             if len(changes.attempts) == before and self.judge.may_be_listed(upgrade, release):
                 kept[hub_id] = upgrade
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         self.cutter.alerts.post(self.unit_of_work, changes.events)
         audit.record(
             connection,

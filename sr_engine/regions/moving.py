@@ -13,7 +13,7 @@ from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Release
 from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.running import read_later
-from sr_engine.store import audit, inventory, moves, suppliers, upgrades
+from sr_engine.store import audit, inventory, moves, suppliers, upgrade_writing, upgrades
 from sr_engine.store.audit import Alike
 from sr_engine.store.moves import Move
 from sr_engine.store.suppliers import Foreseen
@@ -98,4 +98,4 @@ class Moving:
         for used in (True, False):
             hub_ids = [standing.hub_id for standing in ended if (standing.list_id is not None) is used]
             if hub_ids:
-                upgrades.end_all_schedules(unit_of_work.connection, hub_ids, release.release_id, outcome=used)
+                upgrade_writing.end_all_schedules(unit_of_work.connection, hub_ids, release.release_id, outcome=used)

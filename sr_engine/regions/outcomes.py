@@ -17,7 +17,7 @@ from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.moving import Moving
 from sr_engine.regions.replacing import Replacing
 from sr_engine.regions.running import Running, read_from
-from sr_engine.store import audit, inventory, lists, moves, off_lists, outbox, releases, upgrades, withdrawals
+from sr_engine.store import audit, inventory, lists, moves, off_lists, outbox, releases, upgrade_writing, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.moves import Move
 from sr_engine.store.suppliers import Foreseen
@@ -233,7 +233,7 @@ class Outcomes:
         known = inventory.hubs(connection, {change.hub_id for change in changes}, now, with_han=False)
         for change in changes:
             add_change(written, known[change.hub_id], change, now)
-        upgrades.write(connection, written, now)
+        upgrade_writing.write(connection, written, now)
         self.alerts.post(unit_of_work, written.events)
         transitions = audit.transitions(changes, at=now, actor=actor, release_id=release.release_id, message_key=key)
         audit.record(connection, transitions)

@@ -17,7 +17,7 @@ from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.issuing import Issuing
 from sr_engine.regions.periods import NightCounter, PeriodFinder
 from sr_engine.regions.planner import Candidate, cut, plan_period
-from sr_engine.store import audit, lists, off_lists, releases, upgrades
+from sr_engine.store import audit, lists, off_lists, releases, upgrade_writing, upgrades
 from sr_engine.store.lists import CutList
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -144,7 +144,7 @@ class Replacing:
             moved = replace(before, state=after, list_id=list_id, period=period, state_at=now, reason=reason)
             change = AttemptChange(hub_id, upgrade.hub.region or UNKNOWN_REGION, event, before.state, moved)
             add_change(changes, upgrade.hub, change, now)
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         self.alerts.post(unit_of_work, changes.events)
         recorded = audit.transitions(
             changes.attempts, at=now, actor=actor, release_id=release.release_id, message_key=key

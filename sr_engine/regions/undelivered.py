@@ -9,7 +9,7 @@ from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import AttemptEvent, Lifecycle
-from sr_engine.store import audit, inventory, lists, off_lists, releases, undelivered, upgrades
+from sr_engine.store import audit, inventory, lists, off_lists, releases, undelivered, upgrade_writing
 from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.undelivered import UndeliveredList
 
@@ -62,7 +62,7 @@ class UndeliveredLists:
         # Its CSP may have had the list after all, and the answer was lost: what it then reports is the truth.
         off = {one.hub_id: one.attempt.attempt_id for one in changes.attempts}
         off_lists.add(connection, one.list_id, off)
-        upgrades.write(connection, changes, now)
+        upgrade_writing.write(connection, changes, now)
         self.alerts.post(unit_of_work, changes.events)
         audit.record(
             connection,

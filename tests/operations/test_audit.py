@@ -122,13 +122,13 @@ def test_whoever_writes_attempts_records_their_transitions() -> None:
     writers = {
         path.relative_to(folder).as_posix(): text
         for path in folder.rglob("*.py")
-        if "upgrades.write" in (text := path.read_text(encoding="utf-8"))
+        if "upgrade_writing.write" in (text := path.read_text(encoding="utf-8"))
     }
     del writers["regions/deferrals.py"]  # writes answers, and no attempt
 
     assert {"pipeline/process.py", "regions/lists.py", "regions/outcomes.py"} <= writers.keys()
     for name, text in writers.items():
-        assert text.count("audit.transitions(") == text.count("upgrades.write"), name
+        assert text.count("audit.transitions(") == text.count("upgrade_writing.write"), name
 
 
 # --- Pruning -----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.regions.moving import DONE_BEFORE
 from sr_engine.regions.outcomes import UnknownList
-from sr_engine.store import inventory, upgrades
+from sr_engine.store import inventory, upgrade_writing
 from sr_engine.store.tables import decisions, outbox, schedule_hubs, upgrade_lists
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import OLD_VERSION, WINDOW, A, B, TestHub, World, make_world
@@ -603,7 +603,7 @@ def test_a_late_report_of_an_older_firmware_does_not_take_back_a_newer_one(centr
     release_id = central.world.open_release(newer)
     after = Attempt(1, AttemptState.ACTIVATED, WINDOW, False, A.name, central.world.clock.now())
     change = AttemptChange(hub.chf, "Central", AttemptEvent.AGREED, None, after)
-    central.world.run(lambda uow: upgrades.write_attempts(uow.connection, [change], release_id))
+    central.world.run(lambda uow: upgrade_writing.write_attempts(uow.connection, [change], release_id))
     central.world.run(lambda uow: inventory.set_firmware(uow.connection, [hub.chf], newer.version))
 
     assert central.report(list_id, older) == "1 hubs brought forward"

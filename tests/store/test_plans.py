@@ -27,7 +27,7 @@ from sr_engine.store import (
     scheduled,
     sla,
     undelivered,
-    upgrades,
+    upgrade_writing,
     waiting,
 )
 from sr_engine.store.database import create_tables, open_engine
@@ -80,7 +80,7 @@ def test_overdue_attempts_are_found_by_state_and_end_of_window(engine: Engine) -
 
 
 def test_schedules_that_end_are_found_by_hub(engine: Engine) -> None:
-    (plan,) = plans_of(engine, lambda one: upgrades.end_all_schedules(one, ["hub"], "release"))
+    (plan,) = plans_of(engine, lambda one: upgrade_writing.end_all_schedules(one, ["hub"], "release"))
 
     assert "ix_schedule_hubs_hub_id (hub_id=?)" in plan
     assert "SCAN schedules" not in plan
@@ -213,7 +213,7 @@ def _writing(connection: Connection) -> None:
     moves.write(connection, [Move(standing, AttemptEvent.WINDOW_ENDED, AttemptState.MISSED, NOW, None)])
     attempt = Attempt(1, AttemptState.SCHEDULED, PERIOD, False, "supplier", NOW, attempt_id=1)
     change = AttemptChange("hub", "Central", AttemptEvent.CHANGED, AttemptState.SCHEDULED, attempt)
-    upgrades.write_attempts(connection, [change], "release")
+    upgrade_writing.write_attempts(connection, [change], "release")
 
 
 @pytest.mark.parametrize("work", [_on_lists, _writing], ids=["on lists", "writing"])

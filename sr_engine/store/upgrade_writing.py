@@ -1,0 +1,235 @@
+"""Writing what a decision changed: schedules, answers and attempts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection, Update, bindparam, exists
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.changes import AnswerChange, Changes
+from sr_engine.domain.states import AttemptState
+from sr_engine.domain.upgrades import Attempt
+from sr_engine.store import changed_hubs, scheduled
+from sr_engine.store.bulk import execute_columns, execute_many
+from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import attempts, decisions, schedule_hubs, schedules
+
+T = TypeVar("T")
+
+_WORTH_A_STATEMENT = 50
+"""From so many on, changes that differ in nothing but the hub are written by a statement of their own."""
+_ANSWER_FIELDS = ("approval", "defer_until", "schedule_id", "accept_han_impact", "request_id", "decided_at")
+_ATTEMPT_FIELDS = (
+    "number",
+    "state",
+    "is_open",
+    "organisation",
+    "window_start",
+    "window_end",
+    "pilot",
+    "compulsory",
+    "list_id",
+    "period_start",
+    "period_end",
+    "state_at",
+    "reason",
+    "reported_at",
+    "compelled_until",
+    "outcome",
+    "outcome_at",
+)
+
+
+def _upsert_of_answers() -> Insert:
+    statement = insert(decisions)
+    return statement.on_conflict_do_update(
+        index_elements=["hub_id", "release_id", "organisation"],
+        set_={name: statement.excluded[name] for name in _ANSWER_FIELDS},
+    )
+
+
+def _end_all_schedules() -> Update:
+    # Not an IN: SQLite would try every hub with every schedule of the release.
+    of_release = exists().where(
+        schedules.c.schedule_id == schedule_hubs.c.schedule_id, schedules.c.release_id == bindparam("key_release")
+    )
+    return (
+        schedule_hubs.update()
+        .where(schedule_hubs.c.in_force, is_one_of(schedule_hubs.c.hub_id, "hub_ids"), of_release)
+        .values(in_force=False, done=bindparam("outcome"))
+    )
+
+
+_INSERT_SCHEDULE = Prepared(schedules.insert())
+_INSERT_SCHEDULE_HUBS = Prepared(schedule_hubs.insert())
+_INSERT_ATTEMPTS = Prepared(attempts.insert())
+_UPDATE_ATTEMPTS = Prepared(
+    attempts.update()
+    .where(attempts.c.attempt_id == bindparam("key"))
+    .values({name: bindparam(name) for name in _ATTEMPT_FIELDS})
+)
+_PUT_ANSWERS = Prepared(_upsert_of_answers())
+_END_SCHEDULES = Prepared(
+    schedule_hubs.update()
+    .where(
+        schedule_hubs.c.schedule_id == bindparam("key_schedule"),
+        schedule_hubs.c.hub_id == bindparam("key_hub"),
+    )
+    .values(in_force=False)
+)
+_END_ALL_SCHEDULES = _end_all_schedules()
+_FORGET = Prepared(
+    decisions.delete().where(
+        decisions.c.hub_id == bindparam("key_hub"),
+        decisions.c.organisation == bindparam("key_organisation"),
+        decisions.c.release_id == bindparam("key_release"),
+    )
+)
+
+
+def write(connection: Connection, changes: Changes, now: datetime) -> None:
+    """Write schedule, answers and attempts of a decision; alerts and audit are written by their own modules."""
+    new = changes.new_schedule
+    if new is not None:
+        _INSERT_SCHEDULE.run(
+            connection,
+            {
+                "schedule_id": new.schedule.schedule_id,
+                "organisation": new.schedule.organisation,
+                "release_id": new.release_id,
+                "request_id": new.schedule.request_id,
+                "window_start": new.schedule.window.start,
+                "window_end": new.schedule.window.end,
+                "phase": new.schedule.phase.value,
+                "accept_han_impact": new.accept_han_impact,
+                "created_at": now,
+            },
+        )
+        of_schedule = {"schedule_id": new.schedule.schedule_id, "in_force": True, "done": False}
+        execute_columns(connection, _INSERT_SCHEDULE_HUBS, {"hub_id": new.hub_ids}, of_schedule)
+    end_schedules(connection, changes.ended_schedules)
+    forget(connection, changes.forgotten, changes.release_id)
+    _write_answers(connection, changes.answers, changes.release_id, now)
+    write_attempts(connection, changes.attempts, changes.release_id)
+    changed_hubs.note(connection, changes.unsuited)
+
+
+def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> None:
+    """Mark schedules as in force no more for hubs; pairs of schedule id and hub id."""
+    execute_many(
+        connection,
+        _END_SCHEDULES,
+        [{"key_schedule": schedule_id, "key_hub": hub_id} for schedule_id, hub_id in ended],
+    )
+
+
+def end_all_schedules(
+    connection: Connection, hub_ids: Collection[str], release_id: str, *, outcome: bool = True
+) -> None:
+    """Mark every schedule of a release as in force no more for hubs whose attempt has ended.
+
+    With `outcome` it ended by what the CSP did or did not do, and the schedule counts as used.
+    """
+    sought = {"hub_ids": members(hub_ids), "key_release": release_id, "outcome": outcome}
+    connection.execute(_END_ALL_SCHEDULES, sought)
+
+
+def forget(connection: Connection, forgotten: Iterable[tuple[str, str]], release_id: str) -> None:
+    """Delete the answers of organisations that are no longer responsible; pairs of hub id and organisation."""
+    execute_many(
+        connection,
+        _FORGET,
+        [
+            {"key_hub": hub_id, "key_organisation": organisation, "key_release": release_id}
+            for hub_id, organisation in forgotten
+        ],
+    )
+
+
+def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
+    alike, others = _alike(answers, lambda change: (change.organisation, id(change.answer)))
+    for some in alike:
+        values = _answer_values(some[0], release_id, now)
+        execute_columns(connection, _PUT_ANSWERS, {"hub_id": [change.hub_id for change in some]}, values)
+    rows = [{"hub_id": change.hub_id, **_answer_values(change, release_id, now)} for change in others]
+    execute_many(connection, _PUT_ANSWERS, rows)
+
+
+def _answer_values(change: AnswerChange, release_id: str, now: datetime) -> dict[str, object]:
+    answer = change.answer
+    return {
+        "release_id": release_id,
+        "organisation": change.organisation,
+        "approval": answer.approval.value,
+        "defer_until": answer.defer_until,
+        "schedule_id": None if answer.schedule is None else answer.schedule.schedule_id,
+        "request_id": answer.request_id,
+        "accept_han_impact": answer.accepts_han_impact,
+        "decided_at": now,
+    }
+
+
+def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
+    """Insert new attempts and bring changed ones to what they are now."""
+    # One that was Scheduled may be so in another way now.
+    scheduled.leave(connection, [one.hub_id for one in changes if one.before is AttemptState.SCHEDULED])
+    new = [one for one in changes if one.attempt.attempt_id is None]
+    alike, others = _alike(new, lambda change: (change.region, id(change.attempt)))
+    for some in alike:
+        values = {**_attempt_values(some[0].attempt), "release_id": release_id, "region": some[0].region}
+        execute_columns(connection, _INSERT_ATTEMPTS, {"hub_id": [change.hub_id for change in some]}, values)
+    execute_many(
+        connection,
+        _INSERT_ATTEMPTS,
+        [
+            {**_attempt_values(one.attempt), "hub_id": one.hub_id, "release_id": release_id, "region": one.region}
+            for one in others
+        ],
+    )
+    changed = [one.attempt for one in changes if one.attempt.attempt_id is not None]
+    execute_many(
+        connection, _UPDATE_ATTEMPTS, [{**_attempt_values(attempt), "key": attempt.attempt_id} for attempt in changed]
+    )
+    scheduled.enter(connection, [one.hub_id for one in changes if one.attempt.state is AttemptState.SCHEDULED])
+
+
+def _alike(changes: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[list[T]], list[T]]:
+    """Those of which very many differ in nothing but the hub, in groups; and all others."""
+    if len(changes) < _WORTH_A_STATEMENT:
+        return [], list(changes)
+    groups: defaultdict[Hashable, list[T]] = defaultdict(list)
+    for change in changes:
+        groups[key(change)].append(change)
+    return (
+        [group for group in groups.values() if len(group) >= _WORTH_A_STATEMENT],
+        [change for group in groups.values() if len(group) < _WORTH_A_STATEMENT for change in group],
+    )
+
+
+def _attempt_values(attempt: Attempt) -> dict[str, object]:
+    has_outcome = attempt.list_id is not None and not attempt.is_open
+    return {
+        "number": attempt.number,
+        "state": attempt.state.value,
+        "is_open": attempt.is_open,
+        "organisation": attempt.organisation,
+        "window_start": attempt.window.start,
+        "window_end": attempt.window.end,
+        "pilot": attempt.pilot,
+        "compulsory": attempt.compulsory,
+        "list_id": attempt.list_id,
+        "period_start": None if attempt.period is None else attempt.period.start,
+        "period_end": None if attempt.period is None else attempt.period.end,
+        "state_at": attempt.state_at,
+        "reason": attempt.reason,
+        "reported_at": attempt.reported_at,
+        "compelled_until": attempt.period.end if attempt.compulsory and attempt.period is not None else None,
+        "outcome": attempt.state.value if has_outcome else None,
+        "outcome_at": attempt.state_at if has_outcome else None,
+    }
