@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sr_engine.clock import Clock
 from sr_engine.store import audit_chain, notices
 from sr_engine.store.database import in_transaction, may_pass
+from sr_engine.store.dialects import POSTGRESQL
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,9 @@ class _Submitted(Generic[T]):
 class Transactions:
     """Runs units of work one after another, those in flight at the same time in one transaction.
 
-    Light ones run in the event loop (a thread switch costs more than they do), heavy ones in a worker thread.
+    On SQLite light ones run in the event loop (a thread switch costs more than they do), heavy ones in a worker thread.
+    On PostgreSQL all run there: what they wait for, its answers and the lock of whoever writes, is elsewhere, and the
+    event loop has other things to do meanwhile.
     """
 
     def __init__(self, engine: Engine, clock: Clock, follow_up: FollowUp | None = None) -> None:
@@ -104,6 +107,7 @@ class Transactions:
         It is written in transactions of its own, between others, and delays none that were submitted before it.
         """
         self._engine = engine
+        self._waits_elsewhere = engine.dialect.name == POSTGRESQL
         self._clock = clock
         self._follow_up = follow_up
         self._to_follow = False
@@ -223,12 +227,12 @@ class Transactions:
 
         What was committed without our knowing is found by what runs again: each work is safe to do twice.
         """
-        heavy = any(one.heavy for one in group)
+        apart = self._waits_elsewhere or any(one.heavy for one in group)
         left = list(range(len(group)))
         results: list[Any] = [None] * len(group)
         for wait in (*PAUSES, None):
             some = [group[place] for place in left]
-            done = await asyncio.to_thread(self._run_group, some) if heavy else self._run_group(some)
+            done = await asyncio.to_thread(self._run_group, some) if apart else self._run_group(some)
             for place, result in zip(left, done, strict=True):
                 results[place] = result
             left = [place for place in left if _may_pass(results[place])]
