@@ -35,8 +35,8 @@ WRITER = "processor"
 BEFORE_THE_FIRST = bytes(32)
 """Stands for the hash of the link before the first."""
 
-_AT_ONCE = 1_000
-"""Rows that are fetched of the trail at a time."""
+_LINKS_AT_ONCE, _RECORDS_AT_ONCE = 1_000, 5
+"""Rows that are fetched of the trail at a time: a record may name 50,000 hubs."""
 _DOMAIN = b"sr-engine audit link 1"
 _KINDS = {"null": b"n", "integer": b"i", "text": b"s", "blob": b"b", "real": b"r"}
 
@@ -214,15 +214,15 @@ def heads(connection: Connection) -> list[bytes]:
     return [one for one in found if one is not None]
 
 
-def _streamed(connection: Connection, statement: Select[Any], **sought: int) -> Generator[Sequence[Any]]:
+def _streamed(connection: Connection, statement: Select[Any], at_once: int, **sought: int) -> Generator[Sequence[Any]]:
     """Rows as they are asked for: of a long trail PostgreSQL's driver would fetch all at once."""
-    with connection.execute(statement, sought, execution_options={"yield_per": _AT_ONCE}) as rows:
+    with connection.execute(statement, sought, execution_options={"yield_per": at_once}) as rows:
         yield from rows
 
 
 def links(connection: Connection, chain_id: int, after: int) -> Generator[Link]:
     """The links with a higher number, in order; raises Malformed at one that is none."""
-    for row in _streamed(connection, _LINKS, chain_id=chain_id, after=after):
+    for row in _streamed(connection, _LINKS, _LINKS_AT_ONCE, chain_id=chain_id, after=after):
         yield _link_of(row)
 
 
@@ -249,7 +249,7 @@ def _link_of(row: Sequence[Any]) -> Link:
 
 def records(connection: Connection, chain_id: int, after: int) -> Generator[StoredRecord]:
     """The records with a higher number, in order, one at a time."""
-    for row in _streamed(connection, _RECORDS, chain_id=chain_id, after=after):
+    for row in _streamed(connection, _RECORDS, _RECORDS_AT_ONCE, chain_id=chain_id, after=after):
         kinds, values = row[::2], row[1::2]
         data = b"".join([_field(_KINDS[kind], value or b"") for kind, value in zip(kinds, values, strict=True)])
         yield StoredRecord(int(values[0]), values[_AT] or b"", data)
@@ -289,7 +289,7 @@ _PLAIN_RECORDS = (
 
 def plain_records(connection: Connection, chain_id: int, after: int, up_to: int) -> Iterator[Sequence[Any]]:
     """Records by their numbers, in order, each value as it was hashed: a number, text or none."""
-    for row in _streamed(connection, _PLAIN_RECORDS, chain_id=chain_id, after=after, up_to=up_to):
+    for row in _streamed(connection, _PLAIN_RECORDS, _RECORDS_AT_ONCE, chain_id=chain_id, after=after, up_to=up_to):
         yield tuple(row)
 
 
