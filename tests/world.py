@@ -31,10 +31,11 @@ from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.replay import homes
 from sr_engine.replay.homes import OLD_VERSION, Home, move_in
 from sr_engine.store import firmware_tidings, inventory, tidings
+from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.reading import Reading
 from sr_engine.store.tables import counters, devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
-from tests.databases import give_a_database_of_its_own
+from tests.databases import KIND, give_a_database_of_its_own
 
 T = TypeVar("T")
 
@@ -219,7 +220,8 @@ def make_world(
 ) -> World:
     """A new instance in an empty folder; `prepare` may change its files before it is opened.
 
-    Processes that are killed lose nothing: only the power of the computer could, unless it is `durable`.
+    With SQLite, processes that are killed lose nothing: only the power of the computer could, unless it is `durable`.
+    Whether PostgreSQL waits for the disk is for its server to say.
     """
     if database_url is None:
         shutil.copytree(_prepared(now, tuple(suppliers)), directory, dirs_exist_ok=True)
@@ -228,7 +230,8 @@ def make_world(
         create_instance(directory, now=now, suppliers=suppliers, database_url=database_url)
     prepare(directory)
     clock = FixedClock(now)
-    instance = open_instance(directory, clock=clock, randbelow=randbelow, durable=durable)
+    on_a_server = (database_url or KIND).startswith(POSTGRESQL)
+    instance = open_instance(directory, clock=clock, randbelow=randbelow, durable=durable or on_a_server)
     return _kept(World(directory, instance, clock, processor_of(instance)))
 
 
@@ -257,7 +260,8 @@ def change_record(connection: Connection, hub_id: str, **values: object) -> None
 def reopen(world: World) -> World:
     """The same folder after a stop and a new start; the first world is closed."""
     world.close()
-    instance = open_instance(world.directory, clock=world.clock, randbelow=world.instance.randbelow, durable=False)
+    durable = world.instance.engine.dialect.name == POSTGRESQL
+    instance = open_instance(world.directory, clock=world.clock, randbelow=world.instance.randbelow, durable=durable)
     return _kept(World(world.directory, instance, world.clock, processor_of(instance), world.counters))
 
 
