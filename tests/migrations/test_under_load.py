@@ -46,7 +46,7 @@ def upgrade():
 _MAIN = "from sr_engine.cli.main import main; main()"
 
 
-@pytest.fixture(params=[SQLITE, POSTGRESQL])
+@pytest.fixture(params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.slow)])
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Hubs that one Supplier has scheduled and the other is to approve."""
 
