@@ -6,6 +6,8 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +26,7 @@ from tests.databases import server, url_of_instance
 from tests.gateway.conftest import HttpAnswer, Served, serving
 from tests.postgres import PostgresServer, postgres_server
 from tests.regions.conftest import Nights
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world, reopen
+from tests.world import FIRMWARE, NOW, SECONDS, WINDOW, A, B, TestHub, World, make_world, reopen
 
 WITHIN_MILLISECONDS = 10_000
 HUBS = [TestHub(number, A.name, B.name) for number in range(1, 25)]
@@ -116,6 +118,36 @@ def test_one_process_waits_for_the_transaction_of_another_and_sees_what_it_did(e
     assert sorted(drawn) == list(range(1, 101))
     with engine.connect() as connection:
         assert connection.scalar(select(counters.c.value)) == 100
+
+
+def test_while_another_process_writes_a_gateway_takes_requests_and_says_that_it_lives(world: World) -> None:
+    first, second = approvals(world)[:2]
+    other = open_engine(world.instance.engine.url.render_as_string(hide_password=False))
+    with serving(world) as served, ThreadPoolExecutor(2) as pool:
+        with other.begin():
+            sent = [pool.submit(served.post, first)]
+            until_one_waits(world.instance.reading_engine)
+            sent.append(pool.submit(served.post, second))
+            with urllib.request.urlopen(f"http://127.0.0.1:{served.port}/health/live", timeout=SECONDS) as health:
+                assert health.status == 200
+            assert not any(one.done() for one in sent)
+        assert {served.decoded(one.result()).code for one in sent} == {"I99"}
+    other.dispose()
+
+
+def until_one_waits(engine: Engine) -> None:
+    """Until somebody waits for the lock of whoever writes in this database."""
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        with engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+        time.sleep(0.02)
+    raise TimeoutError("nobody waits")
 
 
 # --- A server that goes away ------------------------------------------------------------------------------------------
