@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import aiohttp
 from sqlalchemy import Engine
@@ -126,7 +127,7 @@ class Dispatcher:
                 self._again.add(destination)
             elif self._is_ours(destination):
                 sender = asyncio.create_task(self._send_all(session, destination))
-                sender.add_done_callback(lambda _, destination=destination: self._done(destination))  # type: ignore[misc]
+                sender.add_done_callback(partial(self._done, destination))
                 self._senders[destination] = sender
         for name in self._claims.held:
             if self._is_to_be_let_go(name):
@@ -140,7 +141,7 @@ class Dispatcher:
             shared = shares(connection, now, self._claims.length_on_clock)
         return [destination for destination in due if destination not in closed], shared
 
-    def _done(self, destination: str) -> None:
+    def _done(self, destination: str, _sender: asyncio.Task[None]) -> None:
         if destination in self._again:
             self._again.discard(destination)
             self.wake()
