@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ async def _exchange(world: World, requests: Iterator[bytes]) -> None:
             admitted = processor.admit("serviceD", data, world.clock.now())
             if not isinstance(admitted, Admitted):
                 raise TypeError(f"the request was not admitted: {admitted}")
-            await transactions.run(lambda work, admitted=admitted: processor.execute(work, admitted))  # type: ignore[misc]
+            await transactions.run(partial(processor.execute, admitted=admitted))
 
     await asyncio.gather(*(one_after_another() for _ in range(CONNECTIONS)))
     await transactions.close()
