@@ -80,9 +80,9 @@ def create_instance(
     make_pki(directory / "pki", participants, now=now)
     (directory / "users.toml").write_text(_users(suppliers), encoding="utf-8")
     (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock, database_url), encoding="utf-8")
-    settings = configuration.load_settings(directory / SETTINGS_FILE)
     # For their owner only: the password of the database, and all that Suppliers are told.
     (directory / SETTINGS_FILE).chmod(0o600)
+    settings = configuration.load_settings(directory / SETTINGS_FILE)
     engine = open_engine(settings.database_url)
     try:
         if engine.dialect.name == SQLITE and engine.url.database is not None:
