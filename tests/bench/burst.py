@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -89,15 +90,18 @@ class Serving:
 
 
 @contextmanager
-def serving_apart(directory: Path, *options: str) -> Iterator[Serving]:
-    """Serve an instance in a process of its own."""
+def serving_apart(directory: Path, *options: str, log: Path = Path(os.devnull)) -> Iterator[Serving]:
+    """Serve an instance in a process of its own; what it logs is added to `log`."""
     program = (sys.executable, "-c", "from sr_engine.cli.main import main; main()")
-    with subprocess.Popen(
-        [*program, "serve", "--dir", str(directory), "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    with (
+        log.open("a", encoding="utf-8") as errors,
+        subprocess.Popen(
+            [*program, "serve", "--dir", str(directory), "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not line.startswith("ready: "):

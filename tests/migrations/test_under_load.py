@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,9 @@ from sr_engine.store import migrating
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.schema import REVISIONS, Standing, known_revisions, state_of
 from sr_engine.store.tables import decisions
+from tests.bench.burst import serving_apart
 from tests.databases import url_of_instance
-from tests.gateway.conftest import WAIT, HttpAnswer, Served, still
+from tests.gateway.conftest import HttpAnswer, Served, still
 from tests.world import FIRMWARE, NOW, SECONDS, WINDOW, A, B, TestHub, World, make_world
 
 HUBS = [TestHub(number, A.name, B.name) for number in range(1, 121)]
@@ -43,7 +42,6 @@ def upgrade():
         op.add_column(table, sa.Column("of_a_later_version", sa.Integer(), nullable=False, server_default="1"))
     op.create_index("ix_decisions_of_a_later_version", "decisions", ["of_a_later_version"])
 """
-_MAIN = "from sr_engine.cli.main import main; main()"
 
 
 @pytest.fixture(params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.slow)])
@@ -67,19 +65,10 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @contextmanager
-def serving_apart(world: World) -> Iterator[Served]:
-    """Serve a world by a process of its own; what it logs is in the folder of the instance."""
-    command = [sys.executable, "-c", _MAIN, "serve", "--dir", str(world.directory), "--port", "0", "--role", "gateway"]
-    with (world.directory / "log").open("a") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline()
-        assert ready.startswith("ready: "), (world.directory / "log").read_text("utf-8")
-        yield Served(world, int(ready.split()[1].rpartition(":")[2]))
-    finally:
-        process.terminate()
-        process.communicate(timeout=WAIT)
+def served_apart(world: World) -> Iterator[Served]:
+    """By a process of its own."""
+    with serving_apart(world.directory, "--role", "gateway", log=world.directory / "log") as serving:
+        yield Served(world, serving.port)
 
 
 def test_every_request_is_answered_once_and_a_process_of_the_version_before_can_still_be_started(
@@ -99,7 +88,7 @@ def test_every_request_is_answered_once_and_a_process_of_the_version_before_can_
         if len(answers) >= BEFORE:
             begun.set()
 
-    with serving_apart(world) as served, ThreadPoolExecutor(4) as pool:
+    with served_apart(world) as served, ThreadPoolExecutor(4) as pool:
         sending = [pool.submit(send, served, request) for request in requests]
         assert begun.wait(SECONDS)
         migrating.upgrade(world.instance.engine, folder=folder)
@@ -108,7 +97,7 @@ def test_every_request_is_answered_once_and_a_process_of_the_version_before_can_
             one.result()
     assert BEFORE <= answered_meanwhile < len(HUBS)
     assert {answer.status for answer in answers.values()} == {200}
-    with serving_apart(world) as served:
+    with served_apart(world) as served:
         assert [served.post(request).body for request in requests] == [answers[request].body for request in requests]
 
     with world.instance.reading_engine.connect() as connection:
