@@ -348,6 +348,8 @@ schedules = Table(
     Column("phase", String(8), nullable=False),
     Column("accept_han_impact", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Those of a Supplier, newest first.
+    Index("ix_schedules_of_organisation", "organisation", "created_at", "schedule_id"),
 )
 
 schedule_hubs = Table(
@@ -511,6 +513,8 @@ exclusions = Table(
     Column("set_at", UtcDateTime, nullable=False),
     # The operator has confirmed that a compulsory upgrade need not heed it.
     Column("overridden_at", UtcDateTime),
+    # Those of a Supplier, by hub.
+    Index("ix_exclusions_of_organisation", "organisation", "hub_id"),
     **BY_KEY,
 )
 
@@ -1040,4 +1044,16 @@ retention_marks = Table(
     # All rows up to this one have been removed, or need not be looked at again.
     Column("up_to", BigInteger, nullable=False),
     Column("done_at", UtcDateTime),
+)
+
+# --- What Suppliers look at as organisations: the interface for CRM systems, the console, spreadsheets ---------------
+
+# Hubs for which a Supplier is, was or will be responsible: where to look, in order of the hubs; whether it is now, its
+# registrations say. `store.candidates` adds to it and takes nothing away.
+supplier_hubs = Table(
+    "supplier_hubs",
+    metadata,
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("hub_id", EUI, primary_key=True),
+    **BY_KEY,
 )
