@@ -50,12 +50,15 @@ from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.operations.candidates import LookingThrough
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.operations.retaining import DailyPruning
 from sr_engine.operations.signing_in import SigningIn
+from sr_engine.operations.supplier_answers import SupplierAnswers
+from sr_engine.operations.supplier_hubs import SupplierHubs
 from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
@@ -407,6 +410,16 @@ def overtaken_of(instance: Instance) -> Overtaken:
     return Overtaken(destinations, max(waits) + loaded.policy.leases.length)
 
 
+def supplier_hubs_of(instance: Instance) -> SupplierHubs:
+    """What Suppliers read of their hubs."""
+    return SupplierHubs(quiet_days_of(instance.configuration.policy))
+
+
+def supplier_answers_of(instance: Instance) -> SupplierAnswers:
+    """What Suppliers look up of what they have set themselves."""
+    return SupplierAnswers(quiet_days_of(instance.configuration.policy))
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -417,6 +430,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
         partial(meter_outcomes_of(instance).give_up_elsewhere, served=instance.configuration.regions.keys()),
+        LookingThrough(),
     )
 
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
-works_from = "0003"
+down_revision = "0004"
+works_from = "0002"
 
 
 def upgrade() -> None:

@@ -350,6 +350,8 @@ schedules = Table(
     Column("phase", String(8), nullable=False),
     Column("accept_han_impact", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Those of a Supplier, newest first.
+    Index("ix_schedules_of_organisation", "organisation", "created_at", "schedule_id"),
 )
 
 schedule_hubs = Table(
@@ -513,6 +515,8 @@ exclusions = Table(
     Column("set_at", UtcDateTime, nullable=False),
     # The operator has confirmed that a compulsory upgrade need not heed it.
     Column("overridden_at", UtcDateTime),
+    # Those of a Supplier, by hub.
+    Index("ix_exclusions_of_organisation", "organisation", "hub_id"),
     **BY_KEY,
 )
 
@@ -1125,4 +1129,15 @@ console_proposals = Table(
     Column("decided_by", String(48)),
     Column("decided_at", UtcDateTime),
     Index("ix_console_proposals_organisation", "organisation", "made_at"),
+)
+# --- What Suppliers look at as organisations: the interface for CRM systems, the console, spreadsheets ---------------
+
+# Hubs for which a Supplier is, was or will be responsible: where to look, in order of the hubs; whether it is now, its
+# registrations say. `store.candidates` adds to it and takes nothing away.
+supplier_hubs = Table(
+    "supplier_hubs",
+    metadata,
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("hub_id", EUI, primary_key=True),
+    **BY_KEY,
 )
