@@ -17,7 +17,7 @@ from sr_engine.bootstrap import Instance, acting_of
 from sr_engine.cli.failures import ANSWERED_WITH_ERROR, ANYTHING_ELSE, Failure
 from sr_engine.cli.opening import fully_opened, instance_option
 from sr_engine.cli.output import show_table
-from sr_engine.client import MOST_DEVICES, Client, SoftwareKey
+from sr_engine.client import MOST_DEVICES, Client, Retries, SoftwareKey
 from sr_engine.configuration import Spreadsheets, User, load_spreadsheets
 from sr_engine.counters import FILE_NAME
 from sr_engine.messages.identifiers import canonical_eui
@@ -68,6 +68,7 @@ class _Asked:
 @click.option(
     "--sent", "sent_folder", type=_path, help=f"With --url: what was sent; otherwise {_SENT}/ beside the key."
 )
+@click.option("--tries", type=click.IntRange(1, 100), help="With --url: how often to send what is not answered; 6.")
 @click.option("--config", type=_path, help="With --url: folder with a spreadsheets.toml, instead of the shipped one.")
 @click.option("--supplier", metavar="ORG", help="On the instance's machine: the organisation in whose name it is done.")
 @click.option("--as", "as_eui", metavar="EUI", help="With --supplier: the User of it, if it has several.")
@@ -86,6 +87,7 @@ def import_(
     trust: Path | None,
     counters: Path | None,
     sent_folder: Path | None,
+    tries: int | None,
     config: Path | None,
     supplier: str | None,
     as_eui: str | None,
@@ -112,7 +114,8 @@ def import_(
     if (url is None) == (supplier is None):
         raise click.UsageError("say how it is to be done: either with --url, or with --supplier")
     if supplier is not None:
-        _refuse_options("--supplier", key=key, certificate=certificate, trust=trust, counters=counters, config=config)
+        _refuse_options("--supplier", key=key, certificate=certificate, trust=trust, counters=counters)
+        _refuse_options("--supplier", sent=sent_folder, tries=tries, config=config)
         with fully_opened(directory) as instance:
             _act(asked, instance, _user(instance, supplier, as_eui))
         return
@@ -121,8 +124,9 @@ def import_(
         raise click.UsageError("--url needs --key, --certificate and --trust")
     spreadsheets = load_spreadsheets(config or data_directory("config"))
     signing = SoftwareKey.load(key, certificate)
+    retries = Retries() if tries is None else Retries(tries=tries)
     try:
-        client = Client(url, key=signing, trust=trust, counters=counters or key.parent / FILE_NAME)
+        client = Client(url, key=signing, trust=trust, counters=counters or key.parent / FILE_NAME, retries=retries)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--url") from None
     with client:

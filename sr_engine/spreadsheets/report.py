@@ -122,6 +122,7 @@ def _write_summary(sheets: Sheets, sheet: Sheet, outcomes: Outcomes, spreadsheet
     sheets.write(
         [f"Times are {spreadsheets.time_zone_name} ({spreadsheets.time_zone.key}) unless a zone is named", None]
     )
+    sheets.write(["Numbers of rows are those of that file", None])
     sheets.write([None, None])
     for verdict, count in counted(outcomes):
         sheets.write([str(verdict), count], _LOOKS.get(verdict, Look.PLAIN))

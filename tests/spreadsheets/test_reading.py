@@ -237,6 +237,13 @@ def test_the_header_may_stand_further_down_and_columns_of_ones_own_anywhere() ->
     assert (list(reading.accepted), reading.refused) == ([4], {})
 
 
+def test_a_header_that_is_a_formula_names_nothing() -> None:
+    def change(workbook: xlsxwriter.Workbook) -> None:
+        workbook.get_worksheet_by_name("Hubs").write_formula(0, 1, '="Decision"', None, "Decision")
+
+    assert "there is no column 'Decision'" in refusal(xlsx(("Hub ID", "", "Phase"), (HUB, "Exclude"), change=change))
+
+
 def test_rows_without_anything_that_is_read_are_no_rows() -> None:
     reading = read(csv(("Hub ID", "Decision", "Notes"), (), ("", "-", "a note"), (HUB, "Exclude"), (" ", "")))
 
