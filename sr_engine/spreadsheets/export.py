@@ -58,6 +58,7 @@ def write_xlsx(
         for row in rows:
             sheets.write(row)
             count += 1
+        sheets.add_filters()
     finally:
         workbook.close()
     return count

@@ -66,6 +66,7 @@ def write_report(
                 sheets.write([*cells, str(outcome.verdict), outcome.words], _LOOKS.get(outcome.verdict, Look.PLAIN))
             if progress is not None and number % PROGRESS_EVERY == 0:
                 progress(number)
+        sheets.add_filters()
         _write_summary(Sheets(workbook, _SUMMARY, _SUMMARY_COLUMNS, spreadsheets), sheet, outcomes, spreadsheets)
     finally:
         workbook.close()
@@ -84,9 +85,6 @@ def _columns(sheet: Sheet, spreadsheets: Spreadsheets) -> tuple[list[ExportColum
     places = sheet.headers.places
     added = {places.get(SheetColumn.RESULT), places.get(SheetColumn.ADVICE)}
     kept = [place for place in range(len(sheet.headers.titles)) if place not in added]
-    # The header may have empty cells behind its last name, where nothing is.
-    while kept and not sheet.headers.titles[kept[-1]]:
-        kept.pop()
     moments = {places.get(column) for column in _MOMENTS}
     columns = [
         # Of no kind but text: the zone stands in the header already, where it should.

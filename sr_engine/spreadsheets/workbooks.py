@@ -115,6 +115,10 @@ class Sheets:
                 cells.append(self._other_cell(letters, number, formats, cell))
         self.sheet.add_row(number, cells)
 
+    def add_filters(self) -> None:
+        """Let people pick rows by what a column holds; call it behind the last row."""
+        self.sheet.autofilter(0, 0, self._row - 1, len(self._columns) - 1)
+
     def _other_cell(self, letters: str, number: int, formats: _Formats, cell: Cell) -> str:
         match cell:
             case bool():

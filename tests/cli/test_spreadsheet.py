@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from sr_engine.configuration import load_spreadsheets
+from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ReadCommsHubFirmwareSchedule, ScheduleRead
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.resources import data_directory
 from sr_engine.spreadsheets.export import ExportColumn, Kind, write_xlsx
 from sr_engine.store.tables import exchanges
@@ -232,6 +234,32 @@ def test_rows_are_carried_out_on_the_instance_in_the_name_of_a_supplier(run: Run
     again = run(*on_the_instance(trial, sheet))
     assert "as before: " in again.stdout
     assert counted(trial, "SHEET") == 4
+
+
+def test_what_is_held_is_told_as_waiting(run: Run, served: Served, tmp_path: Path) -> None:
+    world, path = served.world, tmp_path / "hubs.csv"
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 1)))
+    path.write_text("Hub ID,Decision\n" + "".join(f"{hub.chf},Exclude\n" for hub in HUBS))
+
+    done = run(*by_key(world, served.port, path))
+
+    assert done.exit_code == 1
+    rows = list(openpyxl.load_workbook(tmp_path / "hubs-report.xlsx").worksheets[0].iter_rows(2, values_only=True))
+    assert [row[2] for row in rows] == ["Waits"] * 4
+    assert "answers later" in str(rows[0][3])
+
+
+def test_what_was_kept_of_an_earlier_import_is_not_guessed_at(run: Run, served: Served, tmp_path: Path) -> None:
+    world, path = served.world, tmp_path / "hubs.csv"
+    path.write_text(f"Hub ID,Decision\n{HUBS[0].chf},Exclude\n")
+    assert run(*by_key(world, served.port, path)).exit_code == 0
+    (kept,) = (world.directory / "sent").iterdir()
+    kept.write_text("{")
+
+    done = run(*by_key(world, served.port, path))
+
+    assert done.exit_code == 10
+    assert f"{kept} is damaged" in done.stderr
 
 
 def test_a_sheet_that_is_all_done_ends_well(run: Run, trial: World, tmp_path: Path) -> None:
