@@ -47,6 +47,7 @@ from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.operations.retaining import DailyPruning
+from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.pipeline.relaying import Relaying
@@ -244,6 +245,11 @@ def processor_of(instance: Instance) -> Processor:
         meter_lists_of(instance),
         official_schema=instance.official_schema,
     )
+
+
+def acting_of(instance: Instance) -> Acting:
+    """What carries out what Users ask for who are signed in to another face of an instance."""
+    return Acting(processor_of(instance))
 
 
 def resuming_of(instance: Instance) -> Resuming:
