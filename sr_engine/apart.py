@@ -36,7 +36,7 @@ class Apart:
         self._stopped = False
 
     def __call__(self, work: Work[T], say: Say) -> T:
-        """Return what `work` returned, which may be no bound method or lambda; whoever calls waits for it.
+        """Return what `work` returned; whoever calls waits for it. Neither it nor its result is tied to a process.
 
         Raises WorkFailed if it raised anything, or the process died.
         """
@@ -80,10 +80,11 @@ def _result(link: Connection, say: Say) -> T:  # type: ignore[type-var]  # it is
 def _run(link: Connection, work: Work[object]) -> None:
     """What the process does."""
     os.nice(_NICENESS)
-    try:
-        answer: tuple[str, object] = ("done", work(lambda text: link.send(("said", text))))
-    except Exception as error:
-        answer = ("failed", f"{type(error).__name__}: {error}")
     # Whoever waited may be gone.
     with suppress(BrokenPipeError):
-        link.send(answer)
+        try:
+            link.send(("done", work(lambda text: link.send(("said", text)))))
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            link.send(("failed", f"{type(error).__name__}: {error}"))
