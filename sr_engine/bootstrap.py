@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
@@ -25,6 +26,12 @@ from sr_engine.configuration import (
     Settings,
     UserDirectory,
 )
+from sr_engine.configuration.console import load_console
+from sr_engine.console.app import console_routes
+from sr_engine.console.assets import Assets
+from sr_engine.console.desk import Desk
+from sr_engine.console.rendering import templates
+from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
@@ -44,9 +51,11 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.lists import Withdrawing
+from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.operations.retaining import DailyPruning
+from sr_engine.operations.signing_in import SigningIn
 from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
@@ -479,6 +488,29 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
     )
 
 
+def console_of(instance: Instance, after_work: Callable[[], None], *, real: Clock | None = None) -> Sequence[BaseRoute]:
+    """The console of an instance; `real` stands in for the real time by which people sign in."""
+    rules = load_console(instance.settings.config_directory)
+    passwords, assets = Passwords(rules.sign_in), Assets()
+    desk = Desk(
+        environment_name=instance.settings.environment,
+        configuration=instance.configuration,
+        users=instance.users,
+        clock=instance.clock,
+        rules=rules,
+        reading=Reading(instance.reading_engine),
+        transactions=instance.transactions,
+        passwords=passwords,
+        signing_in=SigningIn(rules, passwords, instance.randbelow, real or SystemClock()),
+        draw_id=instance.draw_id,
+        randbelow=instance.randbelow,
+        templates=templates(rules.pages.time_zone, assets),
+        assets=assets,
+        after_work=after_work,
+    )
+    return console_routes(desk, (supplier_section(),))
+
+
 def application(
     instance: Instance, *, role: Role = Role.ALL, monotonic: Callable[[], float] = time.monotonic
 ) -> Starlette:
@@ -544,11 +576,13 @@ def application(
     feed = instance.settings.registration_feed
     organisations = frozenset(one.id for one in instance.users.organisations())
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
+    more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
         more_routes += operators.routes()
+    if instance.settings.console is not None:
+        more_routes += console_of(instance, dispatcher.wake)
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),

@@ -58,6 +58,29 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIdSettings:
+    """The OpenID provider where people sign in to the console."""
+
+    name: str
+    """What people call it."""
+    issuer: str
+    """Without a slash at the end; `/.well-known/openid-configuration` follows."""
+    client_id: str
+    client_secret_file: Path | None = None
+    """None: the console is a public client, known by PKCE alone."""
+    redirect_base: str = ""
+    """The address of the console as browsers see it, without `/console`; empty: as each browser asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The console for people."""
+
+    openid: OpenIdSettings | None = None
+    """None: people sign in with a password."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -93,6 +116,8 @@ class Settings:
     """The official DUIS schema; None where there is none, and requests are held against our own alone."""
     relay: RelaySettings | None = None
     """None: what is not offered here is refused."""
+    console: ConsoleSettings | None = None
+    """None: there is no console."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -121,6 +146,7 @@ def load_settings(path: Path) -> Settings:
         operator=content.operator,
         official_schema=content.official_schema,
         relay=content.relay,
+        console=content.console,
     )
 
 
@@ -139,6 +165,7 @@ class _File:
     operator: Operator | None = None
     official_schema: Path | None = None
     relay: RelaySettings | None = None
+    console: ConsoleSettings | None = None
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -193,6 +220,25 @@ def _file(folder: Path) -> Table[_File]:
         ),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
+        Key("console", _console(path), optional=True),
+    )
+
+
+def _console(path: Scalar[Path]) -> Table[ConsoleSettings]:
+    return Table(
+        ConsoleSettings,
+        Key(
+            "openid",
+            Table(
+                OpenIdSettings,
+                Key("name", values.text()),
+                Key("issuer", values.base_url()),
+                Key("client_id", values.text()),
+                Key("client_secret_file", path, optional=True),
+                Key("redirect_base", values.base_url(), optional=True),
+            ),
+            optional=True,
+        ),
     )
 
 
