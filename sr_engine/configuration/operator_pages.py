@@ -58,6 +58,15 @@ class LookRules:
 
 
 @dataclass(frozen=True, slots=True)
+class SheetRules:
+    """How much a sheet may be."""
+
+    most_rows: int
+    time: timedelta
+    """For the search for its rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorRules:
     """What `operator.toml` holds."""
 
@@ -67,6 +76,7 @@ class OperatorRules:
     messages: MessageRules
     plan: PlanRules
     looks: LookRules
+    sheets: SheetRules
 
 
 def load_operator_rules(directory: Path) -> OperatorRules:
@@ -105,4 +115,12 @@ _RULES = Table(
     Key("messages", Table(MessageRules, Key("shown_characters", values.whole_number(1000, 100_000)))),
     Key("plan", Table(PlanRules, Key("nights", values.whole_number(1, 60)))),
     Key("looks", Table(LookRules, Key("keep_minutes", _minutes(1, 1440), field="keep"))),
+    Key(
+        "sheets",
+        Table(
+            SheetRules,
+            Key("most_rows", values.whole_number(100, 1_000_000)),
+            Key("seconds", values.seconds(1, 600), field="time"),
+        ),
+    ),
 )

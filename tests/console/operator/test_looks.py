@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from sr_engine.apart import Apart
+from sr_engine.console.operator import looks
+from sr_engine.console.operator.looks import Place
 from sr_engine.domain.sla import Month
-from sr_engine.operations import looks
-from sr_engine.operations.looks import Place
 from tests.operations.test_releases import central
-from tests.world import NOW, TestHub, World
+from tests.world import NOW, TestHub, World, make_world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = make_world(tmp_path / "instance")
+    yield world
+    world.close()
 
 
 @pytest.fixture
