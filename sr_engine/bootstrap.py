@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
+from sr_engine.apart import Apart
 from sr_engine.claims import Claims, Terms
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
@@ -27,9 +28,14 @@ from sr_engine.configuration import (
     UserDirectory,
 )
 from sr_engine.configuration.console import load_console
+from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
 from sr_engine.console.desk import Desk
+from sr_engine.console.operator.long_looks import LongLooks, Run
+from sr_engine.console.operator.looks import Place
+from sr_engine.console.operator.office import Office
+from sr_engine.console.operator.section import sections as operator_sections
 from sr_engine.console.rendering import templates
 from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
@@ -51,7 +57,9 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.candidates import LookingThrough
+from sr_engine.operations.certificates import Certificates
 from sr_engine.operations.lists import Withdrawing
+from sr_engine.operations.message_view import MessageView
 from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
@@ -502,8 +510,39 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
     )
 
 
-def console_of(instance: Instance, after_work: Callable[[], None], *, real: Clock | None = None) -> Sequence[BaseRoute]:
-    """The console of an instance; `real` stands in for the real time by which people sign in."""
+def office_of(instance: Instance, after_decision: Callable[[], None], run_apart: Run) -> Office:
+    """What the pages of an operator work with; `run_apart` does what takes long beside everything else."""
+    settings, loaded = instance.settings, instance.configuration
+    rules = load_operator_rules(settings.config_directory)
+    own = Certificate.from_file(settings.signing.certificate)
+    return Office(
+        rules=rules,
+        users=instance.users,
+        regions=loaded.regions,
+        phases=phases_of(instance),
+        certificates=Certificates(instance.trust, own, instance.users, loaded.regions),
+        messages=MessageView(instance.verifier, loaded.policy.certificate_roles),
+        looks=LongLooks(run_apart, instance.clock, rules.looks.keep),
+        place=Place(settings.database_url, settings.config_directory, settings.signing.certificate),
+        spreadsheets=loaded.spreadsheets,
+        monotonic=time.monotonic,
+        after_decision=after_decision,
+    )
+
+
+def console_of(
+    instance: Instance,
+    after_work: Callable[[], None],
+    *,
+    real: Clock | None = None,
+    after_decision: Callable[[], None] = lambda: None,
+    run_apart: Run | None = None,
+) -> Sequence[BaseRoute]:
+    """The console of an instance; `real` stands in for the real time by which people sign in.
+
+    `after_decision` is called once an operator has decided about a request that is held; `run_apart` is as in
+    `office_of`.
+    """
     rules = load_console(instance.settings.config_directory)
     passwords, assets = Passwords(rules.sign_in), Assets()
     desk = Desk(
@@ -522,7 +561,8 @@ def console_of(instance: Instance, after_work: Callable[[], None], *, real: Cloc
         assets=assets,
         after_work=after_work,
     )
-    return console_routes(desk, (supplier_section(),))
+    office = office_of(instance, after_decision, run_apart or Apart())
+    return console_routes(desk, (supplier_section(), *operator_sections(office)))
 
 
 def application(
@@ -572,6 +612,7 @@ def application(
     listener = Listener(instance.reading_engine, woken)
     working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
+    apart = Apart()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -583,6 +624,7 @@ def application(
             ):
                 yield
         finally:
+            apart.stop()
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
@@ -596,7 +638,7 @@ def application(
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
         more_routes += operators.routes()
     if instance.settings.console is not None:
-        more_routes += console_of(instance, dispatcher.wake)
+        more_routes += console_of(instance, dispatcher.wake, after_decision=resumer.wake, run_apart=apart)
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),
