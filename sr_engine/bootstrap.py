@@ -12,9 +12,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
+from sr_engine.api.app import BELOW as API_BELOW
+from sr_engine.api.app import served
+from sr_engine.api.desk import Desk as ApiDesk
+from sr_engine.api.limits import Reads, Waiting
+from sr_engine.api.sending import Sending
 from sr_engine.claims import Claims, Terms
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
@@ -44,6 +50,7 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.candidates import LookingThrough
+from sr_engine.operations.changes import Changes
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
@@ -68,6 +75,7 @@ from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
+from sr_engine.sealing import SealingKeyUnusable, load_sealer
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
@@ -411,6 +419,40 @@ def supplier_answers_of(instance: Instance) -> SupplierAnswers:
     return SupplierAnswers(quiet_days_of(instance.configuration.policy))
 
 
+def registration_desk_of(instance: Instance, token_sha256: str = "") -> RegistrationDesk:
+    """What takes registrations; without a hash of a token it lets in nobody itself."""
+    organisations = frozenset(one.id for one in instance.users.organisations())
+    return RegistrationDesk(token_sha256, organisations, supplier_changes_of(instance))
+
+
+def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], None]) -> ApiDesk | None:
+    """What the interface for CRM systems works with, if there is to be one; raises ConfigurationError."""
+    settings, policy = instance.settings.api, instance.configuration.api
+    if settings is None:
+        return None
+    try:
+        sealer = load_sealer(settings.key_file)
+    except SealingKeyUnusable as unusable:
+        raise ConfigurationError((f"{SETTINGS_FILE}: api.key_file: {unusable}",)) from None
+    return ApiDesk(
+        users=instance.users,
+        reading=reading,
+        transactions=instance.transactions,
+        clock=instance.clock,
+        policy=policy,
+        sealer=sealer,
+        hubs=supplier_hubs_of(instance),
+        answers=supplier_answers_of(instance),
+        changes=Changes(instance.users),
+        acting=acting_of(instance),
+        registrations=registration_desk_of(instance),
+        after_work=after_work,
+        body_within=instance.configuration.policy.overload.body,
+        reads=Reads(policy.limits.reads_at_once),
+        waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
+    )
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -538,7 +580,11 @@ def application(
             resumer.wake()
 
     listener = Listener(instance.reading_engine, woken)
-    working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
+    api = api_desk_of(instance, reading, dispatcher.wake)
+    parts = [dispatcher.run, resumer.run, listener.run]
+    if api is not None:
+        parts.append(Sending(api, claims, instance.randbelow).run)
+    working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
 
     @asynccontextmanager
@@ -551,14 +597,17 @@ def application(
             ):
                 yield
         finally:
+            if api is not None:
+                api.waiting.ending = True
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
         return Starlette(routes=[working.health()], lifespan=lifespan)
     feed = instance.settings.registration_feed
-    organisations = frozenset(one.id for one in instance.users.organisations())
-    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
+    desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
+    more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
+    if api is not None:
+        more_routes.append(Mount(API_BELOW, served(api, monotonic)))
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)

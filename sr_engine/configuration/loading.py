@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sr_engine.configuration.alerts import ALERTS, AlertDefinition, AlertEvent
+from sr_engine.configuration.api import API, Api
 from sr_engine.configuration.bank_holidays import BANK_HOLIDAYS, BankHolidays, with_holidays
 from sr_engine.configuration.catalogue import CATALOGUE, Catalogue
 from sr_engine.configuration.lifecycle import LIFECYCLE, Lifecycle
@@ -17,6 +18,7 @@ from sr_engine.configuration.policy import POLICY, Policy
 from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
 from sr_engine.configuration.response_codes import RESPONSE_CODES, ResponseCode
+from sr_engine.resources import data_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Configuration:
     """Complete: every AlertEvent is in it."""
     lifecycle: Lifecycle
     policy: Policy
+    api: Api
 
     def expressed(self, code: str, version: Decimal) -> str:
         """The ResponseCode that answers a request of a DUIS version where `code` would be the answer."""
@@ -44,7 +47,7 @@ class Configuration:
 
 
 def load(directory: Path) -> Configuration:
-    """Read the seven configuration files of a folder.
+    """Read the eight configuration files of a folder; without an `api.toml`, the product's own.
 
     Raises ConfigurationError naming every problem in all of them.
     """
@@ -56,6 +59,9 @@ def load(directory: Path) -> Configuration:
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
+    # Instances from before that face have none.
+    own_api = directory / "api.toml"
+    api = read_file(own_api if own_api.is_file() else data_directory("config") / "api.toml", API, problems)
     by_name: dict[str, Region] = {}
     if regions is not None and holidays is not None:
         by_name = _with_holidays(regions.region, holidays, Place("regions.toml", problems).inside("region"))
@@ -70,6 +76,7 @@ def load(directory: Path) -> Configuration:
         or alerts is None
         or lifecycle is None
         or policy is None
+        or api is None
     ):
         raise ConfigurationError(tuple(problems))
     return Configuration(
@@ -81,6 +88,7 @@ def load(directory: Path) -> Configuration:
         alerts=alerts.alert,
         lifecycle=lifecycle,
         policy=policy,
+        api=api,
     )
 
 

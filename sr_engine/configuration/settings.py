@@ -45,6 +45,14 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The interface for CRM systems."""
+
+    key_file: Path
+    """With which cursors given out, and secrets of webhooks, are sealed; a file for its owner only."""
+
+
+@dataclass(frozen=True, slots=True)
 class RelaySettings:
     """The upstream DCC that is asked for what is not offered here."""
 
@@ -93,6 +101,8 @@ class Settings:
     """The official DUIS schema; None where there is none, and requests are held against our own alone."""
     relay: RelaySettings | None = None
     """None: what is not offered here is refused."""
+    api: ApiSettings | None = None
+    """None: there is no interface for CRM systems."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -121,6 +131,7 @@ def load_settings(path: Path) -> Settings:
         operator=content.operator,
         official_schema=content.official_schema,
         relay=content.relay,
+        api=content.api,
     )
 
 
@@ -139,6 +150,7 @@ class _File:
     operator: Operator | None = None
     official_schema: Path | None = None
     relay: RelaySettings | None = None
+    api: ApiSettings | None = None
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -191,6 +203,7 @@ def _file(folder: Path) -> Table[_File]:
             ),
             optional=True,
         ),
+        Key("api", Table(ApiSettings, Key("key_file", path)), optional=True),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
     )
