@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
@@ -16,11 +17,6 @@ from starlette.routing import BaseRoute, Mount
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
-from sr_engine.api.app import BELOW as API_BELOW
-from sr_engine.api.app import served
-from sr_engine.api.desk import Desk as ApiDesk
-from sr_engine.api.limits import Reads, Waiting
-from sr_engine.api.sending import Sending
 from sr_engine.claims import Claims, Terms
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
@@ -82,6 +78,9 @@ from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 from sr_engine.watching import Watched, Watcher
+
+if TYPE_CHECKING:
+    from sr_engine.api.desk import Desk as ApiDesk
 
 SETTINGS_FILE = "sr-engine.toml"
 
@@ -430,6 +429,10 @@ def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], N
     settings, policy = instance.settings.api, instance.configuration.api
     if settings is None:
         return None
+    # What it stands on takes a second to load, which commands need not wait for.
+    from sr_engine.api.desk import Desk as ApiDesk  # noqa: PLC0415 - see above
+    from sr_engine.api.limits import Reads, Waiting  # noqa: PLC0415
+
     try:
         sealer = load_sealer(settings.key_file)
     except SealingKeyUnusable as unusable:
@@ -583,6 +586,8 @@ def application(
     api = api_desk_of(instance, reading, dispatcher.wake)
     parts = [dispatcher.run, resumer.run, listener.run]
     if api is not None:
+        from sr_engine.api.sending import Sending  # noqa: PLC0415 - as in api_desk_of
+
         parts.append(Sending(api, claims, instance.randbelow).run)
     working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
@@ -607,7 +612,9 @@ def application(
     desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
     more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
     if api is not None:
-        more_routes.append(Mount(API_BELOW, served(api, monotonic)))
+        from sr_engine.api.app import BELOW, served  # noqa: PLC0415 - as in api_desk_of
+
+        more_routes.append(Mount(BELOW, served(api, monotonic)))
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
