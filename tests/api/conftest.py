@@ -141,6 +141,7 @@ def prepare(directory: Path) -> None:
         edit(directory / "users.toml", f"http://127.0.0.1:{port}/", "http://127.0.0.1:9/")
     api = directory / "config" / "api.toml"
     edit(api, "burst = 120", "burst = 100000")
+    edit(api, "longest_wait_seconds = 60", "longest_wait_seconds = 3")
     edit(api, "look_milliseconds = 500", "look_milliseconds = 50")
     edit(api, "poll_seconds = 2", "poll_seconds = 1")
 
