@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
@@ -58,6 +59,7 @@ from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
 from sr_engine.operations.candidates import LookingThrough
 from sr_engine.operations.certificates import Certificates
+from sr_engine.operations.changes import Changes
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.message_view import MessageView
 from sr_engine.operations.passwords import Passwords
@@ -85,12 +87,16 @@ from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
+from sr_engine.sealing import SealingKeyUnusable, load_sealer
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 from sr_engine.watching import Watched, Watcher
+
+if TYPE_CHECKING:
+    from sr_engine.api.desk import Desk as ApiDesk
 
 SETTINGS_FILE = "sr-engine.toml"
 
@@ -428,6 +434,44 @@ def supplier_answers_of(instance: Instance) -> SupplierAnswers:
     return SupplierAnswers(quiet_days_of(instance.configuration.policy))
 
 
+def registration_desk_of(instance: Instance, token_sha256: str = "") -> RegistrationDesk:
+    """What takes registrations; without a hash of a token it lets in nobody itself."""
+    organisations = frozenset(one.id for one in instance.users.organisations())
+    return RegistrationDesk(token_sha256, organisations, supplier_changes_of(instance))
+
+
+def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], None]) -> ApiDesk | None:
+    """What the interface for CRM systems works with, if there is to be one; raises ConfigurationError."""
+    settings, policy = instance.settings.api, instance.configuration.api
+    if settings is None:
+        return None
+    # What it stands on takes a second to load, which commands need not wait for.
+    from sr_engine.api.desk import Desk as ApiDesk  # noqa: PLC0415 - see above
+    from sr_engine.api.limits import Reads, Waiting  # noqa: PLC0415
+
+    try:
+        sealer = load_sealer(settings.key_file)
+    except SealingKeyUnusable as unusable:
+        raise ConfigurationError((f"{SETTINGS_FILE}: api.key_file: {unusable}",)) from None
+    return ApiDesk(
+        users=instance.users,
+        reading=reading,
+        transactions=instance.transactions,
+        clock=instance.clock,
+        policy=policy,
+        sealer=sealer,
+        hubs=supplier_hubs_of(instance),
+        answers=supplier_answers_of(instance),
+        changes=Changes(instance.users),
+        acting=acting_of(instance),
+        registrations=registration_desk_of(instance),
+        after_work=after_work,
+        body_within=instance.configuration.policy.overload.body,
+        reads=Reads(policy.limits.reads_at_once),
+        waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
+    )
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -610,7 +654,13 @@ def application(
             resumer.wake()
 
     listener = Listener(instance.reading_engine, woken)
-    working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
+    api = api_desk_of(instance, reading, dispatcher.wake)
+    parts = [dispatcher.run, resumer.run, listener.run]
+    if api is not None:
+        from sr_engine.api.sending import Sending  # noqa: PLC0415 - as in api_desk_of
+
+        parts.append(Sending(api, claims, instance.randbelow).run)
+    working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
     apart = Apart()
 
@@ -625,20 +675,14 @@ def application(
                 yield
         finally:
             apart.stop()
+            if api is not None:
+                api.waiting.ending = True
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
         return Starlette(routes=[working.health()], lifespan=lifespan)
     feed = instance.settings.registration_feed
-    organisations = frozenset(one.id for one in instance.users.organisations())
-    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
-    operator = instance.settings.operator
-    if operator is not None:
-        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
-        more_routes += operators.routes()
-    if instance.settings.console is not None:
-        more_routes += console_of(instance, dispatcher.wake, after_decision=resumer.wake, run_apart=apart)
+    desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),
@@ -649,8 +693,32 @@ def application(
         after_work=dispatcher.wake,
         resumer=resumer,
         registration_desk=desk,
-        more_routes=more_routes,
+        more_routes=_faces(instance, reading, api, apart, resumer.wake, dispatcher.wake, monotonic),
         relay=relay,
         receiving_desk=receiving_desk_of(instance),
     )
     return gateway.app(lifespan)
+
+
+def _faces(
+    instance: Instance,
+    reading: Reading,
+    api: ApiDesk | None,
+    apart: Apart,
+    after_decision: Callable[[], None],
+    after_work: Callable[[], None],
+    monotonic: Callable[[], float],
+) -> Sequence[BaseRoute]:
+    """The addresses beside those of the gateway, as far as the settings ask for them."""
+    routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
+    if api is not None:
+        from sr_engine.api.app import BELOW, served  # noqa: PLC0415 - as in api_desk_of
+
+        routes.append(Mount(BELOW, served(api, monotonic)))
+    operator = instance.settings.operator
+    if operator is not None:
+        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
+        routes += operators.routes()
+    if instance.settings.console is not None:
+        routes += console_of(instance, after_work, after_decision=after_decision, run_apart=apart)
+    return routes

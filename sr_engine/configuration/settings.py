@@ -45,6 +45,14 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The interface for CRM systems."""
+
+    key_file: Path
+    """With which cursors given out, and secrets of webhooks, are sealed; a file for its owner only."""
+
+
+@dataclass(frozen=True, slots=True)
 class RelaySettings:
     """The upstream DCC that is asked for what is not offered here."""
 
@@ -118,6 +126,8 @@ class Settings:
     """None: what is not offered here is refused."""
     console: ConsoleSettings | None = None
     """None: there is no console."""
+    api: ApiSettings | None = None
+    """None: there is no interface for CRM systems."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -147,6 +157,7 @@ def load_settings(path: Path) -> Settings:
         official_schema=content.official_schema,
         relay=content.relay,
         console=content.console,
+        api=content.api,
     )
 
 
@@ -166,6 +177,7 @@ class _File:
     official_schema: Path | None = None
     relay: RelaySettings | None = None
     console: ConsoleSettings | None = None
+    api: ApiSettings | None = None
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -218,6 +230,7 @@ def _file(folder: Path) -> Table[_File]:
             ),
             optional=True,
         ),
+        Key("api", Table(ApiSettings, Key("key_file", path)), optional=True),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
         Key("console", _console(path), optional=True),
