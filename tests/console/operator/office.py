@@ -50,3 +50,13 @@ class OperatorFront(Front):
                 one for one in audit.newest(connection, 200) if "sign" not in one.action and one.actor == "operator"
             ]
         return [(one.actor, one.action, one.detail) for one in reversed(found[:number])]
+
+
+def found_out(browser: Somebody, path: str) -> Somebody:
+    """Open a page until what takes long has been found out for it."""
+    for _ in range(2_000):
+        browser.open(path)
+        assert browser.page.status_code == 200, browser.text
+        if "being found out" not in browser.main:
+            return browser
+    raise TimeoutError(f"{path} is still being found out")

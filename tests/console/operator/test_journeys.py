@@ -91,7 +91,7 @@ def test_find_a_lost_alert(browser: Browser, opened: Open, width: int) -> None:
     with Person.at(browser, opened.base, width) as olga:
         olga.sign_in("olga", PASSWORD)
         olga.press("Messages")
-        olga.type("RequestID, MessageID, hub or message id", LOST.chf)
+        olga.type("RequestID, hub or message id", LOST.chf)
         olga.picture(journey, "1-search")
         olga.press("Search")
         olga.picture(journey, "2-found")
