@@ -521,13 +521,11 @@ def console_of(
     after_work: Callable[[], None],
     *,
     real: Clock | None = None,
-    after_decision: Callable[[], None] = lambda: None,
-    run_apart: Run | None = None,
+    office: Office | None = None,
 ) -> Sequence[BaseRoute]:
     """The console of an instance; `real` stands in for the real time by which people sign in.
 
-    `after_decision` is called once an operator has decided about a request that is held; `run_apart` is as in
-    `office_of`.
+    Without an `office`, which operators work with, nobody is woken by what they decide.
     """
     rules = load_console(instance.settings.config_directory)
     passwords, assets = Passwords(rules.sign_in), Assets()
@@ -547,7 +545,7 @@ def console_of(
         assets=assets,
         after_work=after_work,
     )
-    office = office_of(instance, after_decision, run_apart or Apart())
+    office = office or office_of(instance, lambda: None, Apart())
     return console_routes(desk, (supplier_section(), *operator_sections(office)))
 
 
@@ -624,7 +622,7 @@ def application(
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
         more_routes += operators.routes()
     if instance.settings.console is not None:
-        more_routes += console_of(instance, dispatcher.wake, after_decision=resumer.wake, run_apart=apart)
+        more_routes += console_of(instance, dispatcher.wake, office=office_of(instance, resumer.wake, apart))
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),

@@ -189,14 +189,14 @@ class Messages:
         )
 
     def _lines(self, caption: str, lines: tuple[ExchangeLine, ...] | list[ExchangeLine]) -> Table:
-        columns = ("Received", "From", "Message", "Code", "RequestID or MessageID", "By", "Detail")
+        columns = ("Received", "From", "Message", "Code", "RequestID", "By", "Detail")
         rows: list[tuple[Cell, ...]] = [
             (
                 line.received_at,
                 self.sender(line),
                 line.service_reference_variant,
                 code_badge(line.code),
-                Link(line.message_key, url(f"{_PATH}/{line.exchange_id}"), mono=True),
+                Link(end_of(line.message_key), url(f"{_PATH}/{line.exchange_id}"), mono=True),
                 line.interface,
                 _short(line.detail),
             )
@@ -394,6 +394,11 @@ def code_badge(code: str) -> Badge:
     if code.startswith(("E", "4")):
         return Badge(code, "bad")
     return Badge(code, "warn" if code == "I99" else "ok")
+
+
+def end_of(message_key: str) -> str:
+    """What tells one message from others: the counter of a RequestID, the beginning of an id of ours."""
+    return f"…:{message_key.rpartition(':')[2]}" if ":" in message_key else f"{message_key[:12]}…"
 
 
 def _short(text: str) -> str:

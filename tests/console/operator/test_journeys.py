@@ -18,6 +18,9 @@ from tests.world import FIRMWARE, A
 
 pytestmark = pytest.mark.slow
 
+LONG = ("/operator/plan?region=Central", "/operator/levels", "/operator/releases/{busy.release_id}/count")
+"""Pages that show what takes long: by themselves, once it is there."""
+
 
 @dataclass
 class Open:
@@ -115,6 +118,9 @@ def test_no_page_has_a_serious_issue_and_none_sticks_out(browser: Browser, opene
     found = list[str]()
     with Person.at(browser, opened.base, width) as olga:
         olga.sign_in("olga", PASSWORD)
+        for path in LONG:
+            olga.open(path.format(busy=opened.busy))
+            olga.page.wait_for_function("() => !document.querySelector('main').innerText.includes('being found out')")
         for number, path in enumerate(pages(opened.busy), start=1):
             olga.open(path)
             name = (
