@@ -26,11 +26,14 @@ from sr_engine.configuration import (
     Settings,
     UserDirectory,
 )
+from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import load_console
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
+from sr_engine.console.counting import Counting
 from sr_engine.console.desk import Desk
 from sr_engine.console.rendering import templates
+from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
@@ -522,7 +525,14 @@ def console_of(instance: Instance, after_work: Callable[[], None], *, real: Cloc
         assets=assets,
         after_work=after_work,
     )
-    return console_routes(desk, (supplier_section(),))
+    supplier = SupplierDesk(
+        supplier_hubs_of(instance),
+        supplier_answers_of(instance),
+        acting_of(instance),
+        load_advice(instance.settings.config_directory, instance.configuration.response_codes),
+        Counting(desk.reading, rules.pages),
+    )
+    return console_routes(desk, (supplier_section(desk, supplier),))
 
 
 def application(
