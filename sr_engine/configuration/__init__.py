@@ -33,6 +33,14 @@ from sr_engine.configuration.settings import (
     Signing,
     load_settings,
 )
+from sr_engine.configuration.spreadsheets import (
+    SheetColumn,
+    SheetDecision,
+    SheetLimits,
+    Spreadsheets,
+    YesNo,
+    load_spreadsheets,
+)
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
 __all__ = [
@@ -70,14 +78,20 @@ __all__ = [
     "SchemaVersions",
     "ServiceReferenceVariant",
     "Settings",
+    "SheetColumn",
+    "SheetDecision",
+    "SheetLimits",
     "Signing",
+    "Spreadsheets",
     "Status",
     "Triggers",
     "Trust",
     "User",
     "UserDirectory",
     "UserRole",
+    "YesNo",
     "load",
     "load_settings",
+    "load_spreadsheets",
     "load_users",
 ]

@@ -131,15 +131,13 @@ devices = Table(
         for columns in (("secondary_import_mpan",), ("export_mpan",), ("uprn",), ("postcode", "address_identifier"))
     ),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
-    # The hubs of a model in a region with all that says whether a release may be installed.
+    # The hubs of a model in a region, one after the other. Not what firmware they run: see below.
     Index(
         "ix_devices_hubs_of_model",
         "manufacturer",
         "model",
         "csp_region",
         "device_id",
-        "firmware_version",
-        "device_status",
         sqlite_where=text("device_type = 'CHF'"),
         postgresql_where=text("device_type = 'CHF'"),
     ),
