@@ -27,16 +27,19 @@ from sr_engine.configuration import (
     Settings,
     UserDirectory,
 )
+from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
+from sr_engine.console.counting import Counting
 from sr_engine.console.desk import Desk
 from sr_engine.console.operator.long_looks import LongLooks, Run
 from sr_engine.console.operator.looks import Place
 from sr_engine.console.operator.office import Office
 from sr_engine.console.operator.section import sections as operator_sections
 from sr_engine.console.rendering import templates
+from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
@@ -56,6 +59,7 @@ from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.operations.candidates import LookingThrough
 from sr_engine.operations.certificates import Certificates
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.message_view import MessageView
@@ -64,6 +68,8 @@ from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.operations.retaining import DailyPruning
 from sr_engine.operations.signing_in import SigningIn
+from sr_engine.operations.supplier_answers import SupplierAnswers
+from sr_engine.operations.supplier_hubs import SupplierHubs
 from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
@@ -415,6 +421,16 @@ def overtaken_of(instance: Instance) -> Overtaken:
     return Overtaken(destinations, max(waits) + loaded.policy.leases.length)
 
 
+def supplier_hubs_of(instance: Instance) -> SupplierHubs:
+    """What Suppliers read of their hubs."""
+    return SupplierHubs(quiet_days_of(instance.configuration.policy))
+
+
+def supplier_answers_of(instance: Instance) -> SupplierAnswers:
+    """What Suppliers look up of what they have set themselves."""
+    return SupplierAnswers(quiet_days_of(instance.configuration.policy))
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -425,6 +441,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
         partial(meter_outcomes_of(instance).give_up_elsewhere, served=instance.configuration.regions.keys()),
+        LookingThrough(),
     )
 
 
@@ -545,8 +562,15 @@ def console_of(
         assets=assets,
         after_work=after_work,
     )
+    supplier = SupplierDesk(
+        supplier_hubs_of(instance),
+        supplier_answers_of(instance),
+        acting_of(instance),
+        load_advice(instance.settings.config_directory, instance.configuration.response_codes),
+        Counting(desk.reading, rules.pages),
+    )
     office = office or office_of(instance, lambda: None, Apart())
-    return console_routes(desk, (supplier_section(), *operator_sections(office)))
+    return console_routes(desk, (supplier_section(desk, supplier), *operator_sections(office)))
 
 
 def application(

@@ -36,6 +36,7 @@ from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.simulate import simulate
 from sr_engine.cli.simulate_csp import simulate_csp
+from sr_engine.cli.spreadsheet import spreadsheet
 from sr_engine.cli.submit import submit
 
 _DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
@@ -100,6 +101,7 @@ for command in (
     validate,
     parse_,
     submit,
+    spreadsheet,
     receive,
     replay_,
     pki,

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
-works_from = "0003"
+down_revision = "0004"
+works_from = "0002"
 
 
 def upgrade() -> None:
@@ -37,16 +37,21 @@ def upgrade() -> None:
         sa.Column("proposal_id", sa.String(length=32), nullable=False),
         sa.Column("organisation", sa.String(length=64), nullable=False),
         sa.Column("author", sa.String(length=48), nullable=False),
+        sa.Column("decided_by", sa.String(length=48), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
-        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
         sa.Column("hub_count", sa.Integer(), nullable=False),
         sa.Column("acts", sa.Integer(), nullable=False),
         sa.Column("acts_done", sa.Integer(), nullable=False),
-        sa.Column("answers", sa.Text(), nullable=False),
-        sa.Column("decided_by", sa.String(length=48), nullable=True),
-        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("refused", sa.Text(), nullable=False),
+        sa.Column("file_name", sa.String(length=200), nullable=True),
+        sa.Column("file", sa.LargeBinary(), nullable=True),
+        sa.Column("report", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("proposal_id", name=op.f("pk_console_proposals")),
     )
     op.create_index("ix_console_proposals_organisation", "console_proposals", ["organisation", "made_at"], unique=False)

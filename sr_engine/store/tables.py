@@ -131,15 +131,13 @@ devices = Table(
         for columns in (("secondary_import_mpan",), ("export_mpan",), ("uprn",), ("postcode", "address_identifier"))
     ),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
-    # The hubs of a model in a region with all that says whether a release may be installed.
+    # The hubs of a model in a region, one after the other. Not what firmware they run: see below.
     Index(
         "ix_devices_hubs_of_model",
         "manufacturer",
         "model",
         "csp_region",
         "device_id",
-        "firmware_version",
-        "device_status",
         sqlite_where=text("device_type = 'CHF'"),
         postgresql_where=text("device_type = 'CHF'"),
     ),
@@ -350,6 +348,8 @@ schedules = Table(
     Column("phase", String(8), nullable=False),
     Column("accept_han_impact", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Those of a Supplier, newest first.
+    Index("ix_schedules_of_organisation", "organisation", "created_at", "schedule_id"),
 )
 
 schedule_hubs = Table(
@@ -513,6 +513,8 @@ exclusions = Table(
     Column("set_at", UtcDateTime, nullable=False),
     # The operator has confirmed that a compulsory upgrade need not heed it.
     Column("overridden_at", UtcDateTime),
+    # Those of a Supplier, by hub.
+    Index("ix_exclusions_of_organisation", "organisation", "hub_id"),
     **BY_KEY,
 )
 
@@ -1109,20 +1111,37 @@ console_proposals = Table(
     metadata,
     Column("proposal_id", String(32), primary_key=True),
     Column("organisation", ORGANISATION, nullable=False),
+    # Logins: of who wants it, and of who confirmed it or turned it down.
     Column("author", String(48), nullable=False),
+    Column("decided_by", String(48)),
     Column("made_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
-    # Draft, Waiting, Working, Done, TurnedDown
+    Column("decided_at", UtcDateTime),
     Column("state", String(12), nullable=False),
-    # JSON: what is to be done, and to which hubs.
-    Column("content", Text, nullable=False),
+    Column("title", String(200), nullable=False),
     Column("hub_count", Integer, nullable=False),
     # How many requests it takes, and how many of them are answered.
     Column("acts", Integer, nullable=False),
     Column("acts_done", Integer, nullable=False),
-    # JSON: the answers so far.
-    Column("answers", Text, nullable=False),
-    Column("decided_by", String(48)),
-    Column("decided_at", UtcDateTime),
+    # JSON: what is to be done, to which hubs, by which selection they were found.
+    Column("content", Text, nullable=False),
+    # JSON: what it would come to, or has come to, in short; and the hubs refused, by reason.
+    Column("summary", Text, nullable=False),
+    Column("refused", Text, nullable=False),
+    # A sheet that was uploaded, and the same with what became of each row.
+    Column("file_name", String(200)),
+    Column("file", LargeBinary),
+    Column("report", LargeBinary),
     Index("ix_console_proposals_organisation", "organisation", "made_at"),
+)
+# --- What Suppliers look at as organisations: the interface for CRM systems, the console, spreadsheets ---------------
+
+# Hubs for which a Supplier is, was or will be responsible: where to look, in order of the hubs; whether it is now, its
+# registrations say. `store.candidates` adds to it and takes nothing away.
+supplier_hubs = Table(
+    "supplier_hubs",
+    metadata,
+    Column("organisation", ORGANISATION, primary_key=True),
+    Column("hub_id", EUI, primary_key=True),
+    **BY_KEY,
 )

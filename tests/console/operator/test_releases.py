@@ -69,7 +69,7 @@ def test_a_release_is_resumed_and_its_gate_opened(front: OperatorFront, release_
     olga = front.olga()
     olga.open(f"/operator/releases/{release_id}")
     olga.follow("Resume Central")
-    assert "Why it was haltedsmoke" in olga.main
+    assert "Why it was halted smoke" in olga.main
     olga.send("Resume now")
     assert "Central goes on" in olga.main
     assert halted(front, release_id) is None
