@@ -28,16 +28,19 @@ from sr_engine.configuration import (
     Settings,
     UserDirectory,
 )
+from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
+from sr_engine.console.counting import Counting
 from sr_engine.console.desk import Desk
 from sr_engine.console.operator.long_looks import LongLooks, Run
 from sr_engine.console.operator.looks import Place
 from sr_engine.console.operator.office import Office
 from sr_engine.console.operator.section import sections as operator_sections
 from sr_engine.console.rendering import templates
+from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
@@ -579,13 +582,11 @@ def console_of(
     after_work: Callable[[], None],
     *,
     real: Clock | None = None,
-    after_decision: Callable[[], None] = lambda: None,
-    run_apart: Run | None = None,
+    office: Office | None = None,
 ) -> Sequence[BaseRoute]:
     """The console of an instance; `real` stands in for the real time by which people sign in.
 
-    `after_decision` is called once an operator has decided about a request that is held; `run_apart` is as in
-    `office_of`.
+    Without an `office`, which operators work with, nobody is woken by what they decide.
     """
     rules = load_console(instance.settings.config_directory)
     passwords, assets = Passwords(rules.sign_in), Assets()
@@ -605,8 +606,15 @@ def console_of(
         assets=assets,
         after_work=after_work,
     )
-    office = office_of(instance, after_decision, run_apart or Apart())
-    return console_routes(desk, (supplier_section(), *operator_sections(office)))
+    supplier = SupplierDesk(
+        supplier_hubs_of(instance),
+        supplier_answers_of(instance),
+        acting_of(instance),
+        load_advice(instance.settings.config_directory, instance.configuration.response_codes),
+        Counting(desk.reading, rules.pages),
+    )
+    office = office or office_of(instance, lambda: None, Apart())
+    return console_routes(desk, (supplier_section(desk, supplier), *operator_sections(office)))
 
 
 def application(
@@ -693,7 +701,15 @@ def application(
         after_work=dispatcher.wake,
         resumer=resumer,
         registration_desk=desk,
-        more_routes=_faces(instance, reading, api, apart, resumer.wake, dispatcher.wake, monotonic),
+        more_routes=_faces(
+            instance,
+            reading=reading,
+            api=api,
+            apart=apart,
+            after_decision=resumer.wake,
+            after_work=dispatcher.wake,
+            monotonic=monotonic,
+        ),
         relay=relay,
         receiving_desk=receiving_desk_of(instance),
     )
@@ -702,6 +718,7 @@ def application(
 
 def _faces(
     instance: Instance,
+    *,
     reading: Reading,
     api: ApiDesk | None,
     apart: Apart,
@@ -720,5 +737,5 @@ def _faces(
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
         routes += operators.routes()
     if instance.settings.console is not None:
-        routes += console_of(instance, after_work, after_decision=after_decision, run_apart=apart)
+        routes += console_of(instance, after_work, office=office_of(instance, after_decision, apart))
     return routes

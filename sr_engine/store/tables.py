@@ -1111,21 +1111,27 @@ console_proposals = Table(
     metadata,
     Column("proposal_id", String(32), primary_key=True),
     Column("organisation", ORGANISATION, nullable=False),
+    # Logins: of who wants it, and of who confirmed it or turned it down.
     Column("author", String(48), nullable=False),
+    Column("decided_by", String(48)),
     Column("made_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
-    # Draft, Waiting, Working, Done, TurnedDown
+    Column("decided_at", UtcDateTime),
     Column("state", String(12), nullable=False),
-    # JSON: what is to be done, and to which hubs.
-    Column("content", Text, nullable=False),
+    Column("title", String(200), nullable=False),
     Column("hub_count", Integer, nullable=False),
     # How many requests it takes, and how many of them are answered.
     Column("acts", Integer, nullable=False),
     Column("acts_done", Integer, nullable=False),
-    # JSON: the answers so far.
-    Column("answers", Text, nullable=False),
-    Column("decided_by", String(48)),
-    Column("decided_at", UtcDateTime),
+    # JSON: what is to be done, to which hubs, by which selection they were found.
+    Column("content", Text, nullable=False),
+    # JSON: what it would come to, or has come to, in short; and the hubs refused, by reason.
+    Column("summary", Text, nullable=False),
+    Column("refused", Text, nullable=False),
+    # A sheet that was uploaded, and the same with what became of each row.
+    Column("file_name", String(200)),
+    Column("file", LargeBinary),
+    Column("report", LargeBinary),
     Index("ix_console_proposals_organisation", "organisation", "made_at"),
 )
 # --- What Suppliers look at as organisations: the interface for CRM systems, the console, spreadsheets ---------------
