@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
@@ -31,6 +32,7 @@ from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.delivery.overtaken import Overtaken
 from sr_engine.delivery.telling import Telling, remind
 from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
+from sr_engine.gateway.binding import Binding
 from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
 from sr_engine.gateway.fairness import Gate, Shares
 from sr_engine.gateway.operator import OperatorDesk
@@ -69,6 +71,7 @@ from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
+from sr_engine.transport import outgoing_tls, peers_of, watched_tls
 from sr_engine.watching import Watched, Watcher
 
 SETTINGS_FILE = "sr-engine.toml"
@@ -281,7 +284,7 @@ def shares_of(instance: Instance) -> Shares:
     )
 
 
-def relay_of(instance: Instance, processor: Processor) -> Relay | None:
+def relay_of(instance: Instance, processor: Processor, tls: SSLContext | None = None) -> Relay | None:
     """What asks the upstream DCC for what is not offered here, if one is configured."""
     settings, policy = instance.settings.relay, instance.configuration.policy
     if settings is None:
@@ -293,7 +296,7 @@ def relay_of(instance: Instance, processor: Processor) -> Relay | None:
         policy.limits.max_body_bytes,
         settings.requests_at_once,
     )
-    return Relay(upstream, Relaying(processor), instance.transactions)
+    return Relay(upstream, Relaying(processor), instance.transactions, tls)
 
 
 def receiving_desk_of(instance: Instance) -> ReceivingDesk | None:
@@ -474,14 +477,20 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
 
 
 def application(
-    instance: Instance, *, role: Role = Role.ALL, monotonic: Callable[[], float] = time.monotonic
+    instance: Instance,
+    *,
+    role: Role = Role.ALL,
+    monotonic: Callable[[], float] = time.monotonic,
+    watched: Sequence[Watched] = (),
 ) -> Starlette:
     """A process of the processor as an ASGI application: the gateway, the region triggers and delivery, or a part.
 
     `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends, and this process
-    whether it may still act on its leases.
+    whether it may still act on its leases. `watched` is read again, beside what the process knows of itself, when it
+    changes.
     """
     policy = instance.configuration.policy
+    outgoing = outgoing_tls(instance.settings)
     reading = Reading(instance.reading_engine)
     claims = claims_of(instance, reading, monotonic)
     dispatcher = Dispatcher(
@@ -491,6 +500,7 @@ def application(
         resolve=lambda destination: destination_url(instance, destination),
         claims=claims,
         randbelow=instance.randbelow,
+        tls=outgoing,
     )
     instance.transactions.after_follow_up = dispatcher.wake
     resumer = Resumer(
@@ -504,7 +514,7 @@ def application(
         claims=claims,
     )
     processor = processor_of(instance)
-    relay = relay_of(instance, processor)
+    relay = relay_of(instance, processor, outgoing.get("relay"))
     leased = [Leased(one, claims) for one in triggers(instance, dispatcher.wake)]
     daily = DailyPruning(pruning_of(instance), claims, instance.clock)
     ticker = Ticker([*leased, daily], policy.triggers.tick)
@@ -526,7 +536,7 @@ def application(
         try:
             async with (
                 working.running() if role is not Role.GATEWAY else nullcontext(),
-                Watcher([trusted]).running(),
+                Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
                 relay.running() if relay and role is not Role.WORKER else nullcontext(),
             ):
                 yield
@@ -553,6 +563,8 @@ def application(
         after_work=dispatcher.wake,
         resumer=resumer,
         registration_desk=desk,
+        peers=peers_of(instance.settings),
+        binding=Binding(policy.connections.bound_to, instance.users),
         more_routes=more_routes,
         relay=relay,
         receiving_desk=receiving_desk_of(instance),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -22,11 +23,14 @@ from sr_engine.cli.failures import ANYTHING_ELSE, Failure, failure_of
 from sr_engine.cli.opening import fully_opened, instance_option
 from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
+from sr_engine.connections import Crowd
 from sr_engine.gateway.working import Role
 from sr_engine.operations.clocks import clock_differences
 from sr_engine.processes import Processes
-from sr_engine.serving import ReadyServer
+from sr_engine.serving import Door, GuardedServer
 from sr_engine.store.dialects import SQLITE
+from sr_engine.tls import Renewable
+from sr_engine.transport import connection_limits, incoming_tls, peers_of, watched_tls
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
     """
     role = Role(named)
     log_to_stderr()
+    _allow_connections()
     sys.setswitchinterval(_SWITCH_SECONDS)
     with ExitStack() as sockets:
         # Closed again before others are started: what is wrong is said once, with its exit code.
@@ -91,15 +96,36 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
                 listening = listen_on(host or listen.host, listen.port if port is None else port)
                 taking = [sockets.enter_context(listening)]
                 taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
-                address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
+                scheme = "http" if instance.settings.tls is None else "https"
+                address = f"{scheme}://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
             ready = f"ready: {address} ({instance.settings.environment})"
             if workers == 1:
-                run_until_told(application(instance, role=role), taking, saying(ready))
+                _serve_alone(instance, role, taking, saying(ready))
             elif role is not Role.WORKER and instance.engine.dialect.name == SQLITE:
                 log.warning(_ONE_WRITER, workers)
         if workers > 1:
             _serve_together(directory, role, taking, workers, ready)
     click.echo("stopped")
+
+
+def _serve_alone(
+    instance: Instance,
+    role: Role,
+    taking: Sequence[socket.socket],
+    ready: Callable[[], None],
+    *,
+    parent: int | None = None,
+) -> None:
+    incoming = incoming_tls(instance.settings)
+    watched = watched_tls(instance.settings, {}, incoming)
+    app = application(instance, role=role, watched=watched)
+    run_until_told(app, [door_of(instance, taking, incoming)], ready, parent=parent)
+
+
+def door_of(instance: Instance, taking: Sequence[socket.socket], tls: Renewable | None = None) -> Door:
+    """Where requests of an instance arrive, with the limits of its policy."""
+    limits = connection_limits(instance.configuration.policy)
+    return Door(taking, Crowd(limits, is_proxy=peers_of(instance.settings).is_proxy), tls)
 
 
 def _serve_together(directory: Path, role: Role, taking: list[socket.socket], workers: int, ready: str) -> None:
@@ -108,7 +134,7 @@ def _serve_together(directory: Path, role: Role, taking: list[socket.socket], wo
     def work(_number: int, is_ready: Callable[[], None], parent: int) -> None:
         try:
             with fully_opened(directory) as instance:
-                run_until_told(application(instance, role=role), taking, is_ready, parent=parent)
+                _serve_alone(instance, role, taking, is_ready, parent=parent)
         except Exception as error:
             failure_of(error).show()
             sys.exit(ANYTHING_ELSE)
@@ -117,9 +143,9 @@ def _serve_together(directory: Path, role: Role, taking: list[socket.socket], wo
 
 
 def run_until_told(
-    app: Starlette, taking: list[socket.socket], ready: Callable[[], None], *, parent: int | None = None
+    app: Starlette, doors: Sequence[Door], ready: Callable[[], None], *, parent: int | None = None
 ) -> None:
-    """Serve on some sockets until told to stop, and call `ready` once requests are taken; raises Failure.
+    """Serve through some doors until told to stop, and call `ready` once requests are taken; raises Failure.
 
     `parent` is a descriptor that reports its end when the process that started this one is gone, which ends this one.
     """
@@ -127,21 +153,29 @@ def run_until_told(
         app,
         loop="uvloop",
         http="httptools",
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
     )
-    server = ReadyServer(config, ready, parent=parent)
+    server = GuardedServer(config, ready, doors, parent=parent)
     # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)
     try:
-        server.run(sockets=taking)
+        server.run()
     except SystemExit:
         raise Failure("the processor could not start; the lines above say why") from None
+
+
+def _allow_connections() -> None:
+    """Let the process have as many files and connections open as the system allows it to ask for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _warn_of_clocks(instance: Instance) -> None:

@@ -6,9 +6,11 @@ from sr_engine.configuration.duis import AlertBodyElement, UserRole
 from sr_engine.configuration.lifecycle import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.configuration.loading import Configuration, load
 from sr_engine.configuration.policy import (
+    Bound,
     CertificateRoles,
     ChangeOfSupplier,
     Compulsion,
+    Connections,
     Delivery,
     Horizon,
     Leases,
@@ -33,6 +35,7 @@ from sr_engine.configuration.settings import (
     Signing,
     load_settings,
 )
+from sr_engine.configuration.transport import Demand, Network, Outgoing, OutgoingTls, ProxySettings, TlsSettings
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "AlertSource",
     "AttemptEvent",
     "AttemptState",
+    "Bound",
     "Catalogue",
     "CatalogueSource",
     "CertificateRoles",
@@ -50,17 +54,23 @@ __all__ = [
     "Compulsion",
     "Configuration",
     "ConfigurationError",
+    "Connections",
     "Delivery",
+    "Demand",
     "FutureDating",
     "Horizon",
     "Leases",
     "Lifecycle",
     "Limits",
     "Listen",
+    "Network",
     "Organisation",
+    "Outgoing",
+    "OutgoingTls",
     "Overload",
     "Phases",
     "Policy",
+    "ProxySettings",
     "Region",
     "RegistrationFeed",
     "RelaySettings",
@@ -72,6 +82,7 @@ __all__ = [
     "Settings",
     "Signing",
     "Status",
+    "TlsSettings",
     "Triggers",
     "Trust",
     "User",

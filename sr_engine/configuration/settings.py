@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sr_engine.configuration import values
+from sr_engine.configuration import transport, values
 from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
+from sr_engine.configuration.transport import Outgoing, ProxySettings, TlsSettings
 from sr_engine.resources import data_directory
 
 
@@ -93,6 +94,11 @@ class Settings:
     """The official DUIS schema; None where there is none, and requests are held against our own alone."""
     relay: RelaySettings | None = None
     """None: what is not offered here is refused."""
+    tls: TlsSettings | None = None
+    """None: requests arrive over HTTP."""
+    proxy: ProxySettings | None = None
+    """None: whoever connects is the client."""
+    outgoing_tls: Outgoing = field(default_factory=Outgoing)
 
 
 def load_settings(path: Path) -> Settings:
@@ -121,6 +127,9 @@ def load_settings(path: Path) -> Settings:
         operator=content.operator,
         official_schema=content.official_schema,
         relay=content.relay,
+        tls=content.tls,
+        proxy=content.proxy,
+        outgoing_tls=content.outgoing_tls,
     )
 
 
@@ -139,6 +148,9 @@ class _File:
     operator: Operator | None = None
     official_schema: Path | None = None
     relay: RelaySettings | None = None
+    tls: TlsSettings | None = None
+    proxy: ProxySettings | None = None
+    outgoing_tls: Outgoing = field(default_factory=Outgoing)
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -193,6 +205,9 @@ def _file(folder: Path) -> Table[_File]:
         ),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
+        Key("tls", transport.tls(path), optional=True),
+        Key("proxy", transport.proxy(), optional=True),
+        Key("outgoing_tls", transport.outgoing(path), optional=True),
     )
 
 

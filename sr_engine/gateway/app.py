@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sr_engine.clock import Clock
+from sr_engine.gateway.binding import Binding
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
 from sr_engine.gateway.receiving import ReceivingDesk
@@ -24,6 +25,7 @@ from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.gateway.relay import Relay
 from sr_engine.gateway.resumer import Resumer
+from sr_engine.peers import Peer, Peers
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Processor, Turned
@@ -43,8 +45,8 @@ UPSTREAM_SHARE = "upstream"
 Endpoint = Callable[[Request], Awaitable[Response]]
 ShareOf = Callable[[bytes], str]
 """Whose a message is, judged by its first bytes."""
-Taker = Callable[[bytes], Awaitable[Answer | Awaitable[Answer]]]
-"""Answers a message, or says what answers it once it no longer takes up a place here."""
+Taker = Callable[[bytes, Peer], Awaitable[Answer | Awaitable[Answer]]]
+"""Answers a message of a peer, or says what answers it once it no longer takes up a place here."""
 
 
 class Gateway:
@@ -61,6 +63,8 @@ class Gateway:
         retry_after: timedelta,
         after_work: Callable[[], None],
         resumer: Resumer,
+        peers: Peers,
+        binding: Binding,
         registration_desk: RegistrationDesk | None = None,
         relay: Relay | None = None,
         receiving_desk: ReceivingDesk | None = None,
@@ -70,6 +74,8 @@ class Gateway:
 
         `relay` asks upstream for what is not offered here, and `receiving_desk` takes what upstream sends to Users.
         """
+        self._peers = peers
+        self._binding = binding
         self._relay = relay
         self._receiving_desk = receiving_desk
         self._resumer = resumer
@@ -104,18 +110,18 @@ class Gateway:
         return app
 
     def _service(self, service: str) -> Endpoint:
-        async def take(data: bytes) -> Answer | Awaitable[Answer]:
-            return await self._duis(service, data)
+        async def take(data: bytes, peer: Peer) -> Answer | Awaitable[Answer]:
+            return await self._duis(service, data, peer)
 
         return self._guarded(take, lambda head: claimed_originator(head) or OTHERS)
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
 
-        async def take(data: bytes) -> Answer:
+        async def take(data: bytes, _peer: Peer) -> Answer:
             return await self._registrations(desk, data)
 
-        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, media_type=JSON)
+        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, media_type=JSON, bound=False)
 
         async def endpoint(request: Request) -> Response:
             if desk.lets_in(request.headers.get("authorization")):
@@ -137,25 +143,31 @@ class Gateway:
                 refused.headers["WWW-Authenticate"] = "Bearer"
                 return refused
 
-            async def take(data: bytes) -> Answer:
+            async def take(data: bytes, _peer: Peer) -> Answer:
                 return await self._received(desk, request.path_params["eui"], data)
 
-            return await self._guarded(take, lambda _: UPSTREAM_SHARE)(request)
+            return await self._guarded(take, lambda _: UPSTREAM_SHARE, bound=False)(request)
 
         return endpoint
 
-    def _guarded(self, take: Taker, share_of: ShareOf, *, media_type: str = XML) -> Endpoint:
-        """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
+    def _guarded(self, take: Taker, share_of: ShareOf, *, media_type: str = XML, bound: bool = True) -> Endpoint:
+        """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP.
+
+        What is `bound` comes over connections that are their senders' own, where that is asked for.
+        """
 
         async def endpoint(request: Request) -> Response:
-            visit = self._gate.arrive("" if request.client is None else request.client.host)
+            peer = self._peers.of(request.scope)
+            if bound and peer.objection is not None:
+                return _response(problem(HTTPStatus.FORBIDDEN, peer.objection))
+            visit = self._gate.arrive(peer.address)
             try:
                 data = await self._body(request, media_type, visit, share_of)
                 if isinstance(data, Answer):
                     return _response(data)
                 if not await visit.turn():
                     return _response(self._overloaded("too many requests are waiting"))
-                taken = await take(data)
+                taken = await take(data, peer)
                 if not isinstance(taken, Answer):
                     visit.leave()
                     taken = await taken
@@ -220,13 +232,13 @@ class Gateway:
     def _no_room(self) -> Answer:
         return self._overloaded("the processor is busy, and there is no room for more requests of yours")
 
-    async def _duis(self, service: str, data: bytes) -> Answer | Awaitable[Answer]:
+    async def _duis(self, service: str, data: bytes, peer: Peer) -> Answer | Awaitable[Answer]:
         heavy = len(data) >= HEAVY_BYTES
-        now = self._clock.now()
+        now, over = self._clock.now(), self._binding.of(peer)
         if heavy:
-            admitted = await asyncio.to_thread(self._processor.admit, service, data, now)
+            admitted = await asyncio.to_thread(self._processor.admit, service, data, now, over)
         else:
-            admitted = self._processor.admit(service, data, now)
+            admitted = self._processor.admit(service, data, now, over)
         match admitted:
             case Answer():
                 answer = admitted
@@ -267,13 +279,13 @@ class Gateway:
         log.info("message of the upstream DCC answered %s: %s", answer.status, answer.detail_header)
         return answer
 
-    async def _csp(self, data: bytes) -> Answer:
+    async def _csp(self, data: bytes, peer: Peer) -> Answer:
         heavy = len(data) >= HEAVY_BYTES
-        now = self._clock.now()
+        now, over = self._clock.now(), self._binding.of(peer)
         if heavy:
-            admitted = await asyncio.to_thread(self._csp_desk.admit, data, now)
+            admitted = await asyncio.to_thread(self._csp_desk.admit, data, now, over)
         else:
-            admitted = self._csp_desk.admit(data, now)
+            admitted = self._csp_desk.admit(data, now, over)
         if isinstance(admitted, Answer):
             log.info("csp message answered %s: %s", admitted.status, admitted.detail_header)
             return admitted

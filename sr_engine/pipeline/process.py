@@ -117,8 +117,13 @@ class Processor:
     meter_lists: MeterLists
     official_schema: OfficialSchema | None = None
 
-    def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
-        """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept."""
+    def admit(
+        self, service: str, data: bytes, now: datetime, over: Callable[[str], str | None] = lambda _: None
+    ) -> Admitted | Turned | Answer:
+        """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept.
+
+        `over` says what speaks against a request of a signer over the connection that it came over.
+        """
         policy, catalogue = self.configuration.policy, self.configuration.catalogue
         try:
             document = parse(data, max_bytes=policy.limits.max_body_bytes)
@@ -136,6 +141,8 @@ class Processor:
         except NotAuthenticated as refused:
             return _unauthenticated(document, refused.reason, now)
         header = request.header
+        if (objection := over(verified.signer.eui)) is not None:
+            return _unauthenticated(document, objection, now)
         try:
             checks.check_originator(header, verified.signer)
         except Refusal as refused:
