@@ -30,7 +30,7 @@ from sr_engine.processes import Processes
 from sr_engine.serving import Door, GuardedServer
 from sr_engine.store.dialects import SQLITE
 from sr_engine.tls import Renewable
-from sr_engine.transport import connection_limits, incoming_tls, peers_of, watched_tls
+from sr_engine.transport import connection_limits, incoming_tls, outgoing_tls, peers_of, watched_tls
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,8 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
         with fully_opened(directory) as instance:
             if (official := instance.official_schema) is not None:
                 log.info("official DUIS schema %s, from %s", official.version, official.path)
+            incoming_tls(instance.settings)
+            outgoing_tls(instance.settings)
             _warn_of_holidays(instance.configuration, instance.clock.now())
             _warn_of_clocks(instance)
             listen = instance.settings.listen
