@@ -21,6 +21,7 @@ from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
     Configuration,
     ConfigurationError,
+    Metrics,
     Policy,
     Region,
     Settings,
@@ -45,6 +46,12 @@ from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.observing.cells import Cells
+from sr_engine.observing.counting import Counting, Layout
+from sr_engine.observing.exchanges import Note, Observer
+from sr_engine.observing.exposition import Health, MetricsDesk, monitoring_app
+from sr_engine.observing.standing import Standing
+from sr_engine.operations.certificates import expiries
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
@@ -476,19 +483,70 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
     )
 
 
+def layout_of(loaded: Configuration) -> Layout:
+    """What is counted of an instance with this configuration."""
+    return Layout.of(loaded, (CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE))
+
+
+def counting_of(instance: Instance, cells: Cells | None = None, row: int = 0) -> Counting:
+    """What one process counts: in a row of memory that it shares with others, or alone."""
+    layout = layout_of(instance.configuration)
+    return Counting(layout, cells or Cells(layout.columns, 1), row)
+
+
+def metrics_desk_of(instance: Instance, counting: Counting) -> MetricsDesk:
+    """What shows the metrics of an instance."""
+    settings = instance.settings
+    metrics = settings.monitoring.metrics or Metrics()
+    standing = Standing(
+        Reading(instance.reading_engine),
+        instance.clock,
+        instance.configuration.regions,
+        lambda: expiries(settings, instance.trust),
+    )
+    return MetricsDesk(counting, standing, settings.environment, metrics.addresses, peers_of(settings))
+
+
+def health_of(instance: Instance, live: Callable[[], str] = lambda: "alive") -> Health:
+    """What says whether an instance can take requests."""
+    until = Certificate.from_file(instance.settings.signing.certificate).not_after
+    return Health(Reading(instance.reading_engine), instance.clock, until, live=live)
+
+
+def tracing_of(settings: Settings) -> Note | None:
+    """What traces exchanges, if settings ask for it; raises ConfigurationError where it is not installed."""
+    if not settings.monitoring.tracing.enabled:
+        return None
+    try:
+        # An extra: whoever wants no traces need not have it.
+        from sr_engine.observing.tracing import tracing  # noqa: PLC0415 - see above
+    except ImportError:
+        problem = f"{SETTINGS_FILE}: monitoring.tracing.enabled: needs the extra: pip install 'sr-engine[tracing]'"
+        raise ConfigurationError((problem,)) from None
+    return tracing()
+
+
+def monitoring_of(instance: Instance, counting: Counting) -> Starlette:
+    """What is served at the listener for monitoring alone."""
+    return monitoring_app(metrics_desk_of(instance, counting), health_of(instance))
+
+
 def application(
     instance: Instance,
     *,
     role: Role = Role.ALL,
     monotonic: Callable[[], float] = time.monotonic,
     watched: Sequence[Watched] = (),
+    counting: Counting | None = None,
 ) -> Starlette:
     """A process of the processor as an ASGI application: the gateway, the region triggers and delivery, or a part.
 
     `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends, and this process
     whether it may still act on its leases. `watched` is read again, beside what the process knows of itself, when it
-    changes.
+    changes. `counting` counts beside other processes.
     """
+    counting = counting or counting_of(instance)
+    monitoring = instance.settings.monitoring
     policy = instance.configuration.policy
     outgoing = outgoing_tls(instance.settings)
     reading = Reading(instance.reading_engine)
@@ -501,6 +559,7 @@ def application(
         claims=claims,
         randbelow=instance.randbelow,
         tls=outgoing,
+        count=counting.delivery,
     )
     instance.transactions.after_follow_up = dispatcher.wake
     resumer = Resumer(
@@ -543,12 +602,17 @@ def application(
         finally:
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
+    metrics = monitoring.metrics
+    metrics_routes = []
+    if metrics is not None and metrics.port is None:
+        metrics_routes = metrics_desk_of(instance, counting).routes()
     if role is Role.WORKER:
-        return Starlette(routes=[working.health()], lifespan=lifespan)
+        return Starlette(routes=[*metrics_routes, *health_of(instance, working.alive).routes()], lifespan=lifespan)
     feed = instance.settings.registration_feed
     organisations = frozenset(one.id for one in instance.users.organisations())
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
     more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
+    more_routes += metrics_routes
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
@@ -565,6 +629,8 @@ def application(
         registration_desk=desk,
         peers=peers_of(instance.settings),
         binding=Binding(policy.connections.bound_to, instance.users),
+        observer=Observer(counting, trace=tracing_of(instance.settings)),
+        health=health_of(instance),
         more_routes=more_routes,
         relay=relay,
         receiving_desk=receiving_desk_of(instance),

@@ -8,9 +8,9 @@ import resource
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,13 +18,15 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
-from sr_engine.bootstrap import Instance, application
+from sr_engine.bootstrap import Instance, application, counting_of, layout_of, monitoring_of
 from sr_engine.cli.failures import ANYTHING_ELSE, Failure, failure_of
 from sr_engine.cli.opening import fully_opened, instance_option
 from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
 from sr_engine.connections import Crowd
 from sr_engine.gateway.working import Role
+from sr_engine.observing.cells import Cells
+from sr_engine.observing.logs import log_to_stderr
 from sr_engine.operations.clocks import clock_differences
 from sr_engine.processes import Processes
 from sr_engine.serving import Door, GuardedServer
@@ -84,6 +86,7 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
     with ExitStack() as sockets:
         # Closed again before others are started: what is wrong is said once, with its exit code.
         with fully_opened(directory) as instance:
+            log_to_stderr(instance.settings.monitoring.logging.format)
             if (official := instance.official_schema) is not None:
                 log.info("official DUIS schema %s, from %s", official.version, official.path)
             incoming_tls(instance.settings)
@@ -101,27 +104,54 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
                 scheme = "http" if instance.settings.tls is None else "https"
                 address = f"{scheme}://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
             ready = f"ready: {address} ({instance.settings.environment})"
+            cells = Cells(layout_of(instance.configuration).columns, workers)
+            watching = [sockets.enter_context(one) for one in _listening_for_monitoring(instance)]
+            served = Served(role, taking, watching, cells)
             if workers == 1:
-                _serve_alone(instance, role, taking, saying(ready))
+                _serve_alone(instance, served, 0, saying(ready))
             elif role is not Role.WORKER and instance.engine.dialect.name == SQLITE:
                 log.warning(_ONE_WRITER, workers)
         if workers > 1:
-            _serve_together(directory, role, taking, workers, ready)
+            _serve_together(directory, served, workers, ready)
     click.echo("stopped")
 
 
+def _listening_for_monitoring(instance: Instance) -> list[socket.socket]:
+    """Where metrics can be fetched, if they have a listener of their own."""
+    metrics = instance.settings.monitoring.metrics
+    if metrics is None or metrics.host is None or metrics.port is None:
+        return []
+    listening = listen_on(metrics.host, metrics.port)
+    log.info("metrics: http://%s:%d/metrics", url_host(metrics.host), listening.getsockname()[1])
+    return [listening]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What processes of one parent have in common."""
+
+    role: Role
+    taking: Sequence[socket.socket]
+    """Where requests arrive."""
+    watching: Sequence[socket.socket]
+    """Where monitoring asks, and whichever is free answers for all."""
+    cells: Cells
+
+
 def _serve_alone(
-    instance: Instance,
-    role: Role,
-    taking: Sequence[socket.socket],
-    ready: Callable[[], None],
-    *,
-    parent: int | None = None,
+    instance: Instance, served: Served, number: int, ready: Callable[[], None], *, parent: int | None = None
 ) -> None:
+    """Serve as process number so-and-so."""
     incoming = incoming_tls(instance.settings)
-    watched = watched_tls(instance.settings, {}, incoming)
-    app = application(instance, role=role, watched=watched)
-    run_until_told(app, [door_of(instance, taking, incoming)], ready, parent=parent)
+    counting = counting_of(instance, served.cells, number)
+    app = application(
+        instance, role=served.role, watched=watched_tls(instance.settings, {}, incoming), counting=counting
+    )
+    doors = [door_of(instance, served.taking, incoming)]
+    if served.watching:
+        limits = connection_limits(instance.configuration.policy)
+        doors.append(Door(served.watching, Crowd(limits), application=monitoring_of(instance, counting)))
+    run_until_told(app, doors, ready, parent=parent)
 
 
 def door_of(instance: Instance, taking: Sequence[socket.socket], tls: Renewable | None = None) -> Door:
@@ -130,13 +160,13 @@ def door_of(instance: Instance, taking: Sequence[socket.socket], tls: Renewable 
     return Door(taking, Crowd(limits, is_proxy=peers_of(instance.settings).is_proxy), tls)
 
 
-def _serve_together(directory: Path, role: Role, taking: list[socket.socket], workers: int, ready: str) -> None:
+def _serve_together(directory: Path, served: Served, workers: int, ready: str) -> None:
     """The processes inherit the sockets: whichever is free takes the next connection, and none waits for a dead one."""
 
-    def work(_number: int, is_ready: Callable[[], None], parent: int) -> None:
+    def work(number: int, is_ready: Callable[[], None], parent: int) -> None:
         try:
             with fully_opened(directory) as instance:
-                _serve_alone(instance, role, taking, is_ready, parent=parent)
+                _serve_alone(instance, served, number, is_ready, parent=parent)
         except Exception as error:
             failure_of(error).show()
             sys.exit(ANYTHING_ELSE)
@@ -213,24 +243,6 @@ def saying(line: str, *, to_stderr: bool = False) -> Callable[[], None]:
         sys.stdout.flush()
 
     return say
-
-
-class _OneLine(logging.Formatter):
-    """One line per record, whatever a message quotes; times in UTC."""
-
-    converter = staticmethod(time.gmtime)
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
-        record.message = "".join(one if one.isprintable() else " " for one in record.message)
-        return super().formatMessage(record)
-
-
-def log_to_stderr() -> None:
-    """Have what is logged written to stderr, one line each."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("sr_engine").setLevel(logging.INFO)
 
 
 def listen_on(host: str, port: int) -> socket.socket:

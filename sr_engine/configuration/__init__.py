@@ -5,6 +5,7 @@ from sr_engine.configuration.catalogue import Catalogue, CatalogueSource, Future
 from sr_engine.configuration.duis import AlertBodyElement, UserRole
 from sr_engine.configuration.lifecycle import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.configuration.loading import Configuration, load
+from sr_engine.configuration.monitoring import LogFormat, Metrics, Monitoring
 from sr_engine.configuration.policy import (
     Bound,
     CertificateRoles,
@@ -63,6 +64,9 @@ __all__ = [
     "Lifecycle",
     "Limits",
     "Listen",
+    "LogFormat",
+    "Metrics",
+    "Monitoring",
     "Network",
     "Organisation",
     "Outgoing",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sr_engine.configuration import transport, values
+from sr_engine.configuration.monitoring import Monitoring, monitoring
 from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
 from sr_engine.configuration.transport import Outgoing, ProxySettings, TlsSettings
 from sr_engine.resources import data_directory
@@ -99,6 +100,7 @@ class Settings:
     proxy: ProxySettings | None = None
     """None: whoever connects is the client."""
     outgoing_tls: Outgoing = field(default_factory=Outgoing)
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 def load_settings(path: Path) -> Settings:
@@ -130,6 +132,7 @@ def load_settings(path: Path) -> Settings:
         tls=content.tls,
         proxy=content.proxy,
         outgoing_tls=content.outgoing_tls,
+        monitoring=content.monitoring,
     )
 
 
@@ -151,6 +154,7 @@ class _File:
     tls: TlsSettings | None = None
     proxy: ProxySettings | None = None
     outgoing_tls: Outgoing = field(default_factory=Outgoing)
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -208,6 +212,7 @@ def _file(folder: Path) -> Table[_File]:
         Key("tls", transport.tls(path), optional=True),
         Key("proxy", transport.proxy(), optional=True),
         Key("outgoing_tls", transport.outgoing(path), optional=True),
+        Key("monitoring", monitoring(), optional=True),
     )
 
 

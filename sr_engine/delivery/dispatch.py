@@ -67,12 +67,15 @@ class Dispatcher:
         poll_seconds: float | None = None,
         stop_seconds: float = STOP_SECONDS,
         tls: Mapping[str, ssl.SSLContext] | None = None,
+        count: Callable[[str, str], None] = lambda _kind, _result: None,
     ) -> None:
         """`poll_seconds` takes the place of the policy's; `randbelow` draws how long is waited after a failure.
 
         `tls` says, by kind of destination, what is shown there and who is trusted; otherwise whom the system trusts.
+        `count` is told of each try, by kind of destination, whether the message was taken, refused, or the try failed.
         """
         self._tls = tls or {}
+        self._count = count
         self._engine = engine
         self._claims = claims
         self._clock = clock
@@ -285,6 +288,9 @@ class Dispatcher:
         reply = NO_ADDRESS if url is None else await post(session, url, message.body, message.message_id)
         now = self._clock.now()
         breaker.note(reply, now, probing=probing)
+        failed = reply.is_failure(self._policy.refusals_of_one)
+        result = "taken" if reply.error is None else "failed" if failed else "refused"
+        self._count(message.destination.partition(":")[0], result)
         return settle(message, reply.error, now, self._policy, self._randbelow, not_before=reply.asked_to_wait)
 
 

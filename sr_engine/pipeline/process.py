@@ -100,6 +100,8 @@ class Turned:
     request_key: str
     devices: int = 0
     """How many it names."""
+    variant: str = ""
+    """The Service Reference Variant it says it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ class Processor:
             sender = checks.check_user(header, entry, self.users)
         except Refusal as refused:
             answer = self._signed(request, refused.code, refused.detail, None, now)
-            return Turned(answer, verified.signer.eui, header.request_id.key, _devices(request))
+            key, variant = header.request_id.key, header.service_reference_variant
+            return Turned(answer, verified.signer.eui, key, _devices(request), variant)
         return Admitted(verified, request, entry, sender)
 
     def record_turned(self, unit_of_work: UnitOfWork, turned: Turned) -> Answer:
@@ -395,4 +398,5 @@ def _unauthenticated(document: ParsedDocument, reason: str, now: datetime) -> Tu
         result=None,
     )
     answer = Answer(HTTP_OK, serialise_unsigned(root), reason, code="E100")
-    return Turned(answer, "", echo.request_id_text.strip().upper())
+    key = echo.request_id_text.strip().upper()
+    return Turned(answer, "", key, variant=echo.service_reference_variant.strip())
