@@ -13,9 +13,11 @@ from ssl import SSLContext
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
+from sr_engine.apart import Apart
 from sr_engine.claims import Claims, Terms
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
@@ -27,6 +29,17 @@ from sr_engine.configuration import (
     Settings,
     UserDirectory,
 )
+from sr_engine.configuration.console import load_console
+from sr_engine.configuration.operator_pages import load_operator_rules
+from sr_engine.console.app import console_routes
+from sr_engine.console.assets import Assets
+from sr_engine.console.desk import Desk
+from sr_engine.console.operator.long_looks import LongLooks, Run
+from sr_engine.console.operator.looks import Place
+from sr_engine.console.operator.office import Office
+from sr_engine.console.operator.section import sections as operator_sections
+from sr_engine.console.rendering import templates
+from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
@@ -51,11 +64,20 @@ from sr_engine.observing.counting import Counting, Layout
 from sr_engine.observing.exchanges import Note, Observer
 from sr_engine.observing.exposition import Health, MetricsDesk, monitoring_app
 from sr_engine.observing.standing import Standing
-from sr_engine.operations.certificates import expiries
+from sr_engine.operations.candidates import LookingThrough
+from sr_engine.operations.certificates import Certificates
+from sr_engine.operations.expiries import expiries
 from sr_engine.operations.lists import Withdrawing
+from sr_engine.operations.message_view import MessageView
+from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.operations.retaining import DailyPruning
+from sr_engine.operations.signing_in import SigningIn
+from sr_engine.operations.supplier_answers import SupplierAnswers
+from sr_engine.operations.supplier_hubs import SupplierHubs
+from sr_engine.peers import Forwarded
+from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.pipeline.relaying import Relaying
@@ -256,6 +278,11 @@ def processor_of(instance: Instance) -> Processor:
     )
 
 
+def acting_of(instance: Instance) -> Acting:
+    """What carries out what Users ask for who are signed in to another face of an instance."""
+    return Acting(processor_of(instance))
+
+
 def resuming_of(instance: Instance) -> Resuming:
     """What takes up the held requests of an instance."""
     return Resuming(processor_of(instance), instance.draw_id)
@@ -402,6 +429,16 @@ def overtaken_of(instance: Instance) -> Overtaken:
     return Overtaken(destinations, max(waits) + loaded.policy.leases.length)
 
 
+def supplier_hubs_of(instance: Instance) -> SupplierHubs:
+    """What Suppliers read of their hubs."""
+    return SupplierHubs(quiet_days_of(instance.configuration.policy))
+
+
+def supplier_answers_of(instance: Instance) -> SupplierAnswers:
+    """What Suppliers look up of what they have set themselves."""
+    return SupplierAnswers(quiet_days_of(instance.configuration.policy))
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -412,6 +449,7 @@ def chores(instance: Instance) -> tuple[Chore, ...]:
         supplier_changes_of(instance),
         TermsTakingEffect(instance.alerts, instance.configuration.policy.compulsion.lead),
         partial(meter_outcomes_of(instance).give_up_elsewhere, served=instance.configuration.regions.keys()),
+        LookingThrough(),
     )
 
 
@@ -507,6 +545,12 @@ def metrics_desk_of(instance: Instance, counting: Counting) -> MetricsDesk:
     return MetricsDesk(counting, standing, settings.environment, metrics.addresses, peers_of(settings))
 
 
+def metrics_routes(instance: Instance, counting: Counting) -> Sequence[Route]:
+    """Where metrics can be fetched beside requests, if settings say that they can be there."""
+    metrics = instance.settings.monitoring.metrics
+    return [] if metrics is None or metrics.port is not None else metrics_desk_of(instance, counting).routes()
+
+
 def health_of(instance: Instance, live: Callable[[], str] = lambda: "alive") -> Health:
     """What says whether an instance can take requests."""
     until = Certificate.from_file(instance.settings.signing.certificate).not_after
@@ -531,6 +575,61 @@ def monitoring_of(instance: Instance, counting: Counting) -> Starlette:
     return monitoring_app(metrics_desk_of(instance, counting), health_of(instance))
 
 
+def office_of(instance: Instance, after_decision: Callable[[], None], run_apart: Run) -> Office:
+    """What the pages of an operator work with; `run_apart` does what takes long beside everything else."""
+    settings, loaded = instance.settings, instance.configuration
+    rules = load_operator_rules(settings.config_directory)
+    own = Certificate.from_file(settings.signing.certificate)
+    return Office(
+        rules=rules,
+        users=instance.users,
+        regions=loaded.regions,
+        phases=phases_of(instance),
+        certificates=Certificates(instance.trust, own, instance.users, loaded.regions),
+        messages=MessageView(instance.verifier, loaded.policy.certificate_roles),
+        looks=LongLooks(run_apart, instance.clock, rules.looks.keep),
+        place=Place(settings.database_url, settings.config_directory, settings.signing.certificate),
+        spreadsheets=loaded.spreadsheets,
+        monotonic=time.monotonic,
+        after_decision=after_decision,
+    )
+
+
+def console_of(
+    instance: Instance,
+    after_work: Callable[[], None],
+    *,
+    real: Clock | None = None,
+    after_decision: Callable[[], None] = lambda: None,
+    run_apart: Run | None = None,
+) -> Sequence[BaseRoute]:
+    """The console of an instance; `real` stands in for the real time by which people sign in.
+
+    `after_decision` is called once an operator has decided about a request that is held; `run_apart` is as in
+    `office_of`.
+    """
+    rules = load_console(instance.settings.config_directory)
+    passwords, assets = Passwords(rules.sign_in), Assets()
+    desk = Desk(
+        environment_name=instance.settings.environment,
+        configuration=instance.configuration,
+        users=instance.users,
+        clock=instance.clock,
+        rules=rules,
+        reading=Reading(instance.reading_engine),
+        transactions=instance.transactions,
+        passwords=passwords,
+        signing_in=SigningIn(rules, passwords, instance.randbelow, real or SystemClock()),
+        draw_id=instance.draw_id,
+        randbelow=instance.randbelow,
+        templates=templates(rules.pages.time_zone, assets),
+        assets=assets,
+        after_work=after_work,
+    )
+    office = office_of(instance, after_decision, run_apart or Apart())
+    return console_routes(desk, (supplier_section(), *operator_sections(office)))
+
+
 def application(
     instance: Instance,
     *,
@@ -546,7 +645,6 @@ def application(
     changes. `counting` counts beside other processes.
     """
     counting = counting or counting_of(instance)
-    monitoring = instance.settings.monitoring
     policy = instance.configuration.policy
     outgoing = outgoing_tls(instance.settings)
     reading = Reading(instance.reading_engine)
@@ -589,6 +687,7 @@ def application(
     listener = Listener(instance.reading_engine, woken)
     working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
+    apart = Apart()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -600,23 +699,26 @@ def application(
             ):
                 yield
         finally:
+            apart.stop()
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
-    metrics = monitoring.metrics
-    metrics_routes = []
-    if metrics is not None and metrics.port is None:
-        metrics_routes = metrics_desk_of(instance, counting).routes()
     if role is Role.WORKER:
-        return Starlette(routes=[*metrics_routes, *health_of(instance, working.alive).routes()], lifespan=lifespan)
+        return Starlette(
+            routes=[*metrics_routes(instance, counting), *health_of(instance, working.alive).routes()],
+            lifespan=lifespan,
+        )
     feed = instance.settings.registration_feed
     organisations = frozenset(one.id for one in instance.users.organisations())
     desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    more_routes = PullDesk(instance.users, instance.configuration.regions, reading).routes()
-    more_routes += metrics_routes
+    more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
+    more_routes += metrics_routes(instance, counting)
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
         more_routes += operators.routes()
+    if instance.settings.console is not None:
+        more_routes += console_of(instance, dispatcher.wake, after_decision=resumer.wake, run_apart=apart)
+    peers = peers_of(instance.settings)
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),
@@ -627,7 +729,7 @@ def application(
         after_work=dispatcher.wake,
         resumer=resumer,
         registration_desk=desk,
-        peers=peers_of(instance.settings),
+        peers=peers,
         binding=Binding(policy.connections.bound_to, instance.users),
         observer=Observer(counting, trace=tracing_of(instance.settings)),
         health=health_of(instance),
@@ -635,4 +737,7 @@ def application(
         relay=relay,
         receiving_desk=receiving_desk_of(instance),
     )
-    return gateway.app(lifespan)
+    app = gateway.app(lifespan)
+    if instance.settings.proxy is not None:
+        app.add_middleware(Forwarded, peers=peers)
+    return app

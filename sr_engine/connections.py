@@ -24,9 +24,6 @@ log = logging.getLogger(__name__)
 CLIENT_CERTIFICATE = "sr_engine.client_certificate"
 """Where in an ASGI scope the TLS client certificate stands, in DER; missing where none was shown."""
 
-_TRUNKS = 2
-"""A whole message, with what carries it, may have so many times the bytes of the largest body."""
-_CARRIER_BYTES = 2**20
 _QUEUED = 32
 """Requests that may wait on one connection for the one before them; uvicorn would take any number."""
 
@@ -40,9 +37,10 @@ class ConnectionLimits:
     handshake: float
     head: float
     head_bytes: int
-    body: float
-    """How long the application waits for a body; after twice that a connection ends whatever it does."""
-    body_bytes: int
+    message: float
+    """For a whole request, from its head on; then a connection ends whatever the application does."""
+    message_bytes: int
+    """Of that, with all that carries it."""
     idle: int
     unread: float
 
@@ -187,10 +185,10 @@ class Connection(HttpToolsProtocol):
                 self._say("431 Request Header Fields Too Large", f"more than {self._limits.head_bytes} bytes of head")
             elif self._timer is None:
                 self._timer = self.loop.call_later(self._limits.head, self._too_late)
-        elif self._bytes > _TRUNKS * self._limits.body_bytes + _CARRIER_BYTES:
+        elif self._bytes > self._limits.message_bytes:
             self.transport.abort()
         elif self._timer is None:
-            self._timer = self.loop.call_later(2 * self._limits.body, self._too_late)
+            self._timer = self.loop.call_later(self._limits.message, self._too_late)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

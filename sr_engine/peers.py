@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -19,9 +19,12 @@ from cryptography.x509.oid import NameOID
 from sr_engine.connections import CLIENT_CERTIFICATE
 from sr_engine.messages.identifiers import canonical_eui
 
+Scope = MutableMapping[str, Any]
+
 _PLAIN_EUI = re.compile("[0-9A-Fa-f]{16}")
 _VERIFIED = "SUCCESS"
 _REMEMBERED = 1024
+_SCHEMES = frozenset({"http", "https"})
 _SHOW_ONE = "show a certificate: requests are taken only over connections that have shown one"
 
 
@@ -50,8 +53,13 @@ class ProxyHeaders:
     certificate: str
     verified: str
     address: str
+    scheme: str
     must_show: bool
     """Whether a client of theirs, or whoever connects past them, must have shown a certificate."""
+
+
+PEER = "sr_engine.peer"
+"""Where in an ASGI scope the peer stands that came by a proxy."""
 
 
 class Peers:
@@ -70,6 +78,9 @@ class Peers:
 
     def of(self, scope: Mapping[str, Any]) -> Peer:
         """By the scope of a request."""
+        known: Peer | None = scope.get(PEER)
+        if known is not None:
+            return known
         client = scope.get("client")
         address = "" if client is None else str(client[0])
         shown: bytes | None = scope.get(CLIENT_CERTIFICATE)
@@ -84,6 +95,13 @@ class Peers:
             if shown is None and proxies.must_show:
                 return Peer(address, has_certificate=False, eui=None, objection=_SHOW_ONE)
         return Peer(address, shown is not None, None if shown is None else self._eui(shown))
+
+    def scheme(self, scope: Mapping[str, Any]) -> str | None:
+        """By which a client has come to the proxy that a request came by; None if that has not said it, once."""
+        if self._proxies is None:
+            return None
+        said = _by_name(scope, (self._proxies.scheme,))[self._proxies.scheme]
+        return said[0] if len(said) == 1 and said[0] in _SCHEMES else None
 
     def _said(self, certificates: Sequence[str], verdicts: Sequence[str]) -> bytes | None:
         """The certificate of which a proxy says that it has verified it."""
@@ -113,6 +131,23 @@ class Peers:
         return (
             self._proxies is not None and parsed is not None and any(parsed in one for one in self._proxies.addresses)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """An ASGI application whose requests are of the clients of known proxies, where they came by these."""
+
+    application: Callable[[Scope, Any, Any], Awaitable[None]]
+    peers: Peers
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        if scope["type"] == "http" and client is not None and self.peers.is_proxy(client[0]):
+            peer, scheme = self.peers.of(scope), self.peers.scheme(scope)
+            scope[PEER], scope["client"] = peer, (peer.address, 0)
+            if scheme is not None:
+                scope["scheme"] = scheme
+        await self.application(scope, receive, send)
 
 
 def certified_eui(der: bytes) -> str | None:

@@ -87,6 +87,7 @@ def peers_of(settings: Settings) -> Peers:
             proxy.certificate_header,
             proxy.verified_header,
             proxy.address_header,
+            proxy.scheme_header,
             must_show=proxy.client_certificate is Demand.REQUIRED,
         )
     )
@@ -101,8 +102,8 @@ def connection_limits(policy: Policy) -> ConnectionLimits:
         handshake=rules.handshake.total_seconds(),
         head=rules.head.total_seconds(),
         head_bytes=rules.head_bytes,
-        body=policy.overload.body.total_seconds(),
-        body_bytes=policy.limits.max_body_bytes,
+        message=rules.message.total_seconds(),
+        message_bytes=rules.message_bytes,
         idle=round(rules.idle.total_seconds()),
         unread=rules.unread.total_seconds(),
     )

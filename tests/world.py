@@ -30,7 +30,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.replay import homes
 from sr_engine.replay.homes import OLD_VERSION, Home, move_in
-from sr_engine.store import firmware_tidings, inventory, tidings
+from sr_engine.store import candidates, firmware_tidings, inventory, tidings
 from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.reading import Reading
 from sr_engine.store.tables import counters, devices, metadata, outbox
@@ -205,7 +205,8 @@ class World:
 def _lasting(table: Table) -> Select[Any]:
     passing = {"state", "tries", "next_try_at", "delivered_at", "last_error"} if table.name == "outbox" else set()
     lasting = select(*(column for column in table.columns if column.name not in passing))
-    return lasting.where(counters.c.name != inventory.RESPONSIBILITIES) if table is counters else lasting
+    written = counters.c.name.in_((candidates.RESPONSIBILITIES, candidates.FOLLOWED))
+    return lasting.where(~written) if table is counters else lasting
 
 
 def make_world(

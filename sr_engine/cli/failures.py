@@ -17,6 +17,7 @@ from sr_engine.importers.csv_table import CsvRefused
 from sr_engine.instance import InstanceExistsError
 from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.operations.accounts import AccountRefused
 from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.imports import DevicesRefused
 from sr_engine.operations.outbox import NotParked
@@ -47,6 +48,7 @@ Exit codes:
 
 _CONTENT_REFUSED = (DocumentRefused, ProfileRefused, NotAuthenticated, SchemaRefused)
 _IN_WORDS_ALREADY = (
+    AccountRefused,
     DatabaseError,
     InstanceExistsError,
     PlaceTaken,

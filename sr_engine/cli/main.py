@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import click
 
+from sr_engine.cli.accounts import account
 from sr_engine.cli.audit import audit
 from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
@@ -91,6 +92,7 @@ for command in (
     status,
     why,
     audit,
+    account,
     outbox,
     prune,
     archive,

@@ -36,6 +36,14 @@ from sr_engine.configuration.settings import (
     Signing,
     load_settings,
 )
+from sr_engine.configuration.spreadsheets import (
+    SheetColumn,
+    SheetDecision,
+    SheetLimits,
+    Spreadsheets,
+    YesNo,
+    load_spreadsheets,
+)
 from sr_engine.configuration.transport import Demand, Network, Outgoing, OutgoingTls, ProxySettings, TlsSettings
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
@@ -84,7 +92,11 @@ __all__ = [
     "SchemaVersions",
     "ServiceReferenceVariant",
     "Settings",
+    "SheetColumn",
+    "SheetDecision",
+    "SheetLimits",
     "Signing",
+    "Spreadsheets",
     "Status",
     "TlsSettings",
     "Triggers",
@@ -92,7 +104,9 @@ __all__ = [
     "User",
     "UserDirectory",
     "UserRole",
+    "YesNo",
     "load",
     "load_settings",
+    "load_spreadsheets",
     "load_users",
 ]

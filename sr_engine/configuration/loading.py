@@ -17,6 +17,7 @@ from sr_engine.configuration.policy import POLICY, Policy
 from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
 from sr_engine.configuration.response_codes import RESPONSE_CODES, ResponseCode
+from sr_engine.configuration.spreadsheets import SPREADSHEETS, Spreadsheets
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Configuration:
     """Complete: every AlertEvent is in it."""
     lifecycle: Lifecycle
     policy: Policy
+    spreadsheets: Spreadsheets
 
     def expressed(self, code: str, version: Decimal) -> str:
         """The ResponseCode that answers a request of a DUIS version where `code` would be the answer."""
@@ -44,7 +46,7 @@ class Configuration:
 
 
 def load(directory: Path) -> Configuration:
-    """Read the seven configuration files of a folder.
+    """Read the eight configuration files of a folder.
 
     Raises ConfigurationError naming every problem in all of them.
     """
@@ -56,6 +58,7 @@ def load(directory: Path) -> Configuration:
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
+    spreadsheets = read_file(directory / "spreadsheets.toml", SPREADSHEETS, problems)
     by_name: dict[str, Region] = {}
     if regions is not None and holidays is not None:
         by_name = _with_holidays(regions.region, holidays, Place("regions.toml", problems).inside("region"))
@@ -70,6 +73,7 @@ def load(directory: Path) -> Configuration:
         or alerts is None
         or lifecycle is None
         or policy is None
+        or spreadsheets is None
     ):
         raise ConfigurationError(tuple(problems))
     return Configuration(
@@ -81,6 +85,7 @@ def load(directory: Path) -> Configuration:
         alerts=alerts.alert,
         lifecycle=lifecycle,
         policy=policy,
+        spreadsheets=spreadsheets,
     )
 
 

@@ -88,6 +88,9 @@ class Connections:
     head: timedelta = timedelta(seconds=10)
     """How long the head of a request may take to arrive."""
     head_bytes: int = 32_768
+    message: timedelta = timedelta(seconds=120)
+    """How long a whole request may take to arrive, whatever it is for, from its head on."""
+    message_bytes: int = 67_108_864
     idle: timedelta = timedelta(seconds=5)
     """Between two requests."""
     unread: timedelta = timedelta(seconds=30)
@@ -290,6 +293,8 @@ _CONNECTIONS = Table(
     Key("handshake_seconds", values.seconds(1, 600), field="handshake"),
     Key("head_seconds", values.seconds(1, 600), field="head"),
     Key("head_bytes", values.whole_number(1024, 1_048_576)),
+    Key("message_seconds", values.seconds(1, 3600), field="message"),
+    Key("message_bytes", values.whole_number(65_536)),
     Key("idle_seconds", values.seconds(1, 3600), field="idle"),
     Key("unread_seconds", values.seconds(1, 3600), field="unread"),
     Key("bound_to", values.member(Bound)),

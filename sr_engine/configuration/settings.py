@@ -60,6 +60,29 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIdSettings:
+    """The OpenID provider where people sign in to the console."""
+
+    name: str
+    """What people call it."""
+    issuer: str
+    """Without a slash at the end; `/.well-known/openid-configuration` follows."""
+    client_id: str
+    client_secret_file: Path | None = None
+    """None: the console is a public client, known by PKCE alone."""
+    redirect_base: str = ""
+    """The address of the console as browsers see it, without `/console`; empty: as each browser asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The console for people."""
+
+    openid: OpenIdSettings | None = None
+    """None: people sign in with a password."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -101,6 +124,8 @@ class Settings:
     """None: whoever connects is the client."""
     outgoing_tls: Outgoing = field(default_factory=Outgoing)
     monitoring: Monitoring = field(default_factory=Monitoring)
+    console: ConsoleSettings | None = None
+    """None: there is no console."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -133,6 +158,7 @@ def load_settings(path: Path) -> Settings:
         proxy=content.proxy,
         outgoing_tls=content.outgoing_tls,
         monitoring=content.monitoring,
+        console=content.console,
     )
 
 
@@ -155,6 +181,7 @@ class _File:
     proxy: ProxySettings | None = None
     outgoing_tls: Outgoing = field(default_factory=Outgoing)
     monitoring: Monitoring = field(default_factory=Monitoring)
+    console: ConsoleSettings | None = None
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -213,6 +240,25 @@ def _file(folder: Path) -> Table[_File]:
         Key("proxy", transport.proxy(), optional=True),
         Key("outgoing_tls", transport.outgoing(path), optional=True),
         Key("monitoring", monitoring(), optional=True),
+        Key("console", _console(path), optional=True),
+    )
+
+
+def _console(path: Scalar[Path]) -> Table[ConsoleSettings]:
+    return Table(
+        ConsoleSettings,
+        Key(
+            "openid",
+            Table(
+                OpenIdSettings,
+                Key("name", values.text()),
+                Key("issuer", values.base_url()),
+                Key("client_id", values.text()),
+                Key("client_secret_file", path, optional=True),
+                Key("redirect_base", values.base_url(), optional=True),
+            ),
+            optional=True,
+        ),
     )
 
 

@@ -48,6 +48,7 @@ class ProxySettings:
     verified_header: str = "X-Client-Verified"
     """Says SUCCESS where the proxy has verified the certificate."""
     address_header: str = "X-Forwarded-For"
+    scheme_header: str = "X-Forwarded-Proto"
     client_certificate: Demand = Demand.REQUIRED
 
 
@@ -92,6 +93,7 @@ def proxy() -> Table[ProxySettings]:
         Key("certificate_header", header, optional=True),
         Key("verified_header", header, optional=True),
         Key("address_header", header, optional=True),
+        Key("scheme_header", header, optional=True),
         Key("client_certificate", values.member(Demand), optional=True),
     )
 

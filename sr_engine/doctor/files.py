@@ -20,7 +20,7 @@ from sr_engine.configuration import (
     UserDirectory,
 )
 from sr_engine.doctor.findings import Finding, error, ok, warning
-from sr_engine.operations.certificates import expiries
+from sr_engine.operations.expiries import expiries
 from sr_engine.transport import incoming_tls, outgoing_tls
 
 SOON = timedelta(days=30)

@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from sr_engine.clock import Clock
 from sr_engine.gateway.binding import Binding
@@ -73,7 +73,7 @@ class Gateway:
         registration_desk: RegistrationDesk | None = None,
         relay: Relay | None = None,
         receiving_desk: ReceivingDesk | None = None,
-        more_routes: Sequence[Route] = (),
+        more_routes: Sequence[BaseRoute] = (),
     ) -> None:
         """`registration_desk` takes the registration feed; without it there is no such address.
 
@@ -101,7 +101,9 @@ class Gateway:
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         """The ASGI application."""
         services = sorted(self._processor.configuration.catalogue.service)
-        routes = [Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services]
+        routes: list[BaseRoute] = [
+            Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services
+        ]
         routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE, CSP_SHARE), methods=["POST"]))
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))

@@ -106,13 +106,30 @@ def decode_request(document: VerifiedDocument) -> ServiceRequest:
     return ServiceRequest(_header(document.root, header, body), _body(body))
 
 
+def decode_own_request(document: ParsedDocument) -> ServiceRequest:
+    """Return the Service Request that this processor has written itself for a User who is signed in.
+
+    Never for a document that came from outside. The rest is as with `decode_request`.
+    """
+    header, body = _parts(document.root)
+    return ServiceRequest(_header(document.root, header, body), _body(body))
+
+
 def decode_response(document: VerifiedDocument) -> DecodedResponse:
     """Return the Response or Alert that a verified, schema-valid document holds.
 
     Results and alerts that this processor does not send are named in `body_element` and not decoded. Raises ValueError
     if the document is no Response.
     """
-    root = document.root
+    return _decoded_response(document.root)
+
+
+def decode_own_response(document: ParsedDocument) -> DecodedResponse:
+    """Return the Response that this processor has kept as its own answer; never for what came from outside."""
+    return _decoded_response(document.root)
+
+
+def _decoded_response(root: etree._Element) -> DecodedResponse:
     if root.tag != DUIS + "Response":
         raise ValueError(f"the document is no Response: its root is {local_name(root)}")
     header = Fields.of(root[0])

@@ -23,7 +23,7 @@ from sr_engine.clock import Clock
 from sr_engine.configuration import Network
 from sr_engine.observing.counting import Counting
 from sr_engine.observing.standing import Standing
-from sr_engine.peers import Peers, is_in
+from sr_engine.peers import PEER, Peers, is_in
 from sr_engine.store import standing as looks
 from sr_engine.store.reading import Reading
 
@@ -56,7 +56,8 @@ class MetricsDesk:
 
     def _is_allowed(self, request: Request) -> bool:
         direct = "" if request.client is None else request.client.host
-        if "x-forwarded-for" in request.headers and not self.peers.is_proxy(direct):
+        by_proxy = PEER in request.scope or self.peers.is_proxy(direct)
+        if "x-forwarded-for" in request.headers and not by_proxy:
             # Of a proxy that is not known, for whom nobody can tell.
             return False
         return is_in(self.peers.of(request.scope).address, self.addresses)

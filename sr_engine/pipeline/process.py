@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Protocol
 
 from signing import (
     DocumentRefused,
@@ -67,6 +68,22 @@ DUIS = "DUIS"
 SCHEDULE_ID_MAX = 10**12
 HTTP_OK = 200
 _HOUR = 3_600
+
+
+class Asked(Protocol):
+    """What is asked for, by whom; that it is they was made sure of before."""
+
+    @property
+    def request(self) -> ServiceRequest:
+        """What is to be done; its RequestID names it everywhere."""
+
+    @property
+    def entry(self) -> ServiceReferenceVariant:
+        """The Service Request, as the catalogue knows it."""
+
+    @property
+    def sender(self) -> Sender:
+        """The User."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +172,7 @@ class Processor:
             checks.check_service(header, catalogue, service)
             sender = checks.check_user(header, entry, self.users)
         except Refusal as refused:
-            answer = self._signed(request, refused.code, refused.detail, None, now)
+            answer = self.signed(request, refused.code, refused.detail, None, now)
             key, variant = header.request_id.key, header.service_reference_variant
             return Turned(answer, verified.signer.eui, key, _devices(request), variant)
         return Admitted(verified, request, entry, sender)
@@ -185,7 +202,7 @@ class Processor:
         if isinstance(verdict, Answer):
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
-        answer = self._signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
+        answer = self.signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
         exchange_id = exchanges.add(
             connection,
             exchanges.Exchange(
@@ -213,7 +230,7 @@ class Processor:
     def judge(
         self,
         unit_of_work: UnitOfWork,
-        admitted: Admitted,
+        admitted: Asked,
         *,
         breach: Breach | None = None,
         passed: Collection[HoldReason] = (),
@@ -264,17 +281,17 @@ class Processor:
         detail = "this RequestID was used before for a request with other content: use a new counter"
         if before.digest == admitted.document.digest:
             detail = f"this request was answered {before.code} so long ago that the answer is not kept any more"
-        answer = self._signed(admitted.request, "E100", detail, None, unit_of_work.now)
+        answer = self.signed(admitted.request, "E100", detail, None, unit_of_work.now)
         self.record_turned(unit_of_work, Turned(answer, admitted.sender.eui, admitted.request.header.request_id.key))
         return answer
 
-    def _decide(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
+    def _decide(self, unit_of_work: UnitOfWork, admitted: Asked) -> Outcome:
         """What a request comes to, in a code that its version has."""
         outcome = self._decided(unit_of_work, admitted)
         version = Decimal(admitted.request.header.schema_version)
         return replace(outcome, code=self.configuration.expressed(outcome.code, version))
 
-    def _decided(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Outcome:
+    def _decided(self, unit_of_work: UnitOfWork, admitted: Asked) -> Outcome:
         header, body = admitted.request.header, admitted.request.body
         quiet = self.configuration.policy.change_of_supplier
         quiet_days = QuietDays(quiet.quiet_before, quiet.quiet_after)
@@ -319,11 +336,14 @@ class Processor:
             pass
         return schedule_id
 
-    def carry_out(self, unit_of_work: UnitOfWork, admitted: Admitted, outcome: Outcome) -> int:
-        """Write what an outcome changes, and that it did; how many requests wait no more since another is cancelled."""
+    def carry_out(self, unit_of_work: UnitOfWork, admitted: Asked, outcome: Outcome, *, how: str = "") -> int:
+        """Write what an outcome changes, and that it did; how many requests wait no more since another is cancelled.
+
+        `how` is said in the audit trail of what did not come as a signed Service Request.
+        """
         header, changes = admitted.request.header, outcome.changes
         actor, key = f"user:{admitted.sender.eui}", header.request_id.key
-        summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}"
+        summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}{how and f' ({how})'}"
         entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
         if changes is not None:
             upgrade_writing.write(unit_of_work.connection, changes, unit_of_work.now)
@@ -349,7 +369,8 @@ class Processor:
         audit.record(unit_of_work.connection, entries)
         return freed
 
-    def _signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
+    def signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
+        """The answer to a request, signed by the Access Control Broker."""
         header = request.header
         root = build_response(
             schema_version=header.schema_version,

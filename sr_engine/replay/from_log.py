@@ -24,7 +24,7 @@ from sr_engine.bootstrap import (
 )
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import ConfigurationError, load_settings
-from sr_engine.pipeline.process import DUIS
+from sr_engine.gateway.csp import CSP
 from sr_engine.replay.log_player import Changed, Event, Memory, Player, Told, differences
 from sr_engine.replay.running import quietly
 from sr_engine.replay.theatre import DATABASE, at_once, closing
@@ -113,7 +113,7 @@ def _timeline(
 ) -> tuple[list[tuple[datetime, Event]], list[log.Kept]]:
     """Everything that happened, in the order in which it was committed; and messages that stand in no trail."""
     inbox = log.kept(connection, after=exchanges)
-    messages = {(one.interface == DUIS, one.key): one for one in reversed(inbox)}
+    messages = {(one.interface != CSP, one.key): one for one in reversed(inbox)}
     releases_opened = {one.release_id: one for one in log.opened_releases(connection, log.gates_opened(connection))}
     nights = log.nights_done(connection)
     events: list[tuple[datetime, Event]] = []

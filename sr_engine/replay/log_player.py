@@ -25,8 +25,9 @@ from sr_engine.operations.phases import halt, open_gate, resume
 from sr_engine.operations.quarantine import decide
 from sr_engine.operations.releases import close, open_release, set_cpl_status, withdraw
 from sr_engine.operations.terms import Wanted, announce, cancel
+from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.answer import Answer
-from sr_engine.pipeline.process import DUIS, Admitted, Processor, Turned
+from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.pipeline.resuming import Resuming
 from sr_engine.regions.triggers import Housekeeping, RegionTriggers
 from sr_engine.store import held, log, observed, releases, terms
@@ -152,7 +153,14 @@ class Player:
 
     def _message(self, kept: log.Kept) -> None:
         self.told.messages += 1
-        answer = self._duis(kept) if kept.interface == DUIS else self._csp(kept)
+        match kept.interface:
+            case "DUIS":
+                answer = self._duis(kept)
+            case "CSP":
+                answer = self._csp(kept)
+            case interface:
+                run, acting = self.instance.transactions.run_now, Acting(self.processor)
+                answer = run(lambda work: acting.again(work, interface, kept.received))
         code = answer.code or str(answer.status)
         elements = differences(kept.answer, answer.body)
         if code != kept.code or elements:

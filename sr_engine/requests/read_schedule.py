@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.status import upgrade_status
@@ -36,23 +37,30 @@ def _read_schedule(
         return Outcome(f"E{FAMILY}07", f"{schedule_id} is not a schedule of yours")
     release, _schedule, details = found
     after = None if request.start_after_device_id is None else request.start_after_device_id.upper()
-    own = _own_hubs(details.schedule_id, release, sender, facts, rules, after=after)
+    wanted = rules.page_devices + 1
+    own = own_hubs(schedule_id, release, sender.organisation, facts, rules.now, after=after, wanted=wanted)
     shown = tuple(own[: rules.page_devices])
     return Outcome("I0", f"{len(shown)} hub(s) read", ScheduleRead(shown, len(own) > len(shown), details))
 
 
-def _own_hubs(
-    schedule_id: int, release: Release, sender: Sender, facts: Facts, rules: Rules, *, after: str | None
+def own_hubs(
+    schedule_id: int,
+    release: Release,
+    organisation: str,
+    facts: Facts,
+    now: datetime,
+    *,
+    after: str | None,
+    wanted: int,
 ) -> list[CommsHubUpgrade]:
-    """The next hubs of the schedule that this Supplier is responsible for or has left, one more than a page holds.
+    """The next hubs of the schedule that this Supplier is responsible for or has left, as it sees them.
 
     Reads on where others stand between: a page without a last hub could not be continued.
     """
-    wanted = rules.page_devices + 1
     own: list[CommsHubUpgrade] = []
     while len(own) < wanted:
         read = facts.scheduled_upgrades(schedule_id, release, after=after, limit=wanted)
-        own += _views(read, release, sender, facts, rules)
+        own += _views(read, release, organisation, facts, now)
         if len(read) < wanted:
             break
         after = read[-1].hub.hub_id
@@ -60,9 +68,8 @@ def _own_hubs(
 
 
 def _views(
-    read: Sequence[HubUpgrade], release: Release, sender: Sender, facts: Facts, rules: Rules
+    read: Sequence[HubUpgrade], release: Release, organisation: str, facts: Facts, now: datetime
 ) -> list[CommsHubUpgrade]:
-    organisation = sender.organisation
     own = {upgrade.hub.hub_id for upgrade in read if organisation in upgrade.hub.responsible}
     left = {upgrade.hub.hub_id for upgrade in read} - own
     arrivals = facts.arrivals(own, release, organisation)
@@ -72,7 +79,7 @@ def _views(
         hub_id = upgrade.hub.hub_id
         if hub_id in own:
             seen = seen_by(upgrade, organisation, arrivals.get(hub_id))
-            views.append(view(release, seen, organisation, rules))
+            views.append(view(release, seen, organisation, now))
         elif hub_id in departures:
             views.append(frozen_view(release, upgrade.hub, departures[hub_id]))
     return views
@@ -95,7 +102,7 @@ def _read_device(request: ReadCommsHubFirmwareSchedule, sender: Sender, facts: F
     ]
     # Not by the other side's answers: they may be gone without this Supplier's having seen anything change.
     shown = tuple(
-        view(release, seen, organisation, rules)
+        view(release, seen, organisation, rules.now)
         for release, seen in known
         if organisation in seen.answers or seen.attempt is not None or release.status == "Open"
     )
@@ -103,18 +110,18 @@ def _read_device(request: ReadCommsHubFirmwareSchedule, sender: Sender, facts: F
     return Outcome("I0", f"{len(page)} release(s) read", ScheduleRead(page, len(shown) > len(page)))
 
 
-def view(release: Release, upgrade: HubUpgrade, organisation: str, rules: Rules) -> CommsHubUpgrade:
+def view(release: Release, upgrade: HubUpgrade, organisation: str, now: datetime) -> CommsHubUpgrade:
     """One hub and release as one responsible Supplier sees it; `upgrade` is what it may see (`seen_by`)."""
     answer = upgrade.answers.get(organisation)
     attempt = upgrade.attempt
-    own_approval = upgrade.approval_of(organisation, rules.now)
+    own_approval = upgrade.approval_of(organisation, now)
     return CommsHubUpgrade(
         device_id=upgrade.hub.hub_id,
         csp_region=upgrade.hub.region or "Unknown",
         firmware=release.firmware,
-        status=upgrade_status(upgrade, release, organisation, rules.now),
+        status=upgrade_status(upgrade, release, organisation, now),
         own_approval=own_approval,
-        other_approval=upgrade.approval_of_others(organisation, rules.now),
+        other_approval=upgrade.approval_of_others(organisation, now),
         schedule_id=answer.schedule.schedule_id if answer and answer.schedule else None,
         attempt=attempt.number if attempt else None,
         defer_until=answer.defer_until if answer and own_approval is Approval.DEFERRED else None,

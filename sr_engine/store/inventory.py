@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
-from sr_engine.store import changed_hubs, counters
+from sr_engine.store import candidates, changed_hubs
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -20,7 +20,7 @@ from sr_engine.store.tables import devices, due_registrations, registrations
 HAN_DEVICE_TYPES = ("PPMID", "IHD", "CAD", "HCALCS")
 SUPPLIER_ROLES = frozenset({"IS", "GS"})
 """The roles in which an organisation is responsible for a hub."""
-RESPONSIBILITIES = "responsibilities"
+RESPONSIBILITIES = candidates.RESPONSIBILITIES
 """The counter that goes up whenever meters or registrations are written."""
 GONE = ("Decommissioned", "Withdrawn")
 """A meter in one of these statuses makes nobody responsible."""
@@ -138,7 +138,7 @@ def put_devices(connection: Connection, rows: Sequence[Mapping[str, object]]) ->
     """Insert devices, or replace those that are there; each row has every column of the table."""
     changed_hubs.note_replaced(connection, rows)
     execute_many(connection, _PUT_DEVICES, rows)
-    counters.draw(connection, RESPONSIBILITIES)
+    candidates.written(connection, device_ids=[str(row["device_id"]) for row in rows if row["import_mpxn"]])
 
 
 def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
@@ -147,7 +147,7 @@ def put_registrations(connection: Connection, rows: Sequence[Mapping[str, object
     Each meter point is noted to be looked at once the registration is effective (`store.registrations`).
     """
     execute_many(connection, _PUT_REGISTRATIONS, rows)
-    counters.draw(connection, RESPONSIBILITIES)
+    candidates.written(connection, mpxns={str(row["mpxn"]) for row in rows})
     due = [
         {"due_at": row["effective_from"], "mpxn": row["mpxn"], "role": row["role"]}
         for row in rows

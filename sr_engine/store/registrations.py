@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.supplier_change import Arrival, Departure, Known, Line, Registration
 from sr_engine.messages.model import Approval, Period, UpgradeStatus
-from sr_engine.store import counters, inventory
+from sr_engine.store import candidates, inventory
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
@@ -238,7 +238,7 @@ _MPXNS_OF_DEVICE = select(devices.c.import_mpxn).where(
 
 def cancel(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Delete registrations (mpxn, role, effective_from), if they are there; their meter points become due."""
-    counters.draw(connection, inventory.RESPONSIBILITIES)
+    candidates.written(connection)
     execute_many(
         connection,
         _CANCEL,
@@ -493,3 +493,20 @@ def known_registrations(connection: Connection, mpxns: Collection[str]) -> list[
         )
         for row in connection.execute(_HISTORY, sought)
     ]
+
+
+def responsible_since(
+    connection: Connection, hub_id: str, organisation: str, roles: Collection[str], now: datetime
+) -> datetime:
+    """From when on a Supplier that is responsible for a hub has been so without a break; `now` if it is not."""
+    meters = meters_sharing_a_hub(connection, (), and_behind=[hub_id])
+    known = histories(connection, {meter.mpxn for meter in meters})
+    lines = [known.line({meter.point for meter in meters if meter.point[1] == role}).history for role in sorted(roles)]
+    dates = sorted({one.effective_from for line in lines for one in line if one.effective_from <= now}, reverse=True)
+    since = now
+    for at in dates:
+        holders = [Line(history=line).current(at) for line in lines]
+        if not any(one is not None and one.organisation == organisation for one in holders):
+            break
+        since = at
+    return since

@@ -75,6 +75,7 @@ def test_a_folder_without_configuration_names_every_file(tmp_path: Path) -> None
         ALERTS,
         "lifecycle.toml",
         POLICY,
+        "spreadsheets.toml",
     ]
 
 

@@ -92,7 +92,7 @@ def test_a_head_that_has_no_end_is_answered_431(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", ["", "0\r\nX-Trailer: "])
 def test_a_body_or_trailers_without_end_do_not_keep_a_connection(tmp_path: Path, after: str) -> None:
     def short(directory: Path) -> None:
-        edit(directory / "config" / "policy.toml", "max_body_bytes = 16_777_216", "max_body_bytes = 65536")
+        edit(directory / "config" / "policy.toml", "message_bytes = 67_108_864", "message_bytes = 1_000_000")
 
     with limited(tmp_path, {"head_seconds": 600}, short) as served, served.raw() as connection:
         connection.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n{after}".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import shutil
 import ssl
 import subprocess
@@ -11,21 +12,26 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from signing import Signer
 from sr_engine.configuration import ConfigurationError, load_settings
+from sr_engine.connections import ConnectionLimits, Crowd
 from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import ReadInventory, UpgradeListAcknowledgement
+from sr_engine.peers import Forwarded, Peers, ProxyHeaders
+from sr_engine.serving import Door
 from sr_engine.store.tables import audit as audit_records
 from sr_engine.transport import incoming_tls, outgoing_tls
 from tests.authority import Authority, common_name, unique_identifier
 from tests.gateway.conftest import WAIT, HttpAnswer, still
-from tests.gateway.guarded import Guarded, append, guarded
+from tests.gateway.guarded import Guarded, append, guarded, guarded_app
 from tests.world import BROKER, A, B, TestHub, World, edit, make_world
 
 HUB = TestHub(1)
@@ -385,6 +391,27 @@ def test_headers_of_whoever_is_no_known_proxy_count_for_nothing(tmp_path: Path) 
         answer = here.served.post(here.world.signed(A, INVENTORY, "8.2"), headers=headers)
 
         assert (answer.status, answer.detail[:18]) == (403, "show a certificate")
+
+
+def test_pages_see_the_client_of_a_known_proxy_and_nobody_else_can_say_who_it_is(tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def page(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append((scope["client"][0], scope["scheme"]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    limits = ConnectionLimits(9, 9, 9, 9, 9999, 9, 9999, 9, 9)
+    for proxy in ("127.0.0.1", "10.9.9.9"):
+        known = ProxyHeaders([ip_network(proxy)], "C", "V", "X-Forwarded-For", "X-Forwarded-Proto", must_show=False)
+        with guarded_app(Forwarded(page, Peers(known)), lambda listener: Door([listener], Crowd(limits))) as port:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
+            said = {"X-Forwarded-For": "192.0.2.1, 203.0.113.7", "X-Forwarded-Proto": "https"}
+            connection.request("GET", "/", headers=said)
+            assert connection.getresponse().status == 204
+            connection.close()
+
+    assert seen == [("203.0.113.7", "https"), ("127.0.0.1", "http")]
 
 
 # --- Outgoing -----------------------------------------------------------------------------------------------------
