@@ -13,6 +13,7 @@ from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
 from sr_engine.cli.database import db
+from sr_engine.cli.doctor import doctor
 from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
@@ -71,6 +72,7 @@ for command in (
     backup,
     restore,
     serve,
+    doctor,
     sign_server,
     demo,
     sandbox,
