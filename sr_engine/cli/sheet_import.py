@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,8 +159,7 @@ def _act(asked: _Asked, instance: Instance, user: User) -> None:
     with _progress() as progress:
         most = instance.configuration.policy.limits.list_max_devices
         sheet, reading, groups = _read(asked, spreadsheets, most, progress)
-        account = f"account:{getpass.getuser()}"
-        steps = acted(groups, do, spreadsheets, account=account, user_eui=user.eui, preview=asked.dry_run)
+        steps = acted(groups, do, spreadsheets, account=_account(), user_eui=user.eui, preview=asked.dry_run)
         done = _watched(steps, len(groups), progress)
         outcomes = _report(asked, sheet, reading, done, spreadsheets=spreadsheets, progress=progress)
     _tell(asked, done, outcomes, spreadsheets)
@@ -168,6 +168,7 @@ def _act(asked: _Asked, instance: Instance, user: User) -> None:
 def _read(
     asked: _Asked, spreadsheets: Spreadsheets, most: int, progress: Progress
 ) -> tuple[Sheet, Reading, tuple[Group, ...]]:
+    _check_writable(asked.report)
     task = progress.add_task("reading", total=None)
     sheet = open_file(asked.file, spreadsheets, sheet=asked.sheet)
     progress.update(task, total=sheet.last_row)
@@ -236,6 +237,23 @@ def _progress() -> Iterator[Progress]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield progress
+
+
+def _check_writable(report: Path) -> None:
+    """Nobody should find out that there is no report when all is done; raises OSError."""
+    was_there = report.exists()
+    report.open("ab").close()
+    if not was_there:
+        report.unlink()
+
+
+def _account() -> str:
+    """Who is signed in to this computer, for the audit trail."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # somebody without a name, as in containers
+        name = str(os.getuid())
+    return f"account:{name}"
 
 
 def _release(text: str | None) -> Firmware | None:

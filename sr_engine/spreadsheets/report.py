@@ -51,8 +51,7 @@ def write_report(
     Cells are what they were; a formula is the text that it showed, a number in a column of dates the date. A report
     that people have corrected can be imported itself. Raises OSError.
     """
-    workbook = new_workbook(target)
-    try:
+    with new_workbook(target) as workbook:
         columns, places = _columns(sheet, spreadsheets)
         title = sheet.title if sheet.title.casefold() != _SUMMARY.casefold() else ""
         sheets = Sheets(workbook, title or _ROWS, columns, spreadsheets, local=True)
@@ -68,8 +67,6 @@ def write_report(
                 progress(number)
         sheets.add_filters()
         _write_summary(Sheets(workbook, _SUMMARY, _SUMMARY_COLUMNS, spreadsheets), sheet, outcomes, spreadsheets)
-    finally:
-        workbook.close()
     if progress is not None:
         progress(sheet.last_row)
 

@@ -214,7 +214,7 @@ def test_nobody_at_the_address_is_said_and_the_next_try_sends_the_same(run: Run,
     assert [row.result for row in report_of(sheet)].count("Accepted") == 4
 
 
-def on_the_instance(world: World, sheet: Path, *more: str) -> Sequence[object]:
+def on_the_instance(world: World, sheet: Path, *more: object) -> Sequence[object]:
     return ("spreadsheet", "import", sheet, "--dir", world.directory, "--supplier", A.name, *more)
 
 
@@ -270,6 +270,16 @@ def test_a_sheet_that_is_all_done_ends_well(run: Run, trial: World, tmp_path: Pa
 
     assert done.exit_code == 0
     assert f"report: {tmp_path}/hubs-report.xlsx" in done.stdout
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_done(
+    run: Run, trial: World, sheet: Path, tmp_path: Path
+) -> None:
+    done = run(*on_the_instance(trial, sheet, "--report", tmp_path / "nowhere" / "r.xlsx"))
+
+    assert done.exit_code == 2
+    assert "nowhere/r.xlsx: No such file or directory" in done.stderr
+    assert counted(trial, "SHEET") == 0
 
 
 def test_a_file_that_is_refused_is_exit_code_10(run: Run, trial: World, tmp_path: Path) -> None:

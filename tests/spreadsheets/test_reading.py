@@ -95,7 +95,14 @@ def test_each_decision_is_read() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["00-db-12-34-56-78-90-a2", "00DB1234567890A2", "00:db:12:34:56:78:90:a2", "00 DB 12 34 56 78 90 A2", f" {HUB} "],
+    [
+        "00-db-12-34-56-78-90-a2",
+        "00DB1234567890A2",
+        "00:db:12:34:56:78:90:a2",
+        "00 DB 12 34 56 78 90 A2",
+        f" {HUB} ",
+        f"'{HUB}",
+    ],
 )
 def test_an_id_is_read_with_or_without_separators_in_any_case(written: str) -> None:
     assert wish(written, "Exclude") == Wish(SheetDecision.EXCLUDE)
