@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
@@ -612,9 +612,9 @@ def application(
     desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
     more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
     if api is not None:
-        from sr_engine.api.app import BELOW, served  # noqa: PLC0415 - as in api_desk_of
+        from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
 
-        more_routes.append(Mount(BELOW, served(api, monotonic)))
+        more_routes.append(mounted(api, monotonic))
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)

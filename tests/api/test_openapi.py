@@ -83,17 +83,11 @@ def _run(strategy: Any, send: Any, examples: int) -> None:
 
 @pytest.mark.slow
 def test_whatever_is_sent_is_answered_as_the_document_says(api: ApiWorld) -> None:
-    counted = fuzzed(api, 60)
+    """To be seen with -s: how many requests there were, and what came back."""
+    counted = fuzzed(api, 30)
 
-    print(
-        f"\n{counted.total()} requests:", *(f"{key}: {number}" for key, number in sorted(counted.items())), sep="\n  "
-    )
-    assert counted.total() > 1_000
-
-
-def test_a_little_of_what_can_be_sent_is_answered_as_the_document_says(api: ApiWorld) -> None:
-    counted = fuzzed(api, 2)
-
+    by_answer = [f"{key}: {number}" for key, number in sorted(counted.items())]
+    print(f"\n{counted.total()} requests:", *by_answer, sep="\n  ")
     assert {key.rpartition(" ")[0] for key in counted} == {
         f"{method.upper()} {path}"
         for path, methods in _without_stream(application().openapi())["paths"].items()
