@@ -187,3 +187,19 @@ def test_a_supplier_has_so_many_webhooks_and_no_more(api: ApiWorld) -> None:
 
     assert (refused.status, refused.is_problem) == (409, True)
     assert Client(api.port, api.token(B)).do("/webhooks", {"url": "http://127.0.0.1:9/"})["state"] == "Active"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/",
+        "http://127.0.0.1:9@example.org/",
+        "https://user@example.org/",
+        "https://",
+        "http://127.0.0.1:x/",
+    ],
+)
+def test_nothing_is_sent_to_an_address_that_the_operator_does_not_allow(api: ApiWorld, url: str) -> None:
+    refused = api.client(A)("POST", "/webhooks", {"url": url})
+
+    assert (refused.status, refused.is_problem) == (422, True)
