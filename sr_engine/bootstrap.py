@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -452,6 +453,7 @@ def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], N
         after_work=after_work,
         body_within=instance.configuration.policy.overload.body,
         reads=Reads(policy.limits.reads_at_once),
+        threads=ThreadPoolExecutor(policy.limits.reads_at_once + 1, "api"),
         waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
     )
 
@@ -603,7 +605,7 @@ def application(
                 yield
         finally:
             if api is not None:
-                api.waiting.ending = True
+                api.threads.shutdown(wait=False)
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
