@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
@@ -482,6 +483,7 @@ def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], N
         after_work=after_work,
         body_within=instance.configuration.policy.overload.body,
         reads=Reads(policy.limits.reads_at_once),
+        threads=ThreadPoolExecutor(policy.limits.reads_at_once + 1, "api"),
         waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
     )
 
@@ -759,7 +761,7 @@ def application(
         finally:
             apart.stop()
             if api is not None:
-                api.waiting.ending = True
+                api.threads.shutdown(wait=False)
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
@@ -818,9 +820,9 @@ def _faces(
     """The addresses beside those of the gateway, as far as the settings ask for them."""
     routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
     if api is not None:
-        from sr_engine.api.app import BELOW, served  # noqa: PLC0415 - as in api_desk_of
+        from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
 
-        routes.append(Mount(BELOW, served(api, monotonic)))
+        routes.append(mounted(api, monotonic))
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)

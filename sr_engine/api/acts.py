@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -77,9 +76,7 @@ async def _refused(
     if hidden & result.refused.keys():
         given = {device_id_of(one): one for one in device_ids}
         now = desk.clock.now()
-        mine = await asyncio.to_thread(
-            desk.reading, lambda connection: desk.hubs.owned(connection, caller.viewer, given, now)
-        )
+        mine = await desk.read(lambda connection: desk.hubs.owned(connection, caller.viewer, given, now))
         unknown = [as_given for device_id, as_given in given.items() if device_id not in mine]
         found.append(Refused(reason=_UNKNOWN, meaning=_NO_SUCH_HUB, device_ids=unknown))
     found += [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
+from starlette.routing import Mount
 
 from sr_engine.api import answers, changes, hooks, hubs, registrations
 from sr_engine.api.desk import Desk
@@ -48,12 +50,15 @@ def application() -> FastAPI:
     return app
 
 
-def served(desk: Desk, monotonic: Callable[[], float]) -> Door:
-    """The application behind its door; `monotonic` tells the time by which rates are judged."""
+def mounted(desk: Desk, monotonic: Callable[[], float]) -> Mount:
+    """The application behind its door, at its place; `monotonic` tells the time by which rates are judged."""
     app = application()
     app.state.desk = desk
     limits = desk.policy.limits
-    return Door(app, desk, Rates(limits.requests_per_minute, limits.burst, monotonic))
+    mount = Mount(BELOW, Door(app, desk, Rates(limits.requests_per_minute, limits.burst, monotonic)))
+    # An address may hold the end of a line, which a dot does not stand for: it would not be seen here.
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 def _described(app: FastAPI, describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:

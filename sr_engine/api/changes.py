@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
 
-from sr_engine.api.common import DeskOf, Limit, Reader, page_size, problems
+from sr_engine.api.common import DeskOf, Limit, Reader, Stopping, page_size, problems
 from sr_engine.api.desk import Caller, Desk
 from sr_engine.api.models import ChangeSeen, ChangesSeen
 from sr_engine.api.problems import Problem
@@ -71,6 +71,7 @@ async def read_changes(
     desk: DeskOf,
     caller: Reader,
     response: Response,
+    stopping: Stopping,
     *,
     after: Cursor = BEGINNING,
     kinds: Kinds = None,
@@ -88,7 +89,7 @@ async def read_changes(
         while True:
             found = await _read(desk, caller, place, size, kinds)
             left = until - asyncio.get_running_loop().time()
-            if found.changes or found.more or left <= 0:
+            if found.changes or found.more or left <= 0 or stopping():
                 return _shown(desk, caller, found)
             place = _from(found.position)
             await asyncio.sleep(min(left, desk.policy.changes.look.total_seconds()))
@@ -103,6 +104,7 @@ async def read_changes(
 async def stream_changes(
     desk: DeskOf,
     caller: Reader,
+    stopping: Stopping,
     *,
     after: Cursor = NOW,
     kinds: Kinds = None,
@@ -117,13 +119,18 @@ async def stream_changes(
     except BaseException:
         places.close()
         raise
-    return StreamingResponse(
-        _events(desk, caller, first, kinds, places), media_type=STREAM, headers={"Cache-Control": "no-store"}
-    )
+    events = _events(desk, caller, stopping, first=first, kinds=kinds, places=places)
+    return StreamingResponse(events, media_type=STREAM, headers={"Cache-Control": "no-store"})
 
 
 async def _events(
-    desk: Desk, caller: Caller, first: SupplierChanges, kinds: Collection[ChangeKind] | None, places: ExitStack
+    desk: Desk,
+    caller: Caller,
+    stopping: Callable[[], bool],
+    *,
+    first: SupplierChanges,
+    kinds: Collection[ChangeKind] | None,
+    places: ExitStack,
 ) -> AsyncIterator[str]:
     """Until the time is up, the token is good no more, or the client goes; it begins anew where it was."""
     loop = asyncio.get_running_loop()
@@ -131,7 +138,7 @@ async def _events(
     look, said, found = desk.policy.changes.look.total_seconds(), loop.time(), first
     with places:
         yield f"retry: {round(look * 1000)}\nid: {sealed(desk, caller.name, found.position)}\n\n"
-        while loop.time() < until and not desk.waiting.ending:
+        while loop.time() < until and not stopping():
             for change in found.changes:
                 seen = ChangeSeen.of(change, marked(desk, caller.name, change))
                 cursor = sealed(desk, caller.name, change.position)
@@ -153,9 +160,7 @@ async def _events(
 
 async def _is_good(desk: Desk, caller: Caller) -> bool:
     now = desk.clock.now()
-    return await asyncio.to_thread(
-        desk.reading, lambda connection: api_tokens.is_still_good(connection, caller.token, now)
-    )
+    return await desk.read(lambda connection: api_tokens.is_still_good(connection, caller.token, now))
 
 
 async def _read(

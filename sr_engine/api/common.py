@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query
 
-from sr_engine.api.desk import Caller, Desk, Needs, desk_of
+from sr_engine.api.desk import Caller, Desk, Needs, desk_of, stopping_of
 from sr_engine.api.door import etag_of
 from sr_engine.api.models import ProblemSeen, Shown
 from sr_engine.api.problems import PROBLEM_JSON
 from sr_engine.store.api_tokens import Scope
 
 DeskOf = Annotated[Desk, Depends(desk_of)]
+Stopping = Annotated[Callable[[], bool], Depends(stopping_of)]
 Reader = Annotated[Caller, Depends(Needs(Scope.READ))]
 Actor = Annotated[Caller, Depends(Needs(Scope.ACT))]
 Hooker = Annotated[Caller, Depends(Needs(Scope.WEBHOOKS))]
@@ -85,6 +87,7 @@ __all__ = [
     "ProblemSeen",
     "Reader",
     "Registrar",
+    "Stopping",
     "etag_of_model",
     "page_size",
     "problems",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
@@ -86,12 +88,18 @@ class Desk:
     after_work: Callable[[], None]
     body_within: timedelta
     reads: Reads
+    threads: Executor
+    """Of its own: reading here takes none of those that Service Requests are worked on in."""
     waiting: Waiting = field(default_factory=Waiting)
 
     async def look(self, caller: Caller, look: Callable[[Connection], T]) -> T:
         """Read beside the transactions, in a thread; raises Problem if too many do."""
         with self.reads.place(caller.name):
-            return await asyncio.to_thread(self.reading, look)
+            return await self.read(look)
+
+    async def read(self, look: Callable[[Connection], T]) -> T:
+        """The same for what is small, and is read for every request."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(self.reading, look))
 
     def seal(self, caller: Caller, what: str, value: str) -> str:
         """A cursor: where to read on, for this caller alone."""
@@ -119,6 +127,12 @@ def caller_of(request: Request) -> Caller:
     if not isinstance(caller, Caller):
         raise TypeError("nobody was let in")
     return caller
+
+
+def stopping_of(request: Request) -> Callable[[], bool]:
+    """What tells whether the server has been told to stop: nobody is kept waiting then."""
+    found: Callable[[], bool] = request.scope["stopping"]
+    return found
 
 
 class Needs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -57,6 +57,7 @@ class Door:
             if not api_tokens.is_noted(caller.token, self.desk.clock.now()):
                 await self._note(scope, caller.token)
             scope["caller"] = caller
+            scope["stopping"] = _stopping(scope)
             body = await self._body(scope, headers, receive)
             await self.app(scope, _replayed(body, receive), reply)
         except Problem as problem:
@@ -73,9 +74,7 @@ class Door:
         if len(given) != 2 or given[0].lower() != "bearer":
             raise Problem(HTTPStatus.UNAUTHORIZED, "send your token, as Authorization: Bearer TOKEN", headers=_BEARER)
         now = self.desk.clock.now()
-        token = await asyncio.to_thread(
-            self.desk.reading, lambda connection: api_tokens.find(connection, given[1], now)
-        )
+        token = await self.desk.read(lambda connection: api_tokens.find(connection, given[1], now))
         if token is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "the token is not good, or not any more", headers=_BEARER)
         if token.user_eui is None:
@@ -188,6 +187,12 @@ def matches(header: str, etag: str) -> bool:
     """Whether If-Match or If-None-Match names an ETag."""
     named = [one.strip().removeprefix("W/") for one in header.split(",")]
     return "*" in named or etag in named
+
+
+def _stopping(scope: Scope) -> Callable[[], bool]:
+    """What tells whether the server has been told to stop; never, where nobody says so."""
+    found: Callable[[], bool] = getattr(scope["app"].state, "is_stopping", lambda: False)
+    return found
 
 
 def _path(scope: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection
@@ -39,6 +40,7 @@ async def make_webhook(desk: DeskOf, caller: Hooker, key: Key, given: Hook, resp
     if caller.user is None:
         raise Problem(HTTPStatus.FORBIDDEN, "your token acts for no User")
     eui = caller.user.eui
+    _check_address(desk, given.url)
     place = place_of(desk, caller.name, NOW if given.after is None else given.after)
     # Drawn by the key: a request that comes twice makes one.
     webhook_id = desk.sealer.mark(f"webhook {eui} {key}")
@@ -83,6 +85,19 @@ async def remove_webhook(desk: DeskOf, caller: Hooker, webhook_id: IdPath, if_ma
         raise Problem(HTTPStatus.PRECONDITION_FAILED, "the webhook has changed meanwhile: read it again")
     await desk.transactions.run(lambda uow: operations.remove(uow, found, f"token:{caller.token.name}"))
     return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _check_address(desk: Desk, url: str) -> None:
+    """Raises Problem for an address to which nothing may be sent."""
+    begins = desk.policy.webhooks.addresses
+    try:
+        address = urlsplit(url)
+        usable = bool(address.hostname) and address.username is None and address.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.startswith(begins):
+        detail = f"url must be an address without a user's name that begins with {' or '.join(begins) or 'nothing'}"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
 async def _find(desk: Desk, caller: Caller, webhook_id: str) -> Webhook:

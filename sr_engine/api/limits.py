@@ -92,8 +92,6 @@ class Waiting:
 
     most: int = 200
     most_of_one: int = 4
-    ending: bool = False
-    """The process is about to stop: streams end."""
     _held: Counter[str] = field(default_factory=Counter)
 
     @contextmanager

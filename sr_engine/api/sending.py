@@ -86,7 +86,7 @@ class Sending:
 
     async def _look(self, session: aiohttp.ClientSession) -> None:
         now = self.desk.clock.now()
-        due = await asyncio.to_thread(self.desk.reading, lambda connection: webhooks.due(connection, now))
+        due = await self.desk.read(lambda connection: webhooks.due(connection, now))
         if not due:
             return
         lease = await self.claims.claim(LEASE)
@@ -108,9 +108,8 @@ class Sending:
         kinds = None if webhook.kinds is None else [ChangeKind(kind) for kind in webhook.kinds]
         limit = self.policy.changes_together
         try:
-            found = await asyncio.to_thread(
-                self.desk.reading,
-                lambda connection: self.desk.changes.read(connection, viewer, webhook.sent, limit, kinds),
+            found = await self.desk.read(
+                lambda connection: self.desk.changes.read(connection, viewer, webhook.sent, limit, kinds)
             )
             error = await self._post(session, webhook, found) if found.changes else None
         except Pruned:

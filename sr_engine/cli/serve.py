@@ -195,6 +195,8 @@ def run_until_told(
         timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
     )
     server = GuardedServer(config, ready, doors, parent=parent)
+    # Whoever waits for changes is let go at once, rather than when the time for stopping is up.
+    app.state.is_stopping = lambda: server.should_exit
     # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)

@@ -45,6 +45,8 @@ class Webhooks:
     """How changes are sent to those who want them sent."""
 
     most_of_a_supplier: int
+    addresses: tuple[str, ...]
+    """With one of which an address has to begin."""
     changes_together: int
     replay_window: timedelta
     timeout: timedelta
@@ -100,6 +102,7 @@ API = Table(
         Table(
             Webhooks,
             Key("most_of_a_supplier", values.whole_number(1, 1000)),
+            Key("addresses", Array(values.pattern("the beginning of an http or https URL", "https?://[!-~]*"))),
             Key("changes_together", values.whole_number(1, 1000)),
             Key("replay_window_seconds", values.seconds(10, 86_400), field="replay_window"),
             Key("timeout_seconds", values.seconds(1, 600), field="timeout"),

@@ -82,12 +82,13 @@ def resend(unit_of_work: UnitOfWork, webhook_id: str, *, leave_out: bool = False
 
     Raises WebhookRefused if there is none.
     """
-    connection, now = unit_of_work.connection, unit_of_work.now
+    connection = unit_of_work.connection
     known = webhooks.find(connection, webhook_id)
     if known is None:
         raise WebhookRefused(f"there is no webhook {webhook_id}: `sr-engine webhook list` shows all")
     sent = changes.end(connection) if leave_out else known.sent
-    after = replace(known, sent=sent, tries=0, next_try_at=now, last_error=None, parked_at=None)
+    # At once, by whatever clock.
+    after = replace(known, sent=sent, tries=0, next_try_at=known.created_at, last_error=None, parked_at=None)
     webhooks.settle(connection, known, after)
     more = "what had not been sent is left out" if leave_out else "from where it was"
     _record(unit_of_work, known, "operator", "webhook sent again", more)

@@ -144,6 +144,7 @@ def prepare(directory: Path) -> None:
     edit(api, "longest_wait_seconds = 60", "longest_wait_seconds = 3")
     edit(api, "look_milliseconds = 500", "look_milliseconds = 50")
     edit(api, "poll_seconds = 2", "poll_seconds = 1")
+    edit(api, "max_tries = 30", "max_tries = 3")
 
 
 @pytest.fixture

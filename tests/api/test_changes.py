@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -159,6 +160,16 @@ def test_changes_are_streamed_and_a_stream_goes_on_where_it_was_broken_off(api: 
         ("upgrade", "Scheduled"),
         ("exclusion", "Excluded"),
     ]
+
+
+def test_nobody_is_kept_waiting_by_a_processor_that_is_told_to_stop(api: ApiWorld) -> None:
+    with ExitStack() as left_open:
+        with serving(api.world) as stopped:
+            events = left_open.enter_context(streamed(Client(stopped.port, api.token(A)), "/changes/stream"))
+            next(events)
+            began = time.monotonic()
+        assert time.monotonic() - began < WAIT / 3
+        assert list(events) == []
 
 
 def test_after_a_change_of_supplier_neither_sees_what_is_the_others(api: ApiWorld) -> None:

@@ -24,6 +24,7 @@ def test_every_error_is_a_problem_that_says_its_status(ask: Client) -> None:
     wrong = [
         (404, ask("GET", "/nothing")),
         (404, ask("GET", "/hubs/")),
+        (404, ask("GET", "/hubs/%0A")),
         (405, ask("DELETE", "/hubs")),
         (415, ask("POST", "/exclusions", raw=b"a=b", headers={"Content-Type": "text/plain"})),
         (415, ask("POST", "/exclusions", raw=b"{}", headers={"Content-Encoding": "gzip"})),
