@@ -22,6 +22,7 @@ from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from sr_engine.operations.quarantine import set_thresholds
+from sr_engine.store import candidates
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.tables import (
     alerted_hubs,
@@ -66,6 +67,9 @@ def prepare(directory: Path, hubs: int) -> tuple[World, dict[str, str]]:
     world, release_id, regions = new_release(directory, None, prepare=plain)
     country = Country(release_id, regions, hubs, WINDOW, NOW, suppliers=lambda number: suppliers_of(number, _BY_LOT))
     world.run(lambda uow: country.put(uow.connection))
+    after: str | None = ""
+    while after is not None:
+        after = world.run(lambda uow, after=after: candidates.look_through(uow.connection, after, _AT_ONCE))  # type: ignore[misc]
     world.clock.set(_LATER)
     list_id = world.run(lambda uow: _go_on(uow.connection, release_id, regions, hubs))
     world.run(lambda uow: set_thresholds(uow, A.eui, Breach.USER, Thresholds(20, None)))

@@ -63,7 +63,7 @@ class Parties:
         start = _start(visit, len(users))
         rows, now = visit.desk.rules.pages.rows, visit.now
         signing = self._signing(now)
-        columns = ("Organisation", "EUI", "Roles", "May act", "DUIS", "Receives at", "Signs until", "Certificate")
+        columns = ("Organisation", "EUI", "Roles", "May act", "DUIS", "Signs until", "Certificate")
         table = Table(
             "Users",
             [Column(title) for title in columns],
@@ -88,7 +88,6 @@ class Parties:
             ", ".join(sorted(str(role) for role in user.roles)),
             Badge("yes", "ok") if active else Badge("suspended", "bad"),
             str(user.duis_version),
-            user.receiving_url,
             None if line is None else line.not_after,
             Badge("none", "bad") if line is None else Badge(line.validity.value, VALIDITY_TONES[line.validity]),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
@@ -62,6 +63,8 @@ class LongLooks:
         self._clock = clock
         self._keep = keep
         self._kept: dict[str, _Kept] = {}
+        # Whoever waits for its turn must not take a thread from what is being served.
+        self._waiting = ThreadPoolExecutor(1, "long look")
 
     def known(self, name: str) -> Looked[Any]:
         """What is known under a name; nothing is begun."""
@@ -92,7 +95,8 @@ class LongLooks:
             one.said = text
 
         try:
-            one.result = await asyncio.to_thread(self._run, work, say)
+            loop = asyncio.get_running_loop()
+            one.result = await loop.run_in_executor(self._waiting, self._run, work, say)
             one.at, one.failed = now, None
         except WorkFailed as failed:
             log.warning("%s could not be found out: %s", name, failed)

@@ -15,6 +15,7 @@ from sr_engine.console.operator.overview import Overview
 from sr_engine.console.operator.plan import PlanPreview
 from sr_engine.console.operator.quarantine import Quarantine
 from sr_engine.console.operator.releases import Releases
+from sr_engine.console.operator.viewer import Viewer
 from sr_engine.console.pages import Section
 
 
@@ -30,6 +31,7 @@ def sections(office: Office) -> Sequence[Section]:
         Deliveries(office, messages).section(),
         Quarantine(office).section(),
         messages.section(),
+        Viewer(office, messages).section(),
         Audit(office).section(),
         Parties(office).section(),
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from sr_engine.bootstrap import phases_of
+from sr_engine.operations.phases import halt
 from sr_engine.store import message_search, phases
 from tests.console.browser import WIDTHS, Person, browsing, serious_issues, served
 from tests.console.desk import PASSWORD, console_world
@@ -17,6 +19,8 @@ from tests.console.operator.office import OperatorFront
 from tests.world import FIRMWARE, A
 
 pytestmark = pytest.mark.slow
+
+SECONDS = 60
 
 LONG = ("/operator/plan?region=Central", "/operator/levels", "/operator/releases/{busy.release_id}/count")
 """Pages that show what takes long: by themselves, once it is there."""
@@ -144,3 +148,33 @@ def test_in_the_dark_no_page_has_a_serious_issue(browser: Browser, opened: Open,
         olga.picture("operator-pages", "dark-overview")
 
     assert found == []
+
+
+def test_an_open_page_shows_by_itself_what_has_changed(browser: Browser, opened: Open) -> None:
+    world = opened.front.world
+    with Person.at(browser, opened.base, 1280) as olga:
+        olga.sign_in("olga", PASSWORD)
+        olga.page.wait_for_function("() => document.body.innerText.includes('This page refreshes itself')")
+        assert "fire in Crewe" not in olga.text
+
+        steps = phases_of(world.instance)
+        world.run(lambda uow: halt(uow, steps, FIRMWARE, "South", "fire in Crewe"))
+
+        olga.page.wait_for_function("() => document.body.innerText.includes('fire in Crewe')", timeout=SECONDS * 1000)
+
+
+def test_without_scripts_an_open_page_is_loaded_anew(browser: Browser, opened: Open) -> None:
+    with Person.at(browser, opened.base, 390, scripts=False) as olga:
+        olga.open("/sign-in")
+        olga.page.fill("#f-login", "olga")
+        olga.page.fill("#f-password", PASSWORD)
+        olga.page.click("main button")
+        olga.page.wait_for_url("**/operator/overview")
+
+        assert olga.page.locator("noscript meta[http-equiv=refresh], meta[http-equiv=refresh]").count() == 1
+        olga.page.click("text=Regions halted")
+        olga.page.click(f"text={FIRMWARE.version}")
+        olga.page.click("text=Resume North")
+        olga.page.click("text=Resume now")
+        olga.page.wait_for_url("**done=resumed**")
+        assert "North goes on" in olga.text

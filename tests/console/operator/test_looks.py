@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -41,9 +42,11 @@ def test_the_plan_is_foreseen_for_every_region(world: World, place: Place) -> No
     assert said[0].startswith("region 1 of 6: ")
     of_central = next(one for one in found if one.preview.region == "Central")
     assert sum(night.listed for night in of_central.preview.nights) == 1
+    assert pickle.loads(pickle.dumps(found)) == found
     assert of_central.releases.keys() == {release_id}
 
 
+@pytest.mark.slow
 def test_each_can_be_made_by_another_process(world: World, place: Place) -> None:
     world.add_hubs([TestHub(1)])
     release_id = world.open_release()
