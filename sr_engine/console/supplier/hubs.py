@@ -59,7 +59,7 @@ class HubPages:
             found, known = await visit.read(
                 lambda connection: (
                     self._page(connection, visit, selection, visit.query("after")),
-                    self._mine(connection, visit),
+                    self.mine(connection, visit),
                 )
             )
         except UnknownRelease:
@@ -109,7 +109,7 @@ class HubPages:
             limit=rows,
         )
 
-    def _mine(self, connection: Connection, visit: Visit) -> list[Release]:
+    def mine(self, connection: Connection, visit: Visit) -> list[Release]:
         """The releases for models of which the Supplier has hubs."""
         viewer = viewer_of(visit)
         return [
@@ -120,7 +120,7 @@ class HubPages:
 
     def every(self, connection: Connection, visit: Visit, selection: Selection) -> Iterator[Sequence[Cell]]:
         """The rows of the whole list, for a sheet."""
-        names = {one.release_id: named(one.firmware) for one in self._mine(connection, visit)}
+        names = {one.release_id: named(one.firmware) for one in self.mine(connection, visit)}
         after: str | None = ""
         while after is not None:
             found = self.supplier.hubs.page(
