@@ -163,7 +163,7 @@ PAGES = (
     "/releases",
     "/releases/{release}",
     "/hubs",
-    "/hubs?state=Scheduled",
+    "/hubs?release={release}&state=Scheduled",
     "/hubs/{hub}",
     "/act?release={release}&waiting=yes",
     "/sheets",
