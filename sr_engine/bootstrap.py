@@ -7,12 +7,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
+import httpx
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
@@ -38,6 +39,7 @@ from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
 from sr_engine.console.counting import Counting as HubCounting
 from sr_engine.console.desk import Desk
+from sr_engine.console.openid import OpenIdPages, Provider
 from sr_engine.console.operator.long_looks import LongLooks, Run
 from sr_engine.console.operator.looks import Place
 from sr_engine.console.operator.office import Office
@@ -114,6 +116,8 @@ if TYPE_CHECKING:
     from sr_engine.api.desk import Desk as ApiDesk
 
 SETTINGS_FILE = "sr-engine.toml"
+OPENID_SECONDS = 10.0
+"""For how long an OpenID provider is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -681,7 +685,13 @@ def console_of(
         HubCounting(desk.reading, rules.pages),
     )
     office = office or office_of(instance, lambda: None, Apart())
-    return console_routes(desk, (supplier_section(desk, supplier), *operator_sections(office)))
+    sections = (supplier_section(desk, supplier), *operator_sections(office))
+    openid = None if instance.settings.console is None else instance.settings.console.openid
+    if openid is None:
+        return console_routes(desk, sections)
+    desk = replace(desk, provider_name=openid.name)
+    provider = Provider(openid, partial(httpx.AsyncClient, timeout=OPENID_SECONDS))
+    return console_routes(desk, sections, OpenIdPages(desk, provider).routes())
 
 
 def application(

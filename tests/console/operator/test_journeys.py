@@ -12,8 +12,8 @@ from playwright.sync_api import Browser
 from sr_engine.bootstrap import phases_of
 from sr_engine.operations.phases import halt
 from sr_engine.store import message_search, phases
-from tests.console.browser import WIDTHS, Person, browsing, serious_issues, served
 from tests.console.desk import PASSWORD, console_world
+from tests.console.operator.browser import WIDTHS, Person, browsing, serious_issues, served
 from tests.console.operator.busy import LOST, Busy, make_busy, pages
 from tests.console.operator.office import OperatorFront
 from tests.world import FIRMWARE, A
