@@ -135,6 +135,7 @@ def _settings(environment: str, host: str, port: int, clock: ClockSettings | Non
         'trust_directory = "pki/trust"\n'
         f"database_url = {json.dumps(database_url)}\n\n"
         f'[listen]\nhost = "{host}"\nport = {port}\n\n'
+        "# The console for people, at /console; `sr-engine account add` lets somebody in.\n[console]\n\n"
         "# The key with which Responses, alerts and upgrade lists are signed.\n"
         '[signing]\nkey = "pki/broker/key.pem"\ncertificate = "pki/broker/certificate.pem"\n\n'
         "# The interface for CRM systems, below /api/v2, for whoever has a token (`sr-engine api-token`).\n"

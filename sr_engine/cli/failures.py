@@ -17,6 +17,7 @@ from sr_engine.importers.csv_table import CsvRefused
 from sr_engine.instance import InstanceExistsError
 from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.operations.accounts import AccountRefused
 from sr_engine.operations.audit_verification import ChainBroken
 from sr_engine.operations.imports import DevicesRefused
 from sr_engine.operations.outbox import NotParked
@@ -25,6 +26,7 @@ from sr_engine.operations.terms import TermsRefused
 from sr_engine.processes import ProcessFailed
 from sr_engine.receiver import InboxUnusable
 from sr_engine.signservice.permissions import TokensUnusable
+from sr_engine.spreadsheets.refusals import SheetRefused
 from sr_engine.store.database import DatabaseError
 
 ANSWERED_WITH_ERROR = 1
@@ -47,6 +49,7 @@ Exit codes:
 
 _CONTENT_REFUSED = (DocumentRefused, ProfileRefused, NotAuthenticated, SchemaRefused)
 _IN_WORDS_ALREADY = (
+    AccountRefused,
     DatabaseError,
     InstanceExistsError,
     PlaceTaken,
@@ -80,7 +83,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused() | DevicesRefused() | ChainBroken() | BackupDamaged() | ArchiveDamaged():
+        case CsvRefused() | SheetRefused() | DevicesRefused() | ChainBroken() | BackupDamaged() | ArchiveDamaged():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

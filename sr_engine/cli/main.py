@@ -6,12 +6,14 @@ from importlib.metadata import version
 
 import click
 
+from sr_engine.cli.accounts import account
 from sr_engine.cli.api_tokens import api_token
 from sr_engine.cli.audit import audit
 from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
 from sr_engine.cli.database import db
+from sr_engine.cli.doctor import doctor
 from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
@@ -36,6 +38,7 @@ from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.simulate import simulate
 from sr_engine.cli.simulate_csp import simulate_csp
+from sr_engine.cli.spreadsheet import spreadsheet
 from sr_engine.cli.submit import submit
 from sr_engine.cli.webhooks import webhook
 
@@ -69,6 +72,7 @@ for command in (
     backup,
     restore,
     serve,
+    doctor,
     sign_server,
     demo,
     sandbox,
@@ -93,6 +97,7 @@ for command in (
     status,
     why,
     audit,
+    account,
     outbox,
     prune,
     archive,
@@ -102,6 +107,7 @@ for command in (
     validate,
     parse_,
     submit,
+    spreadsheet,
     receive,
     replay_,
     pki,

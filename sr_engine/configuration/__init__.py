@@ -6,10 +6,13 @@ from sr_engine.configuration.catalogue import Catalogue, CatalogueSource, Future
 from sr_engine.configuration.duis import AlertBodyElement, UserRole
 from sr_engine.configuration.lifecycle import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.configuration.loading import Configuration, load
+from sr_engine.configuration.monitoring import LogFormat, Metrics, Monitoring
 from sr_engine.configuration.policy import (
+    Bound,
     CertificateRoles,
     ChangeOfSupplier,
     Compulsion,
+    Connections,
     Delivery,
     Horizon,
     Leases,
@@ -35,6 +38,15 @@ from sr_engine.configuration.settings import (
     Signing,
     load_settings,
 )
+from sr_engine.configuration.spreadsheets import (
+    SheetColumn,
+    SheetDecision,
+    SheetLimits,
+    Spreadsheets,
+    YesNo,
+    load_spreadsheets,
+)
+from sr_engine.configuration.transport import Demand, Network, Outgoing, OutgoingTls, ProxySettings, TlsSettings
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
 __all__ = [
@@ -46,6 +58,7 @@ __all__ = [
     "ApiSettings",
     "AttemptEvent",
     "AttemptState",
+    "Bound",
     "Catalogue",
     "CatalogueSource",
     "CertificateRoles",
@@ -54,17 +67,26 @@ __all__ = [
     "Compulsion",
     "Configuration",
     "ConfigurationError",
+    "Connections",
     "Delivery",
+    "Demand",
     "FutureDating",
     "Horizon",
     "Leases",
     "Lifecycle",
     "Limits",
     "Listen",
+    "LogFormat",
+    "Metrics",
+    "Monitoring",
+    "Network",
     "Organisation",
+    "Outgoing",
+    "OutgoingTls",
     "Overload",
     "Phases",
     "Policy",
+    "ProxySettings",
     "Region",
     "RegistrationFeed",
     "RelaySettings",
@@ -74,15 +96,22 @@ __all__ = [
     "SchemaVersions",
     "ServiceReferenceVariant",
     "Settings",
+    "SheetColumn",
+    "SheetDecision",
+    "SheetLimits",
     "Signing",
+    "Spreadsheets",
     "Status",
+    "TlsSettings",
     "Triggers",
     "Trust",
     "User",
     "UserDirectory",
     "UserRole",
     "Webhooks",
+    "YesNo",
     "load",
     "load_settings",
+    "load_spreadsheets",
     "load_users",
 ]

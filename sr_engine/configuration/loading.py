@@ -18,6 +18,7 @@ from sr_engine.configuration.policy import POLICY, Policy
 from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
 from sr_engine.configuration.response_codes import RESPONSE_CODES, ResponseCode
+from sr_engine.configuration.spreadsheets import SPREADSHEETS, Spreadsheets
 from sr_engine.resources import data_directory
 
 
@@ -36,6 +37,7 @@ class Configuration:
     """Complete: every AlertEvent is in it."""
     lifecycle: Lifecycle
     policy: Policy
+    spreadsheets: Spreadsheets
     api: Api
 
     def expressed(self, code: str, version: Decimal) -> str:
@@ -47,7 +49,7 @@ class Configuration:
 
 
 def load(directory: Path) -> Configuration:
-    """Read the eight configuration files of a folder; without an `api.toml`, the product's own.
+    """Read the configuration files of a folder; for a face that it says nothing of, the product's own.
 
     Raises ConfigurationError naming every problem in all of them.
     """
@@ -59,9 +61,8 @@ def load(directory: Path) -> Configuration:
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
-    # Instances from before that face have none.
-    own_api = directory / "api.toml"
-    api = read_file(own_api if own_api.is_file() else data_directory("config") / "api.toml", API, problems)
+    spreadsheets = read_file(_of_face(directory, "spreadsheets.toml"), SPREADSHEETS, problems)
+    api = read_file(_of_face(directory, "api.toml"), API, problems)
     by_name: dict[str, Region] = {}
     if regions is not None and holidays is not None:
         by_name = _with_holidays(regions.region, holidays, Place("regions.toml", problems).inside("region"))
@@ -76,6 +77,7 @@ def load(directory: Path) -> Configuration:
         or alerts is None
         or lifecycle is None
         or policy is None
+        or spreadsheets is None
         or api is None
     ):
         raise ConfigurationError(tuple(problems))
@@ -88,6 +90,7 @@ def load(directory: Path) -> Configuration:
         alerts=alerts.alert,
         lifecycle=lifecycle,
         policy=policy,
+        spreadsheets=spreadsheets,
         api=api,
     )
 
@@ -106,3 +109,9 @@ def _check_codes(codes: Mapping[str, ResponseCode], catalogue: Catalogue, place:
             before.report("must say which code older versions are answered, since `since` is there")
         elif code.before is not None and (code.before not in codes or codes[code.before].since is not None):
             before.report(f"{code.before} must be a code of this file that every version has")
+
+
+def _of_face(directory: Path, name: str) -> Path:
+    """Instances from before a face came have no file for it."""
+    own = directory / name
+    return own if own.is_file() else data_directory("config") / name

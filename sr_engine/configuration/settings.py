@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sr_engine.configuration import values
+from sr_engine.configuration import transport, values
+from sr_engine.configuration.monitoring import Monitoring, monitoring
 from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
+from sr_engine.configuration.transport import Outgoing, ProxySettings, TlsSettings
 from sr_engine.resources import data_directory
 
 
@@ -66,6 +68,29 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIdSettings:
+    """The OpenID provider where people sign in to the console."""
+
+    name: str
+    """What people call it."""
+    issuer: str
+    """Without a slash at the end; `/.well-known/openid-configuration` follows."""
+    client_id: str
+    client_secret_file: Path | None = None
+    """None: the console is a public client, known by PKCE alone."""
+    redirect_base: str = ""
+    """The address of the console as browsers see it, without `/console`; empty: as each browser asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The console for people."""
+
+    openid: OpenIdSettings | None = None
+    """None: people sign in with a password."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """A clock for demonstrations: it showed `starts_at` at the real moment `anchored_at` and runs `rate` times as fast.
 
@@ -101,6 +126,14 @@ class Settings:
     """The official DUIS schema; None where there is none, and requests are held against our own alone."""
     relay: RelaySettings | None = None
     """None: what is not offered here is refused."""
+    tls: TlsSettings | None = None
+    """None: requests arrive over HTTP."""
+    proxy: ProxySettings | None = None
+    """None: whoever connects is the client."""
+    outgoing_tls: Outgoing = field(default_factory=Outgoing)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    console: ConsoleSettings | None = None
+    """None: there is no console."""
     api: ApiSettings | None = None
     """None: there is no interface for CRM systems."""
 
@@ -131,6 +164,11 @@ def load_settings(path: Path) -> Settings:
         operator=content.operator,
         official_schema=content.official_schema,
         relay=content.relay,
+        tls=content.tls,
+        proxy=content.proxy,
+        outgoing_tls=content.outgoing_tls,
+        monitoring=content.monitoring,
+        console=content.console,
         api=content.api,
     )
 
@@ -150,6 +188,11 @@ class _File:
     operator: Operator | None = None
     official_schema: Path | None = None
     relay: RelaySettings | None = None
+    tls: TlsSettings | None = None
+    proxy: ProxySettings | None = None
+    outgoing_tls: Outgoing = field(default_factory=Outgoing)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    console: ConsoleSettings | None = None
     api: ApiSettings | None = None
 
 
@@ -206,6 +249,29 @@ def _file(folder: Path) -> Table[_File]:
         Key("api", Table(ApiSettings, Key("key_file", path)), optional=True),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
+        Key("tls", transport.tls(path), optional=True),
+        Key("proxy", transport.proxy(), optional=True),
+        Key("outgoing_tls", transport.outgoing(path), optional=True),
+        Key("monitoring", monitoring(), optional=True),
+        Key("console", _console(path), optional=True),
+    )
+
+
+def _console(path: Scalar[Path]) -> Table[ConsoleSettings]:
+    return Table(
+        ConsoleSettings,
+        Key(
+            "openid",
+            Table(
+                OpenIdSettings,
+                Key("name", values.text()),
+                Key("issuer", values.base_url()),
+                Key("client_id", values.text()),
+                Key("client_secret_file", path, optional=True),
+                Key("redirect_base", values.base_url(), optional=True),
+            ),
+            optional=True,
+        ),
     )
 
 

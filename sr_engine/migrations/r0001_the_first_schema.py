@@ -130,7 +130,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_devices_hubs_of_model",
         "devices",
-        ["manufacturer", "model", "csp_region", "device_id", "firmware_version", "device_status"],
+        ["manufacturer", "model", "csp_region", "device_id"],
         unique=False,
         sqlite_where=sa.text("device_type = 'CHF'"),
         postgresql_where=sa.text("device_type = 'CHF'"),

@@ -133,7 +133,7 @@ def _overruled() -> ColumnElement[bool]:
 
 
 def _page() -> Select[Any]:
-    """All that is asked of these devices stands in an index of CHFs, which is why that they are is written out."""
+    """The next devices of an index of CHFs, which is why that they are is written out."""
     return (
         select(devices.c.device_id, devices.c.firmware_version, devices.c.device_status)
         .where(

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
+__all__ = ["Connection", "Reading"]
+
 T = TypeVar("T")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, Delete, bindparam, delete, select, tuple_
+from sqlalchemy import Connection, Delete, Select, bindparam, delete, select, tuple_
 from sqlalchemy.sql import Insert
 
 from sr_engine.store.dialects import POSTGRESQL
@@ -23,13 +23,23 @@ def _leave() -> Delete:
     return delete(scheduled_hubs).where(tuple_(*scheduled_hubs.columns).in_(select(*_KEY_OF_ATTEMPT).where(*_OPEN)))
 
 
+_OF_GROUP = tuple(
+    scheduled_hubs.c[name] == bindparam(name, type_=scheduled_hubs.c[name].type) for name in _NAMES if name != "hub_id"
+)
+_BETWEEN = scheduled_hubs.c.hub_id.between(bindparam("first_hub"), bindparam("last_hub"))
+
+
 def _leave_group() -> Delete:
-    of_group = (
-        scheduled_hubs.c[name] == bindparam(name, type_=scheduled_hubs.c[name].type)
-        for name in _NAMES
-        if name != "hub_id"
+    return delete(scheduled_hubs).where(*_OF_GROUP, is_one_of_many(scheduled_hubs.c.hub_id, "hub_ids"))
+
+
+def _in_a_row() -> Select[tuple[str]]:
+    return (
+        select(scheduled_hubs.c.hub_id)
+        .where(*_OF_GROUP, _BETWEEN)
+        .order_by(scheduled_hubs.c.hub_id)
+        .limit(bindparam("at_most"))
     )
-    return delete(scheduled_hubs).where(*of_group, is_one_of_many(scheduled_hubs.c.hub_id, "hub_ids"))
 
 
 def _enter() -> Insert:
@@ -37,6 +47,7 @@ def _enter() -> Insert:
 
 
 _LEAVE, _LEAVE_GROUP, _ENTER = Prepared(_leave()), Prepared(_leave_group()), Prepared(_enter())
+_IN_A_ROW, _LEAVE_ROW = Prepared(_in_a_row()), Prepared(delete(scheduled_hubs).where(*_OF_GROUP, _BETWEEN))
 
 
 def leave(connection: Connection, hub_ids: Collection[str]) -> None:
@@ -50,6 +61,15 @@ def leave_group(connection: Connection, group: Mapping[str, object], hub_ids: Co
     if connection.dialect.name == POSTGRESQL:
         # Which goes along the key once. SQLite, told what they have in common, would go through the whole group.
         _LEAVE_GROUP.run(connection, {**group, "hub_ids": members(hub_ids)})
+        return
+    wanted = sorted(hub_ids)
+    if not wanted:
+        return
+    row = {**group, "first_hub": wanted[0], "last_hub": wanted[-1]}
+    # As they are chosen, one after the other: then nothing has to be looked up hub by hub.
+    found = _IN_A_ROW.tuples(connection, {**row, "at_most": len(wanted) + 1})
+    if [hub_id for (hub_id,) in found] == wanted:
+        _LEAVE_ROW.run(connection, row)
     else:
         leave(connection, hub_ids)
 

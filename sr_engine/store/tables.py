@@ -131,15 +131,13 @@ devices = Table(
         for columns in (("secondary_import_mpan",), ("export_mpan",), ("uprn",), ("postcode", "address_identifier"))
     ),
     Index("ix_devices_manufacturer_model", "manufacturer", "model"),
-    # The hubs of a model in a region with all that says whether a release may be installed.
+    # The hubs of a model in a region, one after the other. Not what firmware they run: see below.
     Index(
         "ix_devices_hubs_of_model",
         "manufacturer",
         "model",
         "csp_region",
         "device_id",
-        "firmware_version",
-        "device_status",
         sqlite_where=text("device_type = 'CHF'"),
         postgresql_where=text("device_type = 'CHF'"),
     ),
@@ -1048,6 +1046,94 @@ retention_marks = Table(
     Column("done_at", UtcDateTime),
 )
 
+# Who may sign in to the console; an account without an organisation is an operator's.
+console_accounts = Table(
+    "console_accounts",
+    metadata,
+    _row_number("account_id"),
+    # Also the second half of `account:<login>` in the audit trail.
+    Column("login", String(48), nullable=False, unique=True),
+    Column("organisation", ORGANISATION),
+    # The User in whose name it acts; none: the first of its organisation.
+    Column("user_eui", EUI),
+    # Names of roles joined by commas.
+    Column("roles", String(64), nullable=False),
+    # An encoded argon2id hash; none: it signs in elsewhere.
+    Column("password_hash", String(256)),
+    Column("must_change", Boolean, nullable=False),
+    # What the second factor is computed from, and the last step of time for which one was taken.
+    Column("totp_secret", String(64)),
+    Column("totp_step", BigInteger),
+    # How an OpenID provider calls the account.
+    Column("oidc_subject", String(255), unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("disabled_at", UtcDateTime),
+)
+
+# Each is good once, in place of a second factor.
+console_recovery_codes = Table(
+    "console_recovery_codes",
+    metadata,
+    Column("account_id", ForeignKey("console_accounts.account_id"), primary_key=True),
+    Column("code_sha256", String(64), primary_key=True),
+    **BY_KEY,
+)
+
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    # Of the token in the cookie, which stands nowhere.
+    Column("token_sha256", String(64), primary_key=True),
+    Column("account_id", ForeignKey("console_accounts.account_id"), nullable=False, index=True),
+    Column("began_at", UtcDateTime, nullable=False),
+    # To the minute or so.
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("second_factor", Boolean, nullable=False),
+    # A second factor that is being set up.
+    Column("pending_secret", String(64)),
+    **BY_KEY,
+)
+
+# Failed attempts to sign in, by `account:<login>` and `address:<address>`.
+console_tries = Table(
+    "console_tries",
+    metadata,
+    Column("subject", String(80), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False, index=True),
+    Column("locked_until", UtcDateTime),
+    **BY_KEY,
+)
+
+# What somebody wants done in the console: shown first, then done once, or left to another to confirm.
+console_proposals = Table(
+    "console_proposals",
+    metadata,
+    Column("proposal_id", String(32), primary_key=True),
+    Column("organisation", ORGANISATION, nullable=False),
+    # Logins: of who wants it, and of who confirmed it or turned it down.
+    Column("author", String(48), nullable=False),
+    Column("decided_by", String(48)),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Column("state", String(12), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("hub_count", Integer, nullable=False),
+    # How many requests it takes, and how many of them are answered.
+    Column("acts", Integer, nullable=False),
+    Column("acts_done", Integer, nullable=False),
+    # JSON: what is to be done, to which hubs, by which selection they were found.
+    Column("content", Text, nullable=False),
+    # JSON: what it would come to, or has come to, in short; and the hubs refused, by reason.
+    Column("summary", Text, nullable=False),
+    Column("refused", Text, nullable=False),
+    # A sheet that was uploaded, and the same with what became of each row.
+    Column("file_name", String(200)),
+    Column("file", LargeBinary),
+    Column("report", LargeBinary),
+    Index("ix_console_proposals_organisation", "organisation", "made_at"),
+)
 # --- What Suppliers look at as organisations: the interface for CRM systems, the console, spreadsheets ---------------
 
 # Hubs for which a Supplier is, was or will be responsible: where to look, in order of the hubs; whether it is now, its
