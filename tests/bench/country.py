@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sr_engine.messages.model import Period
+from sr_engine.store import candidates
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.tables import attempts, decisions, devices, registrations, schedule_hubs, scheduled_hubs, schedules
 from tests.world import FIRMWARE, OLD_VERSION
@@ -68,6 +69,9 @@ class Country:
                 self._schedule(connection, next(schedule_ids), organisation, region, some)
         for index in indexes:
             index.create(connection)
+        after: str | None = ""
+        while after is not None:
+            after = candidates.look_through(connection, after, _AT_ONCE)
 
     def region_of(self, number: int) -> str:
         return self.regions[number % len(self.regions)]
