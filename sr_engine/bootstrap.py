@@ -6,10 +6,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import httpx
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -34,6 +35,7 @@ from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
 from sr_engine.console.counting import Counting
 from sr_engine.console.desk import Desk
+from sr_engine.console.openid import OpenIdPages, Provider
 from sr_engine.console.operator.long_looks import LongLooks, Run
 from sr_engine.console.operator.looks import Place
 from sr_engine.console.operator.office import Office
@@ -96,6 +98,8 @@ from sr_engine.store.transactions import Transactions
 from sr_engine.watching import Watched, Watcher
 
 SETTINGS_FILE = "sr-engine.toml"
+OPENID_SECONDS = 10.0
+"""For how long an OpenID provider is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,8 +573,14 @@ def console_of(
         load_advice(instance.settings.config_directory, instance.configuration.response_codes),
         Counting(desk.reading, rules.pages),
     )
+    openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())
-    return console_routes(desk, (supplier_section(desk, supplier), *operator_sections(office)))
+    sections = (supplier_section(desk, supplier), *operator_sections(office))
+    if openid is None:
+        return console_routes(desk, sections)
+    desk = replace(desk, provider_name=openid.name)
+    provider = Provider(openid, partial(httpx.AsyncClient, timeout=OPENID_SECONDS))
+    return console_routes(desk, sections, OpenIdPages(desk, provider).routes())
 
 
 def application(

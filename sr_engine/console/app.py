@@ -104,9 +104,14 @@ def _endpoint(desk: Desk, page: Page) -> Endpoint:
         if page.changes:
             form = await _form(request, page.max_bytes)
             if not comes_from_here(request) or not is_ours(visit.token, form.get(CSRF_FIELD)):
+                await form.close()
                 raise HTTPException(HTTPStatus.BAD_REQUEST)
             visit = Visit(request, desk, page, visit.present, visit.token, form)
-        response = await page.handler(visit)
+        try:
+            response = await page.handler(visit)
+        finally:
+            if isinstance(visit.form, FormData):
+                await visit.form.close()
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

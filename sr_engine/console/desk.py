@@ -71,7 +71,7 @@ class Desk:
             visit=visit,
             desk=self,
             csrf="" if visit is None else visit.csrf,
-            navigation=entries,
+            navigation=_grouped(entries),
             here=request.url.path,
             **context,
         )
@@ -80,3 +80,11 @@ class Desk:
         """Keep what goes on after an answer until it is done."""
         self.background.add(work)
         work.add_done_callback(self.background.discard)
+
+
+def _grouped(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The navigation under its headings, in the order in which sections name them."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.group, []).append(entry)
+    return found

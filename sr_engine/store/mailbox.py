@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,3 +57,70 @@ def message(connection: Connection, destination: str, message_id: str) -> bytes:
     if not body:
         raise UnknownMessage(message_id)
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message to a Supplier, and what has become of it."""
+
+    outbox_id: int
+    message_id: str
+    kind: str
+    event: str
+    destination: str
+    hub_id: str | None
+    created_at: datetime
+    state: str
+    tries: int
+    delivered_at: datetime | None
+
+
+def newest(
+    connection: Connection, destinations: Collection[str], *, before: int | None, event: str | None, limit: int
+) -> list[Sent]:
+    """Messages to some receivers, newest first, beginning after the one with this row number; none that expired."""
+    found: list[Sent] = []
+    for destination in destinations:
+        # One search along the index for each: there are few.
+        statement = select(
+            *(outbox.c[name] for name in Sent.__dataclass_fields__),
+        ).where(outbox.c.destination == destination, outbox.c.state != EXPIRED)
+        if before is not None:
+            statement = statement.where(outbox.c.outbox_id < before)
+        if event is not None:
+            statement = statement.where(outbox.c.event == event)
+        rows = connection.execute(statement.order_by(outbox.c.outbox_id.desc()).limit(limit))
+        found += [Sent(**row._asdict()) for row in rows]
+    return sorted(found, key=lambda one: -one.outbox_id)[:limit]
+
+
+def one_of(connection: Connection, destinations: Collection[str], message_id: str) -> tuple[Sent, bytes]:
+    """One message to one of some receivers with its bytes; raises UnknownMessage."""
+    row = connection.execute(
+        select(*(outbox.c[name] for name in Sent.__dataclass_fields__), outbox.c.body).where(
+            outbox.c.message_id == message_id,
+            outbox.c.destination.in_(list(destinations)),
+            outbox.c.state != EXPIRED,
+        )
+    ).one_or_none()
+    if row is None:
+        raise UnknownMessage(message_id)
+    values = row._asdict()
+    body: bytes = values.pop("body")
+    return Sent(**values), body
+
+
+def newest_id(connection: Connection, destinations: Collection[str]) -> int:
+    """The row number of the newest message to some receivers; 0 if there is none."""
+    return max(
+        int(
+            connection.scalar(
+                select(outbox.c.outbox_id)
+                .where(outbox.c.destination == destination)
+                .order_by(outbox.c.outbox_id.desc())
+                .limit(1)
+            )
+            or 0
+        )
+        for destination in destinations
+    )

@@ -159,10 +159,10 @@ def refused(connection: Connection, organisation: str, proposal_id: str) -> str:
     return "{}" if found is None else str(found)
 
 
-def file(connection: Connection, proposal_id: str) -> bytes | None:
-    """The sheet it came from."""
-    found: bytes | None = connection.scalar(select(_ROW.file).where(_ROW.proposal_id == proposal_id))
-    return found
+def file(connection: Connection, proposal_id: str) -> tuple[str, bytes]:
+    """The sheet it came from, with the name of its file; empty where it is kept no longer."""
+    row = connection.execute(select(_ROW.file_name, _ROW.file).where(_ROW.proposal_id == proposal_id)).one()
+    return row.file_name or "", row.file or b""
 
 
 def report(connection: Connection, organisation: str, proposal_id: str) -> bytes | None:

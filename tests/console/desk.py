@@ -15,7 +15,7 @@ from lxml import html
 from starlette.applications import Starlette
 
 from sr_engine.bootstrap import console_of
-from sr_engine.configuration.console import ConsoleRole, load_console
+from sr_engine.configuration.console import ConsoleRole, ConsoleRules, load_console
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.passwords import Passwords
 from sr_engine.store import accounts as stored
@@ -57,6 +57,10 @@ class Front:
     def __post_init__(self) -> None:
         routes = console_of(self.world.instance, lambda: None, real=self.world.clock)
         self.app = Starlette(routes=list(routes))
+
+    @property
+    def rules(self) -> ConsoleRules:
+        return load_console(self.world.instance.settings.config_directory)
 
     def close(self) -> None:
         self.runner.close()
@@ -122,6 +126,10 @@ class Client:
 
     def get(self, url: str, **kwargs: Any) -> httpx.Response:
         return self._runner.run(self._http.get(url, **kwargs))
+
+    def elsewhere(self, url: str) -> httpx.Response:
+        """What another server answers, over the network, without our cookies."""
+        return httpx.get(url, follow_redirects=False, timeout=60)
 
     def post(self, url: str, **kwargs: Any) -> httpx.Response:
         return self._runner.run(self._http.post(url, **kwargs))

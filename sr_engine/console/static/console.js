@@ -31,7 +31,7 @@
   };
   if (conditional.length) { document.addEventListener("change", showConditional); showConditional(); }
 
-  // Times, to the half second, are the server's: nothing is counted here. What is `data-live` is exchanged when it changed.
+  // What is `data-live` is exchanged for what the server makes of it now.
   const live = document.querySelector("[data-live-from]");
   if (!live || !window.EventSource) return;
   const state = document.querySelector("[data-live-state]");

@@ -37,6 +37,16 @@ _HINTS = {
     Deed.INCLUDE: "Your own exclusion ends.",
     Deed.CANCEL: "Your schedule no longer holds for them.",
 }
+_NOT_TOLD: Mapping[str, object] = {
+    "changed": None,
+    "codes": None,
+    "rows": None,
+    "rows_refused": 0,
+    "schedules": (),
+    "accepted": 0,
+    "repeated": False,
+}
+"""What is not said yet of a proposal that is being worked out."""
 _SELECTED = ("release", "region", "state", "answer", "waiting", "id", "hubs", "schedule")
 
 
@@ -125,7 +135,7 @@ class ActingPages:
             words = "your organisation has no User with the role IS or GS; ask the DCC"
             return await self._ask(visit, selected, typed, {"deed": words})
         release = None if about.release is None else named(about.release.firmware)
-        title = f"{VERBS[wish.deed]}: {selection.words(release)}"[:200]
+        title = f"{VERBS[wish.deed]}: {selection.words(release)}"
         proposal_id = await self.proposing.propose(person, wish, selection, title)
         return visit.go(f"/proposals/{proposal_id}")
 
@@ -164,7 +174,7 @@ class ActingPages:
         """A proposal: what it would come to, how far it has come, or what it has come to."""
         proposal = await self._found(visit)
         facts = await visit.read(lambda connection: _wanted(connection, proposal))
-        told = json.loads(proposal.summary)
+        told = _NOT_TOLD | json.loads(proposal.summary)
         rules, four_eyes = visit.desk.rules.proposals, False
         if rules.four_eyes and proposal.hub_count > rules.four_eyes_above:
             four_eyes = True
@@ -179,8 +189,7 @@ class ActingPages:
             told=told,
             refused=self._refused(told),
             codes=[
-                (one["code"], one["detail"], self.supplier.advice.for_code(one["code"]))
-                for one in told.get("codes", ())
+                (one["code"], one["detail"], self.supplier.advice.for_code(one["code"])) for one in told["codes"] or ()
             ],
             over=over,
             mine=mine,
@@ -274,7 +283,7 @@ def _row(one: Proposal, visit: Visit) -> list[Cell]:
 
 def _wanted(connection: Connection, proposal: Proposal) -> list[tuple[str, object]]:
     kept = json.loads(proposals.content(connection, proposal.proposal_id))
-    facts = [] if "wish" not in kept else Wish.from_kept(kept["wish"]).facts()
+    facts = [] if kept["wish"] is None else Wish.from_kept(kept["wish"]).facts()
     return [
         *facts,
         ("Hubs", proposal.hub_count),

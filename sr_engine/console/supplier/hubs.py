@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -27,7 +27,7 @@ COLUMNS = (
     Column("Hub"),
     Column("Region"),
     Column("Runs"),
-    Column("Release"),
+    Column("Firmware offered"),
     Column("State"),
     Column("Your answer"),
     Column("Other Supplier"),
@@ -59,7 +59,7 @@ class HubPages:
             found, known = await visit.read(
                 lambda connection: (
                     self._page(connection, visit, selection, visit.query("after")),
-                    self._mine(connection, visit),
+                    self.mine(connection, visit),
                 )
             )
         except UnknownRelease:
@@ -69,7 +69,7 @@ class HubPages:
         table = Table(
             "Hubs",
             COLUMNS,
-            [hub_row(hub, names) for hub in found.hubs],
+            [hub_row(hub, {one.release_id: one.firmware.version for one in known}) for hub in found.hubs],
             "No hub of yours is like that. Widen the filter."
             if shown
             else "You are responsible for no hub at present.",
@@ -109,7 +109,7 @@ class HubPages:
             limit=rows,
         )
 
-    def _mine(self, connection: Connection, visit: Visit) -> list[Release]:
+    def mine(self, connection: Connection, visit: Visit) -> list[Release]:
         """The releases for models of which the Supplier has hubs."""
         viewer = viewer_of(visit)
         return [
@@ -120,7 +120,7 @@ class HubPages:
 
     def every(self, connection: Connection, visit: Visit, selection: Selection) -> Iterator[Sequence[Cell]]:
         """The rows of the whole list, for a sheet."""
-        names = {one.release_id: named(one.firmware) for one in self._mine(connection, visit)}
+        versions = {one.release_id: one.firmware.version for one in self.mine(connection, visit)}
         after: str | None = ""
         while after is not None:
             found = self.supplier.hubs.page(
@@ -133,7 +133,7 @@ class HubPages:
                 limit=2_000,
             )
             for hub in found.hubs:
-                yield hub_row(hub, names)
+                yield hub_row(hub, versions)
             after = found.after
 
     async def one(self, visit: Visit) -> Response:
@@ -178,14 +178,14 @@ def has_hubs(supplier: SupplierDesk, connection: Connection, visit: Visit, viewe
     return bool(page.hubs) or page.after is not None
 
 
-def hub_row(hub: SupplierHub, names: dict[str, str]) -> list[Cell]:
+def hub_row(hub: SupplierHub, versions: Mapping[str, str]) -> list[Cell]:
     """A hub in a list."""
     upgrade = hub.upgrade
     return [
         Link(hub.hub_id, url(f"/hubs/{hub.hub_id}"), mono=True),
         hub.region,
         hub.version,
-        names.get(hub.release_id or ""),
+        versions.get(hub.release_id or ""),
         status_badge(None if upgrade is None else upgrade.status),
         approval_badge(None if upgrade is None else upgrade.own_approval),
         approval_badge(None if upgrade is None else upgrade.other_approval),
@@ -251,5 +251,5 @@ def _link_of(event: Event) -> Link | None:
 def badge_of_proposal(state: str) -> Badge:
     """The state of a proposal as it stands in a table."""
     tones = {"Draft": "warn", "Waiting": "warn", "Working": "busy", "Preparing": "busy", "Done": "ok", "Failed": "bad"}
-    names = {"TurnedDown": "Turned down", "Waiting": "Waits for a second person"}
+    names = {"Draft": "Not done yet", "TurnedDown": "Turned down", "Waiting": "Waits for a second person"}
     return Badge(names.get(state, state), tones.get(state, "plain"))

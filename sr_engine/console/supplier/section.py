@@ -8,7 +8,10 @@ from sr_engine.console.pages import Entry, Page, Section
 from sr_engine.console.supplier.acting_pages import ActingPages
 from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.hubs import HubPages
+from sr_engine.console.supplier.inbox import InboxPages
 from sr_engine.console.supplier.releases import ReleasePages
+from sr_engine.console.supplier.sheets import SheetPages
+from sr_engine.console.supplier.windows import WindowPages
 from sr_engine.console.supplier.working_out import Proposing
 
 
@@ -16,7 +19,8 @@ def section(desk: Desk, supplier: SupplierDesk) -> Section:
     """The pages of a Supplier."""
     view, act = ConsoleRole.VIEW, ConsoleRole.ACT
     releases, hubs = ReleasePages(supplier), HubPages(supplier)
-    acting = ActingPages(supplier, Proposing(desk, supplier))
+    proposing, windows, inbox = Proposing(desk, supplier), WindowPages(supplier), InboxPages()
+    acting, sheets = ActingPages(supplier, proposing), SheetPages(supplier, proposing, hubs)
     return Section(
         pages=(
             Page("/releases", releases.listed, view, stamp=releases.stamp),
@@ -30,10 +34,27 @@ def section(desk: Desk, supplier: SupplierDesk) -> Section:
             Page("/proposals/{proposal_id}/confirm", acting.confirm, view, changes=True),
             Page("/proposals/{proposal_id}/turn-down", acting.turn_down, view, changes=True),
             Page("/proposals/{proposal_id}/again", acting.again, act, changes=True),
+            Page("/sheets", sheets.ask, view),
+            Page("/sheets", sheets.take, act, changes=True, max_bytes=desk.rules.pages.upload_bytes),
+            Page("/sheets/template", sheets.template, view),
+            Page("/sheets/report/{proposal_id}", sheets.report, view),
+            Page("/schedules", windows.schedules, view),
+            Page("/schedules/{schedule_id}", windows.schedule, view),
+            Page("/calendar", windows.calendar, view),
+            Page("/alerts", inbox.listed, view, stamp=inbox.stamp),
+            Page("/alerts/{message_id}", inbox.one, view),
+            Page("/alerts/{message_id}/xml", inbox.as_sent, view),
+            Page("/export/hubs", sheets.export_hubs, view),
+            Page("/export/alerts", sheets.export_alerts, view),
+            Page("/export/refused/{proposal_id}", sheets.export_refused, view),
         ),
         navigation=(
             Entry("Releases", "/releases", view, "Upgrades"),
             Entry("Hubs", "/hubs", view, "Upgrades"),
+            Entry("Sheets", "/sheets", view, "Upgrades"),
             Entry("Actions", "/proposals", view, "Upgrades"),
+            Entry("Schedules", "/schedules", view, "Plan"),
+            Entry("Calendar", "/calendar", view, "Plan"),
+            Entry("Alerts", "/alerts", view, "Plan"),
         ),
     )

@@ -175,10 +175,8 @@ class Wish:
             found.append(("Deferred until", self.until))
         if self.deed is Deed.EXCLUDE:
             found.append(("Excluded until", self.until or "it is included again"))
-        if self.deed in {Deed.APPROVE, Deed.SCHEDULE}:
-            found.append(
-                ("Devices in the home that may stop working", "accepted" if self.accept_han_impact else "not accepted")
-            )
+        if self.accept_han_impact:
+            found.append(("Devices in the home that may stop working", "accepted"))
         if self.schedule_id is not None:
             found.append(("Replaces schedule" if self.deed is Deed.SCHEDULE else "Schedule", str(self.schedule_id)))
         return found

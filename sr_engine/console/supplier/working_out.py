@@ -10,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from sr_engine.console.desk import Desk
 from sr_engine.console.supplier.desk import SupplierDesk, viewer
+from sr_engine.console.supplier.plans import Plan, SelectionPlan, SheetPlan
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
 from sr_engine.console.supplier.wishes import Wish
 from sr_engine.domain.eligibility import Applicant
-from sr_engine.messages.model import RefusalReason
 from sr_engine.operations.accounts import actor_of
 from sr_engine.operations.supplier_answers import UnknownSchedule
 from sr_engine.operations.supplier_hubs import UnknownRelease
-from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Channel, KeyUsedBefore, NotTaken
+from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken
+from sr_engine.spreadsheets.refusals import SheetRefused
 from sr_engine.store import proposals
 from sr_engine.store.audit import Entry, record
 from sr_engine.store.proposals import Proposal, ProposalState
@@ -32,7 +34,9 @@ from sr_engine.store.transactions import UnitOfWork
 
 log = logging.getLogger(__name__)
 
-_SHOWN_IDS = 20
+_SHEETS_KEPT = timedelta(days=30)
+"""Then a sheet and its report are forgotten; what was done stays."""
+_TITLE_MAX = 200
 _BEFORE_CONFIRMED = (ProposalState.DRAFT,)
 
 
@@ -51,27 +55,37 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
+    """What is kept of what is wanted; the rows of a sheet stand in the sheet."""
+
     user_eui: str
     """In whose name it is done, whoever confirms it."""
-    wish: Wish
+    wish: Wish | None
+    """None: what the rows of a sheet say."""
     selection: Selection
-    hub_ids: tuple[str, ...]
+    hub_ids: tuple[str, ...] = ()
 
     @staticmethod
     def read(text: str) -> _Content:
         kept = json.loads(text)
-        return _Content(
-            kept["user"], Wish.from_kept(kept["wish"]), Selection.of(kept["selection"]), tuple(kept["hubs"])
-        )
+        wish = None if kept["wish"] is None else Wish.from_kept(kept["wish"])
+        return _Content(kept["user"], wish, Selection.of(kept["selection"]), tuple(kept["hubs"]))
 
     def write(self) -> str:
         kept = {
             "user": self.user_eui,
-            "wish": self.wish.kept(),
+            "wish": None if self.wish is None else self.wish.kept(),
             "selection": self.selection.query(),
             "hubs": self.hub_ids,
         }
         return json.dumps(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A sheet that somebody brought."""
+
+    name: str
+    data: bytes
 
 
 class Proposing:
@@ -84,14 +98,19 @@ class Proposing:
         self._most = desk.configuration.policy.limits.list_max_devices
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def propose(self, person: Person, wish: Wish, selection: Selection, title: str) -> str:
-        """Record what somebody wants and begin to work out what it would come to; returns the proposal's id."""
+    async def propose(
+        self, person: Person, wish: Wish | None, selection: Selection, title: str, *, sheet: Uploaded | None = None
+    ) -> str:
+        """Record what somebody wants and begin to work out what it would come to; returns the proposal's id.
+
+        With a sheet its rows say what, and the selection no more than for which release if a row names none.
+        """
         proposal_id = self._desk.draw_id()
-        content = _Content(person.user_eui, wish, selection, ()).write()
+        content = _Content(person.user_eui, wish, selection).write()
 
         def add(unit_of_work: UnitOfWork) -> None:
             now = unit_of_work.now
-            proposals.forget(unit_of_work.connection, now, kept=30 * self._rules.draft)
+            proposals.forget(unit_of_work.connection, now, kept=_SHEETS_KEPT)
             proposals.add(
                 unit_of_work.connection,
                 proposal_id=proposal_id,
@@ -99,8 +118,10 @@ class Proposing:
                 author=person.login,
                 now=now,
                 expires_at=now + self._rules.draft,
-                title=title,
+                title=title[:_TITLE_MAX],
                 content=content,
+                file_name=None if sheet is None else sheet.name,
+                file=None if sheet is None else sheet.data,
             )
 
         await self._desk.transactions.run(add)
@@ -167,8 +188,8 @@ class Proposing:
     async def _prepare(self, person: Person, proposal_id: str) -> None:
         now = self._desk.clock.now()
         try:
-            values = await asyncio.to_thread(self._worked_out, person, proposal_id, now)
-        except (SelectionRefused, UnknownSchedule, UnknownRelease) as refused:
+            values = await self._desk.read(lambda connection: self._preview(connection, person, proposal_id, now))
+        except (SelectionRefused, SheetRefused, NotTaken, UnknownSchedule, UnknownRelease) as refused:
             values = _failed(str(refused) or "what was selected is not there any more")
         except Exception:
             log.exception("proposal %s could not be worked out", proposal_id)
@@ -178,28 +199,42 @@ class Proposing:
             lambda uow: proposals.change(uow.connection, proposal_id, in_states=states, **values)
         )
 
-    def _worked_out(self, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
-        return self._desk.reading(lambda connection: self._preview(connection, person, proposal_id, now))
-
     def _preview(self, connection: Connection, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
         content = _Content.read(proposals.content(connection, proposal_id))
-        hub_ids = self._select(connection, person, content.selection, now)
+        if content.wish is not None:
+            content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
+        plan = self._plan(connection, content, proposal_id, actor_of(person.login))
         unit_of_work = UnitOfWork(connection, now)
-        answered = []
-        for number, body in enumerate(content.wish.bodies(hub_ids, self._most)):
-            act = Act(Channel.CONSOLE, actor_of(person.login), content.user_eui, f"{proposal_id}-{number}", body)
-            try:
-                answered.append(Answered(_named_in(body), self._supplier.acting.preview(unit_of_work, act)))
-            except NotTaken as refused:
-                return _failed(f"{refused}")
+        answers = [self._supplier.acting.preview(unit_of_work, act) for act in plan.acts]
         return {
             "state": ProposalState.DRAFT.value,
-            "hub_count": len(hub_ids),
-            "acts": len(answered),
-            "content": replace(content, hub_ids=hub_ids).write(),
-            "summary": json.dumps(summary(answered)),
-            "refused": json.dumps(refused_of([one.answer for one in answered])),
+            "hub_count": plan.hubs,
+            "acts": len(plan.acts),
+            "content": content.write(),
+            **plan.told(answers, preview=True),
         }
+
+    def _plan(self, connection: Connection, content: _Content, proposal_id: str, account: str) -> Plan:
+        """The requests, which are the same each time; raises SheetRefused and UnknownRelease."""
+        if content.wish is not None:
+            bodies = content.wish.bodies(content.hub_ids, self._most)
+            return SelectionPlan(
+                [
+                    Act(Channel.CONSOLE, account, content.user_eui, f"{proposal_id}-{number}", body)
+                    for number, body in enumerate(bodies)
+                ]
+            )
+        name, data = proposals.file(connection, proposal_id)
+        release_id = content.selection.release_id
+        return SheetPlan.of(
+            name,
+            data,
+            self._desk.configuration.spreadsheets,
+            firmware=None if release_id is None else self._supplier.hubs.release(connection, release_id).firmware,
+            account=account,
+            user_eui=content.user_eui,
+            most=self._most,
+        )
 
     def _select(self, connection: Connection, person: Person, selection: Selection, now: datetime) -> tuple[str, ...]:
         return selection.hubs(connection, self._supplier, self._viewer(person), now, most=self._rules.most_hubs)
@@ -220,50 +255,48 @@ class Proposing:
 
     async def _carry_out(self, person: Person, proposal: Proposal) -> None:
         proposal_id = proposal.proposal_id
-        content = await self._desk.read(lambda connection: _Content.read(proposals.content(connection, proposal_id)))
-        if proposal.state is not ProposalState.WORKING and content.selection.is_filter:
-            now = self._desk.clock.now()
-            try:
-                selected = await self._desk.read(
-                    lambda connection: self._select(connection, person, content.selection, now)
-                )
-            except (SelectionRefused, UnknownRelease) as refused:
-                await self._fail(proposal_id, str(refused))
-                return
-            if selected != content.hub_ids:
-                await self._look_again(person, proposal, len(selected))
-                return
-        if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
-            return
         confirmed = "" if proposal.author == person.login else f", confirmed by {person.login}"
         account = actor_of(proposal.author) + confirmed
-        answered: list[Answered] = []
-        for number, body in enumerate(content.wish.bodies(content.hub_ids, self._most)):
-            act = Act(Channel.CONSOLE, account, content.user_eui, f"{proposal_id}-{number}", body)
-
-            def do(unit_of_work: UnitOfWork, act: Act = act, number: int = number) -> ActAnswer:
-                answer = self._supplier.acting.execute(unit_of_work, act)
-                proposals.change(
-                    unit_of_work.connection, proposal_id, in_states=(ProposalState.WORKING,), acts_done=number + 1
-                )
-                return answer
-
-            try:
-                answer = await self._desk.transactions.run(do, heavy=True, of=content.user_eui)
-            except (NotTaken, KeyUsedBefore) as refused:
-                await self._fail(proposal_id, str(refused))
+        try:
+            now = self._desk.clock.now()
+            if not await self._desk.read(lambda connection: self._is_as_shown(connection, person, proposal, now)):
+                await self._look_again(person, proposal)
                 return
-            answered.append(Answered(_named_in(body), answer))
+            plan = await self._desk.read(
+                lambda connection: self._plan(
+                    connection, _Content.read(proposals.content(connection, proposal_id)), proposal_id, account
+                )
+            )
+            if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
+                return
+            answers = [
+                await self._desk.transactions.run(
+                    partial(self._do, proposal_id=proposal_id, act=act, number=number), heavy=True, of=act.user_eui
+                )
+                for number, act in enumerate(plan.acts, 1)
+            ]
+        except (SelectionRefused, SheetRefused, NotTaken, KeyUsedBefore, UnknownSchedule, UnknownRelease) as refused:
+            await self._fail(proposal_id, str(refused) or "what was selected is not there any more")
+            return
         self._desk.after_work()
         self._supplier.counting.forget(proposal.organisation)
-        done = {
-            "state": ProposalState.DONE.value,
-            "summary": json.dumps(summary(answered)),
-            "refused": json.dumps(refused_of([one.answer for one in answered])),
-        }
+        told = await asyncio.to_thread(partial(plan.told, answers, preview=False))
+        done = {"state": ProposalState.DONE.value, **told}
         await self._desk.transactions.run(
             lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done)
         )
+
+    def _do(self, unit_of_work: UnitOfWork, *, proposal_id: str, act: Act, number: int) -> ActAnswer:
+        answer = self._supplier.acting.execute(unit_of_work, act)
+        proposals.change(unit_of_work.connection, proposal_id, in_states=(ProposalState.WORKING,), acts_done=number)
+        return answer
+
+    def _is_as_shown(self, connection: Connection, person: Person, proposal: Proposal, now: datetime) -> bool:
+        """Whether the same hubs are selected as when it was looked at; of what has begun that is not asked any more."""
+        content = _Content.read(proposals.content(connection, proposal.proposal_id))
+        if proposal.state is ProposalState.WORKING or content.wish is None or not content.selection.is_filter:
+            return True
+        return self._select(connection, person, content.selection, now) == content.hub_ids
 
     def _claim(self, unit_of_work: UnitOfWork, person: Person, proposal: Proposal) -> bool:
         """From now on it is being done; once in all processes, but again by whoever finds it left half done."""
@@ -280,26 +313,21 @@ class Proposing:
             self._audit(unit_of_work, person.login, "proposal confirmed", proposal)
         return claimed
 
-    async def _look_again(self, person: Person, proposal: Proposal, number: int) -> None:
+    async def _look_again(self, person: Person, proposal: Proposal) -> None:
+        """Work it out anew, and say that it has changed."""
+        proposal_id = proposal.proposal_id
+        begun = {"state": ProposalState.PREPARING.value, "expires_at": self._desk.clock.now() + self._rules.draft}
         await self._desk.transactions.run(
-            lambda uow: proposals.change(
-                uow.connection,
-                proposal.proposal_id,
-                in_states=(proposal.state,),
-                state=ProposalState.PREPARING.value,
-                expires_at=uow.now + self._rules.draft,
-            )
+            lambda uow: proposals.change(uow.connection, proposal_id, in_states=(proposal.state,), **begun)
         )
-        await self._prepare(person, proposal.proposal_id)
-        changed = json.dumps({"before": proposal.hub_count, "now": number})
+        await self._prepare(person, proposal_id)
 
         def say(unit_of_work: UnitOfWork) -> None:
-            now = proposals.find(unit_of_work.connection, proposal.organisation, proposal.proposal_id)
-            if now is not None:
-                told = json.loads(now.summary) | {"changed": json.loads(changed)}
-                proposals.change(
-                    unit_of_work.connection, now.proposal_id, in_states=_BEFORE_CONFIRMED, summary=json.dumps(told)
-                )
+            found = proposals.find(unit_of_work.connection, proposal.organisation, proposal_id)
+            if found is not None:
+                changed = {"changed": {"before": proposal.hub_count, "now": found.hub_count}}
+                told = json.dumps(json.loads(found.summary) | changed)
+                proposals.change(unit_of_work.connection, proposal_id, in_states=_BEFORE_CONFIRMED, summary=told)
 
         await self._desk.transactions.run(say)
 
@@ -314,60 +342,5 @@ class Proposing:
         record(unit_of_work.connection, [Entry(unit_of_work.now, actor_of(login), action, detail)])
 
 
-def _named_in(body: ActBody) -> int:
-    return len(body.device_ids)
-
-
 def _failed(why: str) -> dict[str, object]:
     return {"state": ProposalState.FAILED.value, "summary": json.dumps({"failed": why})}
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A request, by how many hubs it named, and what it was answered."""
-
-    hubs: int
-    answer: ActAnswer
-
-    @property
-    def accepted(self) -> int:
-        """For how many hubs it is in force."""
-        if self.answer.result is not None:
-            return self.answer.result.accepted_device_count
-        return self.hubs if self.answer.accepted else 0
-
-
-def summary(answered: Sequence[Answered]) -> dict[str, object]:
-    """What requests come to, in short: accepted and refused hubs, codes and details, some ids of each reason."""
-    answers = [one.answer for one in answered]
-    refused = refused_of(answers)
-    return {
-        "accepted": sum(one.accepted for one in answered),
-        "refused": {reason: {"count": len(ids), "some": ids[:_SHOWN_IDS]} for reason, ids in refused.items()},
-        "codes": _codes(answers),
-        "schedules": [one.result.schedule_id for one in answers if one.result and one.result.schedule_id is not None],
-        "repeated": bool(answers) and all(one.repeated for one in answers),
-    }
-
-
-def _codes(answers: Sequence[ActAnswer]) -> list[Mapping[str, str]]:
-    """Each code once, with its detail."""
-    found: dict[str, str] = {}
-    for answer in answers:
-        found.setdefault(answer.code, answer.detail)
-    return [{"code": code, "detail": detail} for code, detail in found.items()]
-
-
-def refused_of(answers: Sequence[ActAnswer]) -> dict[str, list[str]]:
-    """The hubs refused, by reason, in the order of precedence."""
-    found: dict[str, list[str]] = {}
-    for reason in RefusalReason:
-        ids = [
-            hub_id
-            for answer in answers
-            if answer.result is not None
-            for hub_id in answer.result.refused.get(reason, ())
-        ]
-        if ids:
-            found[reason.value] = ids
-    return found

@@ -1,0 +1,224 @@
+"""The Supplier's schedules, and the calendar: the open nights of each region and its own share of their places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from sr_engine.configuration import Region, UserDirectory
+from sr_engine.console.charts import Bar, bars
+from sr_engine.console.pages import Visit, url
+from sr_engine.console.supplier.desk import SUPPLYING, SupplierDesk, viewer_of
+from sr_engine.console.supplier.wishes import named
+from sr_engine.console.supplier.words import approval_badge, status_badge
+from sr_engine.console.tables import Badge, Cell, Column, Link, Span, Table
+from sr_engine.messages.model import Approval, Period
+from sr_engine.operations.supplier_answers import UnknownSchedule
+from sr_engine.regions.calendar import cut_time, open_periods
+from sr_engine.store import supplier_windows
+from sr_engine.store.reading import Connection
+from sr_engine.store.supplier_windows import Planned
+
+_NIGHTS = 28
+_AHEAD = timedelta(days=60)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPages:
+    """The pages about windows."""
+
+    supplier: SupplierDesk
+
+    async def schedules(self, visit: Visit) -> Response:
+        """The schedules that the Supplier has set, newest first."""
+        rows, viewer = visit.desk.rules.pages.rows, viewer_of(visit)
+        before = None
+        try:
+            if visit.query("before"):
+                place, _ = await visit.read(
+                    lambda connection: self.supplier.answers.schedule(connection, viewer, int(visit.query("before")))
+                )
+                before = (place.created_at, place.schedule_id)
+        except (UnknownSchedule, ValueError):
+            raise HTTPException(404) from None
+        found = await visit.read(
+            lambda connection: self.supplier.answers.schedules(connection, viewer, before=before, limit=rows + 1)
+        )
+        table = Table(
+            "Schedules",
+            (Column("Schedule"), Column("Firmware"), Column("Window"), Column("Phase"), Column("Set")),
+            [
+                [
+                    Link(str(one.schedule_id), url(f"/schedules/{one.schedule_id}"), mono=True),
+                    named(one.firmware),
+                    Span(one.window.start, one.window.end),
+                    one.phase.value,
+                    one.created_at,
+                ]
+                for one in found[:rows]
+            ],
+            "You have set no schedule yet. Begin from a release or a list of hubs.",
+            next_href=url("/schedules", before=found[rows - 1].schedule_id) if len(found) > rows else None,
+            first_href=url("/schedules") if before is not None else None,
+            caption_hidden=True,
+        )
+        return await visit.show("supplier/schedules.html", table=table)
+
+    async def schedule(self, visit: Visit) -> Response:
+        """One schedule with its hubs."""
+        rows, viewer, after = visit.desk.rules.pages.rows, viewer_of(visit), visit.query("after") or None
+        try:
+            schedule_id = int(visit.request.path_params["schedule_id"])
+            (schedule, in_force), hubs = await visit.read(
+                lambda connection: (
+                    self.supplier.answers.schedule(connection, viewer, schedule_id),
+                    self.supplier.answers.hubs_of_schedule(
+                        connection, viewer, schedule_id, visit.now, after=after, limit=rows + 1
+                    ),
+                )
+            )
+        except (UnknownSchedule, ValueError):
+            raise HTTPException(404) from None
+        path = f"/schedules/{schedule_id}"
+        table = Table(
+            "Hubs",
+            (Column("Hub"), Column("Region"), Column("State"), Column("Other Supplier"), Column("Night")),
+            [
+                [
+                    Link(one.device_id, url(f"/hubs/{one.device_id}"), mono=True),
+                    one.csp_region,
+                    status_badge(one.status),
+                    None if one.other_approval is Approval.NONE else approval_badge(one.other_approval),
+                    None if one.period is None else Span(one.period.start, one.period.end),
+                ]
+                for one in hubs[:rows]
+            ],
+            "None of its hubs is yours to see any more.",
+            next_href=url(path, after=hubs[rows - 1].device_id) if len(hubs) > rows else None,
+            first_href=url(path) if after is not None else None,
+            caption_hidden=True,
+        )
+        facts: list[tuple[str, Cell]] = [
+            ("Firmware", Link(named(schedule.firmware), url(f"/releases/{schedule.release_id}"))),
+            ("Window from", schedule.window.start),
+            ("Window to", schedule.window.end),
+            ("Phase", schedule.phase.value),
+            ("In force for", f"{in_force:,} hubs"),
+            ("Set", schedule.created_at),
+        ]
+        return await visit.show(
+            "supplier/schedule.html", schedule=schedule, facts=facts, table=table, in_force=in_force
+        )
+
+    async def calendar(self, visit: Visit) -> Response:
+        """The open nights of a region to come, and what of the Supplier's own share of their places is left."""
+        regions = visit.desk.configuration.regions
+        region = regions.get(visit.query("region") or next(iter(regions)))
+        if region is None:
+            raise HTTPException(404)
+        organisation, now = visit.organisation, visit.now
+
+        def look(connection: Connection) -> tuple[list[Planned], list[Planned]]:
+            return (
+                supplier_windows.scheduled(connection, organisation, now),
+                supplier_windows.listed(connection, organisation, now),
+            )
+
+        planned = await self.supplier.counting.get((organisation, "calendar"), look)
+        suppliers = supplying(visit.desk.users)
+        share = max(1, region.hubs_per_night // max(1, suppliers))
+        nights = list(islice(open_periods(region, Period(now, now + _AHEAD)), _NIGHTS))
+        scheduled, listed = planned.value or ([], [])
+        return await visit.show(
+            "supplier/calendar.html",
+            region=region,
+            regions=[(name, name) for name in regions],
+            suppliers=suppliers,
+            share=share,
+            counting=planned.value is None,
+            chart=_chart(region, nights, listed, share),
+            nights=_nights(region, nights, scheduled, listed, share=share, now=now),
+            windows=_windows(region, scheduled),
+        )
+
+
+def supplying(users: UserDirectory) -> int:
+    """Among how many Suppliers places are shared evenly: those that `users.toml` names, whatever they do."""
+    return sum(
+        any(role in user.roles for role in SUPPLYING for user in users.users_of(one.id))
+        for one in users.organisations()
+    )
+
+
+def _by_night(region: Region, listed: Sequence[Planned]) -> Counter[datetime]:
+    found: Counter[datetime] = Counter()
+    for one in listed:
+        if one.region == region.name:
+            found[one.period.start] += one.hubs
+    return found
+
+
+def _chart(region: Region, nights: Sequence[Period], listed: Sequence[Planned], share: int) -> object:
+    numbers = _by_night(region, listed)
+    zone = region.time_zone
+    rows = [
+        Bar(f"{night.start.astimezone(zone):%a %d %b}", numbers[night.start], "busy", limit=share)
+        for night in nights[:14]
+    ]
+    return bars("Your hubs on lists, of your share, by night", rows, key="calendar")
+
+
+def _nights(
+    region: Region,
+    nights: Sequence[Period],
+    scheduled: Sequence[Planned],
+    listed: Sequence[Planned],
+    *,
+    share: int,
+    now: datetime,
+) -> Table:
+    numbers = _by_night(region, listed)
+    mine = [one for one in scheduled if one.region == region.name]
+    rows: list[list[Cell]] = []
+    for night in nights:
+        cut = cut_time(region, night)
+        within = sum(one.hubs for one in mine if one.period.start <= night.start and night.end <= one.period.end)
+        closed = cut <= now
+        rows.append(
+            [
+                Span(night.start, night.end),
+                Badge("lists are cut", "plain") if closed else cut,
+                within,
+                numbers[night.start],
+                0 if closed else max(0, share - numbers[night.start]),
+            ]
+        )
+    columns = (
+        Column("Night"),
+        Column("Can be scheduled until"),
+        Column("Your hubs whose window holds it", numeric=True),
+        Column("Your hubs on its lists", numeric=True),
+        Column("Left of your share", numeric=True),
+    )
+    return Table("Open nights", columns, rows, "No night is open in the next weeks.", caption_hidden=True)
+
+
+def _windows(region: Region, scheduled: Sequence[Planned]) -> Table:
+    rows: list[list[Cell]] = [
+        [Span(one.period.start, one.period.end), one.hubs]
+        for one in sorted(scheduled, key=lambda one: one.period.start)
+        if one.region == region.name
+    ]
+    return Table(
+        "Your windows",
+        (Column("Window"), Column("Your hubs", numeric=True)),
+        rows,
+        "You have scheduled nothing in this region.",
+        caption_hidden=True,
+    )

@@ -1,0 +1,213 @@
+"""Sheets brought to the console and taken from it, schedules, the calendar and the inbox."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import openpyxl
+import pytest
+
+from sr_engine.bootstrap import supplier_changes_of
+from sr_engine.operations import registrations
+from sr_engine.store.tables import decisions, exchanges, schedules
+from tests.console.desk import Front, Somebody
+from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
+from tests.world import A, B
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@pytest.fixture
+def front(fronts: Callable[..., Front]) -> Front:
+    return opened(fronts())
+
+
+def sheet(*rows: tuple[object, ...]) -> bytes:
+    book = openpyxl.Workbook()
+    page = book.active
+    assert page is not None
+    page.append(["Hub ID", "Decision", "Window start", "Window end"])
+    for row in rows:
+        page.append(row)
+    data = io.BytesIO()
+    book.save(data)
+    return data.getvalue()
+
+
+def bring(browser: Somebody, data: bytes, name: str = "plan.xlsx") -> None:
+    browser.open(f"/sheets?release={browser.front.release_id}")
+    browser.send("Show what will happen", files={"sheet": (name, data, XLSX)}, release=browser.front.release_id)
+
+
+def plan() -> bytes:
+    return sheet(
+        (HOMES[0].chf, "Schedule", "28/11/2026 00:00", "13/12/2026 00:00"),
+        (HOMES[1].chf.replace("-", ""), "schedule", "28/11/2026 00:00", "13/12/2026 00:00"),
+        (HOMES[2].chf, "Decline", None, None),
+        (HOMES[4].chf, "Approve", None, None),
+        ("nonsense", "Approve", None, None),
+    )
+
+
+def test_a_sheet_is_shown_row_by_row_then_done_and_comes_back_with_the_results(front: Front) -> None:
+    browser = front.signed_in()
+    bring(browser, plan())
+    assert "3 would be accepted" in browser.text
+    assert "2 rows to put right" in browser.text
+    assert "Row 6" in browser.text
+    assert (count(front, schedules), count(front, decisions)) == (0, 0)
+    browser.send("Do it for 3 hubs")
+    assert "3 accepted" in browser.text
+    assert (count(front, schedules), count(front, decisions)) == (1, 3)
+    browser.follow("Get the sheet back")
+    book = openpyxl.load_workbook(io.BytesIO(browser.page.content))
+    rows = [[cell.value for cell in row] for row in book.worksheets[0].iter_rows(min_row=2)]
+    assert [row[-2] for row in rows] == ["Accepted", "Accepted", "Accepted", "Refused", "Refused"]
+
+
+def test_the_same_sheet_brought_twice_is_done_once(front: Front) -> None:
+    browser = front.signed_in()
+    data = plan()
+    bring(browser, data)
+    browser.send("Do it for 3 hubs")
+    before = count(front, exchanges)
+    bring(browser, data)
+    if "Do it for" in browser.text:
+        browser.send("Do it for")
+        assert "nothing was done twice" in browser.text
+    assert count(front, exchanges) == before
+    assert count(front, schedules) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [(b"", "empty"), (b"PK\x03\x04 no zip at all", "It could not be done"), (b"a,b\n1,2\n", "column")],
+    ids=["nothing", "no zip", "other columns"],
+)
+def test_a_file_that_is_no_sheet_is_refused_in_words(front: Front, data: bytes, why: str) -> None:
+    browser = front.signed_in()
+    bring(browser, data, "plan.csv")
+    assert "It could not be done" in browser.text
+    assert why in browser.text
+
+
+def test_a_sheet_that_is_too_large_is_refused_before_it_is_read(front: Front) -> None:
+    browser = front.signed_in()
+    browser.open("/sheets")
+    answer = browser.send("Show what will happen", files={"sheet": ("big.csv", b"x" * 34_000_000, "text/csv")})
+    assert answer.status_code == 413
+
+
+def test_the_template_holds_the_hubs_that_wait(front: Front) -> None:
+    browser = front.signed_in()
+    browser.open("/sheets")
+    browser.send("Get the template", release=front.release_id, kind="xlsx")
+    book = openpyxl.load_workbook(io.BytesIO(browser.page.content))
+    found = {row[0].value for row in book.worksheets[0].iter_rows(min_row=2)}
+    assert found == {home.chf for home in HOMES[:4]}
+
+
+def test_a_list_is_had_as_a_sheet(front: Front) -> None:
+    browser = front.signed_in()
+    browser.open("/hubs?region=North")
+    browser.follow("CSV")
+    assert browser.page.headers["content-type"].startswith("text/csv")
+    lines = browser.page.text.splitlines()
+    assert len(lines) == 2
+    assert HOMES[2].chf in lines[1]
+    browser.open("/hubs")
+    browser.follow("Excel sheet")
+    assert openpyxl.load_workbook(io.BytesIO(browser.page.content)).worksheets[0].max_row == 6
+
+
+def test_refused_hubs_are_had_as_a_sheet_with_what_to_do(front: Front) -> None:
+    browser = front.signed_in()
+    compose(browser, f"release={front.release_id}", deed="schedule", **WINDOW)
+    browser.follow("CSV")
+    assert HOMES[5].chf in browser.page.text
+    assert "come back to it once it is commissioned" in browser.page.text
+
+
+def test_a_schedule_is_moved_to_another_window_and_hubs_are_taken_off_it(front: Front) -> None:
+    browser = front.signed_in()
+    compose(browser, f"release={front.release_id}&waiting=yes", deed="schedule", **WINDOW)
+    browser.send("Do it for 4 hubs")
+    browser.follow("Show schedule")
+    assert "In force for 4 hubs" in browser.text
+    browser.follow("Move it to another window")
+    browser.send(
+        "Show what will happen", deed="schedule", window_start="2026-12-01T00:00", window_end="2026-12-20T00:00"
+    )
+    browser.send("Do it for 4 hubs")
+    browser.follow("Show schedule")
+    browser.follow("Take hubs off it")
+    browser.send("Show what will happen", deed="cancel")
+    browser.send("Do it for 4 hubs")
+    browser.open("/schedules")
+    assert len(browser.tree.xpath("//tbody/tr")) == 2
+
+
+def test_a_schedule_of_somebody_else_is_not_there(front: Front) -> None:
+    front.add("bert", B.name)
+    ann, bert = front.signed_in(), front.signed_in("bert")
+    compose(ann, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="schedule", **WINDOW)
+    ann.send("Do it for 1 hub")
+    ann.follow("Show schedule")
+    path = ann.path.removeprefix("/console")
+    assert bert.open(path).status_code == 404
+    assert bert.open(f"/act?schedule={path.rpartition('/')[2]}").status_code == 404
+    assert bert.open("/schedules/1").status_code == 404
+
+
+def test_the_calendar_shows_ones_own_hubs_and_share_and_nothing_that_others_do_changes_it(front: Front) -> None:
+    browser = front.signed_in()
+    compose(browser, f"release={front.release_id}&region=Central&waiting=yes", deed="schedule", **WINDOW)
+    browser.send("Do it for 3 hubs")
+    browser.open("/calendar?region=Central")
+    before = browser.main
+    assert "Your even share" in before
+    assert " 3 0 " in before
+    front.add("bert", B.name)
+    other = front.signed_in("bert")
+    compose(other, f"hubs={HOMES[4].chf}&release={front.release_id}", deed="schedule", **WINDOW)
+    other.send("Do it for 1 hub")
+    fresh = Front(front.world)
+    again = fresh.signed_in()
+    again.open("/calendar?region=Central")
+    assert again.main == before
+    fresh.runner.close()
+
+
+def test_the_inbox_shows_what_was_sent_to_oneself(front: Front) -> None:
+    front.add("bert", B.name)
+    ann, bert = front.signed_in(), front.signed_in("bert")
+    ann.open("/alerts")
+    ann.follow("Release opened")
+    assert HOMES[0].chf in ann.text
+    assert "On its way" in ann.text
+    path = ann.path.removeprefix("/console")
+    assert (
+        bert.open(path).status_code == bert.open(f"{path}/xml").status_code == bert.open("/alerts/nothing").status_code
+    )
+    ann.follow("Fetch the message as it was sent")
+    assert ann.page.content.startswith(b"<")
+    bert.open("/alerts")
+    assert HOMES[0].chf not in bert.text
+
+
+def test_after_a_change_of_supplier_exports_and_pages_show_the_loser_nothing_more(front: Front) -> None:
+    gone = HOMES[0]
+    now = front.world.clock.now()
+    rows = [
+        {"mpxn": mpxn, "role": role, "effective_from": now, "organisation": B.name}
+        for mpxn, role in ((gone.mpan, "IS"), (gone.mprn, "GS"))
+    ]
+    front.world.run(lambda uow: registrations.receive(uow, rows))
+    chore = supplier_changes_of(front.world.instance)
+    while front.world.run(chore):
+        pass
+    browser = front.signed_in()
+    for path in ("/hubs", "/export/hubs?kind=csv", f"/sheets/template?release={front.release_id}&kind=csv"):
+        assert gone.chf not in browser.open(path).text
+    assert A.name in browser.open("/account").text
