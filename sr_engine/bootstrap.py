@@ -684,9 +684,9 @@ def console_of(
         load_advice(instance.settings.config_directory, instance.configuration.response_codes),
         HubCounting(desk.reading, rules.pages),
     )
+    openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())
     sections = (supplier_section(desk, supplier), *operator_sections(office))
-    openid = None if instance.settings.console is None else instance.settings.console.openid
     if openid is None:
         return console_routes(desk, sections)
     desk = replace(desk, provider_name=openid.name)

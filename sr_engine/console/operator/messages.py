@@ -201,7 +201,7 @@ class Messages:
         rows: list[tuple[Cell, ...]] = [
             (
                 line.created_at,
-                self.office.party(line.destination),
+                Link(self.office.party(line.destination), url("/operator/deliveries", to=line.destination)),
                 line.event,
                 Badge(line.state, STATE_TONES[line.state]),
                 line.tries,

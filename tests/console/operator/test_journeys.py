@@ -12,13 +12,14 @@ from playwright.sync_api import Browser
 from sr_engine.bootstrap import phases_of
 from sr_engine.operations.phases import halt
 from sr_engine.store import message_search, phases
+from tests.console.browser import NARROW, WIDE, chromium, needs_browser, served, violations
 from tests.console.desk import PASSWORD, console_world
-from tests.console.operator.browser import WIDTHS, Person, browsing, serious_issues, served
 from tests.console.operator.busy import LOST, Busy, make_busy, pages
 from tests.console.operator.office import OperatorFront
+from tests.console.operator.person import SIZES, Person
 from tests.world import FIRMWARE, A
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_browser]
 
 SECONDS = 60
 
@@ -37,7 +38,7 @@ class Open:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with browsing() as browser:
+    with chromium() as browser:
         yield browser
 
 
@@ -46,20 +47,20 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     front = OperatorFront(console_world(tmp_path / "instance"))
     busy = make_busy(front)
     front.add("olga", None)
-    with served(front.app) as base:
+    with served(front) as base:
         yield Open(front, busy, base)
     front.close()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_halt_and_resume(browser: Browser, opened: Open, width: int) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_halt_and_resume(browser: Browser, opened: Open, size: tuple[int, int]) -> None:
     journey = "halt-and-resume"
 
     def reason() -> str | None:
         with opened.front.world.instance.reading_engine.connect() as connection:
             return phases.of_release(connection, opened.busy.release_id)["Central"].halt_reason
 
-    with Person.at(browser, opened.base, width) as olga:
+    with Person.at(browser, opened.base, size) as olga:
         olga.sign_in("olga", PASSWORD)
         olga.picture(journey, "1-overview")
         olga.press("Releases")
@@ -84,8 +85,8 @@ def test_halt_and_resume(browser: Browser, opened: Open, width: int) -> None:
         assert reason() is None
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_find_a_lost_alert(browser: Browser, opened: Open, width: int) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_find_a_lost_alert(browser: Browser, opened: Open, size: tuple[int, int]) -> None:
     """A Supplier says that it was not told of a hub: it is found by the hub, seen to be parked, and sent again."""
     journey = "find-a-lost-alert"
 
@@ -95,7 +96,7 @@ def test_find_a_lost_alert(browser: Browser, opened: Open, width: int) -> None:
         assert line is not None
         return line.state
 
-    with Person.at(browser, opened.base, width) as olga:
+    with Person.at(browser, opened.base, size) as olga:
         olga.sign_in("olga", PASSWORD)
         olga.press("Messages")
         olga.type("RequestID, hub or message id", LOST.chf)
@@ -117,10 +118,10 @@ def test_find_a_lost_alert(browser: Browser, opened: Open, width: int) -> None:
     assert A.name in opened.front.trail()[0][2] or "console, account:olga" in opened.front.trail()[0][2]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_page_has_a_serious_issue_and_none_sticks_out(browser: Browser, opened: Open, width: int) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_no_page_has_a_serious_issue_and_none_sticks_out(browser: Browser, opened: Open, size: tuple[int, int]) -> None:
     found = list[str]()
-    with Person.at(browser, opened.base, width) as olga:
+    with Person.at(browser, opened.base, size) as olga:
         olga.sign_in("olga", PASSWORD)
         for path in LONG:
             olga.open(path.format(busy=opened.busy))
@@ -131,19 +132,18 @@ def test_no_page_has_a_serious_issue_and_none_sticks_out(browser: Browser, opene
                 path.removeprefix("/operator/").partition("?")[0].replace("/", "-").replace(opened.busy.release_id, "x")
             )
             olga.picture("operator-pages", f"{number:02}-{name}"[:60])
-            found += [f"{path}: {one}" for one in serious_issues(olga.page)]
+            found += [f"{path}: {one}" for one in violations(olga.page)]
 
     assert found == []
 
 
-@pytest.mark.parametrize("width", [1280])
-def test_in_the_dark_no_page_has_a_serious_issue(browser: Browser, opened: Open, width: int) -> None:
+def test_in_the_dark_no_page_has_a_serious_issue(browser: Browser, opened: Open) -> None:
     found = list[str]()
-    with Person.at(browser, opened.base, width, dark=True) as olga:
+    with Person.at(browser, opened.base, WIDE, dark=True) as olga:
         olga.sign_in("olga", PASSWORD)
         for path in pages(opened.busy):
             olga.open(path)
-            found += [f"{path}: {one}" for one in serious_issues(olga.page)]
+            found += [f"{path}: {one}" for one in violations(olga.page)]
         olga.open("/operator/overview")
         olga.picture("operator-pages", "dark-overview")
 
@@ -152,7 +152,7 @@ def test_in_the_dark_no_page_has_a_serious_issue(browser: Browser, opened: Open,
 
 def test_an_open_page_shows_by_itself_what_has_changed(browser: Browser, opened: Open) -> None:
     world = opened.front.world
-    with Person.at(browser, opened.base, 1280) as olga:
+    with Person.at(browser, opened.base, WIDE) as olga:
         olga.sign_in("olga", PASSWORD)
         olga.page.wait_for_function("() => document.body.innerText.includes('This page refreshes itself')")
         assert "fire in Crewe" not in olga.text
@@ -164,7 +164,7 @@ def test_an_open_page_shows_by_itself_what_has_changed(browser: Browser, opened:
 
 
 def test_without_scripts_an_open_page_is_loaded_anew(browser: Browser, opened: Open) -> None:
-    with Person.at(browser, opened.base, 390, scripts=False) as olga:
+    with Person.at(browser, opened.base, NARROW, scripts=False) as olga:
         olga.open("/sign-in")
         olga.page.fill("#f-login", "olga")
         olga.page.fill("#f-password", PASSWORD)
