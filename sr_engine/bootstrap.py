@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
@@ -29,16 +30,19 @@ from sr_engine.configuration import (
     Settings,
     UserDirectory,
 )
+from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
+from sr_engine.console.counting import Counting as HubCounting
 from sr_engine.console.desk import Desk
 from sr_engine.console.operator.long_looks import LongLooks, Run
 from sr_engine.console.operator.looks import Place
 from sr_engine.console.operator.office import Office
 from sr_engine.console.operator.section import sections as operator_sections
 from sr_engine.console.rendering import templates
+from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.dispatch import Dispatcher
@@ -66,6 +70,7 @@ from sr_engine.observing.exposition import Health, MetricsDesk, monitoring_app
 from sr_engine.observing.standing import Standing
 from sr_engine.operations.candidates import LookingThrough
 from sr_engine.operations.certificates import Certificates
+from sr_engine.operations.changes import Changes
 from sr_engine.operations.expiries import expiries
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.message_view import MessageView
@@ -95,6 +100,7 @@ from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
+from sr_engine.sealing import SealingKeyUnusable, load_sealer
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
@@ -102,6 +108,9 @@ from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 from sr_engine.transport import outgoing_tls, peers_of, watched_tls
 from sr_engine.watching import Watched, Watcher
+
+if TYPE_CHECKING:
+    from sr_engine.api.desk import Desk as ApiDesk
 
 SETTINGS_FILE = "sr-engine.toml"
 
@@ -439,6 +448,44 @@ def supplier_answers_of(instance: Instance) -> SupplierAnswers:
     return SupplierAnswers(quiet_days_of(instance.configuration.policy))
 
 
+def registration_desk_of(instance: Instance, token_sha256: str = "") -> RegistrationDesk:
+    """What takes registrations; without a hash of a token it lets in nobody itself."""
+    organisations = frozenset(one.id for one in instance.users.organisations())
+    return RegistrationDesk(token_sha256, organisations, supplier_changes_of(instance))
+
+
+def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], None]) -> ApiDesk | None:
+    """What the interface for CRM systems works with, if there is to be one; raises ConfigurationError."""
+    settings, policy = instance.settings.api, instance.configuration.api
+    if settings is None:
+        return None
+    # What it stands on takes a second to load, which commands need not wait for.
+    from sr_engine.api.desk import Desk as ApiDesk  # noqa: PLC0415 - see above
+    from sr_engine.api.limits import Reads, Waiting  # noqa: PLC0415
+
+    try:
+        sealer = load_sealer(settings.key_file)
+    except SealingKeyUnusable as unusable:
+        raise ConfigurationError((f"{SETTINGS_FILE}: api.key_file: {unusable}",)) from None
+    return ApiDesk(
+        users=instance.users,
+        reading=reading,
+        transactions=instance.transactions,
+        clock=instance.clock,
+        policy=policy,
+        sealer=sealer,
+        hubs=supplier_hubs_of(instance),
+        answers=supplier_answers_of(instance),
+        changes=Changes(instance.users),
+        acting=acting_of(instance),
+        registrations=registration_desk_of(instance),
+        after_work=after_work,
+        body_within=instance.configuration.policy.overload.body,
+        reads=Reads(policy.limits.reads_at_once),
+        waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
+    )
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -600,13 +647,11 @@ def console_of(
     after_work: Callable[[], None],
     *,
     real: Clock | None = None,
-    after_decision: Callable[[], None] = lambda: None,
-    run_apart: Run | None = None,
+    office: Office | None = None,
 ) -> Sequence[BaseRoute]:
     """The console of an instance; `real` stands in for the real time by which people sign in.
 
-    `after_decision` is called once an operator has decided about a request that is held; `run_apart` is as in
-    `office_of`.
+    Without an `office`, which operators work with, nobody is woken by what they decide.
     """
     rules = load_console(instance.settings.config_directory)
     passwords, assets = Passwords(rules.sign_in), Assets()
@@ -626,8 +671,15 @@ def console_of(
         assets=assets,
         after_work=after_work,
     )
-    office = office_of(instance, after_decision, run_apart or Apart())
-    return console_routes(desk, (supplier_section(), *operator_sections(office)))
+    supplier = SupplierDesk(
+        supplier_hubs_of(instance),
+        supplier_answers_of(instance),
+        acting_of(instance),
+        load_advice(instance.settings.config_directory, instance.configuration.response_codes),
+        HubCounting(desk.reading, rules.pages),
+    )
+    office = office or office_of(instance, lambda: None, Apart())
+    return console_routes(desk, (supplier_section(desk, supplier), *operator_sections(office)))
 
 
 def application(
@@ -685,7 +737,13 @@ def application(
             resumer.wake()
 
     listener = Listener(instance.reading_engine, woken)
-    working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
+    api = api_desk_of(instance, reading, dispatcher.wake)
+    parts = [dispatcher.run, resumer.run, listener.run]
+    if api is not None:
+        from sr_engine.api.sending import Sending  # noqa: PLC0415 - as in api_desk_of
+
+        parts.append(Sending(api, claims, instance.randbelow).run)
+    working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
     apart = Apart()
 
@@ -700,6 +758,8 @@ def application(
                 yield
         finally:
             apart.stop()
+            if api is not None:
+                api.waiting.ending = True
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
@@ -708,16 +768,7 @@ def application(
             lifespan=lifespan,
         )
     feed = instance.settings.registration_feed
-    organisations = frozenset(one.id for one in instance.users.organisations())
-    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
-    more_routes += metrics_routes(instance, counting)
-    operator = instance.settings.operator
-    if operator is not None:
-        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
-        more_routes += operators.routes()
-    if instance.settings.console is not None:
-        more_routes += console_of(instance, dispatcher.wake, after_decision=resumer.wake, run_apart=apart)
+    desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
     peers = peers_of(instance.settings)
     gateway = Gateway(
         processor=processor,
@@ -733,7 +784,18 @@ def application(
         binding=Binding(policy.connections.bound_to, instance.users),
         observer=Observer(counting, trace=tracing_of(instance.settings)),
         health=health_of(instance),
-        more_routes=more_routes,
+        more_routes=[
+            *metrics_routes(instance, counting),
+            *_faces(
+                instance,
+                reading=reading,
+                api=api,
+                apart=apart,
+                after_decision=resumer.wake,
+                after_work=dispatcher.wake,
+                monotonic=monotonic,
+            ),
+        ],
         relay=relay,
         receiving_desk=receiving_desk_of(instance),
     )
@@ -741,3 +803,28 @@ def application(
     if instance.settings.proxy is not None:
         app.add_middleware(Forwarded, peers=peers)
     return app
+
+
+def _faces(
+    instance: Instance,
+    *,
+    reading: Reading,
+    api: ApiDesk | None,
+    apart: Apart,
+    after_decision: Callable[[], None],
+    after_work: Callable[[], None],
+    monotonic: Callable[[], float],
+) -> Sequence[BaseRoute]:
+    """The addresses beside those of the gateway, as far as the settings ask for them."""
+    routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
+    if api is not None:
+        from sr_engine.api.app import BELOW, served  # noqa: PLC0415 - as in api_desk_of
+
+        routes.append(Mount(BELOW, served(api, monotonic)))
+    operator = instance.settings.operator
+    if operator is not None:
+        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
+        routes += operators.routes()
+    if instance.settings.console is not None:
+        routes += console_of(instance, after_work, office=office_of(instance, after_decision, apart))
+    return routes

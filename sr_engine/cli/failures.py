@@ -26,6 +26,7 @@ from sr_engine.operations.terms import TermsRefused
 from sr_engine.processes import ProcessFailed
 from sr_engine.receiver import InboxUnusable
 from sr_engine.signservice.permissions import TokensUnusable
+from sr_engine.spreadsheets.refusals import SheetRefused
 from sr_engine.store.database import DatabaseError
 
 ANSWERED_WITH_ERROR = 1
@@ -82,7 +83,7 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case KeyUnavailable():
             return Failure(str(error), KEY_MISSING)
-        case CsvRefused() | DevicesRefused() | ChainBroken() | BackupDamaged() | ArchiveDamaged():
+        case CsvRefused() | SheetRefused() | DevicesRefused() | ChainBroken() | BackupDamaged() | ArchiveDamaged():
             return Failure(str(error), REFUSED)
         case ConfigurationError():
             return Failure("\n".join(error.problems))

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from sr_engine.cli.accounts import account
+from sr_engine.cli.api_tokens import api_token
 from sr_engine.cli.audit import audit
 from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
@@ -37,7 +38,9 @@ from sr_engine.cli.serve import serve
 from sr_engine.cli.sign_server import sign_server
 from sr_engine.cli.simulate import simulate
 from sr_engine.cli.simulate_csp import simulate_csp
+from sr_engine.cli.spreadsheet import spreadsheet
 from sr_engine.cli.submit import submit
+from sr_engine.cli.webhooks import webhook
 
 _DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
 
@@ -88,6 +91,8 @@ for command in (
     held_,
     quarantine,
     anomaly,
+    api_token,
+    webhook,
     report,
     status,
     why,
@@ -102,6 +107,7 @@ for command in (
     validate,
     parse_,
     submit,
+    spreadsheet,
     receive,
     replay_,
     pki,

@@ -1,6 +1,7 @@
 """Configuration: regions, Service Requests, response codes, alerts, policy, Users and settings, checked at start-up."""
 
 from sr_engine.configuration.alerts import AlertDefinition, AlertEvent, AlertSource
+from sr_engine.configuration.api import Api, Webhooks
 from sr_engine.configuration.catalogue import Catalogue, CatalogueSource, FutureDating, ServiceReferenceVariant
 from sr_engine.configuration.duis import AlertBodyElement, UserRole
 from sr_engine.configuration.lifecycle import AttemptEvent, AttemptState, Lifecycle
@@ -28,6 +29,7 @@ from sr_engine.configuration.reader import ConfigurationError
 from sr_engine.configuration.regions import Region
 from sr_engine.configuration.response_codes import ResponseCode, ResponseCodeSource
 from sr_engine.configuration.settings import (
+    ApiSettings,
     ClockSettings,
     Listen,
     RegistrationFeed,
@@ -52,6 +54,8 @@ __all__ = [
     "AlertDefinition",
     "AlertEvent",
     "AlertSource",
+    "Api",
+    "ApiSettings",
     "AttemptEvent",
     "AttemptState",
     "Bound",
@@ -104,6 +108,7 @@ __all__ = [
     "User",
     "UserDirectory",
     "UserRole",
+    "Webhooks",
     "YesNo",
     "load",
     "load_settings",

@@ -58,7 +58,6 @@ class ProposalRules:
     four_eyes: bool
     four_eyes_above: int
     four_eyes_time: timedelta
-    at_once: int
     most_hubs: int
 
 
@@ -71,6 +70,8 @@ class Pages:
     look: timedelta
     live: timedelta
     upload_bytes: int
+    counts_kept: timedelta
+    wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,6 @@ _CONSOLE = Table(
             Key("four_eyes", values.boolean()),
             Key("four_eyes_above", values.whole_number(0)),
             Key("four_eyes_hours", values.hours(1, 720), field="four_eyes_time"),
-            Key("at_once", values.whole_number(1)),
             Key("most_hubs", values.whole_number(1)),
         ),
     ),
@@ -153,6 +153,8 @@ _CONSOLE = Table(
             Key("rows", values.whole_number(10, 200)),
             Key("look_seconds", values.seconds(1, 600), field="look"),
             Key("live_minutes", _minutes(1, 240), field="live"),
+            Key("counts_kept_seconds", values.seconds(1, 3600), field="counts_kept"),
+            Key("wait_milliseconds", values.milliseconds(10, 60_000), field="wait"),
             Key("upload_bytes", values.whole_number(1024, 268_435_456)),
         ),
     ),

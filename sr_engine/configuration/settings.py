@@ -47,6 +47,14 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The interface for CRM systems."""
+
+    key_file: Path
+    """With which cursors given out, and secrets of webhooks, are sealed; a file for its owner only."""
+
+
+@dataclass(frozen=True, slots=True)
 class RelaySettings:
     """The upstream DCC that is asked for what is not offered here."""
 
@@ -126,6 +134,8 @@ class Settings:
     monitoring: Monitoring = field(default_factory=Monitoring)
     console: ConsoleSettings | None = None
     """None: there is no console."""
+    api: ApiSettings | None = None
+    """None: there is no interface for CRM systems."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -159,6 +169,7 @@ def load_settings(path: Path) -> Settings:
         outgoing_tls=content.outgoing_tls,
         monitoring=content.monitoring,
         console=content.console,
+        api=content.api,
     )
 
 
@@ -182,6 +193,7 @@ class _File:
     outgoing_tls: Outgoing = field(default_factory=Outgoing)
     monitoring: Monitoring = field(default_factory=Monitoring)
     console: ConsoleSettings | None = None
+    api: ApiSettings | None = None
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -234,6 +246,7 @@ def _file(folder: Path) -> Table[_File]:
             ),
             optional=True,
         ),
+        Key("api", Table(ApiSettings, Key("key_file", path)), optional=True),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
         Key("tls", transport.tls(path), optional=True),

@@ -79,6 +79,8 @@ class ColumnNames:
 
     title: str
     names: tuple[str, ...]
+    help: str = ""
+    """What the guide of the template says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,12 @@ def _words(kind: type[E]) -> Table[Mapping[str, Any]]:
     return Table(_mapping, *(Key(known, Array(values.text())) for known in kind), check=check)
 
 
-_COLUMN = Table(ColumnNames, Key("title", values.text()), Key("names", Array(values.text())))
+_COLUMN = Table(
+    ColumnNames,
+    Key("title", values.text()),
+    Key("names", Array(values.text())),
+    Key("help", values.text(), optional=True),
+)
 
 _COLUMNS: Table[Mapping[str, Any]] = Table(
     _mapping, *(Key(known, _COLUMN) for known in SheetColumn), check=_check_columns

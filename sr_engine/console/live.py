@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sr_engine.console.desk import Desk
-from sr_engine.console.pages import Page, Visit
+from sr_engine.console.pages import Page, Stamp, Visit
 from sr_engine.console.security import HEADERS
 
 LetIn = Callable[[Desk, Page, Request], Awaitable[Visit | Response]]
@@ -24,17 +24,17 @@ def endpoint(desk: Desk, page: Page, let_in: LetIn) -> Callable[[Request], Await
         if isinstance(visit, Response):
             # A redirect would be followed for ever by a browser that reconnects; 204 tells it to stop.
             return Response(status_code=204, headers=HEADERS)
-        return EventSourceResponse(_events(desk, page, visit), headers=HEADERS, ping=20)
+        stamp = page.stamp
+        before = "" if stamp is None else await desk.read(lambda connection: stamp(visit, connection))
+        if stamp is None or not before:
+            return Response(status_code=204, headers=HEADERS)
+        return EventSourceResponse(_events(desk, stamp, visit, before), headers=HEADERS, ping=20)
 
     return stream
 
 
-async def _events(desk: Desk, page: Page, visit: Visit) -> AsyncIterator[ServerSentEvent]:
-    stamp = page.stamp
-    if stamp is None:
-        return
+async def _events(desk: Desk, stamp: Stamp, visit: Visit, before: str) -> AsyncIterator[ServerSentEvent]:
     look = desk.rules.pages.look.total_seconds()
-    before = await desk.read(lambda connection: stamp(visit, connection))
     # What was missed between the making of the page and now is made up for by a first event.
     shown = visit.query("stamp")
     yield ServerSentEvent(event="changed" if shown not in {"", before} else "ready", data=before)

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from sr_engine.console.assets import Assets
 from sr_engine.console.pages import url
-from sr_engine.console.tables import Badge, Link, Mono
+from sr_engine.console.tables import Badge, Link, Mono, Span
 
 
 def templates(zone: ZoneInfo, assets: Assets) -> Environment:
@@ -41,6 +41,16 @@ def shown_moment(value: datetime, zone: ZoneInfo) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{local.day} {local:%b %Y, %H:%M} {local.tzname()}"
     )
+
+
+def shown_period(start: datetime, end: datetime, zone: ZoneInfo) -> Markup:
+    """A night as the day on which it begins with its hours, a longer time as its two days."""
+    first, last = start.astimezone(zone), end.astimezone(zone)
+    if end - start < timedelta(days=1):
+        text = f"{first:%a} {first.day} {first:%b %Y}, {first:%H:%M} to {last:%H:%M}"
+    else:
+        text = f"{first.day} {first:%b} to {last.day} {last:%b %Y}"
+    return Markup('<time datetime="{}">{}</time>').format(f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", text)
 
 
 def local_text(value: datetime, zone: ZoneInfo) -> str:
@@ -109,6 +119,8 @@ def shown_cell(cell: object, zone: ZoneInfo) -> Markup:
             return Markup('<span class="badge badge-{}">{}</span>').format(tone, text)
         case Mono(text):
             return Markup('<code class="mono">{}</code>').format(text)
+        case Span(start, end):
+            return shown_period(start, end, zone)
         case datetime():
             return shown_moment(cell, zone)
         case date():

@@ -31,7 +31,19 @@ class Mono:
     text: str
 
 
-Cell = str | int | float | datetime | date | None | Link | Badge | Mono
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A window, or the night of an upgrade."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def text(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H:%MZ} to {self.end:%Y-%m-%dT%H:%MZ}"
+
+
+Cell = str | int | float | datetime | date | None | Link | Badge | Mono | Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +74,4 @@ class Table:
 
 def text_of(cell: Cell) -> str | int | float | datetime | date | None:
     """What a cell is in a sheet."""
-    return cell.text if isinstance(cell, Link | Badge | Mono) else cell
+    return cell.text if isinstance(cell, Link | Badge | Mono | Span) else cell

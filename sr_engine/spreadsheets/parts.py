@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from sr_engine.configuration import SheetLimits
 from sr_engine.spreadsheets.refusals import SheetRefused
 
+_TOO_FULL = "the workbook is full of cells that hold nothing: clear the formats of empty rows and columns"
 WAY_OUT = "copy the rows into a new workbook as values (Paste Special, Values) and save that as .xlsx or CSV"
 
 _LETTERS = 26
+_ELEMENTS_OF_A_CELL = 5
+"""More than any spreadsheet writes for one: a part full of elements that hold nothing would take minutes."""
 
 
 @dataclass(slots=True)
@@ -87,46 +90,60 @@ class WorkbookPart(Handler):
 
 
 class CellsPart(Handler):
-    """Where the cells of a sheet are that hold something."""
+    """Where the cells of a sheet are that hold something; there may be millions."""
 
     def __init__(self, limits: SheetLimits) -> None:
         self.facts = SheetFacts()
         self.sharing = 0
+        """Cells whose text stands elsewhere, perhaps for many of them."""
         self._limits = limits
         self._row = self._column = -1
+        self._row_text = "?"
         self._letters: dict[str, int] = {}
+        self._elements = 0
+        self._most_elements = limits.cells * _ELEMENTS_OF_A_CELL
 
     def start(self, tag: str, attributes: list[str]) -> None:
-        name = tag if ":" not in tag else _local(tag)
-        if name == "c":
-            self._column += 1
-            shared = False
-            for place in range(0, len(attributes), 2):
-                if attributes[place] == "r":
-                    self._go_to(attributes[place + 1])
-                elif attributes[place] == "t":
-                    shared = attributes[place + 1] == "s"
-            self.sharing += shared
-        elif name in {"v", "is"}:
-            self._reach()
-        elif name == "row":
-            number = _named(attributes).get("r")
-            self._row = self._number(number) if number is not None else self._row + 1
-            self._column = -1
-        elif name == "f":
+        """Take an element's beginning."""
+        self._elements += 1
+        if self._elements > self._most_elements:
+            raise SheetRefused(_TOO_FULL)
+        if tag == "c":
+            self._cell(attributes)
+        elif tag in {"v", "is"}:
+            if self._column > self.facts.last_column or self._row > self.facts.last_row:
+                self._reach()
+        elif tag == "t":
+            pass
+        elif tag == "row":
+            self._row_text = _named(attributes).get("r", str(self._row + 2))
+            self._row, self._column = self._number(self._row_text), -1
+        elif tag == "f":
             self._reach()
             self.facts.formulas[self._row] = self.facts.formulas.get(self._row, 0) | 1 << self._column
+        elif ":" in tag:
+            self.start(_local(tag), attributes)
+
+    def _cell(self, attributes: list[str]) -> None:
+        self._column += 1
+        for place in range(0, len(attributes), 2):
+            name = attributes[place]
+            if name == "r":
+                reference, digits = attributes[place + 1], self._row_text
+                column = self._letters.get(reference[: -len(digits)])
+                # Nearly always it is a cell of the row in which it stands, in a column that was seen before.
+                if column is not None and reference.endswith(digits):
+                    self._column = column
+                else:
+                    self._go_to(reference)
+            elif name == "t" and attributes[place + 1] == "s":
+                self.sharing += 1
 
     def _reach(self) -> None:
-        facts = self.facts
-        if self._row > facts.last_row or self._column > facts.last_column:
-            facts.last_row = max(facts.last_row, self._row)
-            facts.last_column = max(facts.last_column, self._column)
-            self._check()
-
-    def _check(self) -> None:
-        rows, columns = self.facts.last_row + 1, self.facts.last_column + 1
-        limits = self._limits
+        facts, limits = self.facts, self._limits
+        facts.last_row = max(facts.last_row, self._row)
+        facts.last_column = max(facts.last_column, self._column)
+        rows, columns = facts.last_row + 1, facts.last_column + 1
         if rows > limits.rows:
             raise SheetRefused(
                 f"row {rows:,} is not empty; more than {limits.rows:,} rows are not read: split the file"
@@ -147,7 +164,8 @@ class CellsPart(Handler):
         if column is None:
             column = self._letters[letters] = _column(letters)
         self._column = column
-        self._row = self._number(reference[len(letters) :])
+        self._row_text = reference[len(letters) :]
+        self._row = self._number(self._row_text)
 
     def _number(self, text: str) -> int:
         if not (text.isascii() and text.isdecimal() and 0 < len(text) <= 7 and int(text) > 0):
@@ -158,11 +176,16 @@ class CellsPart(Handler):
 class StringsPart(Handler):
     """How long the texts are that cells share."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: SheetLimits) -> None:
+        self._elements = 0
+        self._most_elements = limits.cells * _ELEMENTS_OF_A_CELL
         self.lengths: list[int] = []
         self.longest = 0
 
     def start(self, tag: str, attributes: list[str]) -> None:  # noqa: ARG002 - they say nothing here
+        self._elements += 1
+        if self._elements > self._most_elements:
+            raise SheetRefused(_TOO_FULL)
         if _local(tag) == "si":
             self.lengths.append(0)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, exists, func, literal_column, null, or_, select
 
 from sr_engine.domain.states import WITH_CSP, AttemptState
 from sr_engine.messages.model import Period
@@ -42,23 +43,16 @@ _WAITS_FOR_ANSWER = exists(
     .where(listed_hubs.c.list_id == upgrade_lists.c.list_id, attempts.c.state == AttemptState.LISTED.value)
 )
 _WITH_CSP = sorted(state.value for state in WITH_CSP)
-_STATES = (
-    select(attempts.c.state, func.count())
+_HAS_REASON = attempts.c.state.in_((AttemptState.FAILED.value, AttemptState.MISSED.value))
+_REASON = case((_HAS_REASON, func.coalesce(attempts.c.reason, "")), else_=null()).label("why")
+_STANDING = (
+    select(attempts.c.state, _REASON, func.count())
     .select_from(ATTEMPTS_ON_LISTS)
     .where(listed_hubs.c.list_id == bindparam("list_id"))
-    .group_by(attempts.c.state)
+    # By its name: on PostgreSQL the parameters in it would make another expression of it.
+    .group_by(attempts.c.state, literal_column("why"))
 )
-_REASONS = (
-    select(attempts.c.state, attempts.c.reason, func.count())
-    .select_from(ATTEMPTS_ON_LISTS)
-    .where(
-        listed_hubs.c.list_id == bindparam("list_id"),
-        attempts.c.state.in_((AttemptState.FAILED.value, AttemptState.MISSED.value)),
-    )
-    .group_by(attempts.c.state, attempts.c.reason)
-    .order_by(func.count().desc(), attempts.c.reason)
-    .limit(20)
-)
+_MOST_REASONS = 20
 _WITHDRAWALS = (
     select(
         list_withdrawals.c.message_key,
@@ -185,10 +179,15 @@ def find(connection: Connection, list_id: str) -> ListLine | None:
 def standing(connection: Connection, list_id: str) -> ListStanding:
     """What became of the hubs on a list: each is looked at."""
     sought = {"list_id": list_id}
-    states = {state: count for state, count in connection.execute(_STATES, sought)}  # noqa: C416 - a Row is no pair
-    reasons = tuple((state, reason or "", count) for state, reason, count in connection.execute(_REASONS, sought))
+    states: Counter[str] = Counter()
+    reasons: list[tuple[str, str, int]] = []
+    for state, reason, count in connection.execute(_STANDING, sought):
+        states[state] += count
+        if reason is not None:
+            reasons.append((state, reason, count))
+    frequent = sorted(reasons, key=lambda one: (-one[2], one[0], one[1]))[:_MOST_REASONS]
     withdrawals = tuple(Withdrawal(*row) for row in connection.execute(_WITHDRAWALS, sought))
-    return ListStanding(states, reasons, withdrawals)
+    return ListStanding(dict(states), tuple(frequent), withdrawals)
 
 
 def _line(row: Row[Any]) -> ListLine:

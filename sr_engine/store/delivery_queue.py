@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, or_, select
 
+from sr_engine.store.looking_back import Budget, Trail
 from sr_engine.store.message_search import SentLine
 from sr_engine.store.outbox import DELIVERED, EXPIRED, PARKED, PENDING
 from sr_engine.store.paging import Page, UpTo, page, up_to
@@ -16,6 +17,7 @@ from sr_engine.store.tables import UtcDateTime, outbox
 
 STATES = (PENDING, PARKED, DELIVERED, EXPIRED)
 _COLUMNS = tuple(outbox.c[name] for name in SentLine.__dataclass_fields__)
+_TRAIL = Trail(outbox, outbox.c.outbox_id, outbox.c.created_at)
 _LINES = select(*_COLUMNS).limit(bindparam("at_most"))
 
 
@@ -96,43 +98,63 @@ def number_pending(connection: Connection, most: int) -> UpTo:
 
 
 def messages(
-    connection: Connection, state: str, destination: str | None = None, *, after: str | None = None, limit: int
+    connection: Connection,
+    state: str,
+    destination: str | None = None,
+    *,
+    after: str | None = None,
+    limit: int,
+    budget: Budget,
 ) -> Page[SentLine]:
     """Messages in a state, to one receiver or to all.
 
-    What waits is in the order in which it is sent, what is parked by receiver and then the oldest first, the rest
-    newest first. Raises ValueError for an `after` that no page has given.
+    What waits is in the order in which each receiver is sent it, what is parked by receiver and then the oldest first.
+    The rest is newest first, looked for as long as `budget` allows: a page may hold little, or nothing, and say where
+    the next one begins. Raises ValueError for an `after` that no page has given.
     """
-    if state == PENDING and destination is not None:
+    if state == PENDING:
         return _in_order_of_sending(connection, destination, after, limit)
     if state == PARKED:
         return _parked(connection, destination, after, limit)
-    statement = _LINES.where(_is(state)).order_by(outbox.c.outbox_id.desc())
+    statement, values = select(*_COLUMNS).where(_is(state)), dict[str, object]()
+    if destination is not None:
+        statement, values["to_whom"] = statement.where(outbox.c.destination == bindparam("to_whom")), destination
+    before = None if after is None else int(after)
+    found = _TRAIL.search(connection, statement, values, before=before, since=None, limit=limit, budget=budget)
+    rows = tuple(SentLine(*tuple(row)) for row in found.rows)
+    return Page(rows, None if found.before is None else str(found.before))
+
+
+def _in_order_of_sending(
+    connection: Connection, destination: str | None, after: str | None, limit: int
+) -> Page[SentLine]:
+    key = (outbox.c.destination, outbox.c.next_try_at, outbox.c.outbox_id)
+    statement = _LINES.where(_is(PENDING)).order_by(*key)
     values: dict[str, object] = {"at_most": limit + 1}
     if destination is not None:
         statement, values["to_whom"] = statement.where(outbox.c.destination == bindparam("to_whom")), destination
     if after is not None:
-        statement, values["after"] = statement.where(outbox.c.outbox_id < bindparam("after")), int(after)
-    return _page(connection, statement, values, limit, lambda line: str(line.outbox_id))
-
-
-def _in_order_of_sending(connection: Connection, destination: str, after: str | None, limit: int) -> Page[SentLine]:
-    statement = _LINES.where(_is(PENDING), outbox.c.destination == bindparam("to_whom"))
-    statement = statement.order_by(outbox.c.next_try_at, outbox.c.outbox_id)
-    values: dict[str, object] = {"at_most": limit + 1, "to_whom": destination}
-    if after is not None:
-        microseconds, _, number = after.partition("-")
-        due = bindparam("due", type_=UtcDateTime)
-        later = outbox.c.next_try_at > due
-        statement = statement.where(outbox.c.next_try_at >= due, or_(later, outbox.c.outbox_id > bindparam("after")))
-        seconds, rest = divmod(int(microseconds), 1_000_000)
-        values |= {"due": datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest), "after": int(number)}
+        microseconds, _, rest = after.partition("-")
+        number, _, last = rest.partition("-")
+        due, same = bindparam("due", type_=UtcDateTime), outbox.c.destination == bindparam("last")
+        statement = statement.where(
+            outbox.c.destination >= bindparam("last"),
+            or_(
+                outbox.c.destination > bindparam("last"),
+                and_(same, outbox.c.next_try_at > due),
+                and_(same, outbox.c.next_try_at == due, outbox.c.outbox_id > bindparam("after")),
+            ),
+        )
+        seconds, left = divmod(int(microseconds), 1_000_000)
+        at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=left)
+        values |= {"due": at, "after": int(number), "last": last}
     return _page(connection, statement, values, limit, _place_in_queue)
 
 
 def _place_in_queue(line: SentLine) -> str:
     due = line.next_try_at
-    return f"{int(due.replace(microsecond=0).timestamp()) * 1_000_000 + due.microsecond}-{line.outbox_id}"
+    microseconds = int(due.replace(microsecond=0).timestamp()) * 1_000_000 + due.microsecond
+    return f"{microseconds}-{line.outbox_id}-{line.destination}"
 
 
 def _parked(connection: Connection, destination: str | None, after: str | None, limit: int) -> Page[SentLine]:

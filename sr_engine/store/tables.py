@@ -1111,21 +1111,27 @@ console_proposals = Table(
     metadata,
     Column("proposal_id", String(32), primary_key=True),
     Column("organisation", ORGANISATION, nullable=False),
+    # Logins: of who wants it, and of who confirmed it or turned it down.
     Column("author", String(48), nullable=False),
+    Column("decided_by", String(48)),
     Column("made_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
-    # Draft, Waiting, Working, Done, TurnedDown
+    Column("decided_at", UtcDateTime),
     Column("state", String(12), nullable=False),
-    # JSON: what is to be done, and to which hubs.
-    Column("content", Text, nullable=False),
+    Column("title", String(200), nullable=False),
     Column("hub_count", Integer, nullable=False),
     # How many requests it takes, and how many of them are answered.
     Column("acts", Integer, nullable=False),
     Column("acts_done", Integer, nullable=False),
-    # JSON: the answers so far.
-    Column("answers", Text, nullable=False),
-    Column("decided_by", String(48)),
-    Column("decided_at", UtcDateTime),
+    # JSON: what is to be done, to which hubs, by which selection they were found.
+    Column("content", Text, nullable=False),
+    # JSON: what it would come to, or has come to, in short; and the hubs refused, by reason.
+    Column("summary", Text, nullable=False),
+    Column("refused", Text, nullable=False),
+    # A sheet that was uploaded, and the same with what became of each row.
+    Column("file_name", String(200)),
+    Column("file", LargeBinary),
+    Column("report", LargeBinary),
     Index("ix_console_proposals_organisation", "organisation", "made_at"),
 )
 # --- What Suppliers look at as organisations: the interface for CRM systems, the console, spreadsheets ---------------
@@ -1138,4 +1144,50 @@ supplier_hubs = Table(
     Column("organisation", ORGANISATION, primary_key=True),
     Column("hub_id", EUI, primary_key=True),
     **BY_KEY,
+)
+
+# Tokens of the interface for CRM systems; of the secret only its hash is kept.
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("token_id", String(32), primary_key=True),
+    # What people call it; a token and those that took its place have the same.
+    Column("name", String(48), nullable=False),
+    # In whose name it acts; none: it is the registration feed's.
+    Column("user_eui", EUI),
+    # Joined by commas.
+    Column("scopes", String(64), nullable=False),
+    # SHA-256, in hexadecimal.
+    Column("secret_sha256", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    # From when on it is good no more: after it was rotated, or as it was made.
+    Column("ends_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    # When it was last used, to the hour.
+    Column("used_at", UtcDateTime),
+    Index("ix_api_tokens_name", "name"),
+)
+
+# Where Suppliers want changes sent to: each is sent all that comes after the one it was sent last.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", String(32), primary_key=True),
+    Column("user_eui", EUI, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    # With which messages are signed; sealed with the key of the instance.
+    Column("secret", Text, nullable=False),
+    # Which changes, joined by commas; none: all.
+    Column("kinds", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    # The record of the audit trail, and the hub of it, up to which all has been sent.
+    Column("sent_audit_id", BigInteger, nullable=False),
+    Column("sent_offset", Integer, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    # Failures in a row, and when it is tried again.
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", UtcDateTime, nullable=False),
+    Column("last_error", Text),
+    # Since when nothing is sent any more, until somebody says so.
+    Column("parked_at", UtcDateTime),
 )

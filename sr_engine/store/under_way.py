@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, exists, func, select
 
+from sr_engine.domain.phases import OutcomeCounts
 from sr_engine.domain.states import AttemptState
 from sr_engine.store.paging import UpTo, up_to
 from sr_engine.store.tables import (
@@ -131,15 +132,18 @@ def news_left(connection: Connection, most: int) -> UpTo:
     return up_to(connection.scalar(select(func.count()).select_from(some)) or 0, most)
 
 
-def attempts_at(connection: Connection, release_id: str, region: str, most: int) -> Attempts:
-    """What there is at a release in a region, each counted up to `most`."""
+def attempts_at(
+    connection: Connection, release_id: str, region: str, most: int, *, known: OutcomeCounts | None = None
+) -> Attempts:
+    """What there is at a release in a region, each counted up to `most`; outcomes that are `known` are not counted."""
     sought = {"release_id": release_id, "region": region, "at_most": most + 1}
 
     def count(statement: Select[Any], **more: object) -> UpTo:
         return up_to(connection.scalar(statement, {**sought, **more}) or 0, most)
 
-    return Attempts(
-        count(_SCHEDULED),
-        count(_OPEN),
-        {state: count(_OUTCOME, outcome=state) for state in _OUTCOMES},
-    )
+    if known is not None:
+        counts = (known.activated, known.failed, known.missed)
+        outcomes = {state: UpTo(number) for state, number in zip(_OUTCOMES, counts, strict=True)}
+    else:
+        outcomes = {state: count(_OUTCOME, outcome=state) for state in _OUTCOMES}
+    return Attempts(count(_SCHEDULED), count(_OPEN), outcomes)

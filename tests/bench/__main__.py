@@ -15,10 +15,12 @@ from tests.bench import (
     exchange,
     firmware,
     intake,
+    pages,
     parts,
     replaying,
     scheduling,
     sign_server,
+    spreadsheets,
     stages,
 )
 
@@ -29,7 +31,7 @@ def main() -> None:
     """Measure and report; a target that is not met is shown, not hidden."""
     measured = (
         *(parts, stages, sign_server, exchange, burst, scheduling),
-        *(firmware, cutting, intake, backing_up, replaying),
+        *(firmware, cutting, intake, backing_up, replaying, pages, spreadsheets),
     )
     rows = [row for part in measured for row in part.rows()]
     table = Table("what", "figure", "unit", "target", "met")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,20 @@ from tests.console.desk import Front, console_world
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[Front]:
+def fronts(tmp_path: Path) -> Iterator[Callable[..., Front]]:
+    """Opens consoles whose configuration some functions change; they are closed in the end."""
+    opened: list[Front] = []
+
+    def open_one(*more: Callable[[Path], None]) -> Front:
+        opened.append(Front(console_world(tmp_path / f"instance{len(opened)}", *more)))
+        return opened[-1]
+
+    yield open_one
+    for front in opened:
+        front.close()
+
+
+@pytest.fixture
+def front(fronts: Callable[..., Front]) -> Front:
     """A console without accounts."""
-    front = Front(console_world(tmp_path / "instance"))
-    yield front
-    front.close()
+    return fronts()

@@ -30,6 +30,7 @@ def plain(directory: Path) -> None:
     console = directory / "config" / "console.toml"
     edit(console, 'second_factor_for = ["operator"]', "second_factor_for = []")
     edit(console, "argon2_memory_kib = 19456", "argon2_memory_kib = 8192")
+    edit(console, "wait_milliseconds = 200", "wait_milliseconds = 60000")
     edit(console, "argon2_passes = 2", "argon2_passes = 1")
 
 
@@ -51,6 +52,7 @@ class Front:
     world: World
     app: Starlette = field(init=False)
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    release_id: str = ""
 
     def __post_init__(self) -> None:
         routes = console_of(self.world.instance, lambda: None, real=self.world.clock)
@@ -136,7 +138,7 @@ class Somebody:
     @property
     def text(self) -> str:
         """What can be read on the page, without its marks."""
-        return re.sub(r"\s+", " ", self.tree.text_content()).strip()
+        return _read(self.tree)
 
     @property
     def tree(self) -> html.HtmlElement:
@@ -146,7 +148,7 @@ class Somebody:
     def main(self) -> str:
         """What can be read in the main part of the page."""
         (main,) = self.tree.xpath("//main")
-        return re.sub(r"\s+", " ", main.text_content()).strip()
+        return _read(main)
 
     @property
     def heading(self) -> str:
@@ -213,6 +215,10 @@ class Somebody:
         """Go to the sign-in page and fill it in."""
         self.open("/sign-in")
         return self.send("Sign in", login=login, password=password)
+
+
+def _read(element: html.HtmlElement) -> str:
+    return re.sub(r"\s+([.,:])", r"\1", re.sub(r"\s+", " ", " ".join(element.itertext())).strip())
 
 
 def code_now(secret: str, front: Front) -> str:

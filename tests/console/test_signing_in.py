@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -12,7 +12,7 @@ from sr_engine.configuration.console import ConsoleRole
 from sr_engine.operations import accounts as operations
 from sr_engine.store import audit
 from sr_engine.store.tables import console_accounts, console_recovery_codes, console_sessions
-from tests.console.desk import PASSWORD, Front, code_now, console_world
+from tests.console.desk import PASSWORD, Front, code_now
 from tests.world import A, edit
 
 
@@ -111,15 +111,14 @@ def test_an_operator_can_unlock_an_account(front: Front) -> None:
     assert browser.path == "/console/releases"
 
 
-def test_an_address_is_locked_whatever_accounts_are_tried_from_it(tmp_path: Path) -> None:
+def test_an_address_is_locked_whatever_accounts_are_tried_from_it(fronts: Callable[..., Front]) -> None:
     few = lambda place: edit(place / "config" / "console.toml", "failures_of_address = 50", "failures_of_address = 3")  # noqa: E731
-    front = Front(console_world(tmp_path / "instance", few))
+    front = fronts(few)
     front.add()
     browser = front.somebody()
     for number in range(3):
         browser.sign_in(f"nobody{number}", "wrong")
     assert browser.sign_in("ann", PASSWORD).status_code == 429
-    front.close()
 
 
 def test_a_second_factor_is_set_up_and_then_wanted(front: Front) -> None:
@@ -162,16 +161,15 @@ def test_codes_are_not_guessed_without_end(front: Front) -> None:
     assert "nothing is tried for" in browser.text
 
 
-def test_some_roles_need_a_second_factor(tmp_path: Path) -> None:
+def test_some_roles_need_a_second_factor(fronts: Callable[..., Front]) -> None:
     wanted = lambda place: edit(  # noqa: E731
         place / "config" / "console.toml", "second_factor_for = []", 'second_factor_for = ["operator"]'
     )
-    front = Front(console_world(tmp_path / "instance", wanted))
+    front = fronts(wanted)
     front.add("olga", None)
     front.add()
     assert front.signed_in("olga").path == "/console/account/second-factor"
     assert front.signed_in("ann").path == "/console/releases"
-    front.close()
 
 
 def test_a_session_ends_when_nobody_is_there_and_after_its_length(front: Front) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sr_engine.configuration import Spreadsheets, load_spreadsheets
 from sr_engine.resources import data_directory
-from sr_engine.spreadsheets import export
+from sr_engine.spreadsheets import export, workbooks
 from sr_engine.spreadsheets.export import Cell, ExportColumn, Kind
 from sr_engine.spreadsheets.moments import Moments
 
@@ -156,7 +156,7 @@ def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
 
 
 def test_more_rows_than_a_sheet_has_go_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "MOST_ROWS", 3)
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 3)
 
     data = xlsx((ExportColumn("A"),), [(str(number),) for number in range(5)])
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from sr_engine.configuration.console import ConsoleRole
 from sr_engine.console.operator import looks
 from sr_engine.console.operator.long_looks import Looked
+from sr_engine.console.operator.messages import end_of
 from sr_engine.console.operator.office import Office, Span, not_found, span_of
 from sr_engine.console.operator.sheets import Sheet, sheet_response
 from sr_engine.console.pages import Entry, Page, Section, Visit, url
@@ -156,19 +157,18 @@ class Audit:
 
     def _table(self, visit: Visit, chosen: Filter, shown: Shown) -> Table:
         found = shown.found
-        columns = ("Time", "Who", "What", "Release", "From", "To", "Hubs", "Message", "Detail")
+        columns = ("Time", "Who", "What", "Firmware", "State", "Hubs", "Message", "Detail")
         rows: list[tuple[Cell, ...]] = [
             (
                 one.at,
                 self.office.party(one.actor),
                 Link(one.action, url(f"{_PATH}/{one.audit_id}")),
-                shown.versions.get(one.release_id or ""),
-                one.from_state,
-                one.to_state,
+                shown.versions.get(one.release_id or "", "").rpartition(" ")[2],
+                _states(one),
                 one.hub_count or None,
                 None
                 if one.message_key is None
-                else Link(_end_of(one.message_key), url("/operator/messages", q=one.message_key), mono=True),
+                else Link(end_of(one.message_key), url("/operator/messages", q=one.message_key), mono=True),
                 one.detail if len(one.detail) <= 200 else f"{one.detail[:200]}…",
             )
             for one in found.rows
@@ -289,9 +289,11 @@ def _versions(connection: Connection) -> dict[str, str]:
     }
 
 
-def _end_of(message_key: str) -> str:
-    """What tells one message from others: the counter of a RequestID, the beginning of an id of ours."""
-    return f"…:{message_key.rpartition(':')[2]}" if ":" in message_key else f"{message_key[:12]}…"
+def _states(one: Record) -> str | None:
+    """From which state to which."""
+    if one.from_state is None:
+        return one.to_state
+    return one.from_state if one.to_state is None else f"{one.from_state} → {one.to_state}"
 
 
 def _words(looked: Looked[Verification]) -> tuple[str, str]:

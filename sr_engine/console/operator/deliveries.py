@@ -73,7 +73,7 @@ class Deliveries:
         return Shown(
             tuple(delivery_queue.queues(connection, rules.count_up_to)),
             tuple(circuits.all_open(connection)),
-            delivery_queue.messages(connection, state, to, after=after, limit=rows),
+            delivery_queue.messages(connection, state, to, after=after, limit=rows, budget=self.office.budget),
         )
 
     def stamp(self, visit: Visit, connection: Connection) -> str:
@@ -97,7 +97,8 @@ class Deliveries:
             lines.caption,
             lines.columns,
             lines.rows,
-            empty=f"There are no {state.lower()} messages{' to this receiver' if to else ''}.",
+            empty=f"There are no {state.lower()} messages{' to this receiver' if to else ''}"
+            + (" among those that one page may look through." if found.messages.after else "."),
             next_href=url(_PATH, **query, after=found.messages.after) if found.messages.after else None,
             first_href=url(_PATH, **query) if visit.query("after") else None,
             export_href=url(f"{_PATH}/sheet", **query),
@@ -141,7 +142,6 @@ class Deliveries:
             rows.append(
                 (
                     Link(self.office.party(one.destination), url(_PATH, to=one.destination)),
-                    one.destination,
                     standing,
                     str(one.pending),
                     one.queued_at,
@@ -150,7 +150,7 @@ class Deliveries:
                     circuit.last_error if circuit else one.last_error,
                 )
             )
-        titles = ("Receiver", "Destination", "Standing", "Waiting", "First queued", "Next try", "Parked", "Last error")
+        titles = ("Receiver", "Standing", "Waiting", "First queued", "Next try", "Parked", "Last error")
         numeric = {"Waiting", "Parked"}
         columns = [Column(title, numeric=title in numeric) for title in titles]
         return Table(
@@ -164,7 +164,9 @@ class Deliveries:
         def rows(connection: Connection, most: int) -> Iterator[tuple[object, ...]]:
             after, left = None, most
             while left > 0:
-                page = delivery_queue.messages(connection, state, to, after=after, limit=min(left, 1000))
+                page = delivery_queue.messages(
+                    connection, state, to, after=after, limit=min(left, 1000), budget=self.office.sheet_budget
+                )
                 for line in page.rows:
                     yield (
                         *(

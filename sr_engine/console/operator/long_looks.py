@@ -82,6 +82,11 @@ class LongLooks:
             self._forget_oldest()
         return cast("Looked[T]", self.known(name))
 
+    async def come_to_rest(self) -> None:
+        """Wait until nothing is being found out."""
+        while running := [one.task for one in self._kept.values() if one.task is not None and not one.task.done()]:
+            await asyncio.wait(running)
+
     async def _find_out(self, name: str, one: _Kept, work: Work[Any], now: datetime) -> None:
         def say(text: str) -> None:
             one.said = text

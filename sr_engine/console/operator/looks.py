@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from signing import Certificate
 from sr_engine import configuration
 from sr_engine.apart import Say
@@ -28,6 +26,7 @@ from sr_engine.reports.sla import measure
 from sr_engine.store import releases
 from sr_engine.store.database import open_engine
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.reading import Connection
 
 
 @dataclass(frozen=True, slots=True)

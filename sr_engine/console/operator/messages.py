@@ -138,7 +138,7 @@ class Messages:
             of_hub_taken=None if of_hub is None else self._lines("Requests about this hub", of_hub.taken),
             of_hub_sent=None
             if of_hub is None
-            else self.sent_lines("Messages about this hub that were sent", of_hub.sent),
+            else self.sent_lines("Messages about this hub that were sent", of_hub.sent, hidden=True),
             more=None if found is None or found.before is None else url(_PATH, **chosen.query, before=found.before),
         )
 
@@ -185,23 +185,26 @@ class Messages:
             next_href=following,
             first_href=first,
             export_href=url(f"{_PATH}/sheet", **chosen.query),
+            caption_hidden=True,
         )
 
     def _lines(self, caption: str, lines: tuple[ExchangeLine, ...] | list[ExchangeLine]) -> Table:
-        columns = ("Received", "From", "Message", "Code", "RequestID or MessageID", "By", "Detail")
+        columns = ("Received", "From", "Message", "Code", "RequestID", "By", "Detail")
         rows: list[tuple[Cell, ...]] = [
             (
                 line.received_at,
                 self.sender(line),
                 line.service_reference_variant,
                 code_badge(line.code),
-                Link(line.message_key, url(f"{_PATH}/{line.exchange_id}"), mono=True),
+                Link(end_of(line.message_key), url(f"{_PATH}/{line.exchange_id}"), mono=True),
                 line.interface,
                 _short(line.detail),
             )
             for line in lines
         ]
-        return Table(caption, [Column(title) for title in columns], rows, empty="Nothing was found.")
+        return Table(
+            caption, [Column(title) for title in columns], rows, empty="Nothing was found.", caption_hidden=True
+        )
 
     def sender(self, line: ExchangeLine) -> str:
         """Who sent a message, in words."""
@@ -210,8 +213,8 @@ class Messages:
         regions = [name for name, region in self.office.regions.items() if region.csp_eui == line.sender_eui]
         return f"CSP of {', '.join(regions)}" if regions else line.sender_eui
 
-    def sent_lines(self, caption: str, lines: tuple[SentLine, ...]) -> Table:
-        """Messages of the outbox as a table."""
+    def sent_lines(self, caption: str, lines: tuple[SentLine, ...], *, hidden: bool = False) -> Table:
+        """Messages of the outbox as a table; its caption may be hidden where a heading says the same."""
         columns = ("Queued", "To", "Event", "State", "Tries", "Hub", "Message", "Last error")
         rows: list[tuple[Cell, ...]] = [
             (
@@ -227,7 +230,11 @@ class Messages:
             for line in lines
         ]
         return Table(
-            caption, [Column(title, numeric=title == "Tries") for title in columns], rows, empty="Nothing was found."
+            caption,
+            [Column(title, numeric=title == "Tries") for title in columns],
+            rows,
+            empty="Nothing was found.",
+            caption_hidden=hidden,
         )
 
     async def sheet(self, visit: Visit) -> Response:
@@ -387,6 +394,11 @@ def code_badge(code: str) -> Badge:
     if code.startswith(("E", "4")):
         return Badge(code, "bad")
     return Badge(code, "warn" if code == "I99" else "ok")
+
+
+def end_of(message_key: str) -> str:
+    """What tells one message from others: the counter of a RequestID, the beginning of an id of ours."""
+    return f"…:{message_key.rpartition(':')[2]}" if ":" in message_key else f"{message_key[:12]}…"
 
 
 def _short(text: str) -> str:

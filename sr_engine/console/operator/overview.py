@@ -65,14 +65,12 @@ class Overview:
 
     def stamp(self, visit: Visit, connection: Connection) -> str:
         """Changes when the page would show anything else."""
-        found = self.look(visit, connection)
-        return sha256(
-            repr(replace(found, at=visit.now.replace(minute=0, second=0, microsecond=0))).encode()
-        ).hexdigest()
+        return _stamp(self.look(visit, connection))
 
     async def show(self, visit: Visit) -> Response:
         """Show it."""
-        found, stamp = await visit.read(lambda one: (self.look(visit, one), self.stamp(visit, one)))
+        found = await visit.read(lambda one: self.look(visit, one))
+        stamp = _stamp(found)
         return await visit.show(
             "operator/overview.html",
             found=found,
@@ -100,6 +98,12 @@ class Overview:
         ]
         columns = [Column(title) for title in ("Receiver", "Failing since", "Tried again")]
         return Table("Receivers that fail", (*columns, Column("Tries", numeric=True), Column("Last error")), rows)
+
+
+def _stamp(found: Attention) -> str:
+    """Changes when anything but the minute does."""
+    hour = found.at.replace(minute=0, second=0, microsecond=0)
+    return sha256(repr(replace(found, at=hour)).encode()).hexdigest()
 
 
 def _tiles(found: Attention) -> list[Tile]:

@@ -146,13 +146,16 @@ class Releases:
         views = []
         for region, phase in phases.of_release(connection, release_id).items():
             pilot = phases.pilot_counts(connection, phase, visit.now)
+            outcomes = phases.outcome_counts(connection, phase)
+            # Those since it was resumed are all there are where it never was.
+            known = outcomes if phase.resumed_at is None else None
             views.append(
                 RegionView(
                     phase,
                     pilot,
-                    phases.outcome_counts(connection, phase),
+                    outcomes,
                     None if phase.general_open else gate_opens_at(phase.plan, pilot),
-                    under_way.attempts_at(connection, release_id, region, most),
+                    under_way.attempts_at(connection, release_id, region, most, known=known),
                     tuple((organisation, hubs) for where, organisation, hubs in shares if where == region),
                 )
             )

@@ -8,7 +8,8 @@ from typing import Any
 from starlette.applications import Starlette
 
 from sr_engine.apart import Say, Work
-from sr_engine.bootstrap import console_of
+from sr_engine.bootstrap import console_of, office_of
+from sr_engine.console.operator.office import Office
 from sr_engine.store import audit
 from tests.console.desk import Front, Somebody
 from tests.regions.conftest import Nights
@@ -24,15 +25,13 @@ class OperatorFront(Front):
     """The console of a world with an operator, `olga`, and what its decisions woke."""
 
     woken: list[str] = field(default_factory=list)
+    office: Office = field(init=False)
 
     def __post_init__(self) -> None:
-        routes = console_of(
-            self.world.instance,
-            lambda: self.woken.append("delivery"),
-            real=self.world.clock,
-            after_decision=lambda: self.woken.append("held requests"),
-            run_apart=at_once,
-        )
+        instance = self.world.instance
+        self.office = office_of(instance, lambda: self.woken.append("held requests"), at_once)
+        delivery = lambda: self.woken.append("delivery")  # noqa: E731 - it wakes nobody here
+        routes = console_of(instance, delivery, real=self.world.clock, office=self.office)
         self.app = Starlette(routes=list(routes))
 
     def olga(self) -> Somebody:
@@ -50,3 +49,13 @@ class OperatorFront(Front):
                 one for one in audit.newest(connection, 200) if "sign" not in one.action and one.actor == "operator"
             ]
         return [(one.actor, one.action, one.detail) for one in reversed(found[:number])]
+
+
+def found_out(browser: Somebody, path: str) -> Somebody:
+    """Open a page until what takes long has been found out for it."""
+    for _ in range(2_000):
+        browser.open(path)
+        assert browser.page.status_code == 200, browser.text
+        if "being found out" not in browser.main:
+            return browser
+    raise TimeoutError(f"{path} is still being found out")

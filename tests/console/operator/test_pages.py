@@ -12,7 +12,7 @@ import pytest
 
 from tests.console.desk import Somebody, console_world
 from tests.console.operator.busy import SHEETS, Busy, make_busy, pages
-from tests.console.operator.office import OperatorFront
+from tests.console.operator.office import OperatorFront, found_out
 
 MOST_BYTES = 150_000
 
@@ -63,7 +63,7 @@ def test_every_page_leads_on_to_pages_that_are_there(looking: Looking) -> None:
 def test_every_list_is_had_as_a_sheet_of_either_kind(looking: Looking) -> None:
     olga = looking.olga
     for name in ("plan", "levels"):
-        olga.open(f"/operator/{name}")
+        found_out(olga, f"/operator/{name}")
 
     for name in SHEETS:
         text = olga.open(f"/operator/{name}/sheet?kind=csv&state=").content.decode("utf-8-sig")

@@ -1,0 +1,373 @@
+"""What somebody wants done: worked out, looked at, confirmed, by a second person where that is wanted, and done once.
+
+Each request of a proposal has a key made of the proposal's id: however often it is confirmed, by a double click or
+after a crash, it is done once. The hubs are frozen with what was looked at, and selected anew when it is confirmed: if
+others are selected by then, it is looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sr_engine.console.desk import Desk
+from sr_engine.console.supplier.desk import SupplierDesk, viewer
+from sr_engine.console.supplier.selecting import Selection, SelectionRefused
+from sr_engine.console.supplier.wishes import Wish
+from sr_engine.domain.eligibility import Applicant
+from sr_engine.messages.model import RefusalReason
+from sr_engine.operations.accounts import actor_of
+from sr_engine.operations.supplier_answers import UnknownSchedule
+from sr_engine.operations.supplier_hubs import UnknownRelease
+from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Channel, KeyUsedBefore, NotTaken
+from sr_engine.store import proposals
+from sr_engine.store.audit import Entry, record
+from sr_engine.store.proposals import Proposal, ProposalState
+from sr_engine.store.reading import Connection
+from sr_engine.store.transactions import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+_SHOWN_IDS = 20
+_BEFORE_CONFIRMED = (ProposalState.DRAFT,)
+
+
+class ProposalRefused(Exception):
+    """A proposal cannot be confirmed or turned down so, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who wants or confirms something, for an organisation and in the name of one of its Users."""
+
+    login: str
+    organisation: str
+    user_eui: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    user_eui: str
+    """In whose name it is done, whoever confirms it."""
+    wish: Wish
+    selection: Selection
+    hub_ids: tuple[str, ...]
+
+    @staticmethod
+    def read(text: str) -> _Content:
+        kept = json.loads(text)
+        return _Content(
+            kept["user"], Wish.from_kept(kept["wish"]), Selection.of(kept["selection"]), tuple(kept["hubs"])
+        )
+
+    def write(self) -> str:
+        kept = {
+            "user": self.user_eui,
+            "wish": self.wish.kept(),
+            "selection": self.selection.query(),
+            "hubs": self.hub_ids,
+        }
+        return json.dumps(kept)
+
+
+class Proposing:
+    """Works proposals out and carries them out, each in a task of its own; pages look at how far it has come."""
+
+    def __init__(self, desk: Desk, supplier: SupplierDesk) -> None:
+        self._desk = desk
+        self._supplier = supplier
+        self._rules = desk.rules.proposals
+        self._most = desk.configuration.policy.limits.list_max_devices
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def propose(self, person: Person, wish: Wish, selection: Selection, title: str) -> str:
+        """Record what somebody wants and begin to work out what it would come to; returns the proposal's id."""
+        proposal_id = self._desk.draw_id()
+        content = _Content(person.user_eui, wish, selection, ()).write()
+
+        def add(unit_of_work: UnitOfWork) -> None:
+            now = unit_of_work.now
+            proposals.forget(unit_of_work.connection, now, kept=30 * self._rules.draft)
+            proposals.add(
+                unit_of_work.connection,
+                proposal_id=proposal_id,
+                organisation=person.organisation,
+                author=person.login,
+                now=now,
+                expires_at=now + self._rules.draft,
+                title=title,
+                content=content,
+            )
+
+        await self._desk.transactions.run(add)
+        await self.prepare(person, proposal_id)
+        return proposal_id
+
+    async def prepare(self, person: Person, proposal_id: str) -> None:
+        """Begin, or begin again, to work out what a proposal would come to."""
+        await self._begin(proposal_id, lambda: self._prepare(person, proposal_id))
+
+    async def confirm(self, person: Person, proposal: Proposal) -> None:
+        """Have a proposal done that its author has looked at, or leave it to a second person.
+
+        Raises ProposalRefused.
+        """
+        now = self._desk.clock.now()
+        if proposal.is_over(now):
+            raise ProposalRefused("it was left for too long: begin again")
+        if proposal.state is ProposalState.DRAFT:
+            if proposal.author != person.login:
+                raise ProposalRefused("only its author can confirm a draft")
+            if self._rules.four_eyes and proposal.hub_count > self._rules.four_eyes_above:
+                await self._desk.transactions.run(lambda uow: self._leave_to_another(uow, proposal))
+                return
+        elif proposal.state is ProposalState.WAITING:
+            if proposal.author == person.login:
+                raise ProposalRefused("somebody else has to confirm what you want done")
+        elif proposal.state is not ProposalState.WORKING:
+            return
+        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal))
+
+    async def turn_down(self, person: Person, proposal: Proposal, *, withdraw: bool) -> None:
+        """Have nothing done: by its author (`withdraw`), or by the second person."""
+        states = (ProposalState.DRAFT, ProposalState.WAITING, ProposalState.PREPARING, ProposalState.FAILED)
+
+        def end(unit_of_work: UnitOfWork) -> None:
+            ended = proposals.change(
+                unit_of_work.connection,
+                proposal.proposal_id,
+                in_states=states,
+                state=ProposalState.TURNED_DOWN.value,
+                decided_by=person.login,
+                decided_at=unit_of_work.now,
+            )
+            if ended and proposal.state is ProposalState.WAITING:
+                how = "withdrawn" if withdraw else "turned down"
+                self._audit(unit_of_work, person.login, f"proposal {how}", proposal)
+
+        await self._desk.transactions.run(end)
+
+    async def _begin(self, proposal_id: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """One task for a proposal, however often its button is pressed; waits a little, for most are done at once."""
+        task = self._running.get(proposal_id)
+        if task is None or task.done():
+            task = self._running[proposal_id] = asyncio.create_task(work())
+            task.add_done_callback(lambda _: self._running.pop(proposal_id, None))
+            self._desk.go_on(task)
+        await asyncio.wait({task}, timeout=self._desk.rules.pages.wait.total_seconds())
+
+    def is_at_work(self, proposal_id: str) -> bool:
+        """Whether this process works on a proposal; what no process works on can be begun again."""
+        return proposal_id in self._running
+
+    async def _prepare(self, person: Person, proposal_id: str) -> None:
+        now = self._desk.clock.now()
+        try:
+            values = await asyncio.to_thread(self._worked_out, person, proposal_id, now)
+        except (SelectionRefused, UnknownSchedule, UnknownRelease) as refused:
+            values = _failed(str(refused) or "what was selected is not there any more")
+        except Exception:
+            log.exception("proposal %s could not be worked out", proposal_id)
+            values = _failed("it could not be worked out; begin again, or tell your operator the time")
+        states = (ProposalState.PREPARING, ProposalState.DRAFT)
+        await self._desk.transactions.run(
+            lambda uow: proposals.change(uow.connection, proposal_id, in_states=states, **values)
+        )
+
+    def _worked_out(self, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
+        return self._desk.reading(lambda connection: self._preview(connection, person, proposal_id, now))
+
+    def _preview(self, connection: Connection, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
+        content = _Content.read(proposals.content(connection, proposal_id))
+        hub_ids = self._select(connection, person, content.selection, now)
+        unit_of_work = UnitOfWork(connection, now)
+        answered = []
+        for number, body in enumerate(content.wish.bodies(hub_ids, self._most)):
+            act = Act(Channel.CONSOLE, actor_of(person.login), content.user_eui, f"{proposal_id}-{number}", body)
+            try:
+                answered.append(Answered(_named_in(body), self._supplier.acting.preview(unit_of_work, act)))
+            except NotTaken as refused:
+                return _failed(f"{refused}")
+        return {
+            "state": ProposalState.DRAFT.value,
+            "hub_count": len(hub_ids),
+            "acts": len(answered),
+            "content": replace(content, hub_ids=hub_ids).write(),
+            "summary": json.dumps(summary(answered)),
+            "refused": json.dumps(refused_of([one.answer for one in answered])),
+        }
+
+    def _select(self, connection: Connection, person: Person, selection: Selection, now: datetime) -> tuple[str, ...]:
+        return selection.hubs(connection, self._supplier, self._viewer(person), now, most=self._rules.most_hubs)
+
+    def _viewer(self, person: Person) -> Applicant:
+        return viewer(self._desk.users.users_of(person.organisation), person.organisation)
+
+    def _leave_to_another(self, unit_of_work: UnitOfWork, proposal: Proposal) -> None:
+        left = proposals.change(
+            unit_of_work.connection,
+            proposal.proposal_id,
+            in_states=_BEFORE_CONFIRMED,
+            state=ProposalState.WAITING.value,
+            expires_at=unit_of_work.now + self._rules.four_eyes_time,
+        )
+        if left:
+            self._audit(unit_of_work, proposal.author, "proposal waits", proposal)
+
+    async def _carry_out(self, person: Person, proposal: Proposal) -> None:
+        proposal_id = proposal.proposal_id
+        content = await self._desk.read(lambda connection: _Content.read(proposals.content(connection, proposal_id)))
+        if proposal.state is not ProposalState.WORKING and content.selection.is_filter:
+            now = self._desk.clock.now()
+            try:
+                selected = await self._desk.read(
+                    lambda connection: self._select(connection, person, content.selection, now)
+                )
+            except (SelectionRefused, UnknownRelease) as refused:
+                await self._fail(proposal_id, str(refused))
+                return
+            if selected != content.hub_ids:
+                await self._look_again(person, proposal, len(selected))
+                return
+        if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
+            return
+        confirmed = "" if proposal.author == person.login else f", confirmed by {person.login}"
+        account = actor_of(proposal.author) + confirmed
+        answered: list[Answered] = []
+        for number, body in enumerate(content.wish.bodies(content.hub_ids, self._most)):
+            act = Act(Channel.CONSOLE, account, content.user_eui, f"{proposal_id}-{number}", body)
+
+            def do(unit_of_work: UnitOfWork, act: Act = act, number: int = number) -> ActAnswer:
+                answer = self._supplier.acting.execute(unit_of_work, act)
+                proposals.change(
+                    unit_of_work.connection, proposal_id, in_states=(ProposalState.WORKING,), acts_done=number + 1
+                )
+                return answer
+
+            try:
+                answer = await self._desk.transactions.run(do, heavy=True, of=content.user_eui)
+            except (NotTaken, KeyUsedBefore) as refused:
+                await self._fail(proposal_id, str(refused))
+                return
+            answered.append(Answered(_named_in(body), answer))
+        self._desk.after_work()
+        self._supplier.counting.forget(proposal.organisation)
+        done = {
+            "state": ProposalState.DONE.value,
+            "summary": json.dumps(summary(answered)),
+            "refused": json.dumps(refused_of([one.answer for one in answered])),
+        }
+        await self._desk.transactions.run(
+            lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done)
+        )
+
+    def _claim(self, unit_of_work: UnitOfWork, person: Person, proposal: Proposal) -> bool:
+        """From now on it is being done; once in all processes, but again by whoever finds it left half done."""
+        states = (proposal.state,)
+        claimed = proposals.change(
+            unit_of_work.connection,
+            proposal.proposal_id,
+            in_states=states,
+            state=ProposalState.WORKING.value,
+            decided_by=proposal.decided_by or person.login,
+            decided_at=proposal.decided_at or unit_of_work.now,
+        )
+        if claimed and proposal.state is ProposalState.WAITING:
+            self._audit(unit_of_work, person.login, "proposal confirmed", proposal)
+        return claimed
+
+    async def _look_again(self, person: Person, proposal: Proposal, number: int) -> None:
+        await self._desk.transactions.run(
+            lambda uow: proposals.change(
+                uow.connection,
+                proposal.proposal_id,
+                in_states=(proposal.state,),
+                state=ProposalState.PREPARING.value,
+                expires_at=uow.now + self._rules.draft,
+            )
+        )
+        await self._prepare(person, proposal.proposal_id)
+        changed = json.dumps({"before": proposal.hub_count, "now": number})
+
+        def say(unit_of_work: UnitOfWork) -> None:
+            now = proposals.find(unit_of_work.connection, proposal.organisation, proposal.proposal_id)
+            if now is not None:
+                told = json.loads(now.summary) | {"changed": json.loads(changed)}
+                proposals.change(
+                    unit_of_work.connection, now.proposal_id, in_states=_BEFORE_CONFIRMED, summary=json.dumps(told)
+                )
+
+        await self._desk.transactions.run(say)
+
+    async def _fail(self, proposal_id: str, why: str) -> None:
+        states = (ProposalState.DRAFT, ProposalState.WAITING, ProposalState.WORKING)
+        await self._desk.transactions.run(
+            lambda uow: proposals.change(uow.connection, proposal_id, in_states=states, **_failed(why))
+        )
+
+    def _audit(self, unit_of_work: UnitOfWork, login: str, action: str, proposal: Proposal) -> None:
+        detail = f"{proposal.proposal_id}: {proposal.title}, {proposal.hub_count:,} hubs"
+        record(unit_of_work.connection, [Entry(unit_of_work.now, actor_of(login), action, detail)])
+
+
+def _named_in(body: ActBody) -> int:
+    return len(body.device_ids)
+
+
+def _failed(why: str) -> dict[str, object]:
+    return {"state": ProposalState.FAILED.value, "summary": json.dumps({"failed": why})}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request, by how many hubs it named, and what it was answered."""
+
+    hubs: int
+    answer: ActAnswer
+
+    @property
+    def accepted(self) -> int:
+        """For how many hubs it is in force."""
+        if self.answer.result is not None:
+            return self.answer.result.accepted_device_count
+        return self.hubs if self.answer.accepted else 0
+
+
+def summary(answered: Sequence[Answered]) -> dict[str, object]:
+    """What requests come to, in short: accepted and refused hubs, codes and details, some ids of each reason."""
+    answers = [one.answer for one in answered]
+    refused = refused_of(answers)
+    return {
+        "accepted": sum(one.accepted for one in answered),
+        "refused": {reason: {"count": len(ids), "some": ids[:_SHOWN_IDS]} for reason, ids in refused.items()},
+        "codes": _codes(answers),
+        "schedules": [one.result.schedule_id for one in answers if one.result and one.result.schedule_id is not None],
+        "repeated": bool(answers) and all(one.repeated for one in answers),
+    }
+
+
+def _codes(answers: Sequence[ActAnswer]) -> list[Mapping[str, str]]:
+    """Each code once, with its detail."""
+    found: dict[str, str] = {}
+    for answer in answers:
+        found.setdefault(answer.code, answer.detail)
+    return [{"code": code, "detail": detail} for code, detail in found.items()]
+
+
+def refused_of(answers: Sequence[ActAnswer]) -> dict[str, list[str]]:
+    """The hubs refused, by reason, in the order of precedence."""
+    found: dict[str, list[str]] = {}
+    for reason in RefusalReason:
+        ids = [
+            hub_id
+            for answer in answers
+            if answer.result is not None
+            for hub_id in answer.result.refused.get(reason, ())
+        ]
+        if ids:
+            found[reason.value] = ids
+    return found
