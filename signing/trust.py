@@ -80,6 +80,16 @@ class Trust:
         """Every end-entity certificate known, pinned ones included."""
         return tuple(certificate for same in self._known.by_serial.values() for certificate in same)
 
+    @property
+    def authorities(self) -> tuple[Authority, ...]:
+        """Every issuing authority configured."""
+        return self._known.issuing
+
+    @property
+    def revocation_lists(self) -> tuple[RevocationList, ...]:
+        """The newest revocation list of each authority that has one."""
+        return tuple(self._known.crls.values())
+
     def find(self, serial: int, issuer: DistinguishedName) -> Certificate | None:
         """Return the certificate with this serial and issuer, believed or not."""
         return _find(self._known, serial, issuer)

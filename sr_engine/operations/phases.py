@@ -35,12 +35,17 @@ class RegionReport:
     """How many pilot hubs each organisation may name; empty without a limit."""
 
 
-def open_gate(unit_of_work: UnitOfWork, firmware: Firmware, region: str) -> bool:
-    """Let hubs of the General phase be listed in a region; False if the gate was open. Raises ReleaseRefused."""
-    return open_gate_of(unit_of_work, _phase(unit_of_work.connection, firmware, region), actor=OPERATOR)
+def open_gate(unit_of_work: UnitOfWork, firmware: Firmware, region: str, *, how: str = "") -> bool:
+    """Let hubs of the General phase be listed in a region; False if the gate was open. Raises ReleaseRefused.
+
+    Here as below, `how` says in the audit trail by which face, and by whom, it was asked for.
+    """
+    return open_gate_of(unit_of_work, _phase(unit_of_work.connection, firmware, region), actor=OPERATOR, how=how)
 
 
-def halt(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region: str, reason: str) -> bool:
+def halt(
+    unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region: str, reason: str, *, how: str = ""
+) -> bool:
     """List nothing more of a release in a region and tell the Suppliers of hubs that wait; False if it was halted.
 
     Suppliers of very many hubs are told by `tell`, or by a processor that runs. Raises ReleaseRefused.
@@ -52,11 +57,11 @@ def halt(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region
     phase = _phase(unit_of_work.connection, firmware, region)
     if phase.halted_at is not None:
         return False
-    machinery.halt(unit_of_work, phase, reason.strip(), actor=OPERATOR)
+    machinery.halt(unit_of_work, phase, reason.strip(), actor=OPERATOR, how=how)
     return True
 
 
-def resume(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region: str) -> bool:
+def resume(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, region: str, *, how: str = "") -> bool:
     """List the release again and tell the Suppliers of hubs that wait; False if it was not halted.
 
     What failed before is not judged again. The rest as for `halt`.
@@ -64,7 +69,7 @@ def resume(unit_of_work: UnitOfWork, machinery: Phases, firmware: Firmware, regi
     phase = _phase(unit_of_work.connection, firmware, region)
     if phase.halted_at is None:
         return False
-    machinery.resume(unit_of_work, phase, actor=OPERATOR)
+    machinery.resume(unit_of_work, phase, actor=OPERATOR, how=how)
     return True
 
 

@@ -13,10 +13,11 @@ class NotQuarantined(Exception):
     """Nothing that can still be decided waits in quarantine under this reference."""
 
 
-def decide(unit_of_work: UnitOfWork, event_ref: str, *, release: bool) -> None:
+def decide(unit_of_work: UnitOfWork, event_ref: str, *, release: bool, how: str = "") -> None:
     """Release a quarantined request, or delete it; either is carried out, and answered, right after.
 
-    Raises NotQuarantined, also where something was said of it before.
+    `how` says in the audit trail by which face, and by whom, it was asked for. Raises NotQuarantined, also where
+    something was said of it before.
     """
     connection, now = unit_of_work.connection, unit_of_work.now
     request_id = held.decide(connection, event_ref, now, release=release)
@@ -24,8 +25,9 @@ def decide(unit_of_work: UnitOfWork, event_ref: str, *, release: bool) -> None:
         raise NotQuarantined(
             f"no request waits in quarantine under {event_ref}: it is unknown, has ended, or was decided before"
         )
+    detail = audit.said(f"QuarantineEventRef {event_ref}", how)
     action = "released from quarantine" if release else "deleted from quarantine"
-    audit.record(connection, [audit.Entry(now, OPERATOR, action, f"QuarantineEventRef {event_ref}", request_id)])
+    audit.record(connection, [audit.Entry(now, OPERATOR, action, detail, request_id)])
 
 
 def undecided_of(unit_of_work: UnitOfWork, user_eui: str) -> list[str]:

@@ -79,7 +79,7 @@ def status(connection: Connection, now: datetime) -> Status:
     month = Month.of(now)
     return Status(
         now,
-        tuple(_release(connection, release, now) for release in releases.all_releases(connection)),
+        tuple(of_release(connection, release, now) for release in releases.all_releases(connection)),
         tuple(ListStatus(*row) for row in lists.list_summary(connection)),
         tuple(firmware.newest(connection, FIRMWARE_REQUESTS)),
         tuple(sla.breaches_found(connection, month.start, month.end)),
@@ -88,7 +88,8 @@ def status(connection: Connection, now: datetime) -> Status:
     )
 
 
-def _release(connection: Connection, release: Release, now: datetime) -> ReleaseStatus:
+def of_release(connection: Connection, release: Release, now: datetime) -> ReleaseStatus:
+    """The same of one release alone."""
     firmware = release.firmware
     hubs = summaries.hubs_of_model(connection, firmware.manufacturer, firmware.model)
     states = summaries.newest_attempts(connection, release.release_id)

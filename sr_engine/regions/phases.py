@@ -63,18 +63,21 @@ class Phases:
                 open_gate(unit_of_work, phase, actor=PROCESSOR)
         return False
 
-    def halt(self, unit_of_work: UnitOfWork, phase: RegionPhase, reason: str, *, actor: str) -> bool:
-        """Halt a release that is not halted, and begin to tell the Suppliers; True if some are still to be told."""
+    def halt(self, unit_of_work: UnitOfWork, phase: RegionPhase, reason: str, *, actor: str, how: str = "") -> bool:
+        """Halt a release that is not halted, and begin to tell the Suppliers; True if some are still to be told.
+
+        `how` says in the audit trail by which face, and by whom, it was asked for.
+        """
         now = unit_of_work.now
         phases.halt(unit_of_work.connection, phase.release_id, phase.region, at=now, reason=reason)
-        _say(unit_of_work, phase, "halted", reason, actor=actor)
+        _say(unit_of_work, phase, "halted", reason, actor=actor, how=how)
         return self.tell(unit_of_work, replace(phase, halted_at=now, told_up_to=0))
 
-    def resume(self, unit_of_work: UnitOfWork, phase: RegionPhase, *, actor: str) -> bool:
-        """Resume a release that is halted, and begin to tell the Suppliers; True if some are still to be told."""
+    def resume(self, unit_of_work: UnitOfWork, phase: RegionPhase, *, actor: str, how: str = "") -> bool:
+        """Resume a release that is halted, and begin to tell the Suppliers; the rest as for `halt`."""
         now = unit_of_work.now
         phases.resume(unit_of_work.connection, phase.release_id, phase.region, at=now)
-        _say(unit_of_work, phase, "resumed", f"it was halted: {phase.halt_reason}", actor=actor)
+        _say(unit_of_work, phase, "resumed", f"it was halted: {phase.halt_reason}", actor=actor, how=how)
         return self.tell(unit_of_work, replace(phase, halted_at=None, resumed_at=now, told_up_to=0))
 
     def tell(self, unit_of_work: UnitOfWork, phase: RegionPhase) -> bool:
@@ -100,17 +103,18 @@ class Phases:
         return len(waiting)
 
 
-def open_gate(unit_of_work: UnitOfWork, phase: RegionPhase, *, actor: str) -> bool:
+def open_gate(unit_of_work: UnitOfWork, phase: RegionPhase, *, actor: str, how: str = "") -> bool:
     """Let hubs of the General phase be listed in a region; False if the gate was open."""
     opened = phases.open_gate(unit_of_work.connection, phase.release_id, phase.region)
     if opened:
         by_itself = ", the soak is over" if actor == PROCESSOR else ""
-        _say(unit_of_work, phase, "gate opened", f"General phase{by_itself}", actor=actor)
+        _say(unit_of_work, phase, "gate opened", f"General phase{by_itself}", actor=actor, how=how)
     return opened
 
 
-def _say(unit_of_work: UnitOfWork, phase: RegionPhase, action: str, detail: str, *, actor: str) -> None:
-    entry = audit.Entry(unit_of_work.now, actor, action, f"{phase.region}: {detail}", release_id=phase.release_id)
+def _say(unit_of_work: UnitOfWork, phase: RegionPhase, action: str, detail: str, *, actor: str, how: str) -> None:
+    said = audit.said(f"{phase.region}: {detail}", how)
+    entry = audit.Entry(unit_of_work.now, actor, action, said, release_id=phase.release_id)
     audit.record(unit_of_work.connection, [entry])
 
 

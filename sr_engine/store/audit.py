@@ -61,6 +61,11 @@ class Entry:
     attempt_number: int | None = None
 
 
+def said(detail: str, how: str) -> str:
+    """What a record says of something, with `how` it was asked for if that was not at the machine itself."""
+    return f"{detail} ({how})" if how else detail
+
+
 def record(connection: Connection, entries: Iterable[Entry]) -> None:
     """Append records."""
     rows = [

@@ -74,3 +74,13 @@ def test_all_that_is_parked_for_a_receiver_is_queued_again_in_its_order_and_its_
     assert (sendable, parked) == (["m1"], ["b1"])
     assert recorded == names[::-1]
     assert probed == {"user:A": True, "user:B": False}
+
+
+def test_the_trail_says_how_and_by_whom_it_was_sent_again(world: World) -> None:
+    put(world, "m1", PARKED)
+
+    world.run(lambda uow: resend(uow, "m1", how="console, account:jane"))
+
+    with world.instance.reading_engine.connect() as connection:
+        (entry,) = audit.newest(connection, 1)
+    assert entry.detail == "message m1 sent again after it was parked (console, account:jane)"

@@ -132,3 +132,18 @@ def test_what_is_not_released_in_a_region_or_withdrawn_has_no_phases_there(world
     world.run(lambda uow: withdraw(uow, steps, FIRMWARE))
     with pytest.raises(ReleaseRefused, match="is withdrawn: nothing more of it is listed"):
         world.run(lambda uow: halt(uow, steps, FIRMWARE, "Central", "smoke"))
+
+
+def test_the_trail_says_how_and_by_whom_it_was_asked_for(world: World) -> None:
+    open_(world, general_open=False)
+    steps, how = phases_of(world.instance), "console, account:jane"
+
+    assert world.run(lambda uow: open_gate(uow, FIRMWARE, "Central", how=how))
+    assert world.run(lambda uow: halt(uow, steps, FIRMWARE, "Central", "smoke", how=how))
+    assert world.run(lambda uow: resume(uow, steps, FIRMWARE, "Central", how=how))
+
+    assert trail(world)[1:] == [
+        ("gate opened", f"Central: General phase ({how})"),
+        ("halted", f"Central: smoke ({how})"),
+        ("resumed", f"Central: it was halted: smoke ({how})"),
+    ]
