@@ -83,12 +83,28 @@ def _named(directory: Path, settings: Settings, *, with_keys: bool) -> Iterator[
     if settings.official_schema is not None:
         # With those it imports, which are beside it.
         yield from settings.official_schema.parent.glob("*.xsd")
+    yield from _of_tls(settings, with_keys=with_keys)
     if with_keys:
         yield settings.signing.key
         if settings.api is not None:
             yield settings.api.key_file
         if (keys := directory / _KEYS).is_dir():
             yield keys
+
+
+def _of_tls(settings: Settings, *, with_keys: bool) -> Iterator[Path]:
+    """Certificates and authorities for both directions; whoever has a copy has to bring the keys."""
+    named: list[Path | None] = []
+    keys: list[Path | None] = []
+    if (tls := settings.tls) is not None:
+        named += [tls.certificate, tls.client_ca, tls.client_crl]
+        keys.append(tls.key)
+    outgoing = settings.outgoing_tls
+    for one in (outgoing.users, outgoing.csps, outgoing.relay):
+        if one is not None:
+            named += [one.certificate, one.trusted]
+            keys.append(one.key)
+    yield from (path for path in named + (keys if with_keys else []) if path is not None)
 
 
 def _without_password(text: str, settings: Settings) -> str:

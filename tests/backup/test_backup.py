@@ -21,6 +21,7 @@ from sr_engine.store import counters, outbox
 from sr_engine.store.database import DatabaseError, open_engine
 from sr_engine.store.outbox import NOTICE, Outgoing
 from sr_engine.store.tables import metadata
+from tests.authority import Authority, common_name
 from tests.cli.conftest import Run
 from tests.databases import empty_url, server, url_of_instance
 from tests.migrations.describing import describe
@@ -66,6 +67,21 @@ def test_no_private_key_is_in_it_unless_asked_for(world: World, backup: Path, tm
 
     taken = taking.take(world.directory, tmp_path / "third", taken_at=NOW, with_keys=True)
     assert {"instance/pki/broker/key.pem", "instance/pki/supplier-a/key.pem"} <= taken.files.keys()
+
+
+def test_certificates_of_tls_are_in_it_and_their_keys_if_asked_for(world: World, tmp_path: Path) -> None:
+    authority = Authority(world.directory / "tls", "clients")
+    authority.issue("server", common_name("server"))
+    own = 'certificate = "tls/server.crt"\nkey = "tls/server.key"'
+    with (world.directory / "sr-engine.toml").open("a") as settings:
+        settings.write(f'\n[tls]\n{own}\nclient_ca = "tls/clients.pem"\n[outgoing_tls.users]\n{own}\n')
+
+    without = taking.take(world.directory, tmp_path / "second", taken_at=NOW, with_keys=False)
+    with_keys = taking.take(world.directory, tmp_path / "third", taken_at=NOW, with_keys=True)
+
+    certificates = {"instance/tls/server.crt", "instance/tls/clients.pem"}
+    assert {name for name in without.files if "tls/" in name} == certificates
+    assert {name for name in with_keys.files if "tls/" in name} == {*certificates, "instance/tls/server.key"}
 
 
 def test_only_its_owner_can_read_it(backup: Path) -> None:
