@@ -99,7 +99,7 @@ def _run(strategy: Any, send: Any, examples: int) -> None:
 @pytest.mark.slow
 def test_whatever_is_sent_is_answered_as_the_document_says(api: ApiWorld) -> None:
     """To be seen with -s: how many requests there were, and what came back."""
-    counted = fuzzed(api, 20)
+    counted = fuzzed(api, 10)
 
     by_answer = [f"{key}: {number}" for key, number in sorted(counted.items())]
     print(f"\n{counted.total()} requests:", *by_answer, sep="\n  ")
