@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-postgresql crash check format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-postgresql crash check check-security sbom format revision bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,12 @@ check: $(STAMP) ## lint, formatting, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+check-security: $(STAMP) ## known weaknesses of the dependencies; offline it says that it could not look
+	$(BIN)/python -m tests.security.dependencies $(ARGS)
+
+sbom: $(STAMP) ## the bill of materials of what is shipped, in CycloneDX: sbom.json
+	$(BIN)/python -m tests.security.sbom sbom.json
+
 format: $(STAMP) ## mend lint and formatting where that is mechanical
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -71,4 +77,4 @@ lock: $(STAMP) ## resolve the pinned versions anew
 		--custom-compile-command 'make lock' pyproject.toml -o requirements-fuzz.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,15 +5,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 import httpx
 from sqlalchemy import Engine
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
@@ -23,6 +26,7 @@ from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
     Configuration,
     ConfigurationError,
+    Metrics,
     Policy,
     Region,
     Settings,
@@ -33,7 +37,7 @@ from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
-from sr_engine.console.counting import Counting
+from sr_engine.console.counting import Counting as HubCounting
 from sr_engine.console.desk import Desk
 from sr_engine.console.openid import OpenIdPages, Provider
 from sr_engine.console.operator.long_looks import LongLooks, Run
@@ -49,6 +53,7 @@ from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.delivery.overtaken import Overtaken
 from sr_engine.delivery.telling import Telling, remind
 from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
+from sr_engine.gateway.binding import Binding
 from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
 from sr_engine.gateway.fairness import Gate, Shares
 from sr_engine.gateway.operator import OperatorDesk
@@ -61,8 +66,15 @@ from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
+from sr_engine.observing.cells import Cells
+from sr_engine.observing.counting import Counting, Layout
+from sr_engine.observing.exchanges import Note, Observer
+from sr_engine.observing.exposition import Health, MetricsDesk, monitoring_app
+from sr_engine.observing.standing import Standing
 from sr_engine.operations.candidates import LookingThrough
 from sr_engine.operations.certificates import Certificates
+from sr_engine.operations.changes import Changes
+from sr_engine.operations.expiries import expiries
 from sr_engine.operations.lists import Withdrawing
 from sr_engine.operations.message_view import MessageView
 from sr_engine.operations.passwords import Passwords
@@ -72,6 +84,7 @@ from sr_engine.operations.retaining import DailyPruning
 from sr_engine.operations.signing_in import SigningIn
 from sr_engine.operations.supplier_answers import SupplierAnswers
 from sr_engine.operations.supplier_hubs import SupplierHubs
+from sr_engine.peers import Forwarded
 from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
@@ -90,12 +103,17 @@ from sr_engine.regions.sla import SlaWatch
 from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
+from sr_engine.sealing import SealingKeyUnusable, load_sealer
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
+from sr_engine.transport import outgoing_tls, peers_of, watched_tls
 from sr_engine.watching import Watched, Watcher
+
+if TYPE_CHECKING:
+    from sr_engine.api.desk import Desk as ApiDesk
 
 SETTINGS_FILE = "sr-engine.toml"
 OPENID_SECONDS = 10.0
@@ -314,7 +332,7 @@ def shares_of(instance: Instance) -> Shares:
     )
 
 
-def relay_of(instance: Instance, processor: Processor) -> Relay | None:
+def relay_of(instance: Instance, processor: Processor, tls: SSLContext | None = None) -> Relay | None:
     """What asks the upstream DCC for what is not offered here, if one is configured."""
     settings, policy = instance.settings.relay, instance.configuration.policy
     if settings is None:
@@ -326,7 +344,7 @@ def relay_of(instance: Instance, processor: Processor) -> Relay | None:
         policy.limits.max_body_bytes,
         settings.requests_at_once,
     )
-    return Relay(upstream, Relaying(processor), instance.transactions)
+    return Relay(upstream, Relaying(processor), instance.transactions, tls)
 
 
 def receiving_desk_of(instance: Instance) -> ReceivingDesk | None:
@@ -435,6 +453,45 @@ def supplier_answers_of(instance: Instance) -> SupplierAnswers:
     return SupplierAnswers(quiet_days_of(instance.configuration.policy))
 
 
+def registration_desk_of(instance: Instance, token_sha256: str = "") -> RegistrationDesk:
+    """What takes registrations; without a hash of a token it lets in nobody itself."""
+    organisations = frozenset(one.id for one in instance.users.organisations())
+    return RegistrationDesk(token_sha256, organisations, supplier_changes_of(instance))
+
+
+def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], None]) -> ApiDesk | None:
+    """What the interface for CRM systems works with, if there is to be one; raises ConfigurationError."""
+    settings, policy = instance.settings.api, instance.configuration.api
+    if settings is None:
+        return None
+    # What it stands on takes a second to load, which commands need not wait for.
+    from sr_engine.api.desk import Desk as ApiDesk  # noqa: PLC0415 - see above
+    from sr_engine.api.limits import Reads, Waiting  # noqa: PLC0415
+
+    try:
+        sealer = load_sealer(settings.key_file)
+    except SealingKeyUnusable as unusable:
+        raise ConfigurationError((f"{SETTINGS_FILE}: api.key_file: {unusable}",)) from None
+    return ApiDesk(
+        users=instance.users,
+        reading=reading,
+        transactions=instance.transactions,
+        clock=instance.clock,
+        policy=policy,
+        sealer=sealer,
+        hubs=supplier_hubs_of(instance),
+        answers=supplier_answers_of(instance),
+        changes=Changes(instance.users),
+        acting=acting_of(instance),
+        registrations=registration_desk_of(instance),
+        after_work=after_work,
+        body_within=instance.configuration.policy.overload.body,
+        reads=Reads(policy.limits.reads_at_once),
+        threads=ThreadPoolExecutor(policy.limits.reads_at_once + 1, "api"),
+        waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
+    )
+
+
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -517,6 +574,60 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
     )
 
 
+def layout_of(loaded: Configuration) -> Layout:
+    """What is counted of an instance with this configuration."""
+    return Layout.of(loaded, (CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE))
+
+
+def counting_of(instance: Instance, cells: Cells | None = None, row: int = 0) -> Counting:
+    """What one process counts: in a row of memory that it shares with others, or alone."""
+    layout = layout_of(instance.configuration)
+    return Counting(layout, cells or Cells(layout.columns, 1), row)
+
+
+def metrics_desk_of(instance: Instance, counting: Counting) -> MetricsDesk:
+    """What shows the metrics of an instance."""
+    settings = instance.settings
+    metrics = settings.monitoring.metrics or Metrics()
+    standing = Standing(
+        Reading(instance.reading_engine),
+        instance.clock,
+        instance.configuration.regions,
+        lambda: expiries(settings, instance.trust),
+    )
+    return MetricsDesk(counting, standing, settings.environment, metrics.addresses, peers_of(settings))
+
+
+def metrics_routes(instance: Instance, counting: Counting) -> Sequence[Route]:
+    """Where metrics can be fetched beside requests, if settings say that they can be there."""
+    metrics = instance.settings.monitoring.metrics
+    return [] if metrics is None or metrics.port is not None else metrics_desk_of(instance, counting).routes()
+
+
+def health_of(instance: Instance, live: Callable[[], str] = lambda: "alive") -> Health:
+    """What says whether an instance can take requests."""
+    until = Certificate.from_file(instance.settings.signing.certificate).not_after
+    return Health(Reading(instance.reading_engine), instance.clock, until, live=live)
+
+
+def tracing_of(settings: Settings) -> Note | None:
+    """What traces exchanges, if settings ask for it; raises ConfigurationError where it is not installed."""
+    if not settings.monitoring.tracing.enabled:
+        return None
+    try:
+        # An extra: whoever wants no traces need not have it.
+        from sr_engine.observing.tracing import tracing  # noqa: PLC0415 - see above
+    except ImportError:
+        problem = f"{SETTINGS_FILE}: monitoring.tracing.enabled: needs the extra: pip install 'sr-engine[tracing]'"
+        raise ConfigurationError((problem,)) from None
+    return tracing()
+
+
+def monitoring_of(instance: Instance, counting: Counting) -> Starlette:
+    """What is served at the listener for monitoring alone."""
+    return monitoring_app(metrics_desk_of(instance, counting), health_of(instance))
+
+
 def office_of(instance: Instance, after_decision: Callable[[], None], run_apart: Run) -> Office:
     """What the pages of an operator work with; `run_apart` does what takes long beside everything else."""
     settings, loaded = instance.settings, instance.configuration
@@ -571,11 +682,11 @@ def console_of(
         supplier_answers_of(instance),
         acting_of(instance),
         load_advice(instance.settings.config_directory, instance.configuration.response_codes),
-        Counting(desk.reading, rules.pages),
+        HubCounting(desk.reading, rules.pages),
     )
-    openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())
     sections = (supplier_section(desk, supplier), *operator_sections(office))
+    openid = None if instance.settings.console is None else instance.settings.console.openid
     if openid is None:
         return console_routes(desk, sections)
     desk = replace(desk, provider_name=openid.name)
@@ -584,14 +695,22 @@ def console_of(
 
 
 def application(
-    instance: Instance, *, role: Role = Role.ALL, monotonic: Callable[[], float] = time.monotonic
+    instance: Instance,
+    *,
+    role: Role = Role.ALL,
+    monotonic: Callable[[], float] = time.monotonic,
+    watched: Sequence[Watched] = (),
+    counting: Counting | None = None,
 ) -> Starlette:
     """A process of the processor as an ASGI application: the gateway, the region triggers and delivery, or a part.
 
     `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends, and this process
-    whether it may still act on its leases.
+    whether it may still act on its leases. `watched` is read again, beside what the process knows of itself, when it
+    changes. `counting` counts beside other processes.
     """
+    counting = counting or counting_of(instance)
     policy = instance.configuration.policy
+    outgoing = outgoing_tls(instance.settings)
     reading = Reading(instance.reading_engine)
     claims = claims_of(instance, reading, monotonic)
     dispatcher = Dispatcher(
@@ -601,6 +720,8 @@ def application(
         resolve=lambda destination: destination_url(instance, destination),
         claims=claims,
         randbelow=instance.randbelow,
+        tls=outgoing,
+        count=counting.delivery,
     )
     instance.transactions.after_follow_up = dispatcher.wake
     resumer = Resumer(
@@ -614,7 +735,7 @@ def application(
         claims=claims,
     )
     processor = processor_of(instance)
-    relay = relay_of(instance, processor)
+    relay = relay_of(instance, processor, outgoing.get("relay"))
     leased = [Leased(one, claims) for one in triggers(instance, dispatcher.wake)]
     daily = DailyPruning(pruning_of(instance), claims, instance.clock)
     ticker = Ticker([*leased, daily], policy.triggers.tick)
@@ -628,7 +749,13 @@ def application(
             resumer.wake()
 
     listener = Listener(instance.reading_engine, woken)
-    working = Working(claims, ticker, (dispatcher.run, resumer.run, listener.run), instance.transactions)
+    api = api_desk_of(instance, reading, dispatcher.wake)
+    parts = [dispatcher.run, resumer.run, listener.run]
+    if api is not None:
+        from sr_engine.api.sending import Sending  # noqa: PLC0415 - as in api_desk_of
+
+        parts.append(Sending(api, claims, instance.randbelow).run)
+    working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
     apart = Apart()
 
@@ -637,26 +764,24 @@ def application(
         try:
             async with (
                 working.running() if role is not Role.GATEWAY else nullcontext(),
-                Watcher([trusted]).running(),
+                Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
                 relay.running() if relay and role is not Role.WORKER else nullcontext(),
             ):
                 yield
         finally:
             apart.stop()
+            if api is not None:
+                api.threads.shutdown(wait=False)
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
-        return Starlette(routes=[working.health()], lifespan=lifespan)
+        return Starlette(
+            routes=[*metrics_routes(instance, counting), *health_of(instance, working.alive).routes()],
+            lifespan=lifespan,
+        )
     feed = instance.settings.registration_feed
-    organisations = frozenset(one.id for one in instance.users.organisations())
-    desk = None if feed is None else RegistrationDesk(feed.token_sha256, organisations, supplier_changes_of(instance))
-    more_routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
-    operator = instance.settings.operator
-    if operator is not None:
-        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, resumer.wake)
-        more_routes += operators.routes()
-    if instance.settings.console is not None:
-        more_routes += console_of(instance, dispatcher.wake, office=office_of(instance, resumer.wake, apart))
+    desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
+    peers = peers_of(instance.settings)
     gateway = Gateway(
         processor=processor,
         csp_desk=csp_desk_of(instance),
@@ -667,8 +792,51 @@ def application(
         after_work=dispatcher.wake,
         resumer=resumer,
         registration_desk=desk,
-        more_routes=more_routes,
+        peers=peers,
+        binding=Binding(policy.connections.bound_to, instance.users),
+        observer=Observer(counting, trace=tracing_of(instance.settings)),
+        health=health_of(instance),
+        more_routes=[
+            *metrics_routes(instance, counting),
+            *_faces(
+                instance,
+                reading=reading,
+                api=api,
+                apart=apart,
+                after_decision=resumer.wake,
+                after_work=dispatcher.wake,
+                monotonic=monotonic,
+            ),
+        ],
         relay=relay,
         receiving_desk=receiving_desk_of(instance),
     )
-    return gateway.app(lifespan)
+    app = gateway.app(lifespan)
+    if instance.settings.proxy is not None:
+        app.add_middleware(Forwarded, peers=peers)
+    return app
+
+
+def _faces(
+    instance: Instance,
+    *,
+    reading: Reading,
+    api: ApiDesk | None,
+    apart: Apart,
+    after_decision: Callable[[], None],
+    after_work: Callable[[], None],
+    monotonic: Callable[[], float],
+) -> Sequence[BaseRoute]:
+    """The addresses beside those of the gateway, as far as the settings ask for them."""
+    routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
+    if api is not None:
+        from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
+
+        routes.append(mounted(api, monotonic))
+    operator = instance.settings.operator
+    if operator is not None:
+        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
+        routes += operators.routes()
+    if instance.settings.console is not None:
+        routes += console_of(instance, after_work, office=office_of(instance, after_decision, apart))
+    return routes

@@ -15,11 +15,14 @@ from sr_engine import configuration
 from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.configuration import ClockSettings
 from sr_engine.resources import data_directory
+from sr_engine.sealing import new_key
 from sr_engine.store.database import DatabaseError, create_tables, open_engine
 from sr_engine.store.dialects import SQLITE
 
 SIMULATION_FILE = "national.toml"
 """Of the shipped configuration, what no instance reads."""
+API_KEY_FILE = "api.key"
+"""Beside the settings: what cursors and stored secrets of the interface for CRM systems are sealed with."""
 USER_ROLE, BROKER_ROLE, CSP_ROLE = "87", "89", "06"
 
 
@@ -80,6 +83,8 @@ def create_instance(
     make_pki(directory / "pki", participants, now=now)
     (directory / "users.toml").write_text(_users(suppliers), encoding="utf-8")
     (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock, database_url), encoding="utf-8")
+    (directory / API_KEY_FILE).touch(mode=0o600)
+    (directory / API_KEY_FILE).write_text(new_key(), encoding="ascii")
     # For their owner only: the password of the database, and all that Suppliers are told.
     (directory / SETTINGS_FILE).chmod(0o600)
     settings = configuration.load_settings(directory / SETTINGS_FILE)
@@ -132,7 +137,9 @@ def _settings(environment: str, host: str, port: int, clock: ClockSettings | Non
         f'[listen]\nhost = "{host}"\nport = {port}\n\n'
         "# The console for people, at /console; `sr-engine account add` lets somebody in.\n[console]\n\n"
         "# The key with which Responses, alerts and upgrade lists are signed.\n"
-        '[signing]\nkey = "pki/broker/key.pem"\ncertificate = "pki/broker/certificate.pem"\n'
+        '[signing]\nkey = "pki/broker/key.pem"\ncertificate = "pki/broker/certificate.pem"\n\n'
+        "# The interface for CRM systems, below /api/v2, for whoever has a token (`sr-engine api-token`).\n"
+        f'[api]\nkey_file = "{API_KEY_FILE}"\n'
     )
     if clock is not None:
         text += (

@@ -85,6 +85,8 @@ def _named(directory: Path, settings: Settings, *, with_keys: bool) -> Iterator[
         yield from settings.official_schema.parent.glob("*.xsd")
     if with_keys:
         yield settings.signing.key
+        if settings.api is not None:
+            yield settings.api.key_file
         if (keys := directory / _KEYS).is_dir():
             yield keys
 

@@ -7,11 +7,13 @@ from importlib.metadata import version
 import click
 
 from sr_engine.cli.accounts import account
+from sr_engine.cli.api_tokens import api_token
 from sr_engine.cli.audit import audit
 from sr_engine.cli.backup import backup, restore
 from sr_engine.cli.cpl import cpl
 from sr_engine.cli.data import inventory, registration
 from sr_engine.cli.database import db
+from sr_engine.cli.doctor import doctor
 from sr_engine.cli.exclusions import exclusion
 from sr_engine.cli.failures import EXIT_CODES, Commands
 from sr_engine.cli.insight import status, why
@@ -38,6 +40,7 @@ from sr_engine.cli.simulate import simulate
 from sr_engine.cli.simulate_csp import simulate_csp
 from sr_engine.cli.spreadsheet import spreadsheet
 from sr_engine.cli.submit import submit
+from sr_engine.cli.webhooks import webhook
 
 _DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
 
@@ -69,6 +72,7 @@ for command in (
     backup,
     restore,
     serve,
+    doctor,
     sign_server,
     demo,
     sandbox,
@@ -87,6 +91,8 @@ for command in (
     held_,
     quarantine,
     anomaly,
+    api_token,
+    webhook,
     report,
     status,
     why,

@@ -12,8 +12,9 @@ import click
 from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, settings_of
-from sr_engine.cli.serve import listen_on, log_to_stderr, run_until_told, saying
+from sr_engine.cli.serve import door_of, listen_on, run_until_told, saying
 from sr_engine.clock import SystemClock
+from sr_engine.observing.logs import log_to_stderr
 from sr_engine.replay.fixture import FixtureRefused, read_given_file
 from sr_engine.replay.remote import GIVEN_FILE
 from sr_engine.sandbox.app import sandbox_app
@@ -74,7 +75,7 @@ def sandbox(port: int | None, directory: Path | None, given_file: Path | None, r
         made = Sandbox(directory, port) if known else _make(directory, given_file, port, rate)
         with fully_opened(directory) as instance:
             ready = _words(made, [one.id for one in instance.users.organisations()])
-            run_until_told(sandbox_app(made, instance), [listening], saying(ready))
+            run_until_told(sandbox_app(made, instance), [door_of(instance, [listening])], saying(ready))
     click.echo("stopped")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,16 +18,21 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
-from sr_engine.bootstrap import Instance, application
+from sr_engine.bootstrap import Instance, application, counting_of, layout_of, monitoring_of
 from sr_engine.cli.failures import ANYTHING_ELSE, Failure, failure_of
 from sr_engine.cli.opening import fully_opened, instance_option
 from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
+from sr_engine.connections import Crowd
 from sr_engine.gateway.working import Role
+from sr_engine.observing.cells import Cells
+from sr_engine.observing.logs import log_to_stderr
 from sr_engine.operations.clocks import clock_differences
 from sr_engine.processes import Processes
-from sr_engine.serving import ReadyServer
+from sr_engine.serving import Door, GuardedServer
 from sr_engine.store.dialects import SQLITE
+from sr_engine.tls import Renewable
+from sr_engine.transport import connection_limits, incoming_tls, outgoing_tls, peers_of, watched_tls
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +81,16 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
     """
     role = Role(named)
     log_to_stderr()
+    _allow_connections()
     sys.setswitchinterval(_SWITCH_SECONDS)
     with ExitStack() as sockets:
         # Closed again before others are started: what is wrong is said once, with its exit code.
         with fully_opened(directory) as instance:
+            log_to_stderr(instance.settings.monitoring.logging.format)
             if (official := instance.official_schema) is not None:
                 log.info("official DUIS schema %s, from %s", official.version, official.path)
+            incoming_tls(instance.settings)
+            outgoing_tls(instance.settings)
             _warn_of_holidays(instance.configuration, instance.clock.now())
             _warn_of_clocks(instance)
             listen = instance.settings.listen
@@ -91,24 +101,72 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
                 listening = listen_on(host or listen.host, listen.port if port is None else port)
                 taking = [sockets.enter_context(listening)]
                 taking += [sockets.enter_context(listening.dup()) for _ in range(_ACCEPTED_AT_ONCE - 1)]
-                address = f"http://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
+                scheme = "http" if instance.settings.tls is None else "https"
+                address = f"{scheme}://{url_host(host or listen.host)}:{listening.getsockname()[1]}"
             ready = f"ready: {address} ({instance.settings.environment})"
+            cells = Cells(layout_of(instance.configuration).columns, workers)
+            watching = [sockets.enter_context(one) for one in _listening_for_monitoring(instance)]
+            served = Served(role, taking, watching, cells)
             if workers == 1:
-                run_until_told(application(instance, role=role), taking, saying(ready))
+                _serve_alone(instance, served, 0, saying(ready))
             elif role is not Role.WORKER and instance.engine.dialect.name == SQLITE:
                 log.warning(_ONE_WRITER, workers)
         if workers > 1:
-            _serve_together(directory, role, taking, workers, ready)
+            _serve_together(directory, served, workers, ready)
     click.echo("stopped")
 
 
-def _serve_together(directory: Path, role: Role, taking: list[socket.socket], workers: int, ready: str) -> None:
+def _listening_for_monitoring(instance: Instance) -> list[socket.socket]:
+    """Where metrics can be fetched, if they have a listener of their own."""
+    metrics = instance.settings.monitoring.metrics
+    if metrics is None or metrics.host is None or metrics.port is None:
+        return []
+    listening = listen_on(metrics.host, metrics.port)
+    log.info("metrics: http://%s:%d/metrics", url_host(metrics.host), listening.getsockname()[1])
+    return [listening]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What processes of one parent have in common."""
+
+    role: Role
+    taking: Sequence[socket.socket]
+    """Where requests arrive."""
+    watching: Sequence[socket.socket]
+    """Where monitoring asks, and whichever is free answers for all."""
+    cells: Cells
+
+
+def _serve_alone(
+    instance: Instance, served: Served, number: int, ready: Callable[[], None], *, parent: int | None = None
+) -> None:
+    """Serve as process number so-and-so."""
+    incoming = incoming_tls(instance.settings)
+    counting = counting_of(instance, served.cells, number)
+    app = application(
+        instance, role=served.role, watched=watched_tls(instance.settings, {}, incoming), counting=counting
+    )
+    doors = [door_of(instance, served.taking, incoming)]
+    if served.watching:
+        limits = connection_limits(instance.configuration.policy)
+        doors.append(Door(served.watching, Crowd(limits), application=monitoring_of(instance, counting)))
+    run_until_told(app, doors, ready, parent=parent)
+
+
+def door_of(instance: Instance, taking: Sequence[socket.socket], tls: Renewable | None = None) -> Door:
+    """Where requests of an instance arrive, with the limits of its policy."""
+    limits = connection_limits(instance.configuration.policy)
+    return Door(taking, Crowd(limits, is_proxy=peers_of(instance.settings).is_proxy), tls)
+
+
+def _serve_together(directory: Path, served: Served, workers: int, ready: str) -> None:
     """The processes inherit the sockets: whichever is free takes the next connection, and none waits for a dead one."""
 
-    def work(_number: int, is_ready: Callable[[], None], parent: int) -> None:
+    def work(number: int, is_ready: Callable[[], None], parent: int) -> None:
         try:
             with fully_opened(directory) as instance:
-                run_until_told(application(instance, role=role), taking, is_ready, parent=parent)
+                _serve_alone(instance, served, number, is_ready, parent=parent)
         except Exception as error:
             failure_of(error).show()
             sys.exit(ANYTHING_ELSE)
@@ -117,9 +175,9 @@ def _serve_together(directory: Path, role: Role, taking: list[socket.socket], wo
 
 
 def run_until_told(
-    app: Starlette, taking: list[socket.socket], ready: Callable[[], None], *, parent: int | None = None
+    app: Starlette, doors: Sequence[Door], ready: Callable[[], None], *, parent: int | None = None
 ) -> None:
-    """Serve on some sockets until told to stop, and call `ready` once requests are taken; raises Failure.
+    """Serve through some doors until told to stop, and call `ready` once requests are taken; raises Failure.
 
     `parent` is a descriptor that reports its end when the process that started this one is gone, which ends this one.
     """
@@ -127,21 +185,31 @@ def run_until_told(
         app,
         loop="uvloop",
         http="httptools",
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
     )
-    server = ReadyServer(config, ready, parent=parent)
+    server = GuardedServer(config, ready, doors, parent=parent)
+    # Whoever waits for changes is let go at once, rather than when the time for stopping is up.
+    app.state.is_stopping = lambda: server.should_exit
     # uvicorn raises a signal it has obeyed once more when it is done: it must find a handler that lets us return.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)
     try:
-        server.run(sockets=taking)
+        server.run()
     except SystemExit:
         raise Failure("the processor could not start; the lines above say why") from None
+
+
+def _allow_connections() -> None:
+    """Let the process have as many files and connections open as the system allows it to ask for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _warn_of_clocks(instance: Instance) -> None:
@@ -177,24 +245,6 @@ def saying(line: str, *, to_stderr: bool = False) -> Callable[[], None]:
         sys.stdout.flush()
 
     return say
-
-
-class _OneLine(logging.Formatter):
-    """One line per record, whatever a message quotes; times in UTC."""
-
-    converter = staticmethod(time.gmtime)
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
-        record.message = "".join(one if one.isprintable() else " " for one in record.message)
-        return super().formatMessage(record)
-
-
-def log_to_stderr() -> None:
-    """Have what is logged written to stderr, one line each."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("sr_engine").setLevel(logging.INFO)
 
 
 def listen_on(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from sr_engine.bootstrap import Instance, acting_of
 from sr_engine.cli.failures import ANSWERED_WITH_ERROR, ANYTHING_ELSE, Failure
 from sr_engine.cli.opening import fully_opened, instance_option
 from sr_engine.cli.output import show_table
-from sr_engine.client import MOST_DEVICES, Client, SoftwareKey
+from sr_engine.client import MOST_DEVICES, Client, Retries, SoftwareKey
 from sr_engine.configuration import Spreadsheets, User, load_spreadsheets
 from sr_engine.counters import FILE_NAME
 from sr_engine.messages.identifiers import canonical_eui
@@ -68,6 +69,7 @@ class _Asked:
 @click.option(
     "--sent", "sent_folder", type=_path, help=f"With --url: what was sent; otherwise {_SENT}/ beside the key."
 )
+@click.option("--tries", type=click.IntRange(1, 100), help="With --url: how often to send what is not answered; 6.")
 @click.option("--config", type=_path, help="With --url: folder with a spreadsheets.toml, instead of the shipped one.")
 @click.option("--supplier", metavar="ORG", help="On the instance's machine: the organisation in whose name it is done.")
 @click.option("--as", "as_eui", metavar="EUI", help="With --supplier: the User of it, if it has several.")
@@ -86,6 +88,7 @@ def import_(
     trust: Path | None,
     counters: Path | None,
     sent_folder: Path | None,
+    tries: int | None,
     config: Path | None,
     supplier: str | None,
     as_eui: str | None,
@@ -112,7 +115,8 @@ def import_(
     if (url is None) == (supplier is None):
         raise click.UsageError("say how it is to be done: either with --url, or with --supplier")
     if supplier is not None:
-        _refuse_options("--supplier", key=key, certificate=certificate, trust=trust, counters=counters, config=config)
+        _refuse_options("--supplier", key=key, certificate=certificate, trust=trust, counters=counters)
+        _refuse_options("--supplier", sent=sent_folder, tries=tries, config=config)
         with fully_opened(directory) as instance:
             _act(asked, instance, _user(instance, supplier, as_eui))
         return
@@ -121,8 +125,9 @@ def import_(
         raise click.UsageError("--url needs --key, --certificate and --trust")
     spreadsheets = load_spreadsheets(config or data_directory("config"))
     signing = SoftwareKey.load(key, certificate)
+    retries = Retries() if tries is None else Retries(tries=tries)
     try:
-        client = Client(url, key=signing, trust=trust, counters=counters or key.parent / FILE_NAME)
+        client = Client(url, key=signing, trust=trust, counters=counters or key.parent / FILE_NAME, retries=retries)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--url") from None
     with client:
@@ -154,8 +159,7 @@ def _act(asked: _Asked, instance: Instance, user: User) -> None:
     with _progress() as progress:
         most = instance.configuration.policy.limits.list_max_devices
         sheet, reading, groups = _read(asked, spreadsheets, most, progress)
-        account = f"account:{getpass.getuser()}"
-        steps = acted(groups, do, spreadsheets, account=account, user_eui=user.eui, preview=asked.dry_run)
+        steps = acted(groups, do, spreadsheets, account=_account(), user_eui=user.eui, preview=asked.dry_run)
         done = _watched(steps, len(groups), progress)
         outcomes = _report(asked, sheet, reading, done, spreadsheets=spreadsheets, progress=progress)
     _tell(asked, done, outcomes, spreadsheets)
@@ -164,6 +168,7 @@ def _act(asked: _Asked, instance: Instance, user: User) -> None:
 def _read(
     asked: _Asked, spreadsheets: Spreadsheets, most: int, progress: Progress
 ) -> tuple[Sheet, Reading, tuple[Group, ...]]:
+    _check_writable(asked.report)
     task = progress.add_task("reading", total=None)
     sheet = open_file(asked.file, spreadsheets, sheet=asked.sheet)
     progress.update(task, total=sheet.last_row)
@@ -232,6 +237,23 @@ def _progress() -> Iterator[Progress]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield progress
+
+
+def _check_writable(report: Path) -> None:
+    """Nobody should find out that there is no report when all is done; raises OSError."""
+    was_there = report.exists()
+    report.open("ab").close()
+    if not was_there:
+        report.unlink()
+
+
+def _account() -> str:
+    """Who is signed in to this computer, for the audit trail."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # somebody without a name, as in containers
+        name = str(os.getuid())
+    return f"account:{name}"
 
 
 def _release(text: str | None) -> Firmware | None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from sr_engine.bootstrap import quiet_days_of
+from sr_engine.bootstrap import SETTINGS_FILE, quiet_days_of
 from sr_engine.cli.failures import Failure
-from sr_engine.cli.opening import Opened, instance_option, opened
+from sr_engine.cli.opening import Opened, instance_option, opened, settings_of
 from sr_engine.cli.sheet_import import import_
-from sr_engine.configuration import load_spreadsheets, load_users
+from sr_engine.configuration import load, load_users
 from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations.supplier_hubs import SupplierHubs, UnknownRelease
 from sr_engine.resources import data_directory
@@ -46,7 +46,9 @@ def template(out: Path, supplier: str | None, release_id: str | None, directory:
     if (supplier is None) != (release_id is None):
         raise click.UsageError("--supplier and --release go together")
     if supplier is None or release_id is None:
-        spreadsheets = load_spreadsheets(data_directory("config"))
+        there = (directory / SETTINGS_FILE).is_file()
+        folder = settings_of(directory).config_directory if there else data_directory("config")
+        spreadsheets = load(folder).spreadsheets
         if _kind(out) == _CSV:
             out.write_bytes(template_csv(spreadsheets))
         else:

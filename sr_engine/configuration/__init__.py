@@ -1,14 +1,18 @@
 """Configuration: regions, Service Requests, response codes, alerts, policy, Users and settings, checked at start-up."""
 
 from sr_engine.configuration.alerts import AlertDefinition, AlertEvent, AlertSource
+from sr_engine.configuration.api import Api, Webhooks
 from sr_engine.configuration.catalogue import Catalogue, CatalogueSource, FutureDating, ServiceReferenceVariant
 from sr_engine.configuration.duis import AlertBodyElement, UserRole
 from sr_engine.configuration.lifecycle import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.configuration.loading import Configuration, load
+from sr_engine.configuration.monitoring import LogFormat, Metrics, Monitoring
 from sr_engine.configuration.policy import (
+    Bound,
     CertificateRoles,
     ChangeOfSupplier,
     Compulsion,
+    Connections,
     Delivery,
     Horizon,
     Leases,
@@ -25,6 +29,7 @@ from sr_engine.configuration.reader import ConfigurationError
 from sr_engine.configuration.regions import Region
 from sr_engine.configuration.response_codes import ResponseCode, ResponseCodeSource
 from sr_engine.configuration.settings import (
+    ApiSettings,
     ClockSettings,
     Listen,
     RegistrationFeed,
@@ -41,6 +46,7 @@ from sr_engine.configuration.spreadsheets import (
     YesNo,
     load_spreadsheets,
 )
+from sr_engine.configuration.transport import Demand, Network, Outgoing, OutgoingTls, ProxySettings, TlsSettings
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
 __all__ = [
@@ -48,8 +54,11 @@ __all__ = [
     "AlertDefinition",
     "AlertEvent",
     "AlertSource",
+    "Api",
+    "ApiSettings",
     "AttemptEvent",
     "AttemptState",
+    "Bound",
     "Catalogue",
     "CatalogueSource",
     "CertificateRoles",
@@ -58,17 +67,26 @@ __all__ = [
     "Compulsion",
     "Configuration",
     "ConfigurationError",
+    "Connections",
     "Delivery",
+    "Demand",
     "FutureDating",
     "Horizon",
     "Leases",
     "Lifecycle",
     "Limits",
     "Listen",
+    "LogFormat",
+    "Metrics",
+    "Monitoring",
+    "Network",
     "Organisation",
+    "Outgoing",
+    "OutgoingTls",
     "Overload",
     "Phases",
     "Policy",
+    "ProxySettings",
     "Region",
     "RegistrationFeed",
     "RelaySettings",
@@ -84,11 +102,13 @@ __all__ = [
     "Signing",
     "Spreadsheets",
     "Status",
+    "TlsSettings",
     "Triggers",
     "Trust",
     "User",
     "UserDirectory",
     "UserRole",
+    "Webhooks",
     "YesNo",
     "load",
     "load_settings",

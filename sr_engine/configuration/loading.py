@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sr_engine.configuration.alerts import ALERTS, AlertDefinition, AlertEvent
+from sr_engine.configuration.api import API, Api
 from sr_engine.configuration.bank_holidays import BANK_HOLIDAYS, BankHolidays, with_holidays
 from sr_engine.configuration.catalogue import CATALOGUE, Catalogue
 from sr_engine.configuration.lifecycle import LIFECYCLE, Lifecycle
@@ -18,6 +19,7 @@ from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
 from sr_engine.configuration.response_codes import RESPONSE_CODES, ResponseCode
 from sr_engine.configuration.spreadsheets import SPREADSHEETS, Spreadsheets
+from sr_engine.resources import data_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Configuration:
     lifecycle: Lifecycle
     policy: Policy
     spreadsheets: Spreadsheets
+    api: Api
 
     def expressed(self, code: str, version: Decimal) -> str:
         """The ResponseCode that answers a request of a DUIS version where `code` would be the answer."""
@@ -46,7 +49,7 @@ class Configuration:
 
 
 def load(directory: Path) -> Configuration:
-    """Read the eight configuration files of a folder.
+    """Read the configuration files of a folder; for a face that it says nothing of, the product's own.
 
     Raises ConfigurationError naming every problem in all of them.
     """
@@ -58,7 +61,8 @@ def load(directory: Path) -> Configuration:
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
-    spreadsheets = read_file(directory / "spreadsheets.toml", SPREADSHEETS, problems)
+    spreadsheets = read_file(_of_face(directory, "spreadsheets.toml"), SPREADSHEETS, problems)
+    api = read_file(_of_face(directory, "api.toml"), API, problems)
     by_name: dict[str, Region] = {}
     if regions is not None and holidays is not None:
         by_name = _with_holidays(regions.region, holidays, Place("regions.toml", problems).inside("region"))
@@ -74,6 +78,7 @@ def load(directory: Path) -> Configuration:
         or lifecycle is None
         or policy is None
         or spreadsheets is None
+        or api is None
     ):
         raise ConfigurationError(tuple(problems))
     return Configuration(
@@ -86,6 +91,7 @@ def load(directory: Path) -> Configuration:
         lifecycle=lifecycle,
         policy=policy,
         spreadsheets=spreadsheets,
+        api=api,
     )
 
 
@@ -103,3 +109,9 @@ def _check_codes(codes: Mapping[str, ResponseCode], catalogue: Catalogue, place:
             before.report("must say which code older versions are answered, since `since` is there")
         elif code.before is not None and (code.before not in codes or codes[code.before].since is not None):
             before.report(f"{code.before} must be a code of this file that every version has")
+
+
+def _of_face(directory: Path, name: str) -> Path:
+    """Instances from before a face came have no file for it."""
+    own = directory / name
+    return own if own.is_file() else data_directory("config") / name

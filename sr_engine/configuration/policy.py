@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from sr_engine.configuration import values
 from sr_engine.configuration.reader import Array, ASet, Key, Place, Table
@@ -65,6 +66,36 @@ class Overload:
     retry_after: timedelta
     body: timedelta
     """How long a body may take to arrive."""
+
+
+class Bound(StrEnum):
+    """Whose certificate a connection may show for a request that a User has signed."""
+
+    USER = "user"
+    """That of the same User."""
+    ORGANISATION = "organisation"
+    """That of any User of the same organisation."""
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What one connection, and all of them, may take of a process."""
+
+    most: int = 4_000
+    of_one_address: int = 1_000
+    handshake: timedelta = timedelta(seconds=10)
+    head: timedelta = timedelta(seconds=10)
+    """How long the head of a request may take to arrive."""
+    head_bytes: int = 32_768
+    message: timedelta = timedelta(seconds=120)
+    """How long a whole request may take to arrive, whatever it is for, from its head on."""
+    message_bytes: int = 67_108_864
+    idle: timedelta = timedelta(seconds=5)
+    """Between two requests."""
+    unread: timedelta = timedelta(seconds=30)
+    """How long a client may take to read a part of its answer."""
+    bound_to: Bound = Bound.USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +243,8 @@ class Policy:
     compulsion: Compulsion
     change_of_supplier: ChangeOfSupplier
     retention: Retention
+    connections: Connections = Connections()
+    """The same for a `policy.toml` of before there was such a table."""
 
 
 def _check_overload(overload: Overload, place: Place) -> None:
@@ -251,6 +284,20 @@ _OVERLOAD = Table(
     Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
     Key("body_seconds", values.seconds(1, 600), field="body"),
     check=_check_overload,
+)
+
+_CONNECTIONS = Table(
+    Connections,
+    Key("most", values.whole_number(1)),
+    Key("of_one_address", values.whole_number(1)),
+    Key("handshake_seconds", values.seconds(1, 600), field="handshake"),
+    Key("head_seconds", values.seconds(1, 600), field="head"),
+    Key("head_bytes", values.whole_number(1024, 1_048_576)),
+    Key("message_seconds", values.seconds(1, 3600), field="message"),
+    Key("message_bytes", values.whole_number(65_536)),
+    Key("idle_seconds", values.seconds(1, 3600), field="idle"),
+    Key("unread_seconds", values.seconds(1, 3600), field="unread"),
+    Key("bound_to", values.member(Bound)),
 )
 
 _LEASES = Table(
@@ -378,5 +425,6 @@ POLICY = Table(
         ),
     ),
     Key("retention", _RETENTION),
+    Key("connections", _CONNECTIONS, optional=True),
 )
 """What `policy.toml` holds."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sr_engine.configuration import values
+from sr_engine.configuration import transport, values
+from sr_engine.configuration.monitoring import Monitoring, monitoring
 from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
+from sr_engine.configuration.transport import Outgoing, ProxySettings, TlsSettings
 from sr_engine.resources import data_directory
 
 
@@ -42,6 +44,14 @@ class Operator:
 
     token_sha256: str
     """SHA-256 of the bearer token, 64 lower-case hexadecimal digits: the token itself stands nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The interface for CRM systems."""
+
+    key_file: Path
+    """With which cursors given out, and secrets of webhooks, are sealed; a file for its owner only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +126,16 @@ class Settings:
     """The official DUIS schema; None where there is none, and requests are held against our own alone."""
     relay: RelaySettings | None = None
     """None: what is not offered here is refused."""
+    tls: TlsSettings | None = None
+    """None: requests arrive over HTTP."""
+    proxy: ProxySettings | None = None
+    """None: whoever connects is the client."""
+    outgoing_tls: Outgoing = field(default_factory=Outgoing)
+    monitoring: Monitoring = field(default_factory=Monitoring)
     console: ConsoleSettings | None = None
     """None: there is no console."""
+    api: ApiSettings | None = None
+    """None: there is no interface for CRM systems."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -146,7 +164,12 @@ def load_settings(path: Path) -> Settings:
         operator=content.operator,
         official_schema=content.official_schema,
         relay=content.relay,
+        tls=content.tls,
+        proxy=content.proxy,
+        outgoing_tls=content.outgoing_tls,
+        monitoring=content.monitoring,
         console=content.console,
+        api=content.api,
     )
 
 
@@ -165,7 +188,12 @@ class _File:
     operator: Operator | None = None
     official_schema: Path | None = None
     relay: RelaySettings | None = None
+    tls: TlsSettings | None = None
+    proxy: ProxySettings | None = None
+    outgoing_tls: Outgoing = field(default_factory=Outgoing)
+    monitoring: Monitoring = field(default_factory=Monitoring)
     console: ConsoleSettings | None = None
+    api: ApiSettings | None = None
 
 
 _SHA256 = values.pattern("a SHA-256 of 64 lower-case hexadecimal digits in quotes", "[0-9a-f]{64}")
@@ -218,8 +246,13 @@ def _file(folder: Path) -> Table[_File]:
             ),
             optional=True,
         ),
+        Key("api", Table(ApiSettings, Key("key_file", path)), optional=True),
         Key("operator", Table(Operator, Key("token_sha256", values.token_sha256())), optional=True),
         Key("official_schema", path, optional=True),
+        Key("tls", transport.tls(path), optional=True),
+        Key("proxy", transport.proxy(), optional=True),
+        Key("outgoing_tls", transport.outgoing(path), optional=True),
+        Key("monitoring", monitoring(), optional=True),
         Key("console", _console(path), optional=True),
     )
 

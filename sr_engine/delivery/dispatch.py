@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -65,8 +66,16 @@ class Dispatcher:
         monotonic: Callable[[], float] = time.monotonic,
         poll_seconds: float | None = None,
         stop_seconds: float = STOP_SECONDS,
+        tls: Mapping[str, ssl.SSLContext] | None = None,
+        count: Callable[[str, str], None] = lambda _kind, _result: None,
     ) -> None:
-        """`poll_seconds` takes the place of the policy's; `randbelow` draws how long is waited after a failure."""
+        """`poll_seconds` takes the place of the policy's; `randbelow` draws how long is waited after a failure.
+
+        `tls` says, by kind of destination, what is shown there and who is trusted; otherwise whom the system trusts.
+        `count` is told of each try, by kind of destination, whether the message was taken, refused, or the try failed.
+        """
+        self._tls = tls or {}
+        self._count = count
         self._engine = engine
         self._claims = claims
         self._clock = clock
@@ -92,17 +101,16 @@ class Dispatcher:
         timeout = aiohttp.ClientTimeout(
             total=self._policy.total_timeout.total_seconds(), connect=self._policy.connect_timeout.total_seconds()
         )
-        # Each destination keeps to its own limit; several may share a host without waiting for one another.
-        connector = aiohttp.TCPConnector(limit=0, resolver=OwnThreads())
-        # Without cookies: several receivers may share a host, and none may be told from another's.
-        async with aiohttp.ClientSession(
-            timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session:
+        async with AsyncExitStack() as open_sessions:
+            sessions = {
+                kind: await open_sessions.enter_async_context(self._session(timeout, self._tls.get(kind, True)))
+                for kind in outbox.KINDS_OF_DESTINATIONS
+            }
             try:
                 while True:
                     self._wake.clear()
                     try:
-                        await self._start_senders(session)
+                        await self._start_senders(sessions)
                     except Exception:
                         log.exception("the outbox cannot be looked through; it is tried again")
                     # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the wake-up.
@@ -117,7 +125,15 @@ class Dispatcher:
                     task.cancel()
                 await asyncio.gather(*self._senders.values(), return_exceptions=True)
 
-    async def _start_senders(self, session: aiohttp.ClientSession) -> None:
+    def _session(self, timeout: aiohttp.ClientTimeout, tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+        # Each destination keeps to its own limit; several may share a host without waiting for one another.
+        connector = aiohttp.TCPConnector(limit=0, resolver=OwnThreads(), ssl=tls)
+        # Without cookies: several receivers may share a host, and none may be told from another's.
+        return aiohttp.ClientSession(
+            timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+    async def _start_senders(self, sessions: Mapping[str, aiohttp.ClientSession]) -> None:
         await self._claims.claim(leases.presence_of(self._claims.holder))
         # Looking through a long queue takes its time, and requests are answered in this event loop.
         due, self._shares = await asyncio.to_thread(self._look)
@@ -126,6 +142,7 @@ class Dispatcher:
             if destination in self._senders:
                 self._again.add(destination)
             elif self._is_ours(destination):
+                session = sessions[destination.partition(":")[0]]
                 sender = asyncio.create_task(self._send_all(session, destination))
                 sender.add_done_callback(partial(self._done, destination))
                 self._senders[destination] = sender
@@ -271,6 +288,9 @@ class Dispatcher:
         reply = NO_ADDRESS if url is None else await post(session, url, message.body, message.message_id)
         now = self._clock.now()
         breaker.note(reply, now, probing=probing)
+        failed = reply.is_failure(self._policy.refusals_of_one)
+        result = "taken" if reply.error is None else "failed" if failed else "refused"
+        self._count(message.destination.partition(":")[0], result)
         return settle(message, reply.error, now, self._policy, self._randbelow, not_before=reply.asked_to_wait)
 
 

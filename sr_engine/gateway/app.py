@@ -13,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sr_engine.clock import Clock
+from sr_engine.gateway.binding import Binding
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
 from sr_engine.gateway.receiving import ReceivingDesk
@@ -24,6 +25,10 @@ from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.gateway.relay import Relay
 from sr_engine.gateway.resumer import Resumer
+from sr_engine.observing.counting import Stage
+from sr_engine.observing.exchanges import Exchange, Observer
+from sr_engine.observing.exposition import Health
+from sr_engine.peers import Peer, Peers
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Processor, Turned
@@ -43,8 +48,8 @@ UPSTREAM_SHARE = "upstream"
 Endpoint = Callable[[Request], Awaitable[Response]]
 ShareOf = Callable[[bytes], str]
 """Whose a message is, judged by its first bytes."""
-Taker = Callable[[bytes], Awaitable[Answer | Awaitable[Answer]]]
-"""Answers a message, or says what answers it once it no longer takes up a place here."""
+Taker = Callable[[bytes, Peer, Exchange], Awaitable[Answer | Awaitable[Answer]]]
+"""Answers a message of a peer, or says what answers it once it no longer takes up a place here."""
 
 
 class Gateway:
@@ -61,6 +66,10 @@ class Gateway:
         retry_after: timedelta,
         after_work: Callable[[], None],
         resumer: Resumer,
+        peers: Peers,
+        binding: Binding,
+        observer: Observer,
+        health: Health,
         registration_desk: RegistrationDesk | None = None,
         relay: Relay | None = None,
         receiving_desk: ReceivingDesk | None = None,
@@ -70,6 +79,10 @@ class Gateway:
 
         `relay` asks upstream for what is not offered here, and `receiving_desk` takes what upstream sends to Users.
         """
+        self._peers = peers
+        self._binding = binding
+        self._observer = observer
+        self._health = health
         self._relay = relay
         self._receiving_desk = receiving_desk
         self._resumer = resumer
@@ -91,13 +104,13 @@ class Gateway:
         routes: list[BaseRoute] = [
             Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services
         ]
-        routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE), methods=["POST"]))
+        routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE, CSP_SHARE), methods=["POST"]))
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes += self._more_routes
         if self._receiving_desk is not None:
             routes.append(Route("/api/v1/receive/{eui}", self._receive(self._receiving_desk), methods=["POST"]))
-        routes.append(Route("/health/live", _live, methods=["GET"]))
+        routes += self._health.routes()
         app = Starlette(
             routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
         )
@@ -106,18 +119,18 @@ class Gateway:
         return app
 
     def _service(self, service: str) -> Endpoint:
-        async def take(data: bytes) -> Answer | Awaitable[Answer]:
-            return await self._duis(service, data)
+        async def take(data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
+            return await self._duis(service, data, peer, exchange)
 
-        return self._guarded(take, lambda head: claimed_originator(head) or OTHERS)
+        return self._guarded(take, lambda head: claimed_originator(head) or OTHERS, service)
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
 
-        async def take(data: bytes) -> Answer:
-            return await self._registrations(desk, data)
+        async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
+            return await self._registrations(desk, data, exchange)
 
-        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, media_type=JSON)
+        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, REGISTRATION_SHARE, media_type=JSON, bound=False)
 
         async def endpoint(request: Request) -> Response:
             if desk.lets_in(request.headers.get("authorization")):
@@ -139,37 +152,57 @@ class Gateway:
                 refused.headers["WWW-Authenticate"] = "Bearer"
                 return refused
 
-            async def take(data: bytes) -> Answer:
-                return await self._received(desk, request.path_params["eui"], data)
+            async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
+                return await self._received(desk, request.path_params["eui"], data, exchange)
 
-            return await self._guarded(take, lambda _: UPSTREAM_SHARE)(request)
+            return await self._guarded(take, lambda _: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)(request)
 
         return endpoint
 
-    def _guarded(self, take: Taker, share_of: ShareOf, *, media_type: str = XML) -> Endpoint:
-        """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP."""
+    def _guarded(
+        self, take: Taker, share_of: ShareOf, name: str, *, media_type: str = XML, bound: bool = True
+    ) -> Endpoint:
+        """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP.
+
+        What is `bound` comes over connections that are their senders' own, where that is asked for. `name` is what is
+        noted of each exchange.
+        """
 
         async def endpoint(request: Request) -> Response:
-            visit = self._gate.arrive("" if request.client is None else request.client.host)
+            exchange = self._observer.begin(name, request.scope["headers"])
+            peer = self._peers.of(request.scope)
+            if bound and peer.objection is not None:
+                return self._ended(exchange, problem(HTTPStatus.FORBIDDEN, peer.objection))
+            visit = self._gate.arrive(peer.address)
             try:
                 data = await self._body(request, media_type, visit, share_of)
+                exchange.over(Stage.BODY)
                 if isinstance(data, Answer):
-                    return _response(data)
+                    return self._ended(exchange, data)
                 if not await visit.turn():
-                    return _response(self._overloaded("too many requests are waiting"))
-                taken = await take(data)
+                    return self._ended(exchange, self._overloaded("too many requests are waiting"))
+                exchange.over(Stage.TURN)
+                taken = await take(data, peer, exchange)
                 if not isinstance(taken, Answer):
                     visit.leave()
                     taken = await taken
-                response = _response(taken)
+                response = self._ended(exchange, taken)
                 if taken.held is not None:
                     # Runs once the answer has left.
                     response.background = BackgroundTask(self._resumer.answer_left, *taken.held)
+            except Exception:
+                self._observer.end(exchange, str(HTTPStatus.INTERNAL_SERVER_ERROR.value))
+                raise
+            else:
                 return response
             finally:
                 visit.leave()
 
         return endpoint
+
+    def _ended(self, exchange: Exchange, answer: Answer) -> Response:
+        self._observer.end(exchange, answer.code or str(int(answer.status)))
+        return _response(answer)
 
     def _overloaded(self, why: str) -> Answer:
         return problem(
@@ -222,23 +255,28 @@ class Gateway:
     def _no_room(self) -> Answer:
         return self._overloaded("the processor is busy, and there is no room for more requests of yours")
 
-    async def _duis(self, service: str, data: bytes) -> Answer | Awaitable[Answer]:
+    async def _duis(self, service: str, data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
         heavy = len(data) >= HEAVY_BYTES
-        now = self._clock.now()
+        now, over = self._clock.now(), self._binding.of(peer)
         if heavy:
-            admitted = await asyncio.to_thread(self._processor.admit, service, data, now)
+            admitted = await asyncio.to_thread(self._processor.admit, service, data, now, over)
         else:
-            admitted = self._processor.admit(service, data, now)
+            admitted = self._processor.admit(service, data, now, over)
+        exchange.over(Stage.CHECKS)
         match admitted:
             case Answer():
-                answer = admitted
+                return admitted
             case Turned():
+                exchange.request_id, exchange.user = admitted.request_key, admitted.sender_eui
+                exchange.variant = admitted.variant
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.record_turned(unit_of_work, admitted)
                 )
-            case Admitted() if self._relay is not None and not admitted.entry.offered:
-                return self._relayed(self._relay, service, admitted, heavy=heavy)
             case Admitted():
+                exchange.request_id, exchange.user = admitted.sender.request_id, admitted.sender.eui
+                exchange.variant = admitted.entry.variant
+                if self._relay is not None and not admitted.entry.offered:
+                    return self._relayed(self._relay, service, admitted, exchange, heavy=heavy)
                 answer = await self._transactions.run(
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
                     heavy=heavy or admitted.concerns_more,
@@ -247,49 +285,51 @@ class Gateway:
                 self._after_work()
                 if answer.frees:
                     self._resumer.wake()
-        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
+        exchange.over(Stage.TRANSACTION)
         return answer
 
-    async def _relayed(self, relay: Relay, service: str, admitted: Admitted, *, heavy: bool) -> Answer:
+    async def _relayed(
+        self, relay: Relay, service: str, admitted: Admitted, exchange: Exchange, *, heavy: bool
+    ) -> Answer:
         answer = await relay.answer(service, admitted, heavy=heavy)
-        log.info("%s answered %s: %s", service, answer.code or answer.status, answer.detail_header)
+        exchange.over(Stage.TRANSACTION)
         return answer
 
-    async def _received(self, desk: ReceivingDesk, eui: str, data: bytes) -> Answer:
+    async def _received(self, desk: ReceivingDesk, eui: str, data: bytes, exchange: Exchange) -> Answer:
         heavy = len(data) >= HEAVY_BYTES
         now = self._clock.now()
         received = await asyncio.to_thread(desk.admit, eui, data, now) if heavy else desk.admit(eui, data, now)
+        exchange.over(Stage.CHECKS)
         if isinstance(received, Answer):
-            answer = received
-        else:
-            answer = await self._transactions.run(
-                lambda uow: desk.execute(uow, received), heavy=heavy, of=UPSTREAM_SHARE
-            )
-            self._after_work()
-        log.info("message of the upstream DCC answered %s: %s", answer.status, answer.detail_header)
+            return received
+        exchange.request_id, exchange.user = received.key, received.eui
+        answer = await self._transactions.run(lambda uow: desk.execute(uow, received), heavy=heavy, of=UPSTREAM_SHARE)
+        self._after_work()
+        exchange.over(Stage.TRANSACTION)
         return answer
 
-    async def _csp(self, data: bytes) -> Answer:
+    async def _csp(self, data: bytes, peer: Peer, exchange: Exchange) -> Answer:
         heavy = len(data) >= HEAVY_BYTES
-        now = self._clock.now()
+        now, over = self._clock.now(), self._binding.of(peer)
         if heavy:
-            admitted = await asyncio.to_thread(self._csp_desk.admit, data, now)
+            admitted = await asyncio.to_thread(self._csp_desk.admit, data, now, over)
         else:
-            admitted = self._csp_desk.admit(data, now)
+            admitted = self._csp_desk.admit(data, now, over)
+        exchange.over(Stage.CHECKS)
         if isinstance(admitted, Answer):
-            log.info("csp message answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
+        exchange.request_id, exchange.user = admitted.message.message_id.text, admitted.document.signer.eui
         answer = await self._transactions.run(
             lambda unit_of_work: self._csp_desk.execute(unit_of_work, admitted), heavy=True, of=CSP_SHARE
         )
         self._after_work()
-        log.info("csp message answered %s: %s", answer.status, answer.detail_header)
+        exchange.over(Stage.TRANSACTION)
         return answer
 
-    async def _registrations(self, desk: RegistrationDesk, data: bytes) -> Answer:
+    async def _registrations(self, desk: RegistrationDesk, data: bytes, exchange: Exchange) -> Answer:
         admitted = await asyncio.to_thread(desk.admit, data) if len(data) >= HEAVY_BYTES else desk.admit(data)
+        exchange.over(Stage.CHECKS)
         if isinstance(admitted, Answer):
-            log.info("registrations answered %s: %s", admitted.status, admitted.detail_header)
             return admitted
         answer = await self._transactions.run(
             lambda unit_of_work: desk.execute(unit_of_work, admitted),
@@ -303,7 +343,7 @@ class Gateway:
             # They are taken all the same; what they change is carried out at the next tick.
             log.exception("registrations were taken and could not be carried out yet")
         self._after_work()
-        log.info("registrations answered %s: %s", answer.status, answer.detail_header)
+        exchange.over(Stage.TRANSACTION)
         return answer
 
 
@@ -315,10 +355,6 @@ def _response(answer: Answer) -> Response:
         headers["Retry-After"] = str(answer.retry_after)
     media_type = answer.content_type if answer.body else None
     return Response(answer.body, answer.status, headers, media_type)
-
-
-async def _live(_request: Request) -> Response:
-    return PlainTextResponse("alive\n")
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -43,6 +43,8 @@ class AdmittedCspMessage:
     message: OfCsp
     foreseen: Foreseen | None = None
     """Who is responsible for the hubs of a large report, looked up before its transaction."""
+    objection: str | None = None
+    """What speaks against its having come over the connection that it came over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,13 @@ class CspDesk:
     meter_outcomes: MeterOutcomes
     reading: Reading
 
-    def admit(self, data: bytes, now: datetime) -> AdmittedCspMessage | Answer:
-        """Check all that needs no database, and look up beside the transactions what will be needed of it."""
+    def admit(
+        self, data: bytes, now: datetime, over: Callable[[str], str | None] = lambda _: None
+    ) -> AdmittedCspMessage | Answer:
+        """Check all that needs no database, and look up beside the transactions what will be needed of it.
+
+        `over` says what speaks against a message of a signer over the connection that it came over.
+        """
         try:
             document = parse(data, max_bytes=self.policy.limits.max_body_bytes)
             self.schema.check(document)
@@ -82,6 +89,8 @@ class CspDesk:
                 f"the message is signed by {signer}; for region {region.name} it must be signed by its CSP, "
                 "which must also be the originator of its MessageID",
             )
+        if (objection := over(signer)) is not None:
+            return AdmittedCspMessage(verified, message, objection=objection)
         return AdmittedCspMessage(verified, message, self._foreseen(message, now))
 
     def _foreseen(self, message: OfCsp, now: datetime) -> Foreseen | None:
@@ -93,6 +102,8 @@ class CspDesk:
         """Take the message in, in the caller's transaction."""
         connection, now, message = unit_of_work.connection, unit_of_work.now, admitted.message
         key = message.message_id.key
+        if admitted.objection is not None:
+            return _refused(unit_of_work, message, HTTPStatus.FORBIDDEN, admitted.objection)
         before = exchanges.find(connection, CSP, key, 0)
         if before is not None:
             if before.digest == admitted.document.digest:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ class Upstream:
 class Relay:
     """Asks the upstream DCC once for each request, however many copies come while it is being asked."""
 
-    def __init__(self, upstream: Upstream, relaying: Relaying, transactions: Transactions) -> None:
+    def __init__(
+        self, upstream: Upstream, relaying: Relaying, transactions: Transactions, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` says what is shown to upstream and who is trusted; otherwise whom the system trusts."""
+        self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self._upstream = upstream
         self._relaying = relaying
         self._transactions = transactions
@@ -60,7 +65,7 @@ class Relay:
         seconds = self._upstream.timeout.total_seconds()
         # Whoever cannot be connected to in half the time has not been sent the request, and that can be said.
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds / 2)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2, ssl=self._tls)
         # Without cookies: what upstream says to one User's request has no business in another's.
         async with aiohttp.ClientSession(
             timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()

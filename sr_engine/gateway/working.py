@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-
 from sr_engine.claims import Claims
 from sr_engine.regions.triggers import Ticker
 from sr_engine.store.transactions import Transactions
@@ -65,10 +61,6 @@ class Working:
             except Exception:
                 log.exception("leases were not given back; they run out by themselves")
 
-    def health(self) -> Route:
+    def alive(self) -> str:
         """One line that says that the process is alive, and how much of the work is its own."""
-
-        async def endpoint(_request: Request) -> Response:
-            return PlainTextResponse(f"alive: process {self.claims.holder}, {len(self.claims.held)} leases\n")
-
-        return Route("/health/live", endpoint, methods=["GET"])
+        return f"alive: process {self.claims.holder}, {len(self.claims.held)} leases"

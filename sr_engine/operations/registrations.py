@@ -25,6 +25,9 @@ from sr_engine.store.transactions import UnitOfWork
 
 Row = Mapping[str, object]
 
+SUPPLIER_CAME, SUPPLIER_LEFT = "Supplier came", "Supplier left"
+"""What is recorded of each Supplier, with the hubs that it came to, or has left altogether."""
+
 AT_ONCE = 500
 """Meter points looked at in one transaction, at most; each brings along the other one of its hub."""
 
@@ -165,7 +168,7 @@ class SupplierChanges:
         if changed:
             detail = f"{len(left)} left a hub, {sum(len(one.change.arrived) for one in moved.values())} came to one"
             entry = audit.Entry(now, "processor", "change of Supplier", detail, hubs=changed)
-            audit.record(connection, [entry])
+            audit.record(connection, [entry, *_turnovers(moved, now)])
         return postponed
 
     def _at_release(
@@ -230,6 +233,20 @@ class SupplierChanges:
             ]
         for of_release in events.values():
             self.alerts.post(unit_of_work, of_release)
+
+
+def _turnovers(moved: Mapping[str, _Moved], now: datetime) -> list[audit.Entry]:
+    """Who has come to which hubs, and who has left which."""
+    of_supplier: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for hub_id, of_hub in moved.items():
+        for one in of_hub.change.left:
+            of_supplier[SUPPLIER_LEFT, one].append(hub_id)
+        for one in of_hub.change.arrived:
+            of_supplier[SUPPLIER_CAME, one].append(hub_id)
+    return [
+        audit.Entry(now, "processor", action, organisation, hubs=hub_ids)
+        for (action, organisation), hub_ids in sorted(of_supplier.items())
+    ]
 
 
 def _line(meters: Iterable[Meter], device_type: str, known: Histories) -> Line:

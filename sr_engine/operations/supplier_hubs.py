@@ -145,6 +145,13 @@ class SupplierHubs:
             found |= {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
         return found
 
+    def owned(self, connection: Connection, viewer: Applicant, device_ids: Collection[str], now: datetime) -> set[str]:
+        """Those of some canonical ids of CHFs and GPFs whose hubs are this Supplier's."""
+        hub_ids = inventory.hub_ids_of(connection, device_ids)
+        hubs = inventory.hubs(connection, sorted(set(hub_ids.values())), now, with_han=False)
+        mine = {hub_id for hub_id, hub in hubs.items() if hub.is_responsible(viewer.organisation, viewer.roles)}
+        return {device_id for device_id, hub_id in hub_ids.items() if hub_id in mine}
+
     def counts(self, connection: Connection, viewer: Applicant, release_id: str, now: datetime) -> list[Counted]:
         """How many of this Supplier's hubs of a release's model have which status, by region; raises UnknownRelease.
 

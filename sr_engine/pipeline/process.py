@@ -117,6 +117,8 @@ class Turned:
     request_key: str
     devices: int = 0
     """How many it names."""
+    variant: str = ""
+    """The Service Reference Variant it says it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,13 @@ class Processor:
     meter_lists: MeterLists
     official_schema: OfficialSchema | None = None
 
-    def admit(self, service: str, data: bytes, now: datetime) -> Admitted | Turned | Answer:
-        """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept."""
+    def admit(
+        self, service: str, data: bytes, now: datetime, over: Callable[[str], str | None] = lambda _: None
+    ) -> Admitted | Turned | Answer:
+        """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept.
+
+        `over` says what speaks against a request of a signer over the connection that it came over.
+        """
         policy, catalogue = self.configuration.policy, self.configuration.catalogue
         try:
             document = parse(data, max_bytes=policy.limits.max_body_bytes)
@@ -153,6 +160,8 @@ class Processor:
         except NotAuthenticated as refused:
             return _unauthenticated(document, refused.reason, now)
         header = request.header
+        if (objection := over(verified.signer.eui)) is not None:
+            return _unauthenticated(document, objection, now)
         try:
             checks.check_originator(header, verified.signer)
         except Refusal as refused:
@@ -164,7 +173,8 @@ class Processor:
             sender = checks.check_user(header, entry, self.users)
         except Refusal as refused:
             answer = self.signed(request, refused.code, refused.detail, None, now)
-            return Turned(answer, verified.signer.eui, header.request_id.key, _devices(request))
+            key, variant = header.request_id.key, header.service_reference_variant
+            return Turned(answer, verified.signer.eui, key, _devices(request), variant)
         return Admitted(verified, request, entry, sender)
 
     def record_turned(self, unit_of_work: UnitOfWork, turned: Turned) -> Answer:
@@ -409,4 +419,5 @@ def _unauthenticated(document: ParsedDocument, reason: str, now: datetime) -> Tu
         result=None,
     )
     answer = Answer(HTTP_OK, serialise_unsigned(root), reason, code="E100")
-    return Turned(answer, "", echo.request_id_text.strip().upper())
+    key = echo.request_id_text.strip().upper()
+    return Turned(answer, "", key, variant=echo.service_reference_variant.strip())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from signing import DocumentRefused, KeyUnavailable, NotAuthenticated, ProfileRefused
+from sr_engine.connections import CLIENT_CERTIFICATE
 from sr_engine.messages.schema import SchemaRefused
 from sr_engine.signservice.permissions import Access, Caller, NotPermitted, Permission, Tokens
 from sr_engine.signservice.service import SignService
@@ -23,9 +24,6 @@ MAX_BODY_BYTES = 17 * 1024 * 1024
 
 HEAVY_BYTES = 64 * 1024
 """From this size on a body is worked on in a thread, so that small ones pass in between."""
-
-CLIENT_CERTIFICATE = "sr_engine.client_certificate"
-"""Where in an ASGI scope the TLS client certificate stands, in DER."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -11,14 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from sr_engine.messages.identifiers import canonical_eui
+from sr_engine.peers import certified_eui
 
 _BEARER = re.compile(rb"[Bb]earer +(\S+) *")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
-_PLAIN_EUI = re.compile(r"[0-9A-Fa-f]{16}")
 
 
 class NotPermitted(Exception):
@@ -133,25 +130,9 @@ class ClientCertificates:
 
     def __init__(self) -> None:
         # A connection brings one certificate and many requests.
-        self._eui = lru_cache(maxsize=256)(_certified_eui)
+        self._eui = lru_cache(maxsize=256)(certified_eui)
 
     def permission(self, caller: Caller) -> Permission | None:
         """For the one originator, or None."""
         eui = None if caller.certificate is None else self._eui(caller.certificate)
         return None if eui is None else Permission(frozenset({eui}))
-
-
-def _certified_eui(der: bytes) -> str | None:
-    try:
-        subject = x509.load_der_x509_certificate(der).subject
-        unique = subject.get_attributes_for_oid(NameOID.X500_UNIQUE_IDENTIFIER)
-        # The first octet of the BIT STRING counts unused bits.
-        if unique:
-            value = unique[0].value
-            one = len(unique) == 1 and isinstance(value, bytes) and len(value) == 9 and value[0] == 0
-            return value[1:].hex("-").upper() if one and isinstance(value, bytes) else None
-        names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        text = str(names[0].value) if len(names) == 1 else ""
-        return canonical_eui(bytes.fromhex(text).hex("-") if _PLAIN_EUI.fullmatch(text) else text)
-    except ValueError:
-        return None

@@ -18,10 +18,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from signing import Trust, Verifier
 from sr_engine.clock import Clock
+from sr_engine.connections import CLIENT_CERTIFICATE
 from sr_engine.counters import Counters
 from sr_engine.messages.schema import Schema
 from sr_engine.serving import ReadyServer
-from sr_engine.signservice.app import CLIENT_CERTIFICATE, Receive, Scope, Send, SignApplication
+from sr_engine.signservice.app import Receive, Scope, Send, SignApplication
 from sr_engine.signservice.keys import KeyRing
 from sr_engine.signservice.permissions import Access, ClientCertificates, OpenAccess, Tokens
 from sr_engine.signservice.service import AcceptedRoles, SignService

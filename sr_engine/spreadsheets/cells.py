@@ -41,7 +41,8 @@ def hub_id(cell: object) -> str:
             f"{shown(cell)} is not an id any more: the spreadsheet has taken it for a number or a date and changed it; "
             f"{_AS_TEXT}, best with hyphens as in 00-DB-12-34-56-78-90-A2"
         )
-    text = cell.strip().replace("\u2013", "-").replace("\u2011", "-")
+    # An apostrophe is how people have Excel keep a text.
+    text = cell.strip().removeprefix("'").replace("\u2013", "-").replace("\u2011", "-")
     if _EUI.fullmatch(text) is not None:
         digits = _SEPARATORS.sub("", text).upper()
         return "-".join([digits[place : place + 2] for place in range(0, _EUI_DIGITS, 2)])
@@ -64,7 +65,7 @@ def mpxn(cell: object) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         digits = str(cell)
     elif isinstance(cell, str):
-        digits = re.sub(r"[\s-]", "", cell)
+        digits = re.sub(r"[\s'-]", "", cell)
     else:
         raise CellRefused(f"{shown(cell)} is neither an MPAN nor an MPRN: {_AS_TEXT}")
     if _SCIENTIFIC.fullmatch(digits) is not None and not digits.isdecimal():

@@ -51,15 +51,13 @@ def write_xlsx(
 
     Raises ValueError for a moment without a zone, and OSError.
     """
-    workbook = new_workbook(target)
     count = 0
-    try:
+    with new_workbook(target) as workbook:
         sheets = Sheets(workbook, title, columns, spreadsheets)
         for row in rows:
             sheets.write(row)
             count += 1
-    finally:
-        workbook.close()
+        sheets.add_filters()
     return count
 
 

@@ -44,6 +44,8 @@ def matched(cells: Sequence[object], spreadsheets: Spreadsheets) -> Headers:
     places: dict[SheetColumn, int] = {}
     problems: list[str] = []
     for place, title in enumerate(titles):
+        if not isinstance(cells[place], str):
+            continue  # what a formula shows, or a number, names nothing
         column = _column(title, spreadsheets)
         if column is None:
             doubt = _doubt(title, spreadsheets)

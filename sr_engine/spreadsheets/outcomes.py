@@ -119,7 +119,8 @@ def _others(group: Group, answered: _Answered, spreadsheets: Spreadsheets, *, pr
     """What became of the rows that the answer does not name."""
     if answered.refused:
         return RowOutcome(RowVerdict.REFUSED, f"{answered.code}: {answered.detail}")
-    if answered.accepted is not None and answered.accepted + len(answered.reasons) != len(group.rows):
+    partly = answered.code.startswith("W") and answered.accepted is not None
+    if partly and answered.accepted != len(group.rows) - len(answered.reasons):
         return RowOutcome(
             RowVerdict.UNCLEAR,
             "One hub stands in two rows by both its ids (CHF and GPF), so that the answer does not tell them apart: "

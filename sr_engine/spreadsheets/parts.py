@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from sr_engine.configuration import SheetLimits
 from sr_engine.spreadsheets.refusals import SheetRefused
 
+_TOO_FULL = "the workbook is full of cells that hold nothing: clear the formats of empty rows and columns"
 WAY_OUT = "copy the rows into a new workbook as values (Paste Special, Values) and save that as .xlsx or CSV"
 
 _LETTERS = 26
+_ELEMENTS_OF_A_CELL = 5
+"""More than any spreadsheet writes for one: a part full of elements that hold nothing would take minutes."""
 
 
 @dataclass(slots=True)
@@ -97,9 +100,14 @@ class CellsPart(Handler):
         self._row = self._column = -1
         self._row_text = "?"
         self._letters: dict[str, int] = {}
+        self._elements = 0
+        self._most_elements = limits.cells * _ELEMENTS_OF_A_CELL
 
     def start(self, tag: str, attributes: list[str]) -> None:
         """Take an element's beginning."""
+        self._elements += 1
+        if self._elements > self._most_elements:
+            raise SheetRefused(_TOO_FULL)
         if tag == "c":
             self._cell(attributes)
         elif tag in {"v", "is"}:
@@ -168,11 +176,16 @@ class CellsPart(Handler):
 class StringsPart(Handler):
     """How long the texts are that cells share."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: SheetLimits) -> None:
+        self._elements = 0
+        self._most_elements = limits.cells * _ELEMENTS_OF_A_CELL
         self.lengths: list[int] = []
         self.longest = 0
 
     def start(self, tag: str, attributes: list[str]) -> None:  # noqa: ARG002 - they say nothing here
+        self._elements += 1
+        if self._elements > self._most_elements:
+            raise SheetRefused(_TOO_FULL)
         if _local(tag) == "si":
             self.lengths.append(0)
 

@@ -51,8 +51,7 @@ def write_report(
     Cells are what they were; a formula is the text that it showed, a number in a column of dates the date. A report
     that people have corrected can be imported itself. Raises OSError.
     """
-    workbook = new_workbook(target)
-    try:
+    with new_workbook(target) as workbook:
         columns, places = _columns(sheet, spreadsheets)
         title = sheet.title if sheet.title.casefold() != _SUMMARY.casefold() else ""
         sheets = Sheets(workbook, title or _ROWS, columns, spreadsheets, local=True)
@@ -66,9 +65,8 @@ def write_report(
                 sheets.write([*cells, str(outcome.verdict), outcome.words], _LOOKS.get(outcome.verdict, Look.PLAIN))
             if progress is not None and number % PROGRESS_EVERY == 0:
                 progress(number)
+        sheets.add_filters()
         _write_summary(Sheets(workbook, _SUMMARY, _SUMMARY_COLUMNS, spreadsheets), sheet, outcomes, spreadsheets)
-    finally:
-        workbook.close()
     if progress is not None:
         progress(sheet.last_row)
 
@@ -84,9 +82,6 @@ def _columns(sheet: Sheet, spreadsheets: Spreadsheets) -> tuple[list[ExportColum
     places = sheet.headers.places
     added = {places.get(SheetColumn.RESULT), places.get(SheetColumn.ADVICE)}
     kept = [place for place in range(len(sheet.headers.titles)) if place not in added]
-    # The header may have empty cells behind its last name, where nothing is.
-    while kept and not sheet.headers.titles[kept[-1]]:
-        kept.pop()
     moments = {places.get(column) for column in _MOMENTS}
     columns = [
         # Of no kind but text: the zone stands in the header already, where it should.
@@ -122,6 +117,7 @@ def _write_summary(sheets: Sheets, sheet: Sheet, outcomes: Outcomes, spreadsheet
     sheets.write(
         [f"Times are {spreadsheets.time_zone_name} ({spreadsheets.time_zone.key}) unless a zone is named", None]
     )
+    sheets.write(["Numbers of rows are those of that file", None])
     sheets.write([None, None])
     for verdict, count in counted(outcomes):
         sheets.write([str(verdict), count], _LOOKS.get(verdict, Look.PLAIN))

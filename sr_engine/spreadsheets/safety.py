@@ -33,6 +33,8 @@ _COMPOUND_MAGIC = bytes.fromhex("D0CF11E0A1B11AE1")
 _ENCRYPTED_MARK = "EncryptedPackage".encode("utf-16-le")
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _PIECE = 1 << 16
+_LARGEST_PLAIN = 5_000_000
+"""Bytes of a part that says how others belong together."""
 _SMALL = 10_000_000
 """Below so many unpacked bytes the ratio is not judged: small files full of the same pack well."""
 
@@ -132,7 +134,7 @@ class _Look:
 
     def all_of_it(self) -> WorkbookFacts:
         workbook = WorkbookPart()
-        strings = StringsPart()
+        strings = StringsPart(self._limits)
         seen: dict[str, CellsPart] = {}
         for name in self._parts:
             if name == "[content_types].xml":
@@ -174,6 +176,11 @@ class _Look:
                     )
 
     def _parse(self, name: str, handler: Handler) -> None:
+        if (
+            not isinstance(handler, CellsPart | StringsPart | SharedTexts)
+            and self._parts[name].file_size > _LARGEST_PLAIN
+        ):
+            raise SheetRefused(f"the workbook's part {name} is larger than any that Excel writes: {WAY_OUT}")
         parser = expat.ParserCreate()
         parser.ordered_attributes = True
         parser.buffer_text = True

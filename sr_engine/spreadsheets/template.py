@@ -54,8 +54,7 @@ def template_columns(spreadsheets: Spreadsheets) -> tuple[ExportColumn, ...]:
 
 def write_template(target: Path | BinaryIO, spreadsheets: Spreadsheets, rows: Iterable[TemplateRow] = ()) -> None:
     """Write the template as a workbook; `rows` are there already, such as hubs that wait for a decision."""
-    workbook = new_workbook(target)
-    try:
+    with new_workbook(target) as workbook:
         sheets = Sheets(workbook, _SHEET, template_columns(spreadsheets), spreadsheets)
         for place, column in enumerate(COLUMNS):
             choices = _CHOICES.get(column)
@@ -66,8 +65,6 @@ def write_template(target: Path | BinaryIO, spreadsheets: Spreadsheets, rows: It
         for row in rows:
             sheets.write([row.get(column) for column in COLUMNS])
         _write_guide(Sheets(workbook, _GUIDE, _GUIDE_COLUMNS, spreadsheets), spreadsheets)
-    finally:
-        workbook.close()
 
 
 def template_csv(spreadsheets: Spreadsheets, rows: Iterable[TemplateRow] = ()) -> bytes:

@@ -8,7 +8,8 @@ seconds. So a row is composed here, as the element that stands in the sheet for 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
@@ -52,12 +54,20 @@ class Look(StrEnum):
 _FILL = {Look.GOOD: "#E3F1E4", Look.ATTENTION: "#FFF1CC", Look.BAD: "#F9DCDC"}
 
 
-def new_workbook(target: Path | BinaryIO) -> xlsxwriter.Workbook:
-    """A workbook whose rows are not kept in memory."""
-    return xlsxwriter.Workbook(
+@contextmanager
+def new_workbook(target: Path | BinaryIO) -> Iterator[xlsxwriter.Workbook]:
+    """A workbook whose rows are not kept in memory; it is there at the end of the block. Raises OSError."""
+    workbook = xlsxwriter.Workbook(
         str(target) if isinstance(target, Path) else target,
         {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False},
     )
+    try:
+        yield workbook
+    finally:
+        try:
+            workbook.close()
+        except FileCreateError as error:
+            raise OSError(f"{target} cannot be written: {error}") from None
 
 
 def fit_for_a_cell(text: str) -> str:
@@ -114,6 +124,10 @@ class Sheets:
             elif cell is not None:
                 cells.append(self._other_cell(letters, number, formats, cell))
         self.sheet.add_row(number, cells)
+
+    def add_filters(self) -> None:
+        """Let people pick rows by what a column holds; call it behind the last row."""
+        self.sheet.autofilter(0, 0, self._row - 1, len(self._columns) - 1)
 
     def _other_cell(self, letters: str, number: int, formats: _Formats, cell: Cell) -> str:
         match cell:

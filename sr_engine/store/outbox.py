@@ -35,6 +35,9 @@ PARKED = "Parked"
 EXPIRED = "Expired"
 """What it asks for is over before it was taken: it is neither sent nor shown to its receiver any more."""
 
+USER, CSP = KINDS_OF_DESTINATIONS = ("user", "csp")
+"""What a destination begins with; a colon and the name follow."""
+
 ALERT = "alert"
 UPGRADE_LIST = "upgrade_list"
 METER_LIST = "meter_list"

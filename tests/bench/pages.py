@@ -14,10 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
-from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from sqlalchemy import Connection, bindparam, select
 
+from sr_engine.console.operator.section import sections as operator_sections
+from sr_engine.console.pages import Page, Section
+from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from sr_engine.operations.quarantine import set_thresholds
@@ -47,6 +48,7 @@ _LIST_SIZE = 5_000
 _AT_ONCE = 10_000
 _BY_LOT = tuple(A.name if number < 60 else B.name for number in range(100))
 _LATER = NOW + timedelta(days=7)
+_BETWEEN = (bindparam("first"), bindparam("last"))
 
 
 def rows(hubs: int = HUBS) -> Iterator[Row]:
@@ -213,32 +215,25 @@ def _traffic(connection: Connection, hubs: int) -> None:
         execute_many(connection, audit.insert(), records)
 
 
-def _addresses(app: Starlette, values: Mapping[str, str]) -> list[str]:
-    """The address of every page that is shown, of either role."""
-    (console,) = (route for route in app.routes if isinstance(route, Mount))
-    paths = [route.path for route in console.routes if isinstance(route, Route) and "GET" in (route.methods or ())]
-    no_pages = ("/static", "/sign-in", "/live", "/sheet", "/whole", "/openid", "/export")
-    return [_address(path, values) for path in paths if not any(one in path for one in no_pages)]
+def _addresses(sections: Sequence[Section], values: Mapping[str, str]) -> list[str]:
+    """The address of every page that is shown; one whose variable parts stand for nothing known here is named."""
+    return [_address(page, values) for section in sections for page in section.pages if not page.changes]
 
 
-def _address(route: str, values: Mapping[str, str]) -> str:
-    path = route.replace(":int}", "}")
-    path += {"/operator/deliveries/resend": "?message={message_id}", "/act": "?release={release_id}"}.get(path, "")
+def _address(page: Page, values: Mapping[str, str]) -> str:
+    path = page.path.replace(":int}", "}")
+    if path == "/operator/deliveries/resend":
+        path += "?message={message_id}"
     try:
         return path.format(**values)
     except KeyError as missing:
-        raise ValueError(f"tests/bench/pages.py knows nothing for {missing} in {route}") from None
+        raise ValueError(f"tests/bench/pages.py knows nothing for {missing} in {page.path}") from None
 
 
 def _measured(front: OperatorFront, values: Mapping[str, str], hubs: int) -> Iterator[Row]:
-    front.add("ann", A.name)
-    ann, hub = front.signed_in("ann"), chf(hubs // 2)
-    ann.open(f"/act?release={values['release_id']}&hubs={chf(hubs - 1)}")
-    ann.send("Show", deed="decline")
-    known = {**values, "proposal_id": ann.path.rpartition("/")[2]}
-    addresses = _addresses(front.app, known)
-    operator = [one for one in addresses if one.startswith("/operator")]
-    supplier = [one for one in addresses if not one.startswith("/operator") and one != "/"]
+    office_sections = operator_sections(front.office)
+    operator = _addresses(office_sections, values)
+    hub = chf(hubs // 2)
     operator += [
         "/operator/csp?state=open",
         f"/operator/deliveries?to=user:{B.eui}",
@@ -248,9 +243,12 @@ def _measured(front: OperatorFront, values: Mapping[str, str], hubs: int) -> Ite
         f"/operator/audit?hub={chf(3)}",
         "/operator/audit?message=nothing",
     ]
+    supplier = _addresses([supplier_section()], values)
+    front.add("ann", A.name)
     slowest = largest = 0.0
-    for who, browser, paths in (("operator", front.olga(), operator), ("Supplier", ann, supplier)):
-        for path in paths:
+    for who, browser, paths in (("operator", front.olga(), operator), ("Supplier", front.signed_in("ann"), supplier)):
+        # Sheets are no pages: they may take as long as their rows.
+        for path in (one for one in paths if "/sheet" not in one and "/whole" not in one):
             seconds, kilobytes = _page(front, browser, path)
             slowest, largest = max(slowest, seconds), max(largest, kilobytes)
             name = f"{who}'s page {path}, {hubs:,} hubs"

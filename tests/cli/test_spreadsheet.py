@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from sr_engine.configuration import load_spreadsheets
+from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ReadCommsHubFirmwareSchedule, ScheduleRead
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.resources import data_directory
 from sr_engine.spreadsheets.export import ExportColumn, Kind, write_xlsx
 from sr_engine.store.tables import exchanges
@@ -201,12 +203,8 @@ def test_a_dry_run_by_key_sends_nothing(run: Run, trial: World, sheet: Path) -> 
     assert [row.result for row in report_of(sheet)].count("Would be sent") == 6
 
 
-def test_nobody_at_the_address_is_said_and_the_next_try_sends_the_same(
-    run: Run, served: Served, sheet: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-
-    failed = run(*by_key(served.world, 9, sheet))
+def test_nobody_at_the_address_is_said_and_the_next_try_sends_the_same(run: Run, served: Served, sheet: Path) -> None:
+    failed = run(*by_key(served.world, 9, sheet, "--tries", "1"))
 
     assert failed.exit_code == 2
     words = [row.words for row in report_of(sheet) if row.result == "Not sent"]
@@ -216,7 +214,7 @@ def test_nobody_at_the_address_is_said_and_the_next_try_sends_the_same(
     assert [row.result for row in report_of(sheet)].count("Accepted") == 4
 
 
-def on_the_instance(world: World, sheet: Path, *more: str) -> Sequence[object]:
+def on_the_instance(world: World, sheet: Path, *more: object) -> Sequence[object]:
     return ("spreadsheet", "import", sheet, "--dir", world.directory, "--supplier", A.name, *more)
 
 
@@ -238,6 +236,32 @@ def test_rows_are_carried_out_on_the_instance_in_the_name_of_a_supplier(run: Run
     assert counted(trial, "SHEET") == 4
 
 
+def test_what_is_held_is_told_as_waiting(run: Run, served: Served, tmp_path: Path) -> None:
+    world, path = served.world, tmp_path / "hubs.csv"
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 1)))
+    path.write_text("Hub ID,Decision\n" + "".join(f"{hub.chf},Exclude\n" for hub in HUBS))
+
+    done = run(*by_key(world, served.port, path))
+
+    assert done.exit_code == 1
+    rows = list(openpyxl.load_workbook(tmp_path / "hubs-report.xlsx").worksheets[0].iter_rows(2, values_only=True))
+    assert [row[2] for row in rows] == ["Waits"] * 4
+    assert "answers later" in str(rows[0][3])
+
+
+def test_what_was_kept_of_an_earlier_import_is_not_guessed_at(run: Run, served: Served, tmp_path: Path) -> None:
+    world, path = served.world, tmp_path / "hubs.csv"
+    path.write_text(f"Hub ID,Decision\n{HUBS[0].chf},Exclude\n")
+    assert run(*by_key(world, served.port, path)).exit_code == 0
+    (kept,) = (world.directory / "sent").iterdir()
+    kept.write_text("{")
+
+    done = run(*by_key(world, served.port, path))
+
+    assert done.exit_code == 10
+    assert f"{kept} is damaged" in done.stderr
+
+
 def test_a_sheet_that_is_all_done_ends_well(run: Run, trial: World, tmp_path: Path) -> None:
     path = tmp_path / "hubs.csv"
     path.write_text(f"Hub ID,Decision\n{HUBS[0].chf},Exclude\n")
@@ -246,6 +270,16 @@ def test_a_sheet_that_is_all_done_ends_well(run: Run, trial: World, tmp_path: Pa
 
     assert done.exit_code == 0
     assert f"report: {tmp_path}/hubs-report.xlsx" in done.stdout
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_done(
+    run: Run, trial: World, sheet: Path, tmp_path: Path
+) -> None:
+    done = run(*on_the_instance(trial, sheet, "--report", tmp_path / "nowhere" / "r.xlsx"))
+
+    assert done.exit_code == 2
+    assert "nowhere/r.xlsx: No such file or directory" in done.stderr
+    assert counted(trial, "SHEET") == 0
 
 
 def test_a_file_that_is_refused_is_exit_code_10(run: Run, trial: World, tmp_path: Path) -> None:

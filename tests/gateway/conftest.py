@@ -91,6 +91,7 @@ def serving(
             access_log=False,
         )
         server = _Server(config)
+        config.app.state.is_stopping = lambda: server.should_exit
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

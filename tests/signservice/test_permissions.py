@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID
 
-from sr_engine.clock import SystemClock
 from sr_engine.signservice.permissions import Tokens, TokensUnusable
 from sr_engine.signservice.server import Tls
+from tests.authority import Authority, common_name, unique_identifier
 
 from .conftest import OTHER, SUPPLIER, Api, Bench, request, response
 
@@ -94,56 +87,6 @@ def test_tokens_that_are_held_cannot_be_read_back(token_file: Path) -> None:
 # --- Mutual TLS ---------------------------------------------------------------------------------------------------
 
 
-class Authority:
-    """Issues TLS certificates into a folder."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._build(self._name, self._key, ca=True)
-        self.path = folder / f"{name}.pem"
-        self.path.write_bytes(certificate.public_bytes(Encoding.PEM))
-
-    def issue(self, name: str, *subject: x509.NameAttribute[str] | x509.NameAttribute[bytes]) -> tuple[Path, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._build(x509.Name(subject), key, ca=False)
-        paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-        paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return paths
-
-    def _build(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
-        now = SystemClock().now()
-        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(identifier, critical=False)
-            .add_extension(issuer, critical=False)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-            )
-            .sign(self._key, hashes.SHA256())
-        )
-
-
-def _common_name(text: str) -> x509.NameAttribute[str]:
-    return x509.NameAttribute(NameOID.COMMON_NAME, text)
-
-
-def _unique_identifier(eui: str) -> x509.NameAttribute[bytes]:
-    value = b"\x00" + bytes.fromhex(eui.replace("-", ""))
-    return x509.NameAttribute(NameOID.X500_UNIQUE_IDENTIFIER, value, _ASN1Type.BitString)
-
-
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "issuer")
@@ -151,7 +94,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def https(bench: Bench, authority: Authority) -> Api:
-    certificate, key = authority.issue("server", _common_name("127.0.0.1"))
+    certificate, key = authority.issue("server", common_name("127.0.0.1"))
     api = bench.serve(tls=Tls(certificate, key, authority.path))
     return replace(api, tls=ssl.create_default_context(cafile=str(authority.path)))
 
@@ -165,10 +108,10 @@ def _as(https: Api, paths: tuple[Path, Path], authority: Authority) -> Api:
 @pytest.mark.parametrize(
     "subject",
     [
-        (_unique_identifier(SUPPLIER),),
-        (_common_name(SUPPLIER),),
-        (_common_name(SUPPLIER.replace("-", "").lower()),),
-        (_common_name(OTHER), _unique_identifier(SUPPLIER)),
+        (unique_identifier(SUPPLIER),),
+        (common_name(SUPPLIER),),
+        (common_name(SUPPLIER.replace("-", "").lower()),),
+        (common_name(OTHER), unique_identifier(SUPPLIER)),
     ],
 )
 def test_a_client_certificate_signs_for_the_eui_it_names(
@@ -182,7 +125,7 @@ def test_a_client_certificate_signs_for_the_eui_it_names(
 
 
 def test_a_client_certificate_without_an_eui_is_not_let_in(https: Api, authority: Authority) -> None:
-    client = _as(https, authority.issue("client", _common_name("somebody")), authority)
+    client = _as(https, authority.issue("client", common_name("somebody")), authority)
 
     assert client.verify(response()).refusal == (401, "2")
 
@@ -192,13 +135,13 @@ def test_a_client_without_a_certificate_of_the_authority_gets_no_connection(
 ) -> None:
     stranger = Authority(tmp_path, "stranger")
 
-    for client in (https, _as(https, stranger.issue("other", _common_name(SUPPLIER)), authority)):
+    for client in (https, _as(https, stranger.issue("other", common_name(SUPPLIER)), authority)):
         with pytest.raises(OSError):  # the handshake or the first read fails, as TLS has it
             client.verify(response())
 
 
 def test_tls_and_tokens_go_together(bench: Bench, authority: Authority, token_file: Path) -> None:
-    certificate, key = authority.issue("server", _common_name("127.0.0.1"))
+    certificate, key = authority.issue("server", common_name("127.0.0.1"))
     api = replace(
         bench.serve(tls=Tls(certificate, key, None), tokens=token_file),
         tls=ssl.create_default_context(cafile=str(authority.path)),

@@ -95,7 +95,14 @@ def test_each_decision_is_read() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["00-db-12-34-56-78-90-a2", "00DB1234567890A2", "00:db:12:34:56:78:90:a2", "00 DB 12 34 56 78 90 A2", f" {HUB} "],
+    [
+        "00-db-12-34-56-78-90-a2",
+        "00DB1234567890A2",
+        "00:db:12:34:56:78:90:a2",
+        "00 DB 12 34 56 78 90 A2",
+        f" {HUB} ",
+        f"'{HUB}",
+    ],
 )
 def test_an_id_is_read_with_or_without_separators_in_any_case(written: str) -> None:
     assert wish(written, "Exclude") == Wish(SheetDecision.EXCLUDE)
@@ -235,6 +242,13 @@ def test_the_header_may_stand_further_down_and_columns_of_ones_own_anywhere() ->
     reading = read(csv(*rows))
 
     assert (list(reading.accepted), reading.refused) == ([4], {})
+
+
+def test_a_header_that_is_a_formula_names_nothing() -> None:
+    def change(workbook: xlsxwriter.Workbook) -> None:
+        workbook.get_worksheet_by_name("Hubs").write_formula(0, 1, '="Decision"', None, "Decision")
+
+    assert "there is no column 'Decision'" in refusal(xlsx(("Hub ID", "", "Phase"), (HUB, "Exclude"), change=change))
 
 
 def test_rows_without_anything_that_is_read_are_no_rows() -> None:

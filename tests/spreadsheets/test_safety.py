@@ -152,6 +152,15 @@ def test_formats_far_out_without_content_do_no_harm() -> None:
     assert open_sheet("hubs.xlsx", formatted, SPREADSHEETS).last_row == 2
 
 
+def test_elements_that_hold_nothing_are_not_gone_through_for_ever() -> None:
+    few = limited(cells=100)
+    assert "full of cells that hold nothing" in refusal(changed({SHEET: cells(extra="<c/>" * 600)}), spreadsheets=few)
+    texts = b"<sst>" + b"<si/>" * 600 + b"</sst>"
+    assert "full of cells that hold nothing" in refusal(changed({"xl/sharedStrings.xml": texts}), spreadsheets=few)
+    relations = b"<Relationships>" + b" " * 6_000_000 + b"</Relationships>"
+    assert "larger than any that Excel writes" in refusal(changed({"xl/_rels/workbook.xml.rels": relations}))
+
+
 def test_a_text_that_a_million_cells_share_is_counted_for_each() -> None:
     cells_sharing = "".join(f'<row><c r="A{number}" t="s"><v>0</v></c></row>' for number in range(3, 4_003))
     long = b"<sst><si><t>" + b"x" * 20_000 + b"</t></si>" + b"<si><t/></si>" * 20 + b"</sst>"

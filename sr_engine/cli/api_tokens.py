@@ -1,0 +1,120 @@
+"""Tokens of the interface for CRM systems."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from sr_engine import configuration
+from sr_engine.bootstrap import identifier
+from sr_engine.cli.failures import Failure
+from sr_engine.cli.opening import instance_option, opened
+from sr_engine.cli.output import show_table
+from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
+from sr_engine.store import api_tokens
+from sr_engine.store.api_tokens import Scope
+
+_HOUR = timedelta(hours=1)
+
+
+def _desk() -> TokenDesk:
+    return TokenDesk(lambda: identifier(secrets.randbelow), secrets.randbelow)
+
+
+@click.group("api-token")
+def api_token() -> None:
+    """Tokens of the interface for CRM systems, below /api/v2."""
+
+
+@api_token.command(short_help="Make a token, and print it: it stands nowhere else.")
+@click.argument("name", metavar="NAME")
+@click.option("--user", "eui", metavar="EUI", help="In whose name it acts; left out for the registration feed.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice([one.value for one in Scope]),
+    multiple=True,
+    required=True,
+    help="What it is for; may be said more than once.",
+)
+@click.option("--hours", type=click.IntRange(1), help="How long it is good; otherwise until it is revoked.")
+@instance_option
+def create(name: str, eui: str | None, scopes: tuple[str, ...], hours: int | None, directory: Path) -> None:
+    """Make a token called NAME, and print it. Of it only its SHA-256 is kept."""
+    with opened(directory, writing=True) as instance:
+        user = None
+        if eui is not None:
+            user = configuration.load_users(instance.settings.users_file).by_eui(eui)
+            if user is None:
+                raise Failure(f"there is no User {eui} in {instance.settings.users_file}")
+        good_for = None if hours is None else hours * _HOUR
+        wanted = {Scope(one) for one in scopes}
+        try:
+            issued = instance.transactions.run_now(
+                lambda uow: _desk().create(uow, name, None if user is None else user.eui, wanted, good_for=good_for)
+            )
+        except TokenRefused as refused:
+            raise Failure(str(refused)) from None
+    _show(issued)
+
+
+@api_token.command("list", short_help="List tokens, without their secrets.")
+@instance_option
+def list_(directory: Path) -> None:
+    """List all tokens there ever were, oldest first."""
+    with opened(directory) as instance, instance.engine.connect() as connection:
+        now, found = instance.clock.now(), api_tokens.all_tokens(connection)
+    show_table(
+        "Tokens",
+        ("Name", "User", "Scopes", "Made", "Good", "Until", "Last used, hour"),
+        (
+            (
+                one.name,
+                one.user_eui or "registration feed",
+                ", ".join(sorted(one.scopes)),
+                one.created_at,
+                "yes" if one.is_good(now) else "no",
+                one.revoked_at or one.ends_at,
+                one.used_at,
+            )
+            for one in found
+        ),
+    )
+
+
+@api_token.command(short_help="Make one that takes its place; the former is good for a while.")
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--overlap-hours", type=click.IntRange(0), help="How long the former is good; otherwise as api.toml says."
+)
+@instance_option
+def rotate(name: str, overlap_hours: int | None, directory: Path) -> None:
+    """Make a token that takes the place of NAME, and print it."""
+    with opened(directory, writing=True) as instance:
+        default = instance.configuration.api.tokens.overlap
+        overlap = default if overlap_hours is None else overlap_hours * _HOUR
+        try:
+            issued = instance.transactions.run_now(lambda uow: _desk().rotate(uow, name, overlap))
+        except TokenRefused as refused:
+            raise Failure(str(refused)) from None
+    _show(issued)
+
+
+@api_token.command(short_help="End a token at once.")
+@click.argument("name", metavar="NAME")
+@instance_option
+def revoke(name: str, directory: Path) -> None:
+    """End all tokens called NAME at once."""
+    with opened(directory, writing=True) as instance:
+        try:
+            ended = instance.transactions.run_now(lambda uow: _desk().revoke(uow, name))
+        except TokenRefused as refused:
+            raise Failure(str(refused)) from None
+    click.echo(f"{ended} revoked")
+
+
+def _show(issued: Issued) -> None:
+    click.echo(issued.secret)

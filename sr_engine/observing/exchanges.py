@@ -1,0 +1,104 @@
+"""One exchange, from the first look at it to its answer: what the log, the counts and the traces say of it.
+
+Of what was sent nothing is noted but RequestID, User and Service Request; no body, key or token ever is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sr_engine.observing.counting import Counting, Stage
+
+log = logging.getLogger(__name__)
+
+FIELDS = "exchange"
+"""The attribute of a log record that holds what is known, by name."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one so far; times in seconds by the clock that only goes forward."""
+
+    name: str
+    """The service that was called."""
+    now: Callable[[], float]
+    began: float
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    since: float = 0.0
+    request_id: str = ""
+    user: str = ""
+    variant: str = ""
+    """The Service Reference Variant, or the name where it is no Service Request."""
+    code: str = ""
+    stages: list[tuple[Stage, float, float]] = field(default_factory=list)
+    """Stages that are over, with beginning and end."""
+
+    def over(self, stage: Stage) -> None:
+        """A stage has ended, and the next begins."""
+        now = self.now()
+        self.stages.append((stage, self.since, now))
+        self.since = now
+
+
+Note = Callable[[Exchange, float], None]
+"""Takes note of an exchange that has ended, and when."""
+
+
+class Observer:
+    """Has each exchange counted, logged with one line and, if somebody wants that, traced."""
+
+    def __init__(
+        self,
+        counting: Counting | None = None,
+        *,
+        trace: Note | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._counting = counting
+        self._trace = trace
+        self._now = now
+
+    def begin(self, name: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Exchange:
+        """One begins."""
+        now = self._now()
+        return Exchange(name, self._now, now, headers, since=now)
+
+    def end(self, exchange: Exchange, code: str) -> None:
+        """One has been answered with a ResponseCode, or an HTTP status."""
+        ended = self._now()
+        exchange.code = code
+        if (counting := self._counting) is not None:
+            counting.exchange(exchange.variant or exchange.name, code)
+            for stage, begin, end in exchange.stages:
+                counting.took(stage, end - begin)
+            counting.took(Stage.WHOLE, ended - exchange.began)
+        if log.isEnabledFor(logging.INFO):
+            _say(exchange, ended)
+        if self._trace is not None:
+            self._trace(exchange, ended)
+
+
+def _say(exchange: Exchange, ended: float) -> None:
+    milliseconds = round(1000 * (ended - exchange.began), 1)
+    log.info(
+        "%s answered %s in %.1f ms: %s %s of %s",
+        exchange.name,
+        exchange.code,
+        milliseconds,
+        exchange.variant or "-",
+        exchange.request_id or "-",
+        exchange.user or "nobody known",
+        extra={
+            FIELDS: {
+                "service": exchange.name,
+                "request_id": exchange.request_id,
+                "user": exchange.user,
+                "srv": exchange.variant,
+                "code": exchange.code,
+                "milliseconds": milliseconds,
+            }
+        },
+    )

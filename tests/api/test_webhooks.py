@@ -1,0 +1,205 @@
+"""Webhooks: changes are sent, signed, in their order, until they are taken."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sr_engine.api.sending import ID, is_genuine
+from sr_engine.cli.main import commands
+from sr_engine.store import webhooks
+from sr_engine.store.webhooks import Webhook
+from tests.api.conftest import NORTH, SOLE, THEIRS, ApiWorld, Client
+from tests.gateway.conftest import WAIT
+from tests.world import A, B
+
+WINDOW = 300
+
+
+@dataclass
+class Receiver:
+    """A Supplier's system that takes what is sent to it, or does not."""
+
+    url: str = ""
+    status: int = 204
+    taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    refused: int = 0
+
+    def changes(self) -> list[tuple[str, str]]:
+        return [(one["kind"], one["what"]) for _, body in self.taken for one in json.loads(body)["changes"]]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if receiver.status < 300:
+                receiver.taken.append((dict(self.headers.items()), body))
+            else:
+                receiver.refused += 1
+            self.send_response(receiver.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(WAIT)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that the processor does by itself."""
+    end = time.monotonic() + WAIT
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def kept(api: ApiWorld, webhook_id: str) -> Webhook:
+    with api.world.instance.reading_engine.connect() as connection:
+        found = webhooks.find(connection, webhook_id)
+    assert found is not None
+    return found
+
+
+def test_changes_are_sent_signed_and_in_their_order(api: ApiWorld, receiver: Receiver) -> None:
+    made = api.client(A).do("/webhooks", {"url": receiver.url})
+    api.suppliers.schedule(A, SOLE.chf)
+    api.suppliers.exclude(B, THEIRS.chf)
+    api.suppliers.exclude(A, NORTH.chf)
+    until(lambda: len(receiver.changes()) >= 3)
+
+    now = int(api.world.clock.now().timestamp())
+    assert receiver.changes() == [("answer", "Approved"), ("upgrade", "Scheduled"), ("exclusion", "Excluded")]
+    for headers, body in receiver.taken:
+        assert is_genuine(made["secret"], headers, body, now, window=WINDOW)
+        assert not is_genuine(made["secret"], headers, body + b" ", now, window=WINDOW)
+        assert not is_genuine("another", headers, body, now, window=WINDOW)
+        assert not is_genuine(made["secret"], headers, body, now + WINDOW + 1, window=WINDOW)
+
+
+def test_what_is_not_taken_is_sent_again_and_what_comes_after_it_waits(api: ApiWorld, receiver: Receiver) -> None:
+    receiver.status = 503
+    api.client(A).do("/webhooks", {"url": receiver.url})
+    api.suppliers.exclude(A, SOLE.chf)
+    until(lambda: receiver.refused > 0)
+    receiver.status = 204
+    api.suppliers.exclude(A, NORTH.chf)
+    api.world.clock.set(api.world.clock.now().replace(hour=23))
+    until(lambda: len(receiver.changes()) == 2)
+
+    assert len({headers[ID] for headers, _ in receiver.taken}) == len(receiver.taken)
+
+
+def test_only_the_kinds_that_were_asked_for_are_sent(api: ApiWorld, receiver: Receiver) -> None:
+    api.client(A).do("/webhooks", {"url": receiver.url, "kinds": ["exclusion"]})
+    api.suppliers.schedule(A, SOLE.chf)
+    api.suppliers.exclude(A, SOLE.chf)
+    until(lambda: bool(receiver.taken))
+
+    assert receiver.changes() == [("exclusion", "Excluded")]
+
+
+def test_a_webhook_is_parked_after_the_last_try_and_goes_on_where_it_was(api: ApiWorld, receiver: Receiver) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(commands, [*arguments, "--dir", str(api.world.directory)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    receiver.status = 500
+    webhook_id = api.client(A).do("/webhooks", {"url": receiver.url})["webhook_id"]
+    api.suppliers.exclude(A, SOLE.chf)
+    until(lambda: receiver.refused > 0 and kept(api, webhook_id).tries > 0)
+
+    def later() -> bool:
+        one = kept(api, webhook_id)
+        if one.parked_at is None:
+            api.world.clock.set(max(api.world.clock.now(), one.next_try_at))
+        return one.parked_at is not None
+
+    until(later)
+    shown = api.client(A).get(f"/webhooks/{webhook_id}")
+    assert (shown["state"], shown["failures"], shown["last_error"]) == ("Parked", 3, "HTTP 500")
+    assert "HTTP 500" in run("webhook", "list", "--parked")
+    receiver.status = 204
+    run("webhook", "resend", webhook_id)
+    until(lambda: receiver.changes() == [("exclusion", "Excluded")])
+    until(lambda: api.client(A).get(f"/webhooks/{webhook_id}")["state"] == "Active")
+
+
+def test_the_secret_is_shown_once_and_kept_sealed(api: ApiWorld) -> None:
+    ask = api.client(A)
+    made = ask.do("/webhooks", {"url": "http://127.0.0.1:9/"}, key="one")
+    again = ask.do("/webhooks", {"url": "http://127.0.0.1:9/"}, key="one")
+    other = ask("POST", "/webhooks", {"url": "http://127.0.0.1:9/other"}, key="one")
+
+    assert made == again
+    assert (other.status, other.is_problem) == (422, True)
+    assert made["secret"] not in str(kept(api, made["webhook_id"]))
+    assert "secret" not in str(ask.get("/webhooks"))
+    key_file = api.world.directory / "api.key"
+    assert key_file.stat().st_mode & 0o077 == 0
+
+
+def test_a_webhook_is_removed_unless_it_has_changed(api: ApiWorld) -> None:
+    ask = api.client(A)
+    path = f"/webhooks/{ask.do('/webhooks', {'url': 'http://127.0.0.1:9/'})['webhook_id']}"
+    etag = ask("GET", path).headers["etag"]
+
+    assert ask("DELETE", path, headers={"If-Match": '"another"'}).status == 412
+    assert ask("DELETE", path, headers={"If-Match": etag}).status == 204
+    assert ask("GET", path).status == 404
+
+
+def test_a_supplier_has_so_many_webhooks_and_no_more(api: ApiWorld) -> None:
+    ask = api.client(A)
+    for _ in range(10):
+        ask.do("/webhooks", {"url": "http://127.0.0.1:9/"})
+
+    refused = ask("POST", "/webhooks", {"url": "http://127.0.0.1:9/"})
+
+    assert (refused.status, refused.is_problem) == (409, True)
+    assert Client(api.port, api.token(B)).do("/webhooks", {"url": "http://127.0.0.1:9/"})["state"] == "Active"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/",
+        "http://127.0.0.1:9@example.org/",
+        "https://user@example.org/",
+        "https://",
+        "http://127.0.0.1:x/",
+    ],
+)
+def test_nothing_is_sent_to_an_address_that_the_operator_does_not_allow(api: ApiWorld, url: str) -> None:
+    refused = api.client(A)("POST", "/webhooks", {"url": url})
+
+    assert (refused.status, refused.is_problem) == (422, True)
