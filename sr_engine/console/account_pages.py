@@ -155,7 +155,7 @@ def qr_code(content: str) -> str:
         dark="#000000",
         svgclass="qr",
         lineclass=None,
-        omitsize=False,
+        omitsize=True,
         title="QR code for an authenticator app",
     )
     return out.getvalue().decode()

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from markupsafe import Markup
 
-_ROW, _BAR, _LABEL, _WIDTH, _VALUE = 26, 16, 150, 330, 80
+_ROW, _BAR, _LABEL, _WIDTH, _VALUE = 26, 16, 150, 240, 90
 TONES = ("ok", "busy", "warn", "bad", "plain")
 
 

@@ -113,7 +113,7 @@ class Visitor:
         for _ in range(most):
             self.page.keyboard.press("Tab")
             found = self.page.evaluate(
-                "() => { const e = document.activeElement; return (e.innerText || e.value || "
+                "() => { const e = document.activeElement; return e === document.body ? '' : (e.innerText || e.value || "
                 "(e.labels && e.labels[0] && e.labels[0].innerText) || '').trim(); }"
             )
             if text in found:

@@ -169,6 +169,7 @@ PAGES = (
     "/sheets",
     "/proposals",
     "/schedules",
+    "/exclusions",
     "/calendar",
     "/alerts",
     "/account",

@@ -148,6 +148,23 @@ def test_a_schedule_is_moved_to_another_window_and_hubs_are_taken_off_it(front: 
     assert len(browser.tree.xpath("//tbody/tr")) == 2
 
 
+def test_what_is_kept_out_is_listed_and_had_as_a_sheet_and_so_are_schedules(front: Front) -> None:
+    browser = front.signed_in()
+    browser.open("/exclusions")
+    assert "You keep no hub out" in browser.text
+    compose(browser, f"hubs={HOMES[0].chf}", deed="exclude")
+    browser.send("Do it for 1 hub")
+    browser.open("/exclusions")
+    assert f"{HOMES[0].chf} 23 Nov 2026, 09:00 GMT you include it again yes" in browser.text
+    browser.follow("CSV")
+    assert HOMES[0].chf in browser.page.text
+    compose(browser, f"hubs={HOMES[1].chf}&release={front.release_id}", deed="schedule", **WINDOW)
+    browser.send("Do it for 1 hub")
+    browser.open("/schedules")
+    browser.follow("CSV")
+    assert len(browser.page.text.splitlines()) == 2
+
+
 def test_a_schedule_of_somebody_else_is_not_there(front: Front) -> None:
     front.add("bert", B.name)
     ann, bert = front.signed_in(), front.signed_in("bert")

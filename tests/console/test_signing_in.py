@@ -127,7 +127,8 @@ def test_a_second_factor_is_set_up_and_then_wanted(front: Front) -> None:
     browser.open("/account")
     browser.follow("Set up a second factor")
     secret = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
-    assert browser.tree.xpath("//main//*[local-name()='svg']"), "there is a picture for the app"
+    (picture,) = browser.tree.xpath("//main//*[local-name()='svg']")
+    assert picture.get("viewbox"), "the picture is shown whole, whatever its size"
     browser.send("Use this from now on", code="000000" if code_now(secret, front) != "000000" else "111111")
     assert browser.page.status_code == 422
     browser.send("Use this from now on", code=code_now(secret, front))

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from sr_engine.console.supplier.desk import SupplierDesk, viewer_of
 from sr_engine.console.supplier.hubs import COLUMNS, HubPages
 from sr_engine.console.supplier.inbox import destinations_of, state_badge
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
+from sr_engine.console.supplier.windows import excluded_row
 from sr_engine.console.supplier.wishes import named
 from sr_engine.console.supplier.words import words
 from sr_engine.console.supplier.working_out import Proposing, Uploaded
@@ -34,6 +36,7 @@ from sr_engine.store.reading import Connection
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV = "text/csv; charset=utf-8"
 _MOST_MESSAGES = 10_000
+_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,33 @@ class SheetPages:
                     yield [hub_id, told.title, told.text]
 
         return await exported(visit, "refused", ["Hub", "Reason", "What to do"], rows)
+
+    async def export_exclusions(self, visit: Visit) -> Response:
+        """The hubs that the Supplier keeps out, as a sheet."""
+        viewer, answers, now = viewer_of(visit), self.supplier.answers, visit.now
+
+        def rows(connection: Connection) -> Iterable[Sequence[Cell]]:
+            after = ""
+            while found := answers.exclusions(connection, viewer, now, after=after, limit=_AT_ONCE):
+                yield from map(excluded_row, found)
+                after = found[-1].exclusion.hub_id
+
+        return await exported(visit, "exclusions", ["Hub", "Since", "Until", "Yours"], rows, moments=("Since",))
+
+    async def export_schedules(self, visit: Visit) -> Response:
+        """The schedules that the Supplier has set, as a sheet."""
+        viewer, answers = viewer_of(visit), self.supplier.answers
+
+        def rows(connection: Connection) -> Iterable[Sequence[Cell]]:
+            before: tuple[datetime, int] | None = None
+            while found := answers.schedules(connection, viewer, before=before, limit=_AT_ONCE):
+                for one in found:
+                    window = (one.window.start, one.window.end)
+                    yield [str(one.schedule_id), named(one.firmware), *window, one.phase.value, one.created_at]
+                before = (found[-1].created_at, found[-1].schedule_id)
+
+        titles = ["Schedule", "Firmware", "Window from", "Window to", "Phase", "Set"]
+        return await exported(visit, "schedules", titles, rows, moments=("Window from", "Window to", "Set"))
 
     async def export_alerts(self, visit: Visit) -> Response:
         """The newest messages as a sheet."""

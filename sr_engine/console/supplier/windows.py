@@ -17,9 +17,9 @@ from sr_engine.console.pages import Visit, url
 from sr_engine.console.supplier.desk import SUPPLYING, SupplierDesk, viewer_of
 from sr_engine.console.supplier.wishes import named
 from sr_engine.console.supplier.words import approval_badge, status_badge
-from sr_engine.console.tables import Badge, Cell, Column, Link, Span, Table
+from sr_engine.console.tables import Badge, Cell, Column, Link, Mono, Span, Table
 from sr_engine.messages.model import Approval, Period
-from sr_engine.operations.supplier_answers import UnknownSchedule
+from sr_engine.operations.supplier_answers import ShownExclusion, UnknownSchedule
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store import supplier_windows
 from sr_engine.store.reading import Connection
@@ -66,6 +66,7 @@ class WindowPages:
             "You have set no schedule yet. Begin from a release or a list of hubs.",
             next_href=url("/schedules", before=found[rows - 1].schedule_id) if len(found) > rows else None,
             first_href=url("/schedules") if before is not None else None,
+            export_href=url("/export/schedules"),
             caption_hidden=True,
         )
         return await visit.show("supplier/schedules.html", table=table)
@@ -116,6 +117,26 @@ class WindowPages:
             "supplier/schedule.html", schedule=schedule, facts=facts, table=table, in_force=in_force
         )
 
+    async def exclusions(self, visit: Visit) -> Response:
+        """The hubs that the Supplier keeps out, in order of their ids."""
+        rows, viewer, after = visit.desk.rules.pages.rows, viewer_of(visit), visit.query("after")
+        found = await visit.read(
+            lambda connection: self.supplier.answers.exclusions(
+                connection, viewer, visit.now, after=after, limit=rows + 1
+            )
+        )
+        table = Table(
+            "Excluded hubs",
+            (Column("Hub"), Column("Since"), Column("Until"), Column("Yours")),
+            [excluded_row(one) for one in found[:rows]],
+            "You keep no hub out of upgrades.",
+            next_href=url("/exclusions", after=found[rows - 1].exclusion.hub_id) if len(found) > rows else None,
+            first_href=url("/exclusions") if after else None,
+            export_href=url("/export/exclusions"),
+            caption_hidden=True,
+        )
+        return await visit.show("supplier/exclusions.html", table=table)
+
     async def calendar(self, visit: Visit) -> Response:
         """The open nights of a region to come, and what of the Supplier's own share of their places is left."""
         regions = visit.desk.configuration.regions
@@ -146,6 +167,17 @@ class WindowPages:
             nights=_nights(region, nights, scheduled, listed, share=share, now=now),
             windows=_windows(region, scheduled),
         )
+
+
+def excluded_row(one: ShownExclusion) -> list[Cell]:
+    """An excluded hub in a list; one that has gone to another Supplier has no page any more."""
+    hub_id, until = one.exclusion.hub_id, one.exclusion.until
+    return [
+        Link(hub_id, url(f"/hubs/{hub_id}"), mono=True) if one.responsible else Mono(hub_id),
+        one.exclusion.set_at,
+        until or "you include it again",
+        "yes" if one.responsible else "no longer",
+    ]
 
 
 def supplying(users: UserDirectory) -> int:
