@@ -26,7 +26,7 @@ class Position:
     offset: int = 0
 
 
-ALL_OF_IT = 1 << 31
+ALL_OF_IT = (1 << 31) - 1
 """The offset of a record that has been read to its end."""
 
 
