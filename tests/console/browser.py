@@ -26,6 +26,14 @@ WIDE, NARROW = (1280, 900), (390, 844)
 WAIT = 60
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 
+_FOCUSED = """() => {
+  const focused = document.activeElement;
+  if (focused === document.body) return '';
+  const label = focused.labels && focused.labels[0];
+  return ((label && label.innerText) || focused.innerText || '').trim();
+}"""
+"""What the element says that has the focus."""
+
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this computer")
 
 
@@ -112,11 +120,7 @@ class Visitor:
         """Press Tab until something that says this has the focus."""
         for _ in range(most):
             self.page.keyboard.press("Tab")
-            found = self.page.evaluate(
-                "() => { const e = document.activeElement; "
-                "return e === document.body ? '' : (e.innerText || e.value || "
-                "(e.labels && e.labels[0] && e.labels[0].innerText) || '').trim(); }"
-            )
+            found = self.page.evaluate(_FOCUSED)
             if text in found:
                 outline = self.page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
                 assert outline != "none", f"the focus on {text!r} is not seen"
