@@ -3,88 +3,46 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
-import httpx
 from sqlalchemy import Engine
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
-from sr_engine.apart import Apart
 from sr_engine.claims import Claims, Terms
 from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import (
     Configuration,
     ConfigurationError,
-    Metrics,
     Policy,
     Region,
     Settings,
     UserDirectory,
 )
-from sr_engine.configuration.advice import load_advice
-from sr_engine.configuration.console import load_console
-from sr_engine.configuration.operator_pages import load_operator_rules
-from sr_engine.console.app import console_routes
-from sr_engine.console.assets import Assets
-from sr_engine.console.counting import Counting as HubCounting
-from sr_engine.console.desk import Desk
-from sr_engine.console.openid import OpenIdPages, Provider
-from sr_engine.console.operator.long_looks import LongLooks, Run
-from sr_engine.console.operator.looks import Place
-from sr_engine.console.operator.office import Office
-from sr_engine.console.operator.section import sections as operator_sections
-from sr_engine.console.rendering import templates
-from sr_engine.console.supplier.desk import SupplierDesk
-from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.delivery.alerts import Alerts
-from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.delivery.overtaken import Overtaken
 from sr_engine.delivery.telling import Telling, remind
-from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE, Gateway
-from sr_engine.gateway.binding import Binding
+from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE
 from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
-from sr_engine.gateway.fairness import Gate, Shares
-from sr_engine.gateway.operator import OperatorDesk
-from sr_engine.gateway.pull import PullDesk
+from sr_engine.gateway.fairness import Shares
 from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import RegistrationDesk
 from sr_engine.gateway.relay import Relay, Upstream
-from sr_engine.gateway.resumer import Resumer
-from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema
 from sr_engine.messages.schema_files import SchemaUnusable
-from sr_engine.observing.cells import Cells
-from sr_engine.observing.counting import Counting, Layout
-from sr_engine.observing.exchanges import Note, Observer
-from sr_engine.observing.exposition import Health, MetricsDesk, monitoring_app
-from sr_engine.observing.standing import Standing
 from sr_engine.operations.candidates import LookingThrough
-from sr_engine.operations.certificates import Certificates
-from sr_engine.operations.changes import Changes
-from sr_engine.operations.expiries import expiries
 from sr_engine.operations.lists import Withdrawing
-from sr_engine.operations.message_view import MessageView
-from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.registrations import SupplierChanges
-from sr_engine.operations.retaining import DailyPruning
-from sr_engine.operations.signing_in import SigningIn
 from sr_engine.operations.supplier_answers import SupplierAnswers
 from sr_engine.operations.supplier_hubs import SupplierHubs
-from sr_engine.peers import Forwarded
 from sr_engine.pipeline.acting import Acting
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
@@ -100,24 +58,18 @@ from sr_engine.regions.outcomes import Outcomes
 from sr_engine.regions.phases import Phases
 from sr_engine.regions.replacing import Replacing
 from sr_engine.regions.sla import SlaWatch
-from sr_engine.regions.triggers import Chore, Housekeeping, Leased, RegionTriggers, Ticker
+from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
-from sr_engine.sealing import SealingKeyUnusable, load_sealer
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
-from sr_engine.store.notices import Left, Listener
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
-from sr_engine.transport import outgoing_tls, peers_of, watched_tls
-from sr_engine.watching import Watched, Watcher
 
 if TYPE_CHECKING:
-    from sr_engine.api.desk import Desk as ApiDesk
+    pass
 
 SETTINGS_FILE = "sr-engine.toml"
-OPENID_SECONDS = 10.0
-"""For how long an OpenID provider is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,39 +411,6 @@ def registration_desk_of(instance: Instance, token_sha256: str = "") -> Registra
     return RegistrationDesk(token_sha256, organisations, supplier_changes_of(instance))
 
 
-def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], None]) -> ApiDesk | None:
-    """What the interface for CRM systems works with, if there is to be one; raises ConfigurationError."""
-    settings, policy = instance.settings.api, instance.configuration.api
-    if settings is None:
-        return None
-    # What it stands on takes a second to load, which commands need not wait for.
-    from sr_engine.api.desk import Desk as ApiDesk  # noqa: PLC0415 - see above
-    from sr_engine.api.limits import Reads, Waiting  # noqa: PLC0415
-
-    try:
-        sealer = load_sealer(settings.key_file)
-    except SealingKeyUnusable as unusable:
-        raise ConfigurationError((f"{SETTINGS_FILE}: api.key_file: {unusable}",)) from None
-    return ApiDesk(
-        users=instance.users,
-        reading=reading,
-        transactions=instance.transactions,
-        clock=instance.clock,
-        policy=policy,
-        sealer=sealer,
-        hubs=supplier_hubs_of(instance),
-        answers=supplier_answers_of(instance),
-        changes=Changes(instance.users),
-        acting=acting_of(instance),
-        registrations=registration_desk_of(instance),
-        after_work=after_work,
-        body_within=instance.configuration.policy.overload.body,
-        reads=Reads(policy.limits.reads_at_once),
-        threads=ThreadPoolExecutor(policy.limits.reads_at_once + 1, "api"),
-        waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
-    )
-
-
 def chores(instance: Instance) -> tuple[Chore, ...]:
     """What is done at its time whatever the region, in this order."""
     return (
@@ -572,271 +491,3 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
         holder=instance.draw_id(),
         terms=Terms(policy.length, policy.heartbeat, 1.0 if clock is None else clock.rate),
     )
-
-
-def layout_of(loaded: Configuration) -> Layout:
-    """What is counted of an instance with this configuration."""
-    return Layout.of(loaded, (CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE))
-
-
-def counting_of(instance: Instance, cells: Cells | None = None, row: int = 0) -> Counting:
-    """What one process counts: in a row of memory that it shares with others, or alone."""
-    layout = layout_of(instance.configuration)
-    return Counting(layout, cells or Cells(layout.columns, 1), row)
-
-
-def metrics_desk_of(instance: Instance, counting: Counting) -> MetricsDesk:
-    """What shows the metrics of an instance."""
-    settings = instance.settings
-    metrics = settings.monitoring.metrics or Metrics()
-    standing = Standing(
-        Reading(instance.reading_engine),
-        instance.clock,
-        instance.configuration.regions,
-        lambda: expiries(settings, instance.trust),
-    )
-    return MetricsDesk(counting, standing, settings.environment, metrics.addresses, peers_of(settings))
-
-
-def metrics_routes(instance: Instance, counting: Counting) -> Sequence[Route]:
-    """Where metrics can be fetched beside requests, if settings say that they can be there."""
-    metrics = instance.settings.monitoring.metrics
-    return [] if metrics is None or metrics.port is not None else metrics_desk_of(instance, counting).routes()
-
-
-def health_of(instance: Instance, live: Callable[[], str] = lambda: "alive") -> Health:
-    """What says whether an instance can take requests."""
-    until = Certificate.from_file(instance.settings.signing.certificate).not_after
-    return Health(Reading(instance.reading_engine), instance.clock, until, live=live)
-
-
-def tracing_of(settings: Settings) -> Note | None:
-    """What traces exchanges, if settings ask for it; raises ConfigurationError where it is not installed."""
-    if not settings.monitoring.tracing.enabled:
-        return None
-    try:
-        # An extra: whoever wants no traces need not have it.
-        from sr_engine.observing.tracing import tracing  # noqa: PLC0415 - see above
-    except ImportError:
-        problem = f"{SETTINGS_FILE}: monitoring.tracing.enabled: needs the extra: pip install 'sr-engine[tracing]'"
-        raise ConfigurationError((problem,)) from None
-    return tracing()
-
-
-def monitoring_of(instance: Instance, counting: Counting) -> Starlette:
-    """What is served at the listener for monitoring alone."""
-    return monitoring_app(metrics_desk_of(instance, counting), health_of(instance))
-
-
-def office_of(instance: Instance, after_decision: Callable[[], None], run_apart: Run) -> Office:
-    """What the pages of an operator work with; `run_apart` does what takes long beside everything else."""
-    settings, loaded = instance.settings, instance.configuration
-    rules = load_operator_rules(settings.config_directory)
-    own = Certificate.from_file(settings.signing.certificate)
-    return Office(
-        rules=rules,
-        users=instance.users,
-        regions=loaded.regions,
-        phases=phases_of(instance),
-        certificates=Certificates(instance.trust, own, instance.users, loaded.regions),
-        messages=MessageView(instance.verifier, loaded.policy.certificate_roles),
-        looks=LongLooks(run_apart, instance.clock, rules.looks.keep),
-        place=Place(settings.database_url, settings.config_directory, settings.signing.certificate),
-        spreadsheets=loaded.spreadsheets,
-        monotonic=time.monotonic,
-        after_decision=after_decision,
-    )
-
-
-def console_of(
-    instance: Instance,
-    after_work: Callable[[], None],
-    *,
-    real: Clock | None = None,
-    office: Office | None = None,
-) -> Sequence[BaseRoute]:
-    """The console of an instance; `real` stands in for the real time by which people sign in.
-
-    Without an `office`, which operators work with, nobody is woken by what they decide.
-    """
-    rules = load_console(instance.settings.config_directory)
-    passwords, assets = Passwords(rules.sign_in), Assets()
-    desk = Desk(
-        environment_name=instance.settings.environment,
-        configuration=instance.configuration,
-        users=instance.users,
-        clock=instance.clock,
-        rules=rules,
-        reading=Reading(instance.reading_engine),
-        transactions=instance.transactions,
-        passwords=passwords,
-        signing_in=SigningIn(rules, passwords, instance.randbelow, real or SystemClock()),
-        draw_id=instance.draw_id,
-        randbelow=instance.randbelow,
-        templates=templates(rules.pages.time_zone, assets),
-        assets=assets,
-        after_work=after_work,
-    )
-    supplier = SupplierDesk(
-        supplier_hubs_of(instance),
-        supplier_answers_of(instance),
-        acting_of(instance),
-        load_advice(instance.settings.config_directory, instance.configuration.response_codes),
-        HubCounting(desk.reading, rules.pages),
-    )
-    openid = None if instance.settings.console is None else instance.settings.console.openid
-    office = office or office_of(instance, lambda: None, Apart())
-    sections = (supplier_section(desk, supplier), *operator_sections(office))
-    if openid is None:
-        return console_routes(desk, sections)
-    desk = replace(desk, provider_name=openid.name)
-    provider = Provider(openid, partial(httpx.AsyncClient, timeout=OPENID_SECONDS))
-    return console_routes(desk, sections, OpenIdPages(desk, provider).routes())
-
-
-def application(
-    instance: Instance,
-    *,
-    role: Role = Role.ALL,
-    monotonic: Callable[[], float] = time.monotonic,
-    watched: Sequence[Watched] = (),
-    counting: Counting | None = None,
-) -> Starlette:
-    """A process of the processor as an ASGI application: the gateway, the region triggers and delivery, or a part.
-
-    `monotonic` tells the time, in seconds, by which the gateway judges how much each User sends, and this process
-    whether it may still act on its leases. `watched` is read again, beside what the process knows of itself, when it
-    changes. `counting` counts beside other processes.
-    """
-    counting = counting or counting_of(instance)
-    policy = instance.configuration.policy
-    outgoing = outgoing_tls(instance.settings)
-    reading = Reading(instance.reading_engine)
-    claims = claims_of(instance, reading, monotonic)
-    dispatcher = Dispatcher(
-        engine=instance.reading_engine,
-        clock=instance.clock,
-        policy=policy.delivery,
-        resolve=lambda destination: destination_url(instance, destination),
-        claims=claims,
-        randbelow=instance.randbelow,
-        tls=outgoing,
-        count=counting.delivery,
-    )
-    instance.transactions.after_follow_up = dispatcher.wake
-    resumer = Resumer(
-        resuming=resuming_of(instance),
-        transactions=instance.transactions,
-        reading=reading,
-        clock=instance.clock,
-        monotonic=monotonic,
-        grace=policy.held.answer_grace,
-        after_work=dispatcher.wake,
-        claims=claims,
-    )
-    processor = processor_of(instance)
-    relay = relay_of(instance, processor, outgoing.get("relay"))
-    leased = [Leased(one, claims) for one in triggers(instance, dispatcher.wake)]
-    daily = DailyPruning(pruning_of(instance), claims, instance.clock)
-    ticker = Ticker([*leased, daily], policy.triggers.tick)
-
-    def woken(left: Collection[Left]) -> None:
-        if Left.OUTBOX in left:
-            dispatcher.wake()
-        if Left.TIDINGS in left:
-            instance.transactions.follow()
-        if Left.HELD in left:
-            resumer.wake()
-
-    listener = Listener(instance.reading_engine, woken)
-    api = api_desk_of(instance, reading, dispatcher.wake)
-    parts = [dispatcher.run, resumer.run, listener.run]
-    if api is not None:
-        from sr_engine.api.sending import Sending  # noqa: PLC0415 - as in api_desk_of
-
-        parts.append(Sending(api, claims, instance.randbelow).run)
-    working = Working(claims, ticker, parts, instance.transactions)
-    trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
-    apart = Apart()
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        try:
-            async with (
-                working.running() if role is not Role.GATEWAY else nullcontext(),
-                Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
-                relay.running() if relay and role is not Role.WORKER else nullcontext(),
-            ):
-                yield
-        finally:
-            apart.stop()
-            if api is not None:
-                api.threads.shutdown(wait=False)
-            await instance.transactions.close(within=TELL_WITHIN_SECONDS)
-
-    if role is Role.WORKER:
-        return Starlette(
-            routes=[*metrics_routes(instance, counting), *health_of(instance, working.alive).routes()],
-            lifespan=lifespan,
-        )
-    feed = instance.settings.registration_feed
-    desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
-    peers = peers_of(instance.settings)
-    gateway = Gateway(
-        processor=processor,
-        csp_desk=csp_desk_of(instance),
-        transactions=instance.transactions,
-        clock=instance.clock,
-        gate=Gate(shares_of(instance), monotonic),
-        retry_after=policy.overload.retry_after,
-        after_work=dispatcher.wake,
-        resumer=resumer,
-        registration_desk=desk,
-        peers=peers,
-        binding=Binding(policy.connections.bound_to, instance.users),
-        observer=Observer(counting, trace=tracing_of(instance.settings)),
-        health=health_of(instance),
-        more_routes=[
-            *metrics_routes(instance, counting),
-            *_faces(
-                instance,
-                reading=reading,
-                api=api,
-                apart=apart,
-                after_decision=resumer.wake,
-                after_work=dispatcher.wake,
-                monotonic=monotonic,
-            ),
-        ],
-        relay=relay,
-        receiving_desk=receiving_desk_of(instance),
-    )
-    app = gateway.app(lifespan)
-    if instance.settings.proxy is not None:
-        app.add_middleware(Forwarded, peers=peers)
-    return app
-
-
-def _faces(
-    instance: Instance,
-    *,
-    reading: Reading,
-    api: ApiDesk | None,
-    apart: Apart,
-    after_decision: Callable[[], None],
-    after_work: Callable[[], None],
-    monotonic: Callable[[], float],
-) -> Sequence[BaseRoute]:
-    """The addresses beside those of the gateway, as far as the settings ask for them."""
-    routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
-    if api is not None:
-        from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
-
-        routes.append(mounted(api, monotonic))
-    operator = instance.settings.operator
-    if operator is not None:
-        operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
-        routes += operators.routes()
-    if instance.settings.console is not None:
-        routes += console_of(instance, after_work, office=office_of(instance, after_decision, apart))
-    return routes

@@ -18,13 +18,15 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
-from sr_engine.bootstrap import Instance, application, counting_of, layout_of, monitoring_of
+from sr_engine.application import application
+from sr_engine.bootstrap import Instance
 from sr_engine.cli.failures import ANYTHING_ELSE, Failure, failure_of
 from sr_engine.cli.opening import fully_opened, instance_option
 from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
 from sr_engine.connections import Crowd
 from sr_engine.gateway.working import Role
+from sr_engine.monitoring import counting_of, layout_of, monitoring_of
 from sr_engine.observing.cells import Cells
 from sr_engine.observing.logs import log_to_stderr
 from sr_engine.operations.clocks import clock_differences

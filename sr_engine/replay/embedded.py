@@ -14,7 +14,8 @@ from typing import Any
 from starlette.applications import Starlette
 
 from signing import SoftwareKey, parse
-from sr_engine.bootstrap import Instance, application, resuming_of, triggers
+from sr_engine.application import application
+from sr_engine.bootstrap import Instance, resuming_of, triggers
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import Region
 from sr_engine.messages.csp import decode_csp_message

@@ -17,11 +17,7 @@ from random import Random
 
 from sqlalchemy import Connection
 
-from sr_engine.bootstrap import (
-    SETTINGS_FILE,
-    Instance,
-    open_instance,
-)
+from sr_engine.bootstrap import SETTINGS_FILE, Instance, open_instance
 from sr_engine.clock import FixedClock
 from sr_engine.configuration import ConfigurationError, load_settings
 from sr_engine.gateway.csp import CSP

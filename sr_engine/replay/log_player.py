@@ -9,13 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from sr_engine.bootstrap import (
-    Instance,
-    csp_desk_of,
-    phases_of,
-    processor_of,
-    triggers,
-)
+from sr_engine.bootstrap import Instance, csp_desk_of, phases_of, processor_of, triggers
 from sr_engine.clock import FixedClock
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.gateway.csp import AdmittedCspMessage

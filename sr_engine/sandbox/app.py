@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from signing import SigningError, VerifiedDocument
-from sr_engine.bootstrap import Instance, application
+from sr_engine.application import application
+from sr_engine.bootstrap import Instance
 from sr_engine.configuration.duis import CSP_REGIONS
 from sr_engine.instance import folder_name
 from sr_engine.sandbox.making import CSP_PATH, SUPPLIER_PATH, Sandbox, path_of_region

@@ -14,8 +14,8 @@ import pyotp
 from lxml import html
 from starlette.applications import Starlette
 
-from sr_engine.bootstrap import console_of
 from sr_engine.configuration.console import ConsoleRole, ConsoleRules, load_console
+from sr_engine.faces import console_of
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.passwords import Passwords
 from sr_engine.store import accounts as stored

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from signing import parse
-from sr_engine.bootstrap import application
+from sr_engine.application import application
 from sr_engine.gateway.working import Role
 from sr_engine.messages.decode import DecodedResponse, decode_response
 from tests.world import World, edit

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from sr_engine.bootstrap import application
+from sr_engine.application import application
 from sr_engine.cli.serve import door_of
 from sr_engine.serving import Door, GuardedServer
 from sr_engine.transport import incoming_tls, watched_tls

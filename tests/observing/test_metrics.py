@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sr_engine.bootstrap import counting_of, layout_of, metrics_desk_of
 from sr_engine.messages.model import ReadInventory
+from sr_engine.monitoring import counting_of, layout_of, metrics_desk_of
 from sr_engine.observing.cells import Cells
 from sr_engine.observing.counting import Stage
 from sr_engine.observing.standing import LOOK_EVERY_SECONDS, Standing

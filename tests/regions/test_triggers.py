@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_engine.bootstrap import application
+from sr_engine.application import application
 from sr_engine.bootstrap import triggers as all_triggers
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import ReportStatus

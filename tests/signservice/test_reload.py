@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from signing import KeyUnavailable, Participant, Signer, SigningError, Trust, parse
-from sr_engine.bootstrap import application
+from sr_engine.application import application
 from sr_engine.signservice.keys import KeyRing
 from sr_engine.signservice.permissions import Tokens
 from sr_engine.watching import Watched

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.applications import Starlette
 
 from sr_engine.apart import Say, Work
-from sr_engine.bootstrap import console_of, office_of
 from sr_engine.console.operator.office import Office
+from sr_engine.faces import console_of, office_of
 from sr_engine.store import audit
 from tests.console.desk import Front, Somebody
 from tests.regions.conftest import Nights
