@@ -277,7 +277,7 @@ def test_what_a_role_may_not_see_is_refused_and_not_in_the_navigation(front: Fro
     browser = front.somebody()
     browser.sign_in("olga")
     assert browser.open("/releases").status_code == 403
-    assert "Releases" not in browser.text
+    assert "Calendar" not in browser.text
 
 
 def test_a_large_form_is_refused(front: Front) -> None:
