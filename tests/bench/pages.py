@@ -14,11 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
-from sr_engine.console.operator.section import sections as operator_sections
-from sr_engine.console.pages import Page, Section
-from sr_engine.console.supplier.section import section as supplier_section
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from sr_engine.operations.quarantine import set_thresholds
@@ -32,6 +31,7 @@ from sr_engine.store.tables import (
     listed_hubs,
     outbox,
     scheduled_hubs,
+    schedules,
     upgrade_lists,
 )
 from tests.bench.country import Country, chf, suppliers_of
@@ -48,7 +48,6 @@ _LIST_SIZE = 5_000
 _AT_ONCE = 10_000
 _BY_LOT = tuple(A.name if number < 60 else B.name for number in range(100))
 _LATER = NOW + timedelta(days=7)
-_BETWEEN = (bindparam("first"), bindparam("last"))
 
 
 def rows(hubs: int = HUBS) -> Iterator[Row]:
@@ -82,13 +81,17 @@ def prepare(directory: Path, hubs: int) -> tuple[World, dict[str, str]]:
     world.run(lambda uow: _traffic(uow.connection, hubs))
     with world.instance.reading_engine.connect() as connection:
         event_ref = connection.exec_driver_sql("SELECT max(event_ref) FROM held_requests").scalar()
-        message_id = connection.exec_driver_sql("SELECT message_id FROM outbox WHERE kind = 'alert' LIMIT 1").scalar()
+        of_a = select(schedules.c.schedule_id).where(schedules.c.organisation == A.name).limit(1)
+        schedule_id = connection.scalar(of_a)
+        sent = select(outbox.c.message_id).where(outbox.c.destination == f"user:{A.eui}", outbox.c.kind == "alert")
+        message_id = connection.scalar(sent.order_by(outbox.c.outbox_id).limit(1))
     values = {
         "release_id": release_id,
         "region": regions[0],
         "list_id": list_id,
         "event_ref": str(event_ref),
         "message_id": str(message_id),
+        "schedule_id": str(schedule_id),
         "exchange_id": "1",
         "audit_id": "1",
         "hub_id": chf(hubs - 1),
@@ -160,6 +163,8 @@ def _message(message_id: str, kind: str, destination: str, event: str, hub_id: s
 
 def _traffic(connection: Connection, hubs: int) -> None:
     """An alert for each hub, one in twenty still to be delivered and one in a hundred parked; requests; a trail."""
+    # One that was really signed: pages decode what they show.
+    body = connection.scalar(select(outbox.c.body).where(outbox.c.kind == "notice").limit(1))
     fates = {
         0: ("Parked", A),
         1: ("Pending", B),
@@ -175,7 +180,10 @@ def _traffic(connection: Connection, hubs: int) -> None:
             state, supplier = fates.get(number % 100, ("Delivered", A))
             alert = _message(f"{1 << 64 | number:032x}", "alert", f"user:{supplier.eui}", "hub_activated", chf(number))
             taken = NOW if state == "Delivered" else None
-            alerts.append(alert | {"state": state, "delivered_at": taken, "last_error": None if taken else "HTTP 503"})
+            alerts.append(
+                alert
+                | {"body": body, "state": state, "delivered_at": taken, "last_error": None if taken else "HTTP 503"}
+            )
             told.append(
                 {
                     "hub_id": chf(number),
@@ -215,25 +223,33 @@ def _traffic(connection: Connection, hubs: int) -> None:
         execute_many(connection, audit.insert(), records)
 
 
-def _addresses(sections: Sequence[Section], values: Mapping[str, str]) -> list[str]:
-    """The address of every page that is shown; one whose variable parts stand for nothing known here is named."""
-    return [_address(page, values) for section in sections for page in section.pages if not page.changes]
+def _addresses(app: Starlette, values: Mapping[str, str]) -> list[str]:
+    """The address of every page that is shown, of either role."""
+    (console,) = (route for route in app.routes if isinstance(route, Mount))
+    paths = [route.path for route in console.routes if isinstance(route, Route) and "GET" in (route.methods or ())]
+    no_pages = ("/static", "/sign-in", "/live", "/whole", "/openid", "/export", "/sheets/", "/xml")
+    shown = [one for one in paths if not one.endswith("/sheet") and not any(part in one for part in no_pages)]
+    return [_address(path, values) for path in shown]
 
 
-def _address(page: Page, values: Mapping[str, str]) -> str:
-    path = page.path.replace(":int}", "}")
-    if path == "/operator/deliveries/resend":
-        path += "?message={message_id}"
+def _address(route: str, values: Mapping[str, str]) -> str:
+    path = route.replace(":int}", "}")
+    path += {"/operator/deliveries/resend": "?message={message_id}", "/act": "?release={release_id}"}.get(path, "")
     try:
         return path.format(**values)
     except KeyError as missing:
-        raise ValueError(f"tests/bench/pages.py knows nothing for {missing} in {page.path}") from None
+        raise ValueError(f"tests/bench/pages.py knows nothing for {missing} in {route}") from None
 
 
 def _measured(front: OperatorFront, values: Mapping[str, str], hubs: int) -> Iterator[Row]:
-    office_sections = operator_sections(front.office)
-    operator = _addresses(office_sections, values)
-    hub = chf(hubs // 2)
+    front.add("ann", A.name)
+    ann, hub = front.signed_in("ann"), chf(hubs // 2)
+    ann.open(f"/act?release={values['release_id']}&hubs={chf(hubs - 1)}")
+    ann.send("Show", deed="decline")
+    known = {**values, "proposal_id": ann.path.rpartition("/")[2]}
+    addresses = _addresses(front.app, known)
+    operator = [one for one in addresses if one.startswith("/operator")]
+    supplier = [one for one in addresses if not one.startswith("/operator") and one != "/"]
     operator += [
         "/operator/csp?state=open",
         f"/operator/deliveries?to=user:{B.eui}",
@@ -243,12 +259,9 @@ def _measured(front: OperatorFront, values: Mapping[str, str], hubs: int) -> Ite
         f"/operator/audit?hub={chf(3)}",
         "/operator/audit?message=nothing",
     ]
-    supplier = _addresses([supplier_section()], values)
-    front.add("ann", A.name)
     slowest = largest = 0.0
-    for who, browser, paths in (("operator", front.olga(), operator), ("Supplier", front.signed_in("ann"), supplier)):
-        # Sheets are no pages: they may take as long as their rows.
-        for path in (one for one in paths if "/sheet" not in one and "/whole" not in one):
+    for who, browser, paths in (("operator", front.olga(), operator), ("Supplier", ann, supplier)):
+        for path in paths:
             seconds, kilobytes = _page(front, browser, path)
             slowest, largest = max(slowest, seconds), max(largest, kilobytes)
             name = f"{who}'s page {path}, {hubs:,} hubs"

@@ -197,14 +197,13 @@ class Messages:
 
     def sent_lines(self, caption: str, lines: tuple[SentLine, ...], *, hidden: bool = False) -> Table:
         """Messages of the outbox as a table; its caption may be hidden where a heading says the same."""
-        columns = ("Queued", "To", "Event", "State", "Tries", "Hub", "Message", "Last error")
+        columns = ("Queued", "To", "Event", "State", "Hub", "Message", "Last error")
         rows: list[tuple[Cell, ...]] = [
             (
                 line.created_at,
                 Link(self.office.party(line.destination), url("/operator/deliveries", to=line.destination)),
                 line.event,
                 Badge(line.state, STATE_TONES[line.state]),
-                line.tries,
                 Mono(line.hub_id) if line.hub_id else None,
                 Link(f"{line.message_id[:12]}…", url(f"{_PATH}/sent/{line.message_id}"), mono=True),
                 line.last_error,
@@ -213,7 +212,7 @@ class Messages:
         ]
         return Table(
             caption,
-            [Column(title, numeric=title == "Tries") for title in columns],
+            [Column(title) for title in columns],
             rows,
             empty="Nothing was found.",
             caption_hidden=hidden,
