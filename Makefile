@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-postgresql crash check check-security sbom format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash check check-security sbom format revision bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(STAMP) ## all tests but the slow ones; ARGS="..." goes to pytest
 
 test-all: $(STAMP) ## all tests, the slow ones too
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-browser: $(STAMP) ## journeys through the console in a real Chromium, with screenshots in test-output
+	SR_ENGINE_TEST_OUTPUT=test-output $(BIN)/python -m pytest -n auto -m browser $(ARGS)
 
 test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts itself
 	SR_ENGINE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)

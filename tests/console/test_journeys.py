@@ -15,7 +15,7 @@ from tests.console.test_sheets_and_lists import plan
 from tests.console.test_supplier import HOMES, count, four_eyes, opened
 from tests.world import TestHub
 
-pytestmark = [pytest.mark.slow, needs_browser]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_browser]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.console.operator.office import OperatorFront
 from tests.console.operator.person import SIZES, Person
 from tests.world import FIRMWARE, A
 
-pytestmark = [pytest.mark.slow, needs_browser]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_browser]
 
 SECONDS = 60
 
