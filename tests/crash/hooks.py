@@ -185,6 +185,8 @@ def _hook_answers(trap: Trap) -> None:
 
             await app(scope, receive, sending)
 
+        # What serves an application tells it by its state when it is to stop.
+        wrapped.state = app.state  # type: ignore[attr-defined]
         return wrapped
 
     serve.application = hooked
