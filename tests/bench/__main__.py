@@ -22,6 +22,7 @@ from tests.bench import (
     sign_server,
     spreadsheets,
     stages,
+    telling,
 )
 
 REPORT = Path("bench-report.json")
@@ -31,7 +32,7 @@ def main() -> None:
     """Measure and report; a target that is not met is shown, not hidden."""
     measured = (
         *(parts, stages, sign_server, exchange, burst, scheduling),
-        *(firmware, cutting, intake, backing_up, replaying, pages, spreadsheets),
+        *(firmware, cutting, intake, backing_up, replaying, pages, spreadsheets, telling),
     )
     rows = [row for part in measured for row in part.rows()]
     table = Table("what", "figure", "unit", "target", "met")
