@@ -280,7 +280,7 @@ class Proposing:
             return
         self._desk.after_work()
         self._supplier.counting.forget(proposal.organisation)
-        told = await asyncio.to_thread(partial(plan.told, answers, preview=False))
+        told = await self._desk.apart(partial(plan.told, answers, preview=False))
         done = {"state": ProposalState.DONE.value, **told}
         await self._desk.transactions.run(
             lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done)
