@@ -22,9 +22,7 @@ _NOT_ALLOWED = frozenset({"E1", "E2", "E3"})
 
 async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bool) -> Done:
     """Do it, or say what it would come to; raises Problem for what the rules do not allow."""
-    if caller.user is None:
-        raise Problem(HTTPStatus.FORBIDDEN, "your token acts for no User")
-    act = Act(Channel.API, f"token:{caller.token.name}", caller.user.eui, key, body)
+    act = _act(caller, key, body)
     try:
         if dry_run:
             now = desk.clock.now()
@@ -32,7 +30,7 @@ async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bo
         else:
             heavy = len(body.device_ids) >= _HEAVY_DEVICES or not body.device_ids
             answer = await desk.transactions.run(
-                lambda uow: desk.acting.execute(uow, act), heavy=heavy, of=caller.user.eui
+                lambda uow: desk.acting.execute(uow, act), heavy=heavy, of=act.user_eui
             )
             desk.after_work()
     except NotTaken as refused:
@@ -41,6 +39,21 @@ async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bo
         detail = "this Idempotency-Key was used before for something else: use a new one"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
     return await _done(desk, caller, answer, body.device_ids)
+
+
+async def is_done(desk: Desk, caller: Caller, key: str, body: ActBody) -> bool:
+    """Whether this was done under this key before; raises Problem for what cannot be asked for."""
+    act = _act(caller, key, body)
+    try:
+        return await desk.read(lambda connection: desk.acting.answered(connection, act) is not None)
+    except NotTaken as refused:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(refused)) from None
+
+
+def _act(caller: Caller, key: str, body: ActBody) -> Act:
+    if caller.user is None:
+        raise Problem(HTTPStatus.FORBIDDEN, "your token acts for no User")
+    return Act(Channel.API, f"token:{caller.token.name}", caller.user.eui, key, body)
 
 
 async def _done(desk: Desk, caller: Caller, answer: ActAnswer, device_ids: Collection[str]) -> Done:

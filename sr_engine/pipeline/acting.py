@@ -34,6 +34,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Processor, Turned
 from sr_engine.requests.outcome import Outcome, Sender
 from sr_engine.store import exchanges
+from sr_engine.store.reading import Connection
 from sr_engine.store.transactions import UnitOfWork
 
 KEY_MAX = 64
@@ -145,6 +146,17 @@ class Acting:
             return _turned(asked)
         outcome = self._outcome(lambda: self.processor.judge(unit_of_work, asked))
         return _answer(asked, outcome)
+
+    def answered(self, connection: Connection, act: Act) -> str | None:
+        """The code with which this, and nothing else, was answered before under its key; None: it was not.
+
+        Raises NotTaken.
+        """
+        asked = self._asked(act)
+        if isinstance(asked, Turned):
+            return None
+        known = exchanges.find(connection, act.channel.interface, asked.key, asked.command_variant)
+        return known.code if known is not None and known.digest == asked.digest else None
 
     def execute(self, unit_of_work: UnitOfWork, act: Act) -> ActAnswer:
         """Decide, write and answer, all in the caller's transaction.

@@ -40,6 +40,19 @@ def test_a_schedule_that_has_changed_meanwhile_is_not_taken_back(api: ApiWorld) 
     assert ask("POST", path, {}, headers={"If-Match": now}).status == 200
 
 
+def test_whoever_asks_again_for_what_was_done_is_answered_though_that_has_changed_it(api: ApiWorld) -> None:
+    ask = api.client(A)
+    number = ask.do("/schedules", SCHEDULE)["schedule_id"]
+    etag = ask("GET", f"/schedules/{number}").headers["etag"]
+
+    first, again = (
+        ask("POST", f"/schedules/{number}/withdrawals", {}, key="one", headers={"If-Match": etag}) for _ in range(2)
+    )
+
+    assert (first.status, again.status) == (200, 200)
+    assert (first.json["repeated"], again.json["repeated"]) == (False, True)
+
+
 def test_hubs_are_approved_declined_and_deferred(api: ApiWorld) -> None:
     ask = api.client(A)
     later = {"defer_until": WINDOW.start.isoformat()}

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from sr_engine.configuration.console import ConsoleRole
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from sr_engine.store import audit
-from sr_engine.store.tables import console_proposals, decisions, exchanges, exclusions, schedules
+from sr_engine.store.proposals import ProposalState
+from sr_engine.store.tables import console_accounts, console_proposals, decisions, exchanges, exclusions, schedules
 from tests.console.desk import Front, Somebody
 from tests.world import FIRMWARE, NOW, A, B, TestHub, edit
 
@@ -237,6 +238,42 @@ def test_above_a_number_of_hubs_somebody_else_confirms(fronts: Callable[..., Fro
     compose(ann, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="decline")
     ann.send("Do it for 1 hub")
     assert "1 accepted" in ann.text, "few hubs need no second person"
+
+
+def test_whoever_goes_on_with_what_was_left_half_done_has_not_confirmed_it(fronts: Callable[..., Front]) -> None:
+    front = opened(fronts(four_eyes))
+    front.add("bob", roles=(ConsoleRole.APPROVE,))
+    ann = front.signed_in()
+    compose(ann, f"release={front.release_id}&waiting=yes", deed="approve")
+    ann.send("Ask a second person to confirm")
+    left = {"state": ProposalState.WORKING.value, "decided_by": "bob", "decided_at": NOW}
+    front.world.run(lambda uow: uow.connection.execute(console_proposals.update().values(**left)))
+    ann.open(ann.path.removeprefix("/console"))
+    ann.send("Go on with it")
+    assert "4 accepted" in ann.text
+    (done,) = (one for one in trail(front) if one.action == "request")
+    assert "account:ann, confirmed by bob" in done.detail
+
+    front.add("carol")
+    carol = front.signed_in("carol")
+    compose(carol, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="decline")
+    alone = {**left, "decided_by": "carol"}
+    mine = console_proposals.c.author == "carol"
+    front.world.run(lambda uow: uow.connection.execute(console_proposals.update().where(mine).values(**alone)))
+    ann.open(carol.path.removeprefix("/console"))
+    ann.send("Go on with it")
+    (done,) = (one for one in trail(front) if one.action == "request" and "account:carol" in one.detail)
+    assert "confirmed by" not in done.detail
+
+
+def test_nobody_acts_for_a_user_that_has_become_another_organisations(front: Front) -> None:
+    theirs = console_accounts.update().values(user_eui=B.eui)
+    front.world.run(lambda uow: uow.connection.execute(theirs))
+    browser = front.signed_in()
+    compose(browser, f"hubs={HOMES[4].chf}&release={front.release_id}", deed="approve")
+    assert browser.page.status_code == 422
+    assert "no User" in browser.text
+    assert count(front, console_proposals) == 0
 
 
 def test_a_second_person_can_turn_it_down_and_it_expires(fronts: Callable[..., Front]) -> None:
