@@ -18,6 +18,7 @@ from sr_engine.console.security import (
     csrf_token,
     drop_cookie,
     form_cookie,
+    holds_nul,
     is_ours,
     is_own_path,
     session_cookie,
@@ -86,7 +87,7 @@ class SignInPages:
         login, password = _text(form, "login").strip().lower(), _text(form, "password")
         wanted = _text(form, "next")
         secret = request.cookies.get(form_cookie(request), "")
-        if not secret or not comes_from_here(request) or not is_ours(secret, form.get(CSRF_FIELD)):
+        if not secret or holds_nul(login) or not comes_from_here(request) or not is_ours(secret, form.get(CSRF_FIELD)):
             problem = "The form was too old, or cookies are switched off. Please sign in again."
             return await self._ask(request, wanted=wanted, login=login, problem=problem, status=400)
         signing_in, address = self._desk.signing_in, address_of(request)

@@ -313,3 +313,21 @@ def test_a_hub_that_has_gone_to_another_supplier_is_seen_no_more(front: Front) -
     unknown = browser.open("/hubs/00-00-5E-EF-C0-FF-FF-FF")
     assert (gone.status_code, gone.text) == (404, unknown.text.replace("00-00-5E-EF-C0-FF-FF-FF", HOMES[0].chf))
     assert HOMES[0].chf not in (browser.open("/hubs"), browser.text)[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/alerts?before={10**30}", 404),
+        (f"/schedules/{10**30}", 404),
+        (f"/schedules?before={10**30}", 404),
+        (f"/act?schedule={10**30}", 400),
+        ("/export/hubs?release=nothing", 404),
+        ("/export/hubs?state=Listed", 400),
+        ("/hubs?region=%00", 404),
+    ],
+)
+def test_an_address_that_no_page_gave_is_refused_in_words(front: Front, path: str, status: int) -> None:
+    browser = front.signed_in()
+    assert browser.open(path).status_code == status
+    assert "Something went wrong here" not in browser.text

@@ -116,7 +116,14 @@ class SheetPages:
         except SelectionRefused:
             raise HTTPException(400) from None
         titles = [column.title for column in COLUMNS]
-        return await exported(visit, "hubs", titles, lambda connection: self.hubs.every(connection, visit, selection))
+        if selection.needs_release:
+            raise HTTPException(400)
+        try:
+            return await exported(
+                visit, "hubs", titles, lambda connection: self.hubs.every(connection, visit, selection)
+            )
+        except UnknownRelease:
+            raise HTTPException(404) from None
 
     async def export_refused(self, visit: Visit) -> Response:
         """The hubs that were refused, with the reason and what to do."""
