@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from http import HTTPStatus
 
 from sr_engine.api.desk import Caller, Desk, device_id_of
@@ -57,7 +58,7 @@ def _act(caller: Caller, key: str, body: ActBody) -> Act:
 
 
 async def _done(desk: Desk, caller: Caller, answer: ActAnswer, device_ids: Collection[str]) -> Done:
-    refused = [] if answer.result is None else await _refused(desk, caller, answer.result, device_ids)
+    refused = [] if answer.result is None else await _refused(desk, caller, answer.result, device_ids, answer.at)
     accepted = None if answer.result is None else answer.result.accepted_device_count
     detail = answer.detail
     if refused and accepted is not None:
@@ -81,15 +82,15 @@ async def _done(desk: Desk, caller: Caller, answer: ActAnswer, device_ids: Colle
 
 
 async def _refused(
-    desk: Desk, caller: Caller, result: CommsHubFirmwareResult, device_ids: Collection[str]
+    desk: Desk, caller: Caller, result: CommsHubFirmwareResult, device_ids: Collection[str], at: datetime | None
 ) -> list[Refused]:
-    """By reason; what is not this Supplier's is unknown to it, whatever it is."""
+    """By reason; what is not this Supplier's is unknown to it, whatever it is: now, or when it was answered first."""
     found = []
     hidden = {RefusalReason.INVALID, RefusalReason.NOT_RESPONSIBLE}
     if hidden & result.refused.keys():
         given = {device_id_of(one): one for one in device_ids}
-        now = desk.clock.now()
-        mine = await desk.read(lambda connection: desk.hubs.owned(connection, caller.viewer, given, now))
+        then = at or desk.clock.now()
+        mine = await desk.read(lambda connection: desk.hubs.owned(connection, caller.viewer, given, then))
         unknown = [as_given for device_id, as_given in given.items() if device_id not in mine]
         found.append(Refused(reason=_UNKNOWN, meaning=_NO_SUCH_HUB, device_ids=unknown))
     found += [

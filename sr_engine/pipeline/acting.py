@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -88,6 +89,8 @@ class ActAnswer:
     request_id: str
     repeated: bool = False
     """It had been done before, under the same key; nothing was done now."""
+    at: datetime | None = None
+    """When that was."""
 
     @property
     def accepted(self) -> bool:
@@ -170,7 +173,8 @@ class Acting:
             return _turned(asked)
         known = exchanges.find(connection, act.channel.interface, asked.key, asked.command_variant)
         if known is not None:
-            return _repeated(asked, known)
+            at = exchanges.answered_at(connection, act.channel.interface, asked.key)
+            return replace(_repeated(asked, known), at=at)
         outcome, _ = self._do(unit_of_work, act.channel.interface, asked, f"{act.channel}, {act.account}")
         return _answer(asked, outcome)
 
