@@ -51,6 +51,8 @@ from sr_engine.store.reading import Reading
 if TYPE_CHECKING:
     from sr_engine.api.desk import Desk as ApiDesk
 
+PAGES_AT_ONCE = 8
+"""Threads in which a process makes pages and sheets."""
 OPENID_SECONDS = 10.0
 """For how long an OpenID provider is waited for."""
 
@@ -136,13 +138,15 @@ def console_of(
         templates=templates(rules.pages.time_zone, assets),
         assets=assets,
         after_work=after_work,
+        threads=ThreadPoolExecutor(PAGES_AT_ONCE, "console"),
+        hashing=ThreadPoolExecutor(rules.sign_in.hashes_at_once, "passwords"),
     )
     supplier = SupplierDesk(
         supplier_hubs_of(instance),
         supplier_answers_of(instance),
         acting_of(instance),
         load_advice(instance.settings.config_directory, instance.configuration.response_codes),
-        HubCounting(desk.reading, rules.pages),
+        HubCounting(desk.reading, rules.pages, desk.threads),
     )
     openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())

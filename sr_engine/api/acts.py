@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from http import HTTPStatus
 
 from sr_engine.api.desk import Caller, Desk, device_id_of
@@ -22,9 +23,7 @@ _NOT_ALLOWED = frozenset({"E1", "E2", "E3"})
 
 async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bool) -> Done:
     """Do it, or say what it would come to; raises Problem for what the rules do not allow."""
-    if caller.user is None:
-        raise Problem(HTTPStatus.FORBIDDEN, "your token acts for no User")
-    act = Act(Channel.API, f"token:{caller.token.name}", caller.user.eui, key, body)
+    act = _act(caller, key, body)
     try:
         if dry_run:
             now = desk.clock.now()
@@ -32,7 +31,7 @@ async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bo
         else:
             heavy = len(body.device_ids) >= _HEAVY_DEVICES or not body.device_ids
             answer = await desk.transactions.run(
-                lambda uow: desk.acting.execute(uow, act), heavy=heavy, of=caller.user.eui
+                lambda uow: desk.acting.execute(uow, act), heavy=heavy, of=act.user_eui
             )
             desk.after_work()
     except NotTaken as refused:
@@ -43,8 +42,23 @@ async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bo
     return await _done(desk, caller, answer, body.device_ids)
 
 
+async def is_done(desk: Desk, caller: Caller, key: str, body: ActBody) -> bool:
+    """Whether this was done under this key before; raises Problem for what cannot be asked for."""
+    act = _act(caller, key, body)
+    try:
+        return await desk.read(lambda connection: desk.acting.answered(connection, act) is not None)
+    except NotTaken as refused:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(refused)) from None
+
+
+def _act(caller: Caller, key: str, body: ActBody) -> Act:
+    if caller.user is None:
+        raise Problem(HTTPStatus.FORBIDDEN, "your token acts for no User")
+    return Act(Channel.API, f"token:{caller.token.name}", caller.user.eui, key, body)
+
+
 async def _done(desk: Desk, caller: Caller, answer: ActAnswer, device_ids: Collection[str]) -> Done:
-    refused = [] if answer.result is None else await _refused(desk, caller, answer.result, device_ids)
+    refused = [] if answer.result is None else await _refused(desk, caller, answer.result, device_ids, answer.at)
     accepted = None if answer.result is None else answer.result.accepted_device_count
     detail = answer.detail
     if refused and accepted is not None:
@@ -68,15 +82,15 @@ async def _done(desk: Desk, caller: Caller, answer: ActAnswer, device_ids: Colle
 
 
 async def _refused(
-    desk: Desk, caller: Caller, result: CommsHubFirmwareResult, device_ids: Collection[str]
+    desk: Desk, caller: Caller, result: CommsHubFirmwareResult, device_ids: Collection[str], at: datetime | None
 ) -> list[Refused]:
-    """By reason; what is not this Supplier's is unknown to it, whatever it is."""
+    """By reason; what is not this Supplier's is unknown to it, whatever it is: now, or when it was answered first."""
     found = []
     hidden = {RefusalReason.INVALID, RefusalReason.NOT_RESPONSIBLE}
     if hidden & result.refused.keys():
         given = {device_id_of(one): one for one in device_ids}
-        now = desk.clock.now()
-        mine = await desk.read(lambda connection: desk.hubs.owned(connection, caller.viewer, given, now))
+        then = at or desk.clock.now()
+        mine = await desk.read(lambda connection: desk.hubs.owned(connection, caller.viewer, given, then))
         unknown = [as_given for device_id, as_given in given.items() if device_id not in mine]
         found.append(Refused(reason=_UNKNOWN, meaning=_NO_SUCH_HUB, device_ids=unknown))
     found += [

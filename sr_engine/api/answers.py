@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Connection
 
-from sr_engine.api.acts import do
+from sr_engine.api.acts import do, is_done
 from sr_engine.api.common import (
     Actor,
     After,
@@ -250,9 +250,14 @@ async def take_back(
     if_match: IfMatch = None,
 ) -> Done:
     shown = await _schedule(desk, caller, schedule_id)
-    if if_match is not None and not matches(if_match, etag_of_model(shown)):
-        raise Problem(HTTPStatus.PRECONDITION_FAILED, "the schedule has changed meanwhile: read it again")
     body = DeleteCommsHubFirmwareSchedule(schedule_id, _ids(given.device_ids))
+    if (
+        if_match is not None
+        and not matches(if_match, etag_of_model(shown))
+        # What was done under this key may be what has changed it: whoever asks again is given the answer.
+        and (dry_run or not await is_done(desk, caller, key, body))
+    ):
+        raise Problem(HTTPStatus.PRECONDITION_FAILED, "the schedule has changed meanwhile: read it again")
     return await do(desk, caller, key, body, dry_run=dry_run)
 
 

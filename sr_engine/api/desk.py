@@ -33,6 +33,7 @@ from sr_engine.store.transactions import Transactions, UnitOfWork
 T = TypeVar("T")
 
 _EUI = re.compile(r"[0-9A-Fa-f]{2}([-:]?[0-9A-Fa-f]{2}){7}")
+_CANONICAL = re.compile(r"[0-9A-F]{2}(?:-[0-9A-F]{2}){7}")
 
 
 class Registrations(Protocol):
@@ -99,7 +100,11 @@ class Desk:
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """The same for what is small, and is read for every request."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(self.reading, look))
+        return await self.apart(partial(self.reading, look))
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """What would keep the event loop from Service Requests, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     def seal(self, caller: Caller, what: str, value: str) -> str:
         """A cursor: where to read on, for this caller alone."""
@@ -150,7 +155,6 @@ class Needs:
 
 def device_id_of(text: str) -> str:
     """The canonical form of an id, whatever stands between its octets; one that is none comes back as it is."""
-    if _EUI.fullmatch(text) is None:
+    if _CANONICAL.fullmatch(text) is not None or _EUI.fullmatch(text) is None:
         return text
-    digits = re.sub("[-:]", "", text).upper()
-    return "-".join(digits[start : start + 2] for start in range(0, len(digits), 2))
+    return bytes.fromhex(text.replace("-", "").replace(":", "")).hex("-").upper()

@@ -49,6 +49,7 @@ class Door:
             if _path(scope) == OPEN_TO_ALL:
                 await self.app(scope, receive, reply)
                 return
+            _check_address(scope)
             headers = Headers(scope=scope)
             caller = await self._caller(headers)
             standing = self.rates.count(caller.token.token_id)
@@ -120,6 +121,12 @@ class Door:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}, not {media_type or 'of no media type'}"
             )
         return b"".join(chunks)
+
+
+def _check_address(scope: Scope) -> None:
+    """Raises Problem for one with a text in it that PostgreSQL takes for an error to be asked for."""
+    if "\0" in _path(scope) or b"%00" in scope.get("query_string", b""):
+        raise Problem(HTTPStatus.BAD_REQUEST, "there is nothing whose name holds U+0000")
 
 
 def _check(standing: Standing) -> None:

@@ -33,7 +33,7 @@ async def register(
     given: Annotated[list[Registration], Body(min_length=1, max_length=20_000)],
 ) -> Response:
     """The same again changes nothing."""
-    rows = desk.registrations.admit(json.dumps([one.model_dump() for one in given]).encode())
+    rows = await desk.apart(lambda: desk.registrations.admit(json.dumps([one.model_dump() for one in given]).encode()))
     if isinstance(rows, Answer):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, rows.detail)
     await desk.transactions.run(lambda uow: desk.registrations.execute(uow, rows), heavy=True, of=_SHARE)

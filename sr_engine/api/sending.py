@@ -75,29 +75,43 @@ class Sending:
         async with aiohttp.ClientSession(
             timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
-            while True:
-                try:
-                    await self._look(session)
-                except LeaseLost as lost:
-                    log.warning("webhooks are left to another process: %s", lost)
-                except Exception:
-                    log.exception("webhooks cannot be looked through; it is tried again")
-                await asyncio.sleep(self.policy.poll.total_seconds())
+            under_way: dict[str, asyncio.Task[None]] = {}
+            try:
+                while True:
+                    try:
+                        await self._look(session, under_way)
+                    except Exception:
+                        log.exception("webhooks cannot be looked through; it is tried again")
+                    await asyncio.sleep(self.policy.poll.total_seconds())
+            finally:
+                for task in under_way.values():
+                    task.cancel()
+                await asyncio.gather(*under_way.values(), return_exceptions=True)
 
-    async def _look(self, session: aiohttp.ClientSession) -> None:
+    async def _look(self, session: aiohttp.ClientSession, under_way: dict[str, asyncio.Task[None]]) -> None:
+        """Begin to send to all that something may be sent to; nobody waits for a receiver that is slow."""
+        for webhook_id in [one for one, task in under_way.items() if task.done()]:
+            del under_way[webhook_id]
         now = self.desk.clock.now()
         due = await self.desk.read(lambda connection: webhooks.due(connection, now))
         if not due:
             return
         lease = await self.claims.claim(LEASE)
         if lease is not None:
-            await asyncio.gather(*(self._send_all(session, one, lease) for one in due))
+            for one in due:
+                if one.webhook_id not in under_way:
+                    under_way[one.webhook_id] = asyncio.create_task(self._send_all(session, one, lease))
 
     async def _send_all(self, session: aiohttp.ClientSession, webhook: Webhook, lease: Lease) -> None:
         """Send until all is sent, or it fails."""
         one: Webhook | None = webhook
-        while one is not None and self.claims.is_good(lease):
-            one = await self.send_next(session, one, self.claims.fenced(lease))
+        try:
+            while one is not None and self.claims.is_good(lease):
+                one = await self.send_next(session, one, self.claims.fenced(lease))
+        except LeaseLost as lost:
+            log.warning("webhooks are left to another process: %s", lost)
+        except Exception:
+            log.exception("nothing could be sent to webhook %s; it is tried again", webhook.webhook_id)
 
     async def send_next(self, session: aiohttp.ClientSession, webhook: Webhook, runs: Runs) -> Webhook | None:
         """Send the next changes and record what came of it; the webhook as it is then, if there may be more to send."""
@@ -144,7 +158,7 @@ class Sending:
         seen = [ChangeSeen.of(one, marked(desk, webhook.user_eui, one)) for one in found.changes]
         body = b'{"changes":[' + b",".join(one.model_dump_json().encode() for one in seen) + b"]}"
         now = desk.clock.now()
-        headers = self._headers(webhook, seen[0].id, body, now)
+        headers = self._headers(webhook, body, now)
         try:
             async with session.post(webhook.url, data=body, headers=headers, allow_redirects=False) as response:
                 with suppress(TimeoutError, aiohttp.ClientError, OSError):
@@ -157,12 +171,13 @@ class Sending:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
 
-    def _headers(self, webhook: Webhook, first_id: str, body: bytes, now: datetime) -> dict[str, str]:
+    def _headers(self, webhook: Webhook, body: bytes, now: datetime) -> dict[str, str]:
+        """Its id is that of its content: sent again with more in it, it must not be taken for the same."""
         timestamp = int(now.timestamp())
         secret = operations.secret_of(webhook, self.desk.sealer)
         return {
             "Content-Type": "application/json",
-            ID: self.desk.sealer.mark(f"message {webhook.webhook_id} {first_id}"),
+            ID: self.desk.sealer.mark(f"message {webhook.webhook_id} {hashlib.sha256(body).hexdigest()}"),
             TIMESTAMP: str(timestamp),
             SIGNATURE: signature(secret, timestamp, body),
         }

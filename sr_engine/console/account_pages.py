@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 
 import segno
@@ -11,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from sr_engine.configuration.console import ConsoleRole
 from sr_engine.console.pages import Page, Section, Visit
 from sr_engine.console.security import session_cookie, set_cookie
+from sr_engine.console.sign_in_pages import address_of
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.accounts import NewSecondFactor
 from sr_engine.operations.passwords import (
@@ -62,9 +62,9 @@ async def change_password(visit: Visit) -> Response:
     """Take a new password; other sessions of the account end, and this one goes on under a new token."""
     passwords, form = visit.desk.passwords, visit.form
     before, wanted, again = (str(form.get(name, "")) for name in ("password", "new_password", "again"))
-    problem = ""
-    if not await asyncio.to_thread(passwords.verify, visit.account.password_hash, before):
-        refused = await visit.write(lambda uow: visit.desk.signing_in.fails(uow, visit.account.login, "in a session"))
+    problem, address = "", address_of(visit.request)
+    if not await visit.desk.verify(visit.account.password_hash, before):
+        refused = await visit.write(lambda uow: visit.desk.signing_in.fails(uow, visit.account.login, address))
         if refused.wait is not None:
             await visit.write(lambda uow: visit.desk.signing_in.leaves(uow, visit.present))
             return visit.go("/sign-in")
@@ -81,7 +81,7 @@ async def change_password(visit: Visit) -> Response:
     if problem:
         least = visit.desk.rules.sign_in.password_min_length
         return await visit.show("password.html", status=422, least=least, problem=problem)
-    hashed = await asyncio.to_thread(passwords.hash, wanted)
+    hashed = await visit.desk.hash(wanted)
 
     def change(unit_of_work: UnitOfWork) -> SignedIn:
         operations.change_password(unit_of_work, visit.account, hashed)

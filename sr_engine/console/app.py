@@ -19,7 +19,7 @@ from starlette.types import Message
 from sr_engine.console import account_pages, live, sign_in_pages
 from sr_engine.console.desk import Desk
 from sr_engine.console.pages import Page, Section, Visit, go
-from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, is_ours, session_cookie
+from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
 from sr_engine.operations.signing_in import Present
 from sr_engine.store import console_sessions
 
@@ -103,7 +103,8 @@ def _endpoint(desk: Desk, page: Page) -> Endpoint:
         visit = let_in
         if page.changes:
             form = await _form(request, page.max_bytes)
-            if not comes_from_here(request) or not is_ours(visit.token, form.get(CSRF_FIELD)):
+            typed = (one for one in form.values() if isinstance(one, str))
+            if holds_nul(*typed) or not comes_from_here(request) or not is_ours(visit.token, form.get(CSRF_FIELD)):
                 await form.close()
                 raise HTTPException(HTTPStatus.BAD_REQUEST)
             visit = Visit(request, desk, page, visit.present, visit.token, form)
@@ -121,6 +122,8 @@ def _endpoint(desk: Desk, page: Page) -> Endpoint:
 
 async def _let_in(desk: Desk, page: Page, request: Request) -> Visit | Response:
     """Who asks, if a page is for them; raises HTTPException, or sends them where they have to go first."""
+    if holds_nul(request.url.path, *request.query_params.values()):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
     token = request.cookies.get(session_cookie(request))
     present = None
     if token is not None:

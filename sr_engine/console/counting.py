@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -29,8 +30,9 @@ class Counted(Generic[T]):
 class Counting:
     """Counts of a process, by what they are of."""
 
-    def __init__(self, reading: Reading, rules: Pages) -> None:
+    def __init__(self, reading: Reading, rules: Pages, threads: Executor) -> None:
         """`rules` say how long a count is good, and how long a page waits for one."""
+        self._threads = threads
         self._reading = reading
         self._keep = rules.counts_kept.total_seconds()
         self._wait = rules.wait.total_seconds()
@@ -63,7 +65,7 @@ class Counting:
             self._places = asyncio.Semaphore(_AT_ONCE)
         try:
             async with self._places:
-                value = await asyncio.to_thread(self._reading, look)
+                value = await asyncio.get_running_loop().run_in_executor(self._threads, self._reading, look)
             self._known[key] = (value, time.monotonic())
             self._known.move_to_end(key)
             while len(self._known) > _KEPT:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from jinja2 import Environment
@@ -46,6 +48,10 @@ class Desk:
     assets: Assets
     after_work: Callable[[], None]
     """To be called once something was done that leaves messages to be sent."""
+    threads: Executor
+    """Of its own: pages and sheets take none of those that Service Requests are worked on in."""
+    hashing: Executor
+    """For passwords, which whoever has no account can have verified, too."""
     navigation: Sequence[Entry] = ()
     provider_name: str | None = None
     """What people call the OpenID provider where they can sign in; None: there is none."""
@@ -54,13 +60,25 @@ class Desk:
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """What a look into the database returns, in a thread of its own."""
-        return await asyncio.to_thread(self.reading, look)
+        return await self.apart(partial(self.reading, look))
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """What takes longer than the event loop can wait, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def hash(self, password: str) -> str:
+        """The encoded hash of a password."""
+        return await asyncio.get_running_loop().run_in_executor(self.hashing, self.passwords.hash, password)
+
+    async def verify(self, hashed: str | None, password: str) -> bool:
+        """Whether a password is the one that was hashed."""
+        return await asyncio.get_running_loop().run_in_executor(self.hashing, self.passwords.verify, hashed, password)
 
     async def show(
         self, request: Request, template: str, *, status: int = 200, visit: Visit | None = None, **context: object
     ) -> Response:
         """A page from a template, made in a thread."""
-        text = await asyncio.to_thread(self.render, request, template, visit=visit, **context)
+        text = await self.apart(partial(self.render, request, template, visit=visit, **context))
         return HTMLResponse(text, status, headers=HEADERS)
 
     def render(self, request: Request, template: str, *, visit: Visit | None = None, **context: object) -> str:

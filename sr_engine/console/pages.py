@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sr_engine.console.desk import Desk
 
 T = TypeVar("T")
+_NUMBERS = 1 << 63
 Handler = Callable[["Visit"], Awaitable[Response]]
 Stamp = Callable[["Visit", Connection], str]
 """What tells whether a page would show anything new: a text that changes with what it shows, cheaply found."""
@@ -135,6 +136,14 @@ class Visit:
     def csrf(self) -> str:
         """What its forms hold."""
         return csrf_token(self.token)
+
+
+def number_of(text: str) -> int:
+    """A whole number that a database can look for; raises ValueError."""
+    number = int(text)
+    if not 0 <= number < _NUMBERS:
+        raise ValueError(f"{text} is no number of anything here")
+    return number
 
 
 def go(path: str, **query: str) -> Response:

@@ -87,6 +87,11 @@ def comes_from_here(request: Request) -> bool:
     return origin is None or origin == f"{request.url.scheme}://{request.url.netloc}"
 
 
+def holds_nul(*texts: str) -> bool:
+    """Whether a text cannot be looked for: no database has it, and PostgreSQL takes it for an error to ask."""
+    return any("\0" in one for one in texts)
+
+
 def is_own_path(target: object) -> bool:
     """Whether somebody may be sent there after signing in: to a page of the console and nowhere else."""
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 
 from starlette.datastructures import FormData
@@ -19,6 +18,7 @@ from sr_engine.console.security import (
     csrf_token,
     drop_cookie,
     form_cookie,
+    holds_nul,
     is_ours,
     is_own_path,
     session_cookie,
@@ -87,7 +87,7 @@ class SignInPages:
         login, password = _text(form, "login").strip().lower(), _text(form, "password")
         wanted = _text(form, "next")
         secret = request.cookies.get(form_cookie(request), "")
-        if not secret or not comes_from_here(request) or not is_ours(secret, form.get(CSRF_FIELD)):
+        if not secret or holds_nul(login) or not comes_from_here(request) or not is_ours(secret, form.get(CSRF_FIELD)):
             problem = "The form was too old, or cookies are switched off. Please sign in again."
             return await self._ask(request, wanted=wanted, login=login, problem=problem, status=400)
         signing_in, address = self._desk.signing_in, address_of(request)
@@ -95,7 +95,7 @@ class SignInPages:
         if isinstance(found, Refused):
             return await self._ask(request, wanted=wanted, login=login, problem=_locked(found), status=429)
         hashed = None if found is None else found.password_hash
-        good = await asyncio.to_thread(self._desk.passwords.verify, hashed, password)
+        good = await self._desk.verify(hashed, password)
         if found is None or not good:
             refused = await self._desk.transactions.run(
                 lambda unit_of_work: signing_in.fails(unit_of_work, login, address)
@@ -105,10 +105,16 @@ class SignInPages:
         account: Account = found
         renewed = None
         if hashed is not None and self._desk.passwords.is_outdated(hashed):
-            renewed = await asyncio.to_thread(self._desk.passwords.hash, password)
+            renewed = await self._desk.hash(password)
         old = await self._present(request)
 
-        def begin(unit_of_work: UnitOfWork) -> SignedIn:
+        def begin(unit_of_work: UnitOfWork) -> SignedIn | Refused:
+            # Of many that were sent at once none is let in after so many failures that no more are tried.
+            now = signing_in.look(unit_of_work.connection, login, address)
+            if isinstance(now, Refused):
+                return now
+            if now is None or now.password_hash != hashed:
+                return Refused()
             if old[0] is not None:
                 signing_in.leaves(unit_of_work, old[0])
             if renewed is not None:
@@ -116,6 +122,9 @@ class SignInPages:
             return signing_in.begins(unit_of_work, account, second_factor=False, how="password")
 
         signed_in = await self._desk.transactions.run(begin)
+        if isinstance(signed_in, Refused):
+            problem, status = (_WRONG, 403) if signed_in.wait is None else (_locked(signed_in), 429)
+            return await self._ask(request, wanted=wanted, login=login, problem=problem, status=status)
         second = account.totp_secret is not None
         target = url("/sign-in/second", next=wanted) if second else wanted if is_own_path(wanted) else url("/")
         return self._with_session(request, signed_in, target)

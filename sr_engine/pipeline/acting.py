@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -34,6 +35,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Processor, Turned
 from sr_engine.requests.outcome import Outcome, Sender
 from sr_engine.store import exchanges
+from sr_engine.store.reading import Connection
 from sr_engine.store.transactions import UnitOfWork
 
 KEY_MAX = 64
@@ -87,6 +89,8 @@ class ActAnswer:
     request_id: str
     repeated: bool = False
     """It had been done before, under the same key; nothing was done now."""
+    at: datetime | None = None
+    """When that was."""
 
     @property
     def accepted(self) -> bool:
@@ -146,6 +150,17 @@ class Acting:
         outcome = self._outcome(lambda: self.processor.judge(unit_of_work, asked))
         return _answer(asked, outcome)
 
+    def answered(self, connection: Connection, act: Act) -> str | None:
+        """The code with which this, and nothing else, was answered before under its key; None: it was not.
+
+        Raises NotTaken.
+        """
+        asked = self._asked(act)
+        if isinstance(asked, Turned):
+            return None
+        known = exchanges.find(connection, act.channel.interface, asked.key, asked.command_variant)
+        return known.code if known is not None and known.digest == asked.digest else None
+
     def execute(self, unit_of_work: UnitOfWork, act: Act) -> ActAnswer:
         """Decide, write and answer, all in the caller's transaction.
 
@@ -158,7 +173,8 @@ class Acting:
             return _turned(asked)
         known = exchanges.find(connection, act.channel.interface, asked.key, asked.command_variant)
         if known is not None:
-            return _repeated(asked, known)
+            at = exchanges.answered_at(connection, act.channel.interface, asked.key)
+            return replace(_repeated(asked, known), at=at)
         outcome, _ = self._do(unit_of_work, act.channel.interface, asked, f"{act.channel}, {act.account}")
         return _answer(asked, outcome)
 

@@ -118,7 +118,10 @@ def _rows(
 def _others(group: Group, answered: _Answered, spreadsheets: Spreadsheets, *, preview: bool) -> RowOutcome:
     """What became of the rows that the answer does not name."""
     if answered.refused:
-        return RowOutcome(RowVerdict.REFUSED, f"{answered.code}: {answered.detail}")
+        words = f"{answered.code}: {answered.detail}"
+        if answered.repeated:
+            words += ". This file was imported before: nothing was done now, and the answer is that of then."
+        return RowOutcome(RowVerdict.REFUSED, words)
     partly = answered.code.startswith("W") and answered.accepted is not None
     if partly and answered.accepted != len(group.rows) - len(answered.reasons):
         return RowOutcome(

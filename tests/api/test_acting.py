@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import select
 
 from sr_engine.store.tables import audit
@@ -38,6 +40,31 @@ def test_a_schedule_that_has_changed_meanwhile_is_not_taken_back(api: ApiWorld) 
 
     assert (refused.status, refused.is_problem) == (412, True)
     assert ask("POST", path, {}, headers={"If-Match": now}).status == 200
+
+
+def test_whoever_asks_again_for_what_was_done_is_answered_though_that_has_changed_it(api: ApiWorld) -> None:
+    ask = api.client(A)
+    number = ask.do("/schedules", SCHEDULE)["schedule_id"]
+    etag = ask("GET", f"/schedules/{number}").headers["etag"]
+
+    first, again = (
+        ask("POST", f"/schedules/{number}/withdrawals", {}, key="one", headers={"If-Match": etag}) for _ in range(2)
+    )
+
+    assert (first.status, again.status) == (200, 200)
+    assert (first.json["repeated"], again.json["repeated"]) == (False, True)
+
+
+def test_the_same_again_is_answered_alike_though_a_hub_has_gone_to_another_supplier(api: ApiWorld) -> None:
+    ask = api.client(A)
+    body = {"firmware": FIRMWARE_NAME, "decision": "Approve", "device_ids": [SOLE.chf, THEIRS.chf, NO_HUB, NORTH.chf]}
+    first = ask.do("/approvals", body, key="one")
+    api.world.clock.advance(timedelta(minutes=1))
+    api.move(SOLE, B)
+    again = ask.do("/approvals", body, key="one")
+
+    assert [one["device_ids"] for one in first["refused"]] == [[THEIRS.chf, NO_HUB]]
+    assert {**again, "repeated": False} == first
 
 
 def test_hubs_are_approved_declined_and_deferred(api: ApiWorld) -> None:

@@ -96,3 +96,9 @@ def test_what_the_rules_do_not_allow_is_a_conflict_with_its_response_code(ask: C
     answer = ask("POST", "/approvals", {"firmware": name, "decision": "Approve", "device_ids": [SOLE.chf]})
 
     assert (answer.status, answer.is_problem, answer.json["code"]) == (409, True, "E110601")
+
+
+@pytest.mark.parametrize("path", ["/hubs?region=%00", "/hubs/%00", "/webhooks/%00"])
+def test_what_no_database_can_look_for_is_refused(api: ApiWorld, path: str) -> None:
+    answer = api.client(A)("GET", path)
+    assert (answer.status, answer.is_problem) == (400, True)

@@ -33,6 +33,13 @@ class Receiver:
     status: int = 204
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     refused: int = 0
+    waiting: int = 0
+    ids: list[str] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
+    """Not set, whoever sends has to wait."""
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def changes(self) -> list[tuple[str, str]]:
         return [(one["kind"], one["what"]) for _, body in self.taken for one in json.loads(body)["changes"]]
@@ -45,10 +52,13 @@ def receiving() -> Iterator[Receiver]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.waiting += 1
+            receiver.answers.wait(WAIT)
             if receiver.status < 300:
                 receiver.taken.append((dict(self.headers.items()), body))
             else:
                 receiver.refused += 1
+                receiver.ids.append(self.headers[ID])
             self.send_response(receiver.status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -116,6 +126,35 @@ def test_what_is_not_taken_is_sent_again_and_what_comes_after_it_waits(api: ApiW
     until(lambda: len(receiver.changes()) == 2)
 
     assert len({headers[ID] for headers, _ in receiver.taken}) == len(receiver.taken)
+
+
+def test_what_is_sent_again_with_more_in_it_is_not_taken_for_the_same(api: ApiWorld, receiver: Receiver) -> None:
+    receiver.status = 503
+    webhook_id = api.client(A).do("/webhooks", {"url": receiver.url})["webhook_id"]
+    api.suppliers.exclude(A, SOLE.chf)
+    until(lambda: kept(api, webhook_id).tries > 0)
+    receiver.status = 204
+    api.suppliers.exclude(A, NORTH.chf)
+    api.world.clock.set(api.world.clock.now().replace(hour=23))
+    until(lambda: bool(receiver.taken))
+
+    ((headers, _),) = receiver.taken
+    assert len(receiver.changes()) == 2
+    assert headers[ID] not in receiver.ids
+
+
+def test_a_slow_receiver_delays_nobody_elses(api: ApiWorld, receiver: Receiver) -> None:
+    receiver.answers.clear()
+    with receiving() as quick:
+        api.client(A).do("/webhooks", {"url": receiver.url})
+        api.client(B).do("/webhooks", {"url": quick.url})
+        api.suppliers.exclude(A, SOLE.chf)
+        until(lambda: receiver.waiting > 0)
+        api.suppliers.exclude(B, THEIRS.chf)
+        until(lambda: bool(quick.taken))
+
+        assert receiver.taken == [], "it has not answered yet"
+        receiver.answers.set()
 
 
 def test_only_the_kinds_that_were_asked_for_are_sent(api: ApiWorld, receiver: Receiver) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 import openpyxl
 import pytest
+from sqlalchemy import select
 
 from sr_engine.bootstrap import supplier_changes_of
+from sr_engine.messages.model import DeleteCommsHubFirmwareSchedule
 from sr_engine.operations import registrations
 from sr_engine.store.tables import decisions, exchanges, schedules
 from tests.console.desk import Front, Somebody
 from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
+from tests.requests.conftest import Suppliers
 from tests.world import A, B
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -78,6 +81,25 @@ def test_the_same_sheet_brought_twice_is_done_once(front: Front) -> None:
         assert "nothing was done twice" in browser.text
     assert count(front, exchanges) == before
     assert count(front, schedules) == 1
+
+
+def test_a_sheet_that_was_refused_can_be_brought_again_and_is_done_once(front: Front) -> None:
+    browser = front.signed_in()
+    data = sheet((HOMES[0].chf, "Schedule", "28/11/2026 00:00", "13/12/2026 00:00"))
+    bring(browser, data)
+    suppliers = Suppliers(front.world)
+    suppliers.schedule(A, HOMES[0].chf)
+    browser.send("Do it for 1 hub")
+    assert "0 accepted" in browser.text
+    with front.world.instance.reading_engine.connect() as connection:
+        (number,) = connection.scalars(select(schedules.c.schedule_id)).all()
+    front.world.send(A, DeleteCommsHubFirmwareSchedule(number), "11.8")
+    for _ in range(2):
+        bring(browser, data)
+        if "Do it for" in browser.text:
+            browser.send("Do it for 1 hub")
+            assert "1 accepted" in browser.text
+    assert count(front, schedules) == 2
 
 
 @pytest.mark.parametrize(

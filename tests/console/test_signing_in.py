@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -12,7 +16,7 @@ from sr_engine.configuration.console import ConsoleRole
 from sr_engine.operations import accounts as operations
 from sr_engine.store import audit
 from sr_engine.store.tables import console_accounts, console_recovery_codes, console_sessions
-from tests.console.desk import PASSWORD, Front, code_now
+from tests.console.desk import AT, PASSWORD, Front, code_now
 from tests.world import A, edit
 
 
@@ -293,3 +297,39 @@ def test_roles_are_kept_apart(front: Front) -> None:
         front.add("eve", A.name, (ConsoleRole.OPERATOR,))
     with pytest.raises(operations.AccountRefused, match="no organisation nowhere"):
         front.add("eve", "nowhere")
+
+
+def test_of_many_guesses_sent_at_once_no_more_count_than_of_as_many_one_after_another(front: Front) -> None:
+    front.add()
+    browser = front.somebody()
+    browser.open("/sign-in")
+    fields = {one.get("name"): one.get("value", "") for one in browser.tree.xpath("//form//input[@name]")}
+
+    async def all_at_once() -> list[str]:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(front.app), base_url=AT, cookies=browser.client.cookies, timeout=60
+        ) as client:
+            guesses = [*(f"wrong {number}" for number in range(30)), PASSWORD]
+            asked = [
+                client.post("/console/sign-in", data={**fields, "login": "ann", "password": one}) for one in guesses
+            ]
+            return [answer.headers.get("location", "") for answer in await asyncio.gather(*asked)]
+
+    assert set(front.runner.run(all_at_once())) == {""}, "the right one comes after too many that were wrong"
+
+
+def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -> None:
+    front.add()
+    free = threading.Event()
+
+    async def all_threads_are_busy() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        loop.run_in_executor(None, free.wait)
+
+    front.runner.run(all_threads_are_busy())
+    try:
+        browser = front.signed_in()
+        assert browser.open("/hubs").status_code == 200
+    finally:
+        free.set()

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from sr_engine.configuration.console import ConsoleRole
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from sr_engine.store import audit
-from sr_engine.store.tables import console_proposals, decisions, exchanges, exclusions, schedules
+from sr_engine.store.proposals import ProposalState
+from sr_engine.store.tables import console_accounts, console_proposals, decisions, exchanges, exclusions, schedules
 from tests.console.desk import Front, Somebody
 from tests.world import FIRMWARE, NOW, A, B, TestHub, edit
 
@@ -239,6 +240,42 @@ def test_above_a_number_of_hubs_somebody_else_confirms(fronts: Callable[..., Fro
     assert "1 accepted" in ann.text, "few hubs need no second person"
 
 
+def test_whoever_goes_on_with_what_was_left_half_done_has_not_confirmed_it(fronts: Callable[..., Front]) -> None:
+    front = opened(fronts(four_eyes))
+    front.add("bob", roles=(ConsoleRole.APPROVE,))
+    ann = front.signed_in()
+    compose(ann, f"release={front.release_id}&waiting=yes", deed="approve")
+    ann.send("Ask a second person to confirm")
+    left = {"state": ProposalState.WORKING.value, "decided_by": "bob", "decided_at": NOW}
+    front.world.run(lambda uow: uow.connection.execute(console_proposals.update().values(**left)))
+    ann.open(ann.path.removeprefix("/console"))
+    ann.send("Go on with it")
+    assert "4 accepted" in ann.text
+    (done,) = (one for one in trail(front) if one.action == "request")
+    assert "account:ann, confirmed by bob" in done.detail
+
+    front.add("carol")
+    carol = front.signed_in("carol")
+    compose(carol, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="decline")
+    alone = {**left, "decided_by": "carol"}
+    mine = console_proposals.c.author == "carol"
+    front.world.run(lambda uow: uow.connection.execute(console_proposals.update().where(mine).values(**alone)))
+    ann.open(carol.path.removeprefix("/console"))
+    ann.send("Go on with it")
+    (done,) = (one for one in trail(front) if one.action == "request" and "account:carol" in one.detail)
+    assert "confirmed by" not in done.detail
+
+
+def test_nobody_acts_for_a_user_that_has_become_another_organisations(front: Front) -> None:
+    theirs = console_accounts.update().values(user_eui=B.eui)
+    front.world.run(lambda uow: uow.connection.execute(theirs))
+    browser = front.signed_in()
+    compose(browser, f"hubs={HOMES[4].chf}&release={front.release_id}", deed="approve")
+    assert browser.page.status_code == 422
+    assert "no User" in browser.text
+    assert count(front, console_proposals) == 0
+
+
 def test_a_second_person_can_turn_it_down_and_it_expires(fronts: Callable[..., Front]) -> None:
     front = opened(fronts(four_eyes))
     front.add("bob", roles=(ConsoleRole.APPROVE,))
@@ -276,3 +313,21 @@ def test_a_hub_that_has_gone_to_another_supplier_is_seen_no_more(front: Front) -
     unknown = browser.open("/hubs/00-00-5E-EF-C0-FF-FF-FF")
     assert (gone.status_code, gone.text) == (404, unknown.text.replace("00-00-5E-EF-C0-FF-FF-FF", HOMES[0].chf))
     assert HOMES[0].chf not in (browser.open("/hubs"), browser.text)[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/alerts?before={10**30}", 404),
+        (f"/schedules/{10**30}", 404),
+        (f"/schedules?before={10**30}", 404),
+        (f"/act?schedule={10**30}", 400),
+        ("/export/hubs?release=nothing", 404),
+        ("/export/hubs?state=Listed", 400),
+        ("/hubs?region=%00", 404),
+    ],
+)
+def test_an_address_that_no_page_gave_is_refused_in_words(front: Front, path: str, status: int) -> None:
+    browser = front.signed_in()
+    assert browser.open(path).status_code == status
+    assert "Something went wrong here" not in browser.text

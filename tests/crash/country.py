@@ -100,6 +100,9 @@ def _configure(directory: Path, url: str) -> None:
     regions.write_text(text, encoding="utf-8")
     policy = directory / "config" / "policy.toml"
     edit(policy, "tick_seconds = 30", "tick_seconds = 1")
+    # Hours of kills are years of its clock: what is compared in the end must not have been pruned by then.
+    for kept in ("messages_days = 400", "requests_days = 400", "upgrades_days = 800", "audit_days = 2_557"):
+        edit(policy, kept, f"{kept.partition('=')[0]}= 36_500")
     edit(policy, "\nlength_seconds = 20", f"\nlength_seconds = {LEASE_SECONDS:g}")
     edit(policy, "heartbeat_seconds = 5", f"heartbeat_seconds = {LEASE_SECONDS / 4:g}")
     # Nothing halts: what a kill makes late counts as missed.

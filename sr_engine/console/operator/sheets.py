@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
+from sr_engine.console.files import file_response, written
 from sr_engine.console.operator.office import Office, not_found
 from sr_engine.console.pages import Visit
 from sr_engine.spreadsheets.export import (
@@ -19,8 +17,6 @@ from sr_engine.spreadsheets.export import (
     Cell,
     ExportColumn,
     Kind,
-    write_csv,
-    write_xlsx,
 )
 from sr_engine.store.reading import Connection
 
@@ -51,23 +47,12 @@ async def sheet_response(visit: Visit, office: Office, sheet: Sheet) -> Response
     columns = [ExportColumn(title, _kind(title)) for title in sheet.columns]
     most, rules = office.rules.sheets.most_rows, office.spreadsheets
 
-    def write(connection: Connection) -> Path:
+    def write(connection: Connection) -> BinaryIO:
         rows = cast("Iterable[Sequence[Cell]]", sheet.rows(connection, most))
-        with tempfile.NamedTemporaryFile(prefix="sr-engine-sheet-", suffix=f".{kind}", delete=False) as file:
-            path = Path(file.name)
-        try:
-            if kind == "csv":
-                write_csv(path, columns, rows, rules)
-            else:
-                write_xlsx(path, sheet.name, columns, rows, rules)
-        except BaseException:
-            path.unlink()
-            raise
-        return path
+        return written(kind, sheet.name, columns, rows, rules)
 
-    path = await visit.read(write)
     name = f"{sheet.name}-{visit.now:%Y%m%d-%H%M}.{kind}"
-    return FileResponse(path, media_type=_KINDS[kind], filename=name, background=BackgroundTask(path.unlink))
+    return file_response(await visit.read(write), _KINDS[kind], name)
 
 
 def _kind(title: str) -> Kind:

@@ -42,5 +42,7 @@ def viewer(users: tuple[User, ...], organisation: str) -> Applicant:
 def acting_user(visit: Visit) -> User | None:
     """The User in whose name somebody acts: the account's own, else the first that supplies; None: there is none."""
     if visit.account.user_eui is not None:
-        return visit.desk.users.by_eui(visit.account.user_eui)
+        user = visit.desk.users.by_eui(visit.account.user_eui)
+        # A User may have become another organisation's since the account was made.
+        return user if user is not None and user.organisation_id == visit.organisation else None
     return visit.desk.users.receiving_user(visit.organisation, SUPPLYING)

@@ -49,10 +49,7 @@ class HubPages:
             selection = Selection.of(query)
         except SelectionRefused as refused:
             problem = str(refused)
-        needs_release = selection.release_id is None and (
-            selection.status or selection.own_approval or selection.waiting
-        )
-        if needs_release:
+        if selection.needs_release:
             problem = "Choose a release: a state and an answer are those at a release."
             selection = Selection(region=selection.region, prefix=selection.prefix)
         try:

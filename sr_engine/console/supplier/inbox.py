@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from signing import parse
 from sr_engine.configuration import AlertEvent
-from sr_engine.console.pages import Visit, url
+from sr_engine.console.pages import Visit, number_of, url
 from sr_engine.console.security import HEADERS
 from sr_engine.console.supplier.words import words
 from sr_engine.console.tables import Badge, Cell, Column, Link, Mono, Table
@@ -37,7 +37,7 @@ class InboxPages:
         """Messages, newest first."""
         rows, event = visit.desk.rules.pages.rows, visit.query("about")
         try:
-            before = int(visit.query("before")) if visit.query("before") else None
+            before = number_of(visit.query("before")) if visit.query("before") else None
         except ValueError:
             raise HTTPException(404) from None
         destinations = destinations_of(visit)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from sr_engine.console.pages import number_of
 from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.domain.eligibility import Applicant
 from sr_engine.messages.identifiers import canonical_eui
@@ -46,7 +47,7 @@ class Selection:
                 waiting=values.get("waiting") == "yes",
                 prefix=prefix_of(values.get("id", "")),
                 hub_ids=tuple(canonical_eui(one) for one in values.get("hubs", "").replace(",", " ").split()),
-                schedule_id=int(values["schedule"]) if values.get("schedule") else None,
+                schedule_id=number_of(values["schedule"]) if values.get("schedule") else None,
             )
         except ValueError as error:
             raise SelectionRefused(f"that is not a filter: {error}") from None
@@ -69,6 +70,11 @@ class Selection:
     def is_filter(self) -> bool:
         """Whether other hubs may be in it later."""
         return not self.hub_ids and self.schedule_id is None
+
+    @property
+    def needs_release(self) -> bool:
+        """Whether it asks for a state or an answer, and does not say at which release."""
+        return self.release_id is None and bool(self.status or self.own_approval or self.waiting)
 
     @property
     def sought(self) -> Sought:

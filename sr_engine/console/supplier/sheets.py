@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import BinaryIO
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from sr_engine.console.files import file_response, written
 from sr_engine.console.pages import Visit
 from sr_engine.console.security import HEADERS
 from sr_engine.console.supplier.acting_pages import person_of
@@ -26,7 +28,6 @@ from sr_engine.console.supplier.working_out import Proposing, Uploaded
 from sr_engine.console.tables import Cell, text_of
 from sr_engine.messages.model import RefusalReason
 from sr_engine.operations.supplier_hubs import UnknownRelease
-from sr_engine.spreadsheets.export import csv_chunks, write_xlsx
 from sr_engine.spreadsheets.supplier_tables import waiting_rows
 from sr_engine.spreadsheets.tables import ExportColumn, Kind
 from sr_engine.spreadsheets.template import template_csv, write_template
@@ -115,7 +116,14 @@ class SheetPages:
         except SelectionRefused:
             raise HTTPException(400) from None
         titles = [column.title for column in COLUMNS]
-        return await exported(visit, "hubs", titles, lambda connection: self.hubs.every(connection, visit, selection))
+        if selection.needs_release:
+            raise HTTPException(400)
+        try:
+            return await exported(
+                visit, "hubs", titles, lambda connection: self.hubs.every(connection, visit, selection)
+            )
+        except UnknownRelease:
+            raise HTTPException(404) from None
 
     async def export_refused(self, visit: Visit) -> Response:
         """The hubs that were refused, with the reason and what to do."""
@@ -184,16 +192,13 @@ async def exported(
     columns = [ExportColumn(title, Kind.MOMENT if title in moments else Kind.TEXT) for title in titles]
     as_csv = visit.query("kind") == "csv"
 
-    def make(connection: Connection) -> bytes:
-        cells = ([text_of(cell) for cell in row] for row in rows(connection))
-        if as_csv:
-            return b"".join(csv_chunks(columns, cells, spreadsheets))
-        target = io.BytesIO()
-        write_xlsx(target, name, columns, cells, spreadsheets)
-        return target.getvalue()
+    kind = "csv" if as_csv else "xlsx"
 
-    data = await visit.read(make)
-    return _file(data, CSV if as_csv else XLSX, f"{name}.{'csv' if as_csv else 'xlsx'}")
+    def make(connection: Connection) -> BinaryIO:
+        cells = ([text_of(cell) for cell in row] for row in rows(connection))
+        return written(kind, name, columns, cells, spreadsheets)
+
+    return file_response(await visit.read(make), CSV if as_csv else XLSX, f"{name}.{kind}")
 
 
 def _file(data: bytes, media_type: str, name: str) -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from sr_engine.configuration import Region, UserDirectory
 from sr_engine.console.charts import Bar, bars
-from sr_engine.console.pages import Visit, url
+from sr_engine.console.pages import Visit, number_of, url
 from sr_engine.console.supplier.desk import SUPPLYING, SupplierDesk, viewer_of
 from sr_engine.console.supplier.wishes import named
 from sr_engine.console.supplier.words import approval_badge, status_badge
@@ -42,7 +42,9 @@ class WindowPages:
         try:
             if visit.query("before"):
                 place, _ = await visit.read(
-                    lambda connection: self.supplier.answers.schedule(connection, viewer, int(visit.query("before")))
+                    lambda connection: self.supplier.answers.schedule(
+                        connection, viewer, number_of(visit.query("before"))
+                    )
                 )
                 before = (place.created_at, place.schedule_id)
         except (UnknownSchedule, ValueError):
@@ -75,7 +77,7 @@ class WindowPages:
         """One schedule with its hubs."""
         rows, viewer, after = visit.desk.rules.pages.rows, viewer_of(visit), visit.query("after") or None
         try:
-            schedule_id = int(visit.request.path_params["schedule_id"])
+            schedule_id = number_of(visit.request.path_params["schedule_id"])
             (schedule, in_force), hubs = await visit.read(
                 lambda connection: (
                     self.supplier.answers.schedule(connection, viewer, schedule_id),

@@ -8,6 +8,7 @@ others are selected by then, it is looked at again.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Coroutine
@@ -63,12 +64,14 @@ class _Content:
     """None: what the rows of a sheet say."""
     selection: Selection
     hub_ids: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Of the requests of a sheet, by which each is done once."""
 
     @staticmethod
     def read(text: str) -> _Content:
         kept = json.loads(text)
         wish = None if kept["wish"] is None else Wish.from_kept(kept["wish"])
-        return _Content(kept["user"], wish, Selection.of(kept["selection"]), tuple(kept["hubs"]))
+        return _Content(kept["user"], wish, Selection.of(kept["selection"]), tuple(kept["hubs"]), tuple(kept["keys"]))
 
     def write(self) -> str:
         kept = {
@@ -76,6 +79,7 @@ class _Content:
             "wish": None if self.wish is None else self.wish.kept(),
             "selection": self.selection.query(),
             "hubs": self.hub_ids,
+            "keys": self.keys,
         }
         return json.dumps(kept)
 
@@ -124,7 +128,7 @@ class Proposing:
                 file=None if sheet is None else sheet.data,
             )
 
-        await self._desk.transactions.run(add)
+        await self._desk.transactions.run(add, heavy=sheet is not None, of=person.user_eui)
         await self.prepare(person, proposal_id)
         return proposal_id
 
@@ -196,7 +200,9 @@ class Proposing:
             values = _failed("it could not be worked out; begin again, or tell your operator the time")
         states = (ProposalState.PREPARING, ProposalState.DRAFT)
         await self._desk.transactions.run(
-            lambda uow: proposals.change(uow.connection, proposal_id, in_states=states, **values)
+            lambda uow: proposals.change(uow.connection, proposal_id, in_states=states, **values),
+            heavy=True,
+            of=person.user_eui,
         )
 
     def _preview(self, connection: Connection, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
@@ -206,6 +212,10 @@ class Proposing:
         plan = self._plan(connection, content, proposal_id, actor_of(person.login))
         unit_of_work = UnitOfWork(connection, now)
         answers = [self._supplier.acting.preview(unit_of_work, act) for act in plan.acts]
+        if content.wish is None:
+            told = zip(plan.acts, answers, strict=True)
+            keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
+            content = replace(content, keys=tuple(keys))
         return {
             "state": ProposalState.DRAFT.value,
             "hub_count": plan.hubs,
@@ -213,6 +223,15 @@ class Proposing:
             "content": content.write(),
             **plan.told(answers, preview=True),
         }
+
+    def _key_not_refused(self, connection: Connection, act: Act) -> str:
+        """The first key under which it was not refused: what was done is done once, what was not can be done by now.
+
+        The keys follow from each other, so that all who bring the same sheet come to the same one.
+        """
+        while (self._supplier.acting.answered(connection, act) or "").startswith("E"):
+            act = replace(act, key=hashlib.sha256(f"{act.key} again".encode()).hexdigest())
+        return act.key
 
     def _plan(self, connection: Connection, content: _Content, proposal_id: str, account: str) -> Plan:
         """The requests, which are the same each time; raises SheetRefused and UnknownRelease."""
@@ -226,7 +245,7 @@ class Proposing:
             )
         name, data = proposals.file(connection, proposal_id)
         release_id = content.selection.release_id
-        return SheetPlan.of(
+        plan = SheetPlan.of(
             name,
             data,
             self._desk.configuration.spreadsheets,
@@ -235,6 +254,9 @@ class Proposing:
             user_eui=content.user_eui,
             most=self._most,
         )
+        if not content.keys:
+            return plan
+        return replace(plan, acts=[replace(act, key=key) for act, key in zip(plan.acts, content.keys, strict=True)])
 
     def _select(self, connection: Connection, person: Person, selection: Selection, now: datetime) -> tuple[str, ...]:
         return selection.hubs(connection, self._supplier, self._viewer(person), now, most=self._rules.most_hubs)
@@ -255,7 +277,9 @@ class Proposing:
 
     async def _carry_out(self, person: Person, proposal: Proposal) -> None:
         proposal_id = proposal.proposal_id
-        confirmed = "" if proposal.author == person.login else f", confirmed by {person.login}"
+        # Whoever goes on with what was left half done has not confirmed it.
+        confirmer = proposal.decided_by or person.login
+        confirmed = "" if proposal.author == confirmer else f", confirmed by {confirmer}"
         account = actor_of(proposal.author) + confirmed
         try:
             now = self._desk.clock.now()
@@ -280,10 +304,12 @@ class Proposing:
             return
         self._desk.after_work()
         self._supplier.counting.forget(proposal.organisation)
-        told = await asyncio.to_thread(partial(plan.told, answers, preview=False))
+        told = await self._desk.apart(partial(plan.told, answers, preview=False))
         done = {"state": ProposalState.DONE.value, **told}
         await self._desk.transactions.run(
-            lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done)
+            lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done),
+            heavy=True,
+            of=person.user_eui,
         )
 
     def _do(self, unit_of_work: UnitOfWork, *, proposal_id: str, act: Act, number: int) -> ActAnswer:
