@@ -107,7 +107,7 @@ def test_the_same_key_does_it_once_and_is_answered_the_same(world: World, acting
     after = world.snapshot()
     world.clock.set(NOW + timedelta(days=1))
     again = do(world, acting, act(schedule(*HUBS, FOREIGN)))
-    assert again == replace(first, repeated=True)
+    assert again == replace(first, repeated=True, at=NOW)
     assert world.snapshot() == after
     with pytest.raises(KeyUsedBefore):
         do(world, acting, act(decline(HUBS[0])))
