@@ -9,8 +9,8 @@ from pathlib import Path
 from sr_engine.configuration import values
 from sr_engine.configuration.reader import ConfigurationError, Key, Named, Place, Table, read_file
 from sr_engine.configuration.response_codes import ResponseCode
+from sr_engine.configuration.shipped import own_or_shipped
 from sr_engine.messages.model import RefusalReason
-from sr_engine.resources import data_directory
 
 ADVICE_FILE = "advice.toml"
 ANSWERED_HERE = frozenset({"11.5", "11.6", "11.8", "11.9"})
@@ -56,9 +56,8 @@ def load_advice(directory: Path, codes: Mapping[str, ResponseCode]) -> Advice:
 
     Raises ConfigurationError naming every problem, and every reason and code that has no text.
     """
-    path = directory / ADVICE_FILE
     problems: list[str] = []
-    content = read_file(path if path.exists() else data_directory("config") / ADVICE_FILE, _ADVICE, problems)
+    content = read_file(own_or_shipped(directory, ADVICE_FILE), _ADVICE, problems)
     if content is not None:
         _check(content, codes, Place(ADVICE_FILE, problems))
     if content is None or problems:

@@ -9,8 +9,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sr_engine.configuration import values
-from sr_engine.configuration.reader import Array, ASet, ConfigurationError, Key, Scalar, Table, read_file
-from sr_engine.resources import data_directory
+from sr_engine.configuration.reader import Array, ASet, ConfigurationError, Key, Table, read_file
+from sr_engine.configuration.shipped import own_or_shipped
 
 
 class ConsoleRole(StrEnum):
@@ -92,20 +92,11 @@ def load_console(directory: Path) -> ConsoleRules:
 
     Raises ConfigurationError naming every problem.
     """
-    path = directory / CONSOLE_FILE
     problems: list[str] = []
-    content = read_file(path if path.exists() else data_directory("config") / CONSOLE_FILE, _CONSOLE, problems)
+    content = read_file(own_or_shipped(directory, CONSOLE_FILE), _CONSOLE, problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return content
-
-
-def _minutes(minimum: int, maximum: int) -> Scalar[timedelta]:
-    number = values.whole_number(minimum, maximum)
-    return Scalar(
-        f"a whole number of minutes from {minimum} to {maximum}",
-        lambda value: timedelta(minutes=number.convert(value)),
-    )
 
 
 _CONSOLE = Table(
@@ -130,7 +121,7 @@ _CONSOLE = Table(
         "session",
         Table(
             SessionLimits,
-            Key("idle_minutes", _minutes(1, 1440), field="idle"),
+            Key("idle_minutes", values.minutes(1, 1440), field="idle"),
             Key("length_hours", values.hours(1, 168), field="length"),
         ),
     ),
@@ -152,7 +143,7 @@ _CONSOLE = Table(
             Key("time_zone", values.time_zone()),
             Key("rows", values.whole_number(10, 200)),
             Key("look_seconds", values.seconds(1, 600), field="look"),
-            Key("live_minutes", _minutes(1, 240), field="live"),
+            Key("live_minutes", values.minutes(1, 240), field="live"),
             Key("counts_kept_seconds", values.seconds(1, 3600), field="counts_kept"),
             Key("wait_milliseconds", values.milliseconds(10, 60_000), field="wait"),
             Key("upload_bytes", values.whole_number(1024, 268_435_456)),

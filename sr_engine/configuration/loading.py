@@ -18,8 +18,8 @@ from sr_engine.configuration.policy import POLICY, Policy
 from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
 from sr_engine.configuration.response_codes import RESPONSE_CODES, ResponseCode
+from sr_engine.configuration.shipped import own_or_shipped
 from sr_engine.configuration.spreadsheets import SPREADSHEETS, Spreadsheets
-from sr_engine.resources import data_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def load(directory: Path) -> Configuration:
     alerts = read_file(directory / "alerts.toml", ALERTS, problems)
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
-    spreadsheets = read_file(_of_face(directory, "spreadsheets.toml"), SPREADSHEETS, problems)
-    api = read_file(_of_face(directory, "api.toml"), API, problems)
+    spreadsheets = read_file(own_or_shipped(directory, "spreadsheets.toml"), SPREADSHEETS, problems)
+    api = read_file(own_or_shipped(directory, "api.toml"), API, problems)
     by_name: dict[str, Region] = {}
     if regions is not None and holidays is not None:
         by_name = _with_holidays(regions.region, holidays, Place("regions.toml", problems).inside("region"))
@@ -109,9 +109,3 @@ def _check_codes(codes: Mapping[str, ResponseCode], catalogue: Catalogue, place:
             before.report("must say which code older versions are answered, since `since` is there")
         elif code.before is not None and (code.before not in codes or codes[code.before].since is not None):
             before.report(f"{code.before} must be a code of this file that every version has")
-
-
-def _of_face(directory: Path, name: str) -> Path:
-    """Instances from before a face came have no file for it."""
-    own = directory / name
-    return own if own.is_file() else data_directory("config") / name

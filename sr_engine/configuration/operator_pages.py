@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from sr_engine.configuration import values
-from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
-from sr_engine.resources import data_directory
+from sr_engine.configuration.reader import ConfigurationError, Key, Table, read_file
+from sr_engine.configuration.shipped import own_or_shipped
 
 OPERATOR_FILE = "operator.toml"
 
@@ -84,20 +84,11 @@ def load_operator_rules(directory: Path) -> OperatorRules:
 
     Raises ConfigurationError naming every problem.
     """
-    path = directory / OPERATOR_FILE
     problems: list[str] = []
-    content = read_file(path if path.exists() else data_directory("config") / OPERATOR_FILE, _RULES, problems)
+    content = read_file(own_or_shipped(directory, OPERATOR_FILE), _RULES, problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return content
-
-
-def _minutes(minimum: int, maximum: int) -> Scalar[timedelta]:
-    number = values.whole_number(minimum, maximum)
-    return Scalar(
-        f"a whole number of minutes from {minimum} to {maximum}",
-        lambda value: timedelta(minutes=number.convert(value)),
-    )
 
 
 _RULES = Table(
@@ -114,7 +105,7 @@ _RULES = Table(
     Key("search", Table(SearchRules, Key("milliseconds", values.milliseconds(10, 5000), field="time"))),
     Key("messages", Table(MessageRules, Key("shown_characters", values.whole_number(1000, 100_000)))),
     Key("plan", Table(PlanRules, Key("nights", values.whole_number(1, 60)))),
-    Key("looks", Table(LookRules, Key("keep_minutes", _minutes(1, 1440), field="keep"))),
+    Key("looks", Table(LookRules, Key("keep_minutes", values.minutes(1, 1440), field="keep"))),
     Key(
         "sheets",
         Table(

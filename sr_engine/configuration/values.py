@@ -74,6 +74,11 @@ def whole_number(minimum: int, maximum: int = _ANYTHING) -> Scalar[int]:
     return Scalar(_range("a whole number", minimum, maximum), _whole(minimum, maximum))
 
 
+def minutes(minimum: int, maximum: int) -> Scalar[timedelta]:
+    """A duration in whole minutes."""
+    return _duration("minutes", timedelta(minutes=1), minimum, maximum)
+
+
 def hours(minimum: int, maximum: int) -> Scalar[timedelta]:
     """A duration in whole hours."""
     return _duration("hours", timedelta(hours=1), minimum, maximum)
