@@ -6,6 +6,7 @@ they reach: that library makes room for the whole rectangle.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from sr_engine.configuration import SheetLimits
@@ -33,12 +34,12 @@ class SheetFacts:
         return bool(self.formulas.get(row, 0) >> column & 1)
 
 
-class Handler:
+class Handler(ABC):
     """What looks at the elements of a part; namespaces are left aside, as the library that reads does."""
 
+    @abstractmethod
     def start(self, tag: str, attributes: list[str]) -> None:
         """Take an element's beginning; `attributes` are name, value, name, value."""
-        raise NotImplementedError
 
 
 class ContentTypes(Handler):
