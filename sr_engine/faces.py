@@ -86,6 +86,7 @@ def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], N
         body_within=instance.configuration.policy.overload.body,
         reads=Reads(policy.limits.reads_at_once),
         threads=ThreadPoolExecutor(policy.limits.reads_at_once + 1, "api"),
+        preparing=ThreadPoolExecutor(1, "api-acts"),
         waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
     )
 

@@ -151,10 +151,11 @@ def _act(asked: _Asked, instance: Instance, user: User) -> None:
     spreadsheets, acting = instance.configuration.spreadsheets, acting_of(instance)
 
     def do(act: Act) -> ActAnswer:
+        prepared = acting.prepare(act)
         if not asked.dry_run:
-            return instance.transactions.run_now(lambda unit_of_work: acting.execute(unit_of_work, act))
+            return instance.transactions.run_now(lambda unit_of_work: acting.execute(unit_of_work, prepared))
         with instance.reading_engine.connect() as connection:
-            return acting.preview(UnitOfWork(connection, instance.clock.now()), act)
+            return acting.preview(UnitOfWork(connection, instance.clock.now()), prepared)
 
     with _progress() as progress:
         most = instance.configuration.policy.limits.list_max_devices

@@ -66,7 +66,8 @@ def act(body: ActBody, key: str = "k-1", **changes: object) -> Act:
 
 
 def do(world: World, acting: Acting, asked: Act) -> ActAnswer:
-    return world.run(lambda uow: acting.execute(uow, asked))
+    prepared = acting.prepare(asked)
+    return world.run(lambda uow: acting.execute(uow, prepared))
 
 
 def status(world: World, hub: TestHub) -> str:
@@ -94,12 +95,22 @@ def test_what_is_done_is_in_force_and_hubs_are_refused_one_by_one(world: World, 
 def test_a_preview_says_what_would_come_of_it_and_writes_nothing(world: World, acting: Acting) -> None:
     before = world.snapshot()
     with world.instance.reading_engine.connect() as connection:
-        preview = acting.preview(UnitOfWork(connection, world.clock.now()), act(schedule(HUBS[0], FOREIGN)))
+        prepared = acting.prepare(act(schedule(HUBS[0], FOREIGN)))
+        preview = acting.preview(UnitOfWork(connection, world.clock.now()), prepared)
     assert preview.result is not None
     assert preview.result.accepted_device_count == 1
     assert world.snapshot() == before
     done = do(world, acting, act(schedule(HUBS[0], FOREIGN)))
     assert (done.code, done.detail, done.request_id) == (preview.code, preview.detail, preview.request_id)
+
+
+def test_an_act_is_written_out_while_another_transaction_runs(world: World, acting: Acting) -> None:
+    with world.instance.engine.begin():
+        prepared = acting.prepare(act(decline(*HUBS)))
+        with pytest.raises(NotTaken, match="DeviceIDList"):
+            acting.prepare(act(decline()))
+
+    assert world.run(lambda uow: acting.execute(uow, prepared)).code == "I99"
 
 
 def test_the_same_key_does_it_once_and_is_answered_the_same(world: World, acting: Acting) -> None:

@@ -25,7 +25,7 @@ from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations.accounts import actor_of
 from sr_engine.operations.supplier_answers import UnknownSchedule
 from sr_engine.operations.supplier_hubs import UnknownRelease
-from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken
+from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken, Prepared
 from sr_engine.spreadsheets.refusals import SheetRefused
 from sr_engine.store import proposals
 from sr_engine.store.audit import Entry, record
@@ -211,7 +211,8 @@ class Proposing:
             content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
         plan = self._plan(connection, content, proposal_id, actor_of(person.login))
         unit_of_work = UnitOfWork(connection, now)
-        answers = [self._supplier.acting.preview(unit_of_work, act) for act in plan.acts]
+        acting = self._supplier.acting
+        answers = [acting.preview(unit_of_work, acting.prepare(act)) for act in plan.acts]
         if content.wish is None:
             told = zip(plan.acts, answers, strict=True)
             keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
@@ -229,7 +230,8 @@ class Proposing:
 
         The keys follow from each other, so that all who bring the same sheet come to the same one.
         """
-        while (self._supplier.acting.answered(connection, act) or "").startswith("E"):
+        acting = self._supplier.acting
+        while (acting.answered(connection, acting.prepare(act)) or "").startswith("E"):
             act = replace(act, key=hashlib.sha256(f"{act.key} again".encode()).hexdigest())
         return act.key
 
@@ -293,12 +295,7 @@ class Proposing:
             )
             if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
                 return
-            answers = [
-                await self._desk.transactions.run(
-                    partial(self._do, proposal_id=proposal_id, act=act, number=number), heavy=True, of=act.user_eui
-                )
-                for number, act in enumerate(plan.acts, 1)
-            ]
+            answers = [await self._act(proposal_id, act, number) for number, act in enumerate(plan.acts, 1)]
         except (SelectionRefused, SheetRefused, NotTaken, KeyUsedBefore, UnknownSchedule, UnknownRelease) as refused:
             await self._fail(proposal_id, str(refused) or "what was selected is not there any more")
             return
@@ -312,8 +309,14 @@ class Proposing:
             of=person.user_eui,
         )
 
-    def _do(self, unit_of_work: UnitOfWork, *, proposal_id: str, act: Act, number: int) -> ActAnswer:
-        answer = self._supplier.acting.execute(unit_of_work, act)
+    async def _act(self, proposal_id: str, act: Act, number: int) -> ActAnswer:
+        prepared = await self._desk.apart(partial(self._supplier.acting.prepare, act))
+        return await self._desk.transactions.run(
+            partial(self._do, proposal_id=proposal_id, prepared=prepared, number=number), heavy=True, of=act.user_eui
+        )
+
+    def _do(self, unit_of_work: UnitOfWork, *, proposal_id: str, prepared: Prepared, number: int) -> ActAnswer:
+        answer = self._supplier.acting.execute(unit_of_work, prepared)
         proposals.change(unit_of_work.connection, proposal_id, in_states=(ProposalState.WORKING,), acts_done=number)
         return answer
 
