@@ -138,6 +138,14 @@ class Prepared:
     asked: _Asked | Turned = field(repr=False)
 
 
+@dataclass(slots=True)
+class Tally:
+    """What some previews together would add to the counts that anomaly thresholds go by; of one User."""
+
+    requests: int = 0
+    devices: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Acting:
     """Carries out what Users ask for who are signed in; who that is, its caller has made sure of."""
@@ -151,12 +159,22 @@ class Acting:
         """
         return Prepared(act, self._asked(act))
 
-    def preview(self, unit_of_work: UnitOfWork, prepared: Prepared) -> ActAnswer:
-        """What it would come to now; nothing is written, so that a connection that only reads is enough."""
+    def preview(self, unit_of_work: UnitOfWork, prepared: Prepared, tally: Tally | None = None) -> ActAnswer:
+        """What it would come to now; nothing is written, so that a connection that only reads is enough.
+
+        What is previewed by one `tally` is looked at as if it were done together, within the hour.
+        """
         asked = prepared.asked
         if isinstance(asked, Turned):
             return _turned(asked)
-        outcome = self._outcome(lambda: self.processor.judge(unit_of_work, asked))
+        breach = None
+        if self.answered(unit_of_work.connection, prepared) is None:
+            # What was done before is not counted again.
+            tally = tally or Tally()
+            tally.requests += 1
+            tally.devices += asked.devices
+            breach = self.processor.holding.foresee(unit_of_work, asked.sender.eui, tally.requests, tally.devices)
+        outcome = self._outcome(lambda: self.processor.judge(unit_of_work, asked, breach=breach))
         return _answer(asked, outcome)
 
     def answered(self, connection: Connection, prepared: Prepared) -> str | None:

@@ -249,6 +249,20 @@ def test_what_is_held_is_told_as_waiting(run: Run, served: Served, tmp_path: Pat
     assert "answers later" in str(rows[0][3])
 
 
+def test_a_dry_run_on_the_instance_says_for_which_rows_a_threshold_would_be_crossed(
+    run: Run, trial: World, sheet: Path
+) -> None:
+    trial.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(2, None)))
+
+    run(*on_the_instance(trial, sheet, "--dry-run"))
+    foreseen = [(row.result, row.words) for row in report_of(sheet)]
+    run(*on_the_instance(trial, sheet))
+    done = [(row.result, row.words) for row in report_of(sheet)]
+
+    assert any("threshold" in words for _, words in foreseen)
+    assert [result.replace("Would be accepted", "Accepted") for result, _ in foreseen] == [one for one, _ in done]
+
+
 def test_what_was_kept_of_an_earlier_import_is_not_guessed_at(run: Run, served: Served, tmp_path: Path) -> None:
     world, path = served.world, tmp_path / "hubs.csv"
     path.write_text(f"Hub ID,Decision\n{HUBS[0].chf},Exclude\n")

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import func, select
 
 from sr_engine.configuration.console import ConsoleRole
+from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.store import audit
 from sr_engine.store.proposals import ProposalState
 from sr_engine.store.tables import console_accounts, console_proposals, decisions, exchanges, exclusions, schedules
@@ -98,6 +100,16 @@ def test_a_schedule_shows_what_is_refused_and_what_to_do_about_it(front: Front) 
     browser.send("Do it for 4 hubs")
     assert count(front, schedules) == 1
     browser.follow("Show schedule")
+
+
+def test_what_would_cross_an_anomaly_threshold_is_said_before_it_is_confirmed(front: Front) -> None:
+    front.world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 0)))
+    ann = front.signed_in()
+
+    compose(ann, f"release={front.release_id}&waiting=yes", deed="approve")
+
+    assert "threshold" in ann.main
+    assert "ask the DCC to raise the limit" in ann.main
 
 
 def test_a_form_that_lacks_something_says_what(front: Front) -> None:

@@ -26,8 +26,8 @@ from sr_engine.messages.model import (
     UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.operations.quarantine import set_thresholds
-from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Acting, Channel, KeyUsedBefore, NotTaken
-from sr_engine.store import audit, exchanges
+from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Acting, Channel, KeyUsedBefore, NotTaken, Tally
+from sr_engine.store import anomalies, audit, exchanges
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -224,3 +224,44 @@ def test_what_would_be_held_in_quarantine_is_not_done(world: World, acting: Acti
         assert release is not None
         found = upgrades_of.hub_upgrades([hub.chf for hub in HUBS], release)
     assert [one.answers for one in found.values()] == [{}] * len(HUBS)
+
+
+def preview(world: World, acting: Acting, *asked: Act) -> list[ActAnswer]:
+    """What several acts would come to together."""
+    tally = Tally()
+    with world.instance.reading_engine.connect() as connection:
+        unit_of_work = UnitOfWork(connection, world.clock.now())
+        return [acting.preview(unit_of_work, acting.prepare(one), tally) for one in asked]
+
+
+def test_a_preview_says_that_a_threshold_would_be_crossed_and_counts_nothing(world: World, acting: Acting) -> None:
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 2)))
+    before = world.snapshot()
+
+    seen = [preview(world, acting, act(decline(*HUBS)))[0] for _ in range(3)]
+    fits = preview(world, acting, act(decline(*HUBS[:2])))[0]
+
+    assert {(one.code, one.accepted) for one in seen} == {("E100", False)}
+    assert fits.code == "I99", "nothing that was previewed before has been counted"
+    assert world.snapshot() == before
+    with world.instance.reading_engine.connect() as connection:
+        assert anomalies.counted(connection, A.eui, NOW) == (0, 0)
+    assert do(world, acting, act(decline(*HUBS))) == seen[0]
+
+
+def test_what_is_previewed_together_counts_together_as_it_would_be_done(world: World, acting: Acting) -> None:
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(2, None)))
+    acts = [act(decline(hub), f"k-{hub.number}") for hub in HUBS]
+
+    foreseen = preview(world, acting, *acts)
+
+    assert [one.code for one in foreseen] == ["I99", "I99", "E100"]
+    assert [do(world, acting, one) for one in acts] == foreseen
+
+
+def test_what_was_done_before_is_not_counted_again_in_a_preview(world: World, acting: Acting) -> None:
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(1, None)))
+    done = act(decline(HUBS[0]))
+    do(world, acting, done)
+
+    assert [one.code for one in preview(world, acting, done, act(decline(HUBS[1]), "k-2"))] == ["I99", "E100"]

@@ -25,7 +25,7 @@ from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations.accounts import actor_of
 from sr_engine.operations.supplier_answers import UnknownSchedule
 from sr_engine.operations.supplier_hubs import UnknownRelease
-from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken, Prepared
+from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken, Prepared, Tally
 from sr_engine.spreadsheets.refusals import SheetRefused
 from sr_engine.store import proposals
 from sr_engine.store.audit import Entry, record
@@ -211,8 +211,8 @@ class Proposing:
             content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
         plan = self._plan(connection, content, proposal_id, actor_of(person.login))
         unit_of_work = UnitOfWork(connection, now)
-        acting = self._supplier.acting
-        answers = [acting.preview(unit_of_work, acting.prepare(act)) for act in plan.acts]
+        acting, tally = self._supplier.acting, Tally()
+        answers = [acting.preview(unit_of_work, acting.prepare(act), tally) for act in plan.acts]
         if content.wish is None:
             told = zip(plan.acts, answers, strict=True)
             keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
