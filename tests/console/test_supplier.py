@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -221,6 +222,18 @@ def test_another_organisation_sees_none_of_it(front: Front) -> None:
     assert other.open(path).status_code == 404
     assert other.open(f"{path}/live").status_code == 204
     assert "Nothing has been done here yet" in (other.open("/proposals"), other.text)[1]
+
+
+def test_a_release_that_does_not_concern_a_supplier_is_as_if_it_were_not_there(front: Front) -> None:
+    of_another_model = front.world.open_release(replace(FIRMWARE, model="C1A2FFFF"))
+    ann = front.signed_in()
+
+    for path in ("/", "/hubs", "/sheets", f"/releases/{front.release_id}"):
+        assert ann.open(path).status_code == 200
+        assert "C1A2FFFF" not in ann.page.text, path
+    for path in ("/releases/{}", "/hubs?release={}", "/act?release={}&waiting=yes", "/sheets/template?release={}"):
+        seen, nothing = (ann.open(path.format(one)).status_code for one in (of_another_model, "0" * 32))
+        assert seen == nothing == 404, path
 
 
 def four_eyes(directory: Path) -> None:

@@ -105,13 +105,13 @@ class ActingPages:
         )
 
     def _about(self, connection: Connection, visit: Visit, selection: Selection) -> _About:
+        viewer, hubs = viewer_of(visit), self.supplier.hubs
         try:
             if selection.schedule_id is not None:
-                viewer = viewer_of(visit)
                 schedule, _ = self.supplier.answers.schedule(connection, viewer, selection.schedule_id)
-                return _About(self.supplier.hubs.release(connection, schedule.release_id), schedule)
+                return _About(hubs.release(connection, viewer, schedule.release_id, visit.now), schedule)
             if selection.release_id is not None:
-                return _About(self.supplier.hubs.release(connection, selection.release_id), None)
+                return _About(hubs.release(connection, viewer, selection.release_id, visit.now), None)
         except (UnknownRelease, UnknownSchedule):
             raise HTTPException(404) from None
         return _About(None, None)

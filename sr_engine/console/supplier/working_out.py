@@ -22,6 +22,7 @@ from sr_engine.console.supplier.plans import Plan, SelectionPlan, SheetPlan
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
 from sr_engine.console.supplier.wishes import Wish
 from sr_engine.domain.eligibility import Applicant
+from sr_engine.messages.model import Firmware
 from sr_engine.operations.accounts import actor_of
 from sr_engine.operations.supplier_answers import UnknownSchedule
 from sr_engine.operations.supplier_hubs import UnknownRelease
@@ -209,7 +210,7 @@ class Proposing:
         content = _Content.read(proposals.content(connection, proposal_id))
         if content.wish is not None:
             content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
-        plan = self._plan(connection, content, proposal_id, actor_of(person.login))
+        plan = self._plan(connection, person, content, proposal_id, actor_of(person.login))
         unit_of_work = UnitOfWork(connection, now)
         acting, tally = self._supplier.acting, Tally()
         answers = [acting.preview(unit_of_work, acting.prepare(act), tally) for act in plan.acts]
@@ -235,7 +236,7 @@ class Proposing:
             act = replace(act, key=hashlib.sha256(f"{act.key} again".encode()).hexdigest())
         return act.key
 
-    def _plan(self, connection: Connection, content: _Content, proposal_id: str, account: str) -> Plan:
+    def _plan(self, connection: Connection, person: Person, content: _Content, proposal_id: str, account: str) -> Plan:
         """The requests, which are the same each time; raises SheetRefused and UnknownRelease."""
         if content.wish is not None:
             bodies = content.wish.bodies(content.hub_ids, self._most)
@@ -251,7 +252,7 @@ class Proposing:
             name,
             data,
             self._desk.configuration.spreadsheets,
-            firmware=None if release_id is None else self._supplier.hubs.release(connection, release_id).firmware,
+            firmware=None if release_id is None else self._firmware(connection, person, release_id),
             account=account,
             user_eui=content.user_eui,
             most=self._most,
@@ -259,6 +260,10 @@ class Proposing:
         if not content.keys:
             return plan
         return replace(plan, acts=[replace(act, key=key) for act, key in zip(plan.acts, content.keys, strict=True)])
+
+    def _firmware(self, connection: Connection, person: Person, release_id: str) -> Firmware:
+        now = self._desk.clock.now()
+        return self._supplier.hubs.release(connection, self._viewer(person), release_id, now).firmware
 
     def _select(self, connection: Connection, person: Person, selection: Selection, now: datetime) -> tuple[str, ...]:
         return selection.hubs(connection, self._supplier, self._viewer(person), now, most=self._rules.most_hubs)
@@ -290,7 +295,7 @@ class Proposing:
                 return
             plan = await self._desk.read(
                 lambda connection: self._plan(
-                    connection, _Content.read(proposals.content(connection, proposal_id)), proposal_id, account
+                    connection, person, _Content.read(proposals.content(connection, proposal_id)), proposal_id, account
                 )
             )
             if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
