@@ -31,6 +31,7 @@ from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
 from sr_engine.console.counting import Counting as HubCounting
+from sr_engine.console.crowding import Hashing, Streams
 from sr_engine.console.desk import Desk
 from sr_engine.console.openid import OpenIdPages, Provider
 from sr_engine.console.operator.long_looks import LongLooks, Run
@@ -140,7 +141,11 @@ def console_of(
         assets=assets,
         after_work=after_work,
         threads=ThreadPoolExecutor(PAGES_AT_ONCE, "console"),
-        hashing=ThreadPoolExecutor(rules.sign_in.hashes_at_once, "passwords"),
+        hashing=Hashing(
+            ThreadPoolExecutor(rules.sign_in.hashes_at_once, "passwords"),
+            rules.sign_in.hashes_at_once + rules.sign_in.hashes_waiting,
+        ),
+        streams=Streams(rules.pages.streams_at_once, rules.pages.streams_of_one),
     )
     supplier = SupplierDesk(
         supplier_hubs_of(instance),

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Message
 
 from sr_engine.console import account_pages, live, sign_in_pages
+from sr_engine.console.crowding import Crowded
 from sr_engine.console.desk import Desk
 from sr_engine.console.pages import Page, Section, Visit, go
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
@@ -33,6 +34,7 @@ _WORDS = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("Not this way", "Open the page from the navigation and use its form."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("Too large", "What you sent is larger than what is taken here."),
     HTTPStatus.BAD_REQUEST: ("That did not work", "The form is not one of ours, or too old: open its page again."),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Too much at once", "Nothing was changed. Try again in a few seconds."),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong here",
         "Nothing of what you asked for was half done. Try again; if it happens again, tell your operator the time.",
@@ -75,7 +77,14 @@ def _app(desk: Desk, sections: Sequence[Section], more_routes: Sequence[BaseRout
     async def failure(request: Request, _error: Exception) -> Response:
         return await _told(desk, request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    app = Starlette(routes=routes, exception_handlers={HTTPException: http_error, Exception: failure})
+    async def crowded(request: Request, error: Exception) -> Response:
+        response = await _told(desk, request, HTTPStatus.SERVICE_UNAVAILABLE)
+        if isinstance(error, Crowded):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    handlers = {HTTPException: http_error, Crowded: crowded, Exception: failure}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
