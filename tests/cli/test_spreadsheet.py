@@ -137,7 +137,7 @@ def check_report(sheet: Path) -> None:
     assert rows[0].words.startswith("Schedule ")
     assert ": Schedule between " in rows[0].words
     assert "(General)" in rows[0].words
-    assert rows[2].words.startswith("You are not the registered Supplier of this home")
+    assert rows[2].words.startswith("You are not its responsible Supplier today")
     assert rows[3].words == "Hub ID: 'nonsense' is not an EUI-64 such as 00-DB-12-34-56-78-90-A2"
     assert rows[4].words.startswith("Decline.")
     assert rows[5].words.startswith("Exclude until ")
@@ -174,7 +174,9 @@ def test_the_same_file_imported_again_is_not_done_again(run: Run, served: Served
     assert world.snapshot() == before
     anew = run(*by_key(world, served.port, sheet, "--again"))
     assert "as before: " not in anew.stdout
-    assert report_of(sheet)[0].words.startswith("Something else is under way for this hub")
+    assert report_of(sheet)[0].words.startswith(
+        "You have scheduled it already, or an upgrade to another version is open."
+    )
 
 
 def test_a_corrected_report_is_imported_for_what_is_left(run: Run, served: Served, sheet: Path) -> None:
