@@ -25,6 +25,7 @@ from sr_engine.api.models import ChangeSeen
 from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.configuration import Webhooks
 from sr_engine.delivery.resolving import OwnThreads
+from sr_engine.delivery.tries import failure_of
 from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations import webhooks as operations
 from sr_engine.operations.changes import ChangeKind, Pruned, SupplierChanges
@@ -175,7 +176,7 @@ class Sending:
         except TimeoutError:
             return "no answer in time"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+            return failure_of(error)[:_LONGEST_ERROR]
 
     def _headers(self, webhook: Webhook, body: bytes, now: datetime) -> dict[str, str]:
         """Its id is that of its content: sent again with more in it, it must not be taken for the same."""
