@@ -81,7 +81,7 @@ def _asked_to_wait(response: aiohttp.ClientResponse) -> timedelta:
 
 
 def failure_of(error: Exception) -> str:
-    """What is recorded of a try without an answer: neither the address, of which a part may be secret, nor what came."""
+    """What is recorded of a try without an answer: neither the address, which may hold a secret, nor what came."""
     kind = type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{kind}: what came back is no answer of HTTP"
