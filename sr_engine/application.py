@@ -38,7 +38,7 @@ from sr_engine.monitoring import counting_of, health_of, metrics_routes, tracing
 from sr_engine.observing.counting import Counting
 from sr_engine.observing.exchanges import Observer
 from sr_engine.operations.retaining import DailyPruning
-from sr_engine.peers import Forwarded
+from sr_engine.peers import Forwarded, Peers
 from sr_engine.regions.triggers import Leased, Ticker
 from sr_engine.store.notices import Left, Listener
 from sr_engine.store.reading import Reading
@@ -127,6 +127,7 @@ def application(
             apart.stop()
             if api is not None:
                 api.threads.shutdown(wait=False)
+                api.preparing.shutdown(wait=False)
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
@@ -161,6 +162,7 @@ def application(
                 after_decision=resumer.wake,
                 after_work=dispatcher.wake,
                 monotonic=monotonic,
+                peers=peers,
             ),
         ],
         relay=relay,
@@ -181,13 +183,14 @@ def _faces(
     after_decision: Callable[[], None],
     after_work: Callable[[], None],
     monotonic: Callable[[], float],
+    peers: Peers,
 ) -> Sequence[BaseRoute]:
     """The addresses beside those of the gateway, as far as the settings ask for them."""
     routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
     if api is not None:
         from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
 
-        routes.append(mounted(api, monotonic))
+        routes.append(mounted(api, monotonic, peers))
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
