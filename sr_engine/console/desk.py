@@ -17,6 +17,7 @@ from sr_engine.clock import Clock
 from sr_engine.configuration import Configuration, UserDirectory
 from sr_engine.configuration.console import ConsoleRules
 from sr_engine.console.assets import Assets
+from sr_engine.console.counting import Counting
 from sr_engine.console.crowding import Hashing, Streams
 from sr_engine.console.security import HEADERS
 from sr_engine.operations.passwords import Passwords
@@ -54,6 +55,7 @@ class Desk:
     hashing: Hashing
     """For passwords, which whoever has no account can have verified, too."""
     streams: Streams
+    counting: Counting
     navigation: Sequence[Entry] = ()
     provider_name: str | None = None
     """What people call the OpenID provider where they can sign in; None: there is none."""
