@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-browser test-postgresql crash check check-security sbom format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,12 @@ check: $(STAMP) ## lint, formatting, types, import directions
 check-security: $(STAMP) ## known weaknesses of the dependencies; offline it says that it could not look
 	$(BIN)/python -m tests.security.dependencies $(ARGS)
 
+check-release: $(STAMP) ## build wheel and source distribution into dist/, install and try them on each Python; ARGS="--no-demo"
+	$(BIN)/python -m tests.release $(ARGS)
+
+notices: $(STAMP) ## write docs/third-party.md anew: the licences of what is needed to run
+	$(BIN)/python -m tests.release.notices
+
 sbom: $(STAMP) ## the bill of materials of what is shipped, in CycloneDX: sbom.json
 	$(BIN)/python -m tests.security.sbom sbom.json
 
@@ -78,6 +84,8 @@ lock: $(STAMP) ## resolve the pinned versions anew
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra fuzz --upgrade \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements-fuzz.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --constraint requirements.lock \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements-run.lock
 
 clean: ## remove what was made
 	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
