@@ -66,9 +66,11 @@ def test_what_is_locked_to_run_is_what_is_needed_to_run_in_the_versions_that_are
 
 
 def test_every_package_that_is_needed_to_run_has_its_licence_named() -> None:
-    assert NOTICES.read_text(encoding="utf-8") == text()
+    notices = NOTICES.read_text(encoding="utf-8")
+
+    assert notices == text()
     for name, number in shipped().items():
-        assert f"| {name} | {number} | " in text()
+        assert f"| {name} | {number} | " in notices
 
 
 def test_the_pythons_that_are_tried_are_those_that_are_promised() -> None:
