@@ -98,9 +98,9 @@ def _installed(tried: Tried, built: Built, folder: Path) -> _Environment:
     place, workplace = folder / "environment", folder / "empty"
     workplace.mkdir(parents=True)
     try:
-        uv("venv", "--python", tried.python, str(place), cwd=folder)
+        uv("venv", "--python", tried.python, str(place), cwd=folder, environment={"PATH": _with_pyenv()})
     except ReleaseFailed as failed:
-        raise PythonMissing(f"not to be had here: {failed}") from None
+        raise PythonMissing(f"not to be had here: {str(failed).splitlines()[-1].strip()}") from None
     python = str(place / "bin" / "python")
     install = ("pip", "install", "--python", python)
     uv(*install, "--require-hashes", "--only-binary", ":all:", "--requirements", str(SHIPPED_LOCK), cwd=folder)
@@ -111,6 +111,15 @@ def _installed(tried: Tried, built: Built, folder: Path) -> _Environment:
     tried.steps["installed"] = time.monotonic() - began
     _nothing_else(environment)
     return environment
+
+
+def _with_pyenv() -> str:
+    """Where programs are looked for, and where pyenv keeps versions: what it puts there itself leads to one of them only.
+
+    A version that is in neither is downloaded by uv, if it can be.
+    """
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return os.pathsep.join([os.environ["PATH"], *map(str, sorted(root.glob("versions/*/bin")))])
 
 
 def _nothing_else(environment: _Environment) -> None:
