@@ -19,8 +19,8 @@ from tests.release.contents import pinned, version_of_project
 STEP_SECONDS = 60
 DEMO_SECONDS = 400
 TYPED = Path(__file__).with_name("typed_use.py.txt")
-WRONG_IN_IT = '    return client.send(schedule("2B7E", hubs, start=start, end=end))\n'
-"""A line in which somebody uses the client wrongly: that it is found shows that the types are heeded."""
+RIGHT, WRONG = 'schedule(Firmware("2B7E", "C1A20001", "9002"), hubs', 'schedule("2B7E", hubs'
+"""In it, and used wrongly: that this is found shows that the types are heeded."""
 _STATIC = re.compile(r'href="(/console/static/[^"]+\.css)"')
 
 
@@ -103,8 +103,9 @@ def _installed(tried: Tried, built: Built, folder: Path) -> _Environment:
         raise PythonMissing(f"not to be had here: {str(failed).splitlines()[-1].strip()}") from None
     python = str(place / "bin" / "python")
     install = ("pip", "install", "--python", python)
-    uv(*install, "--require-hashes", "--only-binary", ":all:", "--requirements", str(SHIPPED_LOCK), cwd=folder)
-    uv(*install, "--no-deps", "--offline", str(built.wheel), cwd=folder)
+    locked = ("--require-hashes", "--only-binary", ":all:", "--requirements", str(SHIPPED_LOCK))
+    uv(*install, "--compile-bytecode", *locked, cwd=folder)
+    uv(*install, "--compile-bytecode", "--no-deps", "--offline", str(built.wheel), cwd=folder)
     uv("pip", "check", "--python", python, cwd=folder)
     environment = _Environment(place / "bin", workplace)
     tried.says = environment.run("python", "-c", "import platform; print(platform.python_version())").strip()
@@ -114,7 +115,7 @@ def _installed(tried: Tried, built: Built, folder: Path) -> _Environment:
 
 
 def _with_pyenv() -> str:
-    """Where programs are looked for, and where pyenv keeps versions: what it puts there itself leads to one of them only.
+    """Where programs are looked for, and where pyenv keeps versions: what it puts there itself leads to one alone.
 
     A version that is in neither is downloaded by uv, if it can be.
     """
@@ -208,7 +209,7 @@ def _typed(environment: _Environment) -> None:
     text = TYPED.read_text(encoding="utf-8")
     right, wrong = environment.workplace / "right.py", environment.workplace / "wrong.py"
     right.write_text(text, encoding="utf-8")
-    wrong.write_text(text + WRONG_IN_IT, encoding="utf-8")
+    wrong.write_text(text.replace(RIGHT, WRONG), encoding="utf-8")
     code, said = _checked(environment, right)
     if code != 0:
         raise ReleaseFailed(f"types: {said}")
