@@ -89,7 +89,7 @@ class Load:
         body = ScheduleCommsHubFirmware(FIRMWARE, Period(start, start + 20 * _DAY), Phase.GENERAL, (home.chf,))
         root = build_request(
             schema_version="5.4",
-            request_id=str(RequestId.make(self._euis[number], BROKER, next(self._counter))),
+            request_id=RequestId.make(self._euis[number], BROKER, next(self._counter)).text,
             command_variant=8,
             service_reference="11.5",
             service_reference_variant="11.5",
