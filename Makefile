@@ -8,7 +8,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-browser test-postgresql crash check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash drill check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts 
 
 crash: $(STAMP) ## kill processes and the database server at named points under load; ARGS="--kills 500 --seed 1"
 	$(BIN)/python -m tests.crash $(ARGS)
+
+drill: $(STAMP) ## restart all under load, lose it, restore it, and say what was lost and how long it took; ARGS="--engine postgresql"
+	$(BIN)/python -m tests.drill $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, import directions
 	$(BIN)/ruff check .

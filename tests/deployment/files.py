@@ -19,7 +19,7 @@ DEPLOYMENT = ROOT / "docs" / "deployment"
 SYSTEMD = DEPLOYMENT / "systemd"
 PROGRAM = "/opt/sr-engine/current/bin/sr-engine"
 SCRIPTS = "/opt/sr-engine/deployment"
-INSTANCE = "/var/lib/sr-engine"
+INSTANCE = "/var/lib/sr-engine/instance"
 BACKUPS = "/var/backups/sr-engine"
 
 
