@@ -82,7 +82,7 @@ $(FUZZ_STAMP): requirements-fuzz.lock
 fuzz: $(FUZZ_STAMP) ## look for what signing lets through, SECONDS long (60)
 	$(FUZZ_VENV)/bin/python -m tests.fuzz $(SECONDS)
 
-lock: $(STAMP) ## resolve the pinned versions anew
+lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once they are installed
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra fuzz --upgrade \

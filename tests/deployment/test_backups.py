@@ -61,8 +61,9 @@ def test_a_week_of_days_and_a_year_of_months_are_kept_and_nothing_else_is_touche
     backups, program = tmp_path / "backups", tmp_path / "program"
     program.write_text('#!/bin/sh\nmkdir "$4"\n')
     program.chmod(0o755)
-    for back in range(1, 500):
-        (backups / f"{TODAY - timedelta(days=back)}T134000Z").mkdir(parents=True)
+    taken = [TODAY - timedelta(days=back) for back in range(1, 500)]
+    for one in taken[:40] + [one for one in taken[40:] if one.day in {1, 2, 17}]:
+        (backups / f"{one}T134000Z").mkdir(parents=True)
     (backups / "before-the-upgrade").mkdir()
 
     done = run(["/bin/sh", str(DEPLOYMENT / "backup.sh"), str(program), "instance", str(backups), f"{TODAY}T134000Z"])
