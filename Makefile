@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 FUZZ_VENV ?= .venv-fuzz
 FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
+# Tests start hundreds of processes: modules are compiled once for all of them, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-browser test-postgresql crash drill check check-security check-release notices sbom format revision bench bench-national fuzz lock clean

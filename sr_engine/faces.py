@@ -30,7 +30,7 @@ from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
-from sr_engine.console.counting import Counting as HubCounting
+from sr_engine.console.counting import Counting
 from sr_engine.console.desk import Desk
 from sr_engine.console.openid import OpenIdPages, Provider
 from sr_engine.console.operator.long_looks import LongLooks, Run
@@ -123,13 +123,14 @@ def console_of(
     """
     rules = load_console(instance.settings.config_directory)
     passwords, assets = Passwords(rules.sign_in), Assets()
+    reading, threads = Reading(instance.reading_engine), ThreadPoolExecutor(PAGES_AT_ONCE, "console")
     desk = Desk(
         environment_name=instance.settings.environment,
         configuration=instance.configuration,
         users=instance.users,
         clock=instance.clock,
         rules=rules,
-        reading=Reading(instance.reading_engine),
+        reading=reading,
         transactions=instance.transactions,
         passwords=passwords,
         signing_in=SigningIn(rules, passwords, instance.randbelow, real or SystemClock()),
@@ -138,15 +139,15 @@ def console_of(
         templates=templates(rules.pages.time_zone, assets),
         assets=assets,
         after_work=after_work,
-        threads=ThreadPoolExecutor(PAGES_AT_ONCE, "console"),
+        threads=threads,
         hashing=ThreadPoolExecutor(rules.sign_in.hashes_at_once, "passwords"),
+        counting=Counting(reading, rules.pages, threads),
     )
     supplier = SupplierDesk(
         supplier_hubs_of(instance),
         supplier_answers_of(instance),
         acting_of(instance),
         load_advice(instance.settings.config_directory, instance.configuration.response_codes),
-        HubCounting(desk.reading, rules.pages, desk.threads),
     )
     openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())

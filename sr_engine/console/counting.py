@@ -51,6 +51,13 @@ class Counting:
                 task = self._running[key] = asyncio.create_task(self._count(key, look))
             await asyncio.wait({task}, timeout=self._wait)
             known = self._known.get(key)
+        return self._counted(known)
+
+    def known(self, key: Hashable) -> Counted[T]:
+        """What is known under a key; nothing is counted."""
+        return self._counted(self._known.get(key))
+
+    def _counted(self, known: tuple[object, float] | None) -> Counted[T]:
         if known is None:
             return Counted(None, 0.0)
         return Counted(cast("T", known[0]), time.monotonic() - known[1])

@@ -17,6 +17,7 @@ from sr_engine.clock import Clock
 from sr_engine.configuration import Configuration, UserDirectory
 from sr_engine.configuration.console import ConsoleRules
 from sr_engine.console.assets import Assets
+from sr_engine.console.counting import Counting
 from sr_engine.console.security import HEADERS
 from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.signing_in import SigningIn
@@ -52,6 +53,7 @@ class Desk:
     """Of its own: pages and sheets take none of those that Service Requests are worked on in."""
     hashing: Executor
     """For passwords, which whoever has no account can have verified, too."""
+    counting: Counting
     navigation: Sequence[Entry] = ()
     provider_name: str | None = None
     """What people call the OpenID provider where they can sign in; None: there is none."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sr_engine.configuration import User
 from sr_engine.configuration.advice import Advice
 from sr_engine.configuration.duis import UserRole
-from sr_engine.console.counting import Counting
 from sr_engine.console.pages import Visit
 from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations.supplier_answers import SupplierAnswers
@@ -25,7 +24,6 @@ class SupplierDesk:
     answers: SupplierAnswers
     acting: Acting
     advice: Advice
-    counting: Counting
 
 
 def viewer_of(visit: Visit) -> Applicant:

@@ -62,7 +62,7 @@ class ReleasePages:
     async def numbers(self, visit: Visit, release: Release) -> Numbers[list[Counted]]:
         """The Supplier's hubs of a release by region and state, counted not long ago."""
         viewer, release_id = viewer_of(visit), release.release_id
-        return await self.supplier.counting.get(
+        return await visit.desk.counting.get(
             (visit.organisation, release_id),
             lambda connection: self.supplier.hubs.counts(connection, viewer, release_id, visit.now),
         )
@@ -98,7 +98,7 @@ class ReleasePages:
         """Changes when something was counted, and every minute, so that what is old is counted anew."""
         waiting = proposals.waiting(connection, visit.organisation, visit.now)
         minute = int(visit.desk.signing_in.clock.now().timestamp()) // 60
-        return f"{self.supplier.counting.finished}|{minute}|{waiting}"
+        return f"{visit.desk.counting.finished}|{minute}|{waiting}"
 
 
 def _by_urgency(one: ReleaseAtSupplier) -> tuple[bool, datetime | str, int]:

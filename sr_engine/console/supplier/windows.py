@@ -153,7 +153,7 @@ class WindowPages:
                 supplier_windows.listed(connection, organisation, now),
             )
 
-        planned = await self.supplier.counting.get((organisation, "calendar"), look)
+        planned = await visit.desk.counting.get((organisation, "calendar"), look)
         suppliers = supplying(visit.desk.users)
         share = max(1, region.hubs_per_night // max(1, suppliers))
         nights = list(islice(open_periods(region, Period(now, now + _AHEAD)), _NIGHTS))

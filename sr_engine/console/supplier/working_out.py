@@ -303,7 +303,7 @@ class Proposing:
             await self._fail(proposal_id, str(refused) or "what was selected is not there any more")
             return
         self._desk.after_work()
-        self._supplier.counting.forget(proposal.organisation)
+        self._desk.counting.forget(proposal.organisation)
         told = await self._desk.apart(partial(plan.told, answers, preview=False))
         done = {"state": ProposalState.DONE.value, **told}
         await self._desk.transactions.run(
