@@ -17,7 +17,7 @@ from tests.release.building import ROOT, SHIPPED_LOCK, Built, ReleaseFailed, uv
 from tests.release.contents import pinned, version_of_project
 
 STEP_SECONDS = 60
-DEMO_SECONDS = 400
+DEMO_SECONDS = 900
 TYPED = Path(__file__).with_name("typed_use.py.txt")
 RIGHT, WRONG = 'schedule(Firmware("2B7E", "C1A20001", "9002"), hubs', 'schedule("2B7E", hubs'
 """In it, and used wrongly: that this is found shows that the types are heeded."""
