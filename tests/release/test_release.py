@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zipfile
 from dataclasses import replace
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import pytest
 from tests.release.building import ROOT, SHIPPED_LOCK, Built, build
 from tests.release.contents import pinned, problems, pythons_of_project, version_of_project
 from tests.release.notices import NOTICES, text
+from tests.release.trying import try_with
 from tests.security.sbom import shipped
 
 
@@ -77,3 +79,19 @@ def test_every_package_that_is_needed_to_run_has_its_licence_named() -> None:
 
 def test_the_pythons_that_are_tried_are_those_that_are_promised() -> None:
     assert pythons_of_project() == ["3.11", "3.12", "3.13"]
+
+
+def test_a_python_that_is_not_to_be_had_is_no_success(built: Built, tmp_path: Path) -> None:
+    tried = try_with("3.99", built, tmp_path, say=lambda _: None)
+
+    assert tried.missing
+    assert tried.problem.startswith("not to be had here: ")
+    assert tried.steps == {}
+
+
+@pytest.mark.slow
+def test_a_wheel_is_installed_in_an_empty_environment_and_used_there(built: Built, tmp_path: Path) -> None:
+    tried = try_with(f"{sys.version_info.major}.{sys.version_info.minor}", built, tmp_path, say=print, demo=False)
+
+    assert tried.problem == ""
+    assert set(tried.steps) == {"installed", "--version", "init", "doctor", "serve", "types"}
