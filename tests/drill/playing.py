@@ -27,7 +27,7 @@ from tests.postgres import PostgresServer
 GATEWAYS, WORKERS = 2, 2
 WARM_UP_SECONDS = 2.0
 QUIET_WITHIN_SECONDS = 90
-_SPARE_SECONDS = 120
+_SPARE_SECONDS = 240
 """For which there are hubs beside those that the drill needs by itself."""
 
 
@@ -145,9 +145,13 @@ async def _play(wanted: Wanted) -> Result:
             await _recover(site, wanted, load, at, result)
             wanted.say("the instance is restored and serves")
             await asyncio.sleep(WARM_UP_SECONDS)
-        finally:
-            load.stopped.set()
-            await loading
+        except BaseException:
+            # Nobody answers any more what is still under way.
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            raise
+        load.stopped.set()
+        await loading
         await _judge(load, at, result)
         await _quiet(site)
         _judge_messages(receivers, result)
