@@ -46,8 +46,8 @@ UPSTREAM_SHARE = "upstream"
 """The shares of those who are no User."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-ShareOf = Callable[[bytes], str]
-"""Whose a message is, judged by its first bytes."""
+ShareOf = Callable[[bytes, Peer], str]
+"""Whose a message is, judged by its first bytes and by who sends it."""
 Taker = Callable[[bytes, Peer, Exchange], Awaitable[Answer | Awaitable[Answer]]]
 """Answers a message of a peer, or says what answers it once it no longer takes up a place here."""
 
@@ -104,7 +104,9 @@ class Gateway:
         routes: list[BaseRoute] = [
             Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services
         ]
-        routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE, CSP_SHARE), methods=["POST"]))
+        routes.append(
+            Route("/api/v1/csp", self._guarded(self._csp, lambda _head, _peer: CSP_SHARE, CSP_SHARE), methods=["POST"])
+        )
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes += self._more_routes
@@ -122,7 +124,14 @@ class Gateway:
         async def take(data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
             return await self._duis(service, data, peer, exchange)
 
-        return self._guarded(take, lambda head: claimed_originator(head) or OTHERS, service)
+        return self._guarded(take, self._claimed, service)
+
+    def _claimed(self, head: bytes, peer: Peer) -> str:
+        """Whose share a request is of: nobody's, if what it claims is not what its connection is for."""
+        originator = claimed_originator(head)
+        if originator is None or self._binding.objection(peer, originator) is not None:
+            return OTHERS
+        return originator
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
@@ -130,7 +139,9 @@ class Gateway:
         async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
             return await self._registrations(desk, data, exchange)
 
-        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, REGISTRATION_SHARE, media_type=JSON, bound=False)
+        guarded = self._guarded(
+            take, lambda _head, _peer: REGISTRATION_SHARE, REGISTRATION_SHARE, media_type=JSON, bound=False
+        )
 
         async def endpoint(request: Request) -> Response:
             if desk.lets_in(request.headers.get("authorization")):
@@ -155,7 +166,7 @@ class Gateway:
             async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
                 return await self._received(desk, request.path_params["eui"], data, exchange)
 
-            return await self._guarded(take, lambda _: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)(request)
+            return await self._guarded(take, lambda _head, _peer: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)(request)
 
         return endpoint
 
@@ -175,7 +186,7 @@ class Gateway:
                 return self._ended(exchange, problem(HTTPStatus.FORBIDDEN, peer.objection))
             visit = self._gate.arrive(peer.address)
             try:
-                data = await self._body(request, media_type, visit, share_of)
+                data = await self._body(request, media_type, visit, lambda head: share_of(head, peer))
                 exchange.over(Stage.BODY)
                 if isinstance(data, Answer):
                     return self._ended(exchange, data)
@@ -211,7 +222,9 @@ class Gateway:
             retry_after=self._retry_after,
         )
 
-    async def _body(self, request: Request, wanted: str, visit: Visit, share_of: ShareOf) -> bytes | Answer:
+    async def _body(
+        self, request: Request, wanted: str, visit: Visit, share_of: Callable[[bytes], str]
+    ) -> bytes | Answer:
         """The whole body; of one that there is no room for, or no more, nothing further is read once that is known."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != wanted:
