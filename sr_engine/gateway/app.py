@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from sr_engine.clock import Clock
 from sr_engine.gateway.binding import Binding
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
 from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
@@ -63,6 +64,7 @@ class Gateway:
         transactions: Transactions,
         clock: Clock,
         gate: Gate,
+        doubts: Doubts,
         retry_after: timedelta,
         after_work: Callable[[], None],
         resumer: Resumer,
@@ -93,6 +95,7 @@ class Gateway:
         self._transactions = transactions
         self._clock = clock
         self._gate = gate
+        self._doubts = doubts
         self._retry_after = round(retry_after.total_seconds())
         self._after_work = after_work
         self._max_bytes = processor.configuration.policy.limits.max_body_bytes
@@ -127,11 +130,11 @@ class Gateway:
         return self._guarded(take, self._claimed, service)
 
     def _claimed(self, head: bytes, peer: Peer) -> str:
-        """Whose share a request is of: nobody's, if what it claims is not what its connection is for."""
+        """Whose share a request is of: nobody's, if its connection is not for what it claims, or that is in doubt."""
         originator = claimed_originator(head)
         if originator is None or self._binding.objection(peer, originator) is not None:
             return OTHERS
-        return originator
+        return OTHERS if self._doubts.of(peer.address, originator) else originator
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
@@ -278,8 +281,11 @@ class Gateway:
         exchange.over(Stage.CHECKS)
         match admitted:
             case Answer():
+                self._doubt(data, peer)
                 return admitted
             case Turned():
+                if not admitted.sender_eui:
+                    self._doubt(data, peer)
                 exchange.request_id, exchange.user = admitted.request_key, admitted.sender_eui
                 exchange.variant = admitted.variant
                 answer = await self._transactions.run(
@@ -300,6 +306,12 @@ class Gateway:
                     self._resumer.wake()
         exchange.over(Stage.TRANSACTION)
         return answer
+
+    def _doubt(self, data: bytes, peer: Peer) -> None:
+        """Note that what was sent was not authenticated; of those who are no User nothing need be known."""
+        originator = claimed_originator(data)
+        if originator is not None and self._processor.users.by_eui(originator) is not None:
+            self._doubts.count(peer.address, originator)
 
     async def _relayed(
         self, relay: Relay, service: str, admitted: Admitted, exchange: Exchange, *, heavy: bool

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from operator import itemgetter
 
+from sr_engine.rates import Rate
+
 HEAD_BYTES = 4096
 """Where the RequestID of a message is looked for."""
 
@@ -27,7 +29,6 @@ _RESERVED = 4
 """Of so many places, one is kept for whoever has none."""
 
 _ORIGINATOR = re.compile(rb"<(?:[\w.-]+:)?RequestID\s*>\s*([0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}):")
-_ROUNDING = 1e-6
 
 
 def claimed_originator(head: bytes) -> str | None:
@@ -78,28 +79,6 @@ class Places:
             del self._held[name]
 
 
-class _Rate:
-    """How much of a number per second the last second has used up: a bucket that leaks."""
-
-    __slots__ = ("_at", "_level", "_per_second")
-
-    def __init__(self, per_second: int, now: float) -> None:
-        self._per_second = per_second
-        self._level = 0.0
-        self._at = now
-
-    def level(self, now: float) -> float:
-        return max(0.0, self._level - (now - self._at) * self._per_second)
-
-    def used_up(self, now: float) -> bool:
-        return self.level(now) > self._per_second - 1 + _ROUNDING
-
-    def count(self, now: float) -> None:
-        """One more; what goes beyond the number is forgotten within the second like the rest."""
-        self._level = min(self.level(now) + 1, self._per_second)
-        self._at = now
-
-
 class _Share:
     """What one User has here."""
 
@@ -107,7 +86,7 @@ class _Share:
 
     def __init__(self, name: str, allocation: int, now: float) -> None:
         self.name = name
-        self.rate = _Rate(allocation, now)
+        self.rate = Rate(allocation, now)
         self.reading: dict[Visit, None] = {}
         """Oldest first."""
         self.waiting: deque[Visit] = deque()
@@ -178,7 +157,7 @@ class Gate:
         """`monotonic` tells the time in seconds."""
         self._rules = shares
         self._monotonic = monotonic
-        self._rate = _Rate(shares.operating_threshold_per_second, monotonic())
+        self._rate = Rate(shares.operating_threshold_per_second, monotonic())
         self._shares: dict[str, _Share] = {}
         self._forgotten_at = monotonic()
         self._places = Places(shares.worked_on_at_once)
