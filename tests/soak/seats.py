@@ -19,6 +19,8 @@ READY_WITHIN_SECONDS = 60.0
 STOPS_WITHIN_SECONDS = 60.0
 KILLED, STOPPED, STOOD_STILL = "killed", "told to stop", "stood still"
 _LOOK_SECONDS = 0.02
+_ENVIRONMENT = {"SQLITE_CACHE_KIB": "4096"}
+"""As shipped, each connection keeps up to 64 MB of pages: filling that for half an hour would be taken for growth."""
 _AWAY_SECONDS = (0.0, 1.5)
 _STILL_SECONDS = (1.2, 2.2)
 """Longer than a lease lasts, so that another takes the work over; shorter than a database waits for a lock."""
@@ -57,7 +59,7 @@ class Seat:
         self.number += 1
         arguments = ["serve", "--dir", str(self.directory), *self.arguments()]
         self.log.touch()
-        self.process = await self.nursery.start(arguments, {}, self.log)
+        self.process = await self.nursery.start(arguments, _ENVIRONMENT, self.log)
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while "ready: " not in self.log.read_text(encoding="utf-8", errors="replace"):
             if time.monotonic() > deadline or await self.nursery.end_of(self.process, 0.0) is not None:
