@@ -6,11 +6,12 @@ STAMP := $(VENV)/.installed
 FUZZ_VENV ?= .venv-fuzz
 FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
+MINUTES ?= 30
 # Tests start hundreds of processes: modules are compiled once for all of them, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-browser test-postgresql crash drill check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash drill soak check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +41,9 @@ test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts 
 
 crash: $(STAMP) ## kill processes and the database server at named points under load; ARGS="--kills 500 --seed 1"
 	$(BIN)/python -m tests.crash $(ARGS)
+
+soak: $(STAMP) ## everything at once for MINUTES (30), processes killed at random; ends with soak-report.html
+	$(BIN)/python -m tests.soak $(MINUTES) $(ARGS)
 
 drill: $(STAMP) ## restart all under load, lose it, restore it, and say what was lost and how long it took; ARGS="--engine postgresql"
 	$(BIN)/python -m tests.drill $(ARGS)
@@ -94,4 +98,4 @@ lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once
 		--custom-compile-command 'make lock' pyproject.toml -o requirements-run.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json soak-report.html soak-report.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

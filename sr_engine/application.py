@@ -29,6 +29,7 @@ from sr_engine.delivery.dispatch import Dispatcher
 from sr_engine.faces import api_desk_of, console_of, office_of
 from sr_engine.gateway.app import Gateway
 from sr_engine.gateway.binding import Binding
+from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import Gate
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
@@ -144,6 +145,7 @@ def application(
         transactions=instance.transactions,
         clock=instance.clock,
         gate=Gate(shares_of(instance), monotonic),
+        doubts=Doubts(policy.overload.unauthenticated_per_second, monotonic),
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
         resumer=resumer,
