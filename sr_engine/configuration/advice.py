@@ -23,7 +23,9 @@ class RefusalAdvice:
 
     reason: str
     title: str
+    """Why, in a few words."""
     text: str
+    """What it means, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class CodeAdvice:
 
     code: str
     text: str
+    """What to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def load_advice(directory: Path, codes: Mapping[str, ResponseCode]) -> Advice:
     Raises ConfigurationError naming every problem, and every reason and code that has no text.
     """
     problems: list[str] = []
-    content = read_file(own_or_shipped(directory, ADVICE_FILE), _ADVICE, problems)
+    content = read_file(own_or_shipped(directory, ADVICE_FILE), ADVICE, problems)
     if content is not None:
         _check(content, codes, Place(ADVICE_FILE, problems))
     if content is None or problems:
@@ -83,7 +86,7 @@ def _check(advice: Advice, codes: Mapping[str, ResponseCode], place: Place) -> N
         texts.inside(code).report("is not in response_codes.toml; take it out")
 
 
-_ADVICE = Table(
+ADVICE = Table(
     Advice,
     Key(
         "refusal",
