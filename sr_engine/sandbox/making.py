@@ -86,13 +86,13 @@ def _point_regions_at(file: Path, port: int) -> None:
 
 
 def _look_often(file: Path) -> None:
-    """Looks for what is due every second: with a clock that runs fast, whole nights lie between two looks otherwise."""
+    """Have it look for what is due every few seconds: else, on a fast clock, nights lie between two looks."""
     text = file.read_text(encoding="utf-8")
-    file.write_text(re.sub(r"(?m)^tick_seconds = \d+$", "tick_seconds = 1", text), encoding="utf-8")
+    file.write_text(re.sub(r"(?m)^tick_seconds = \d+$", "tick_seconds = 5", text), encoding="utf-8")
 
 
 def _first_request(directory: Path, given: Given, broker: str, now: datetime) -> bytes | None:
-    """An 11.5 of the first User that has homes for the first that are its alone, in a window that begins in five days.
+    """An 11.5 of the first User that has homes for the first that are its alone, in a window that begins tomorrow.
 
     None where no User has homes alone.
     """
@@ -101,7 +101,7 @@ def _first_request(directory: Path, given: Given, broker: str, now: datetime) ->
     if not own:
         return None
     supplier = given.suppliers[name]
-    start = now.replace(microsecond=0) + timedelta(days=5)
+    start = now.replace(microsecond=0) + timedelta(days=1)
     version = given.releases[0].version if given.releases else VERSION
     body = ScheduleCommsHubFirmware(
         Firmware(MANUFACTURER, MODEL, version),
