@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ from mkdocs.structure.pages import Page
 
 from tests.site import settings, wire
 
+log = logging.getLogger("mkdocs.hooks.links")
+"""Below the name whose warnings end a strict build."""
 _PUBLISHED = ("xsd", "config")
 """Folders of the repository that the site holds too, below `files`."""
 _PAGES = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md"}
@@ -44,7 +47,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(target if top else posixpath.join("docs", here, target))
         if not target.startswith("docs/"):
             if not (root / target).exists():
-                raise FileNotFoundError(f"{page.file.src_uri} links to {target}, which there is not")
+                log.warning("%s links to %s, which there is not", page.file.src_uri, target)
             target = f"docs/{_PAGES.get(target, f'files/{target}')}"
         uri = target.removeprefix("docs/")
         if files.get_file_from_path(uri) is None:

@@ -104,7 +104,12 @@ def described(file: str) -> tuple[Described, ...]:
     """Every key of a file, in the order in which it is read."""
     path = data_directory("config") / file
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return tuple(_keys(FILES[file][0], (), tomllib.loads(text), meanings(text)))
+    return tuple(keys_of(FILES[file][0], text))
+
+
+def keys_of(read_by: Table[Any], text: str) -> Iterator[Described]:
+    """Every key of a table, with what a file that is read by it holds."""
+    return _keys(read_by, (), tomllib.loads(text), meanings(text))
 
 
 def table_says(file: str, section: str) -> str:
