@@ -11,7 +11,7 @@ MINUTES ?= 30
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-browser test-postgresql crash drill soak check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash drill soak check check-security check-release notices sbom format revision bench bench-national fuzz docs docs-serve lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,12 @@ $(FUZZ_STAMP): requirements-fuzz.lock
 fuzz: $(FUZZ_STAMP) ## look for what signing lets through, SECONDS long (60)
 	$(FUZZ_VENV)/bin/python -m tests.fuzz $(SECONDS)
 
+docs: $(STAMP) ## build the documentation's site into site/, refusing whatever does not lead anywhere
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(STAMP) ## the same at http://127.0.0.1:8000, built anew whenever a page changes
+	$(BIN)/python -m mkdocs serve
+
 lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once they are installed
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
@@ -98,4 +104,4 @@ lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once
 		--custom-compile-command 'make lock' pyproject.toml -o requirements-run.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json soak-report.html soak-report.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist site *.egg-info bench-report.json bench-national.json soak-report.html soak-report.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
