@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -149,6 +150,11 @@ def stamp(connection: Connection, organisation: str, proposal_id: str) -> str:
 def content(connection: Connection, proposal_id: str) -> str:
     """What is to be done."""
     return str(connection.scalar(select(_ROW.content).where(_ROW.proposal_id == proposal_id)))
+
+
+def seen(connection: Connection, proposal_id: str) -> str:
+    """What tells whether the same would be done as when somebody looked: the SHA-256 of what is to be done."""
+    return hashlib.sha256(content(connection, proposal_id).encode()).hexdigest()
 
 
 def refused(connection: Connection, organisation: str, proposal_id: str) -> str:

@@ -17,7 +17,7 @@ from sr_engine.console.supplier.desk import SupplierDesk, acting_user, viewer_of
 from sr_engine.console.supplier.hubs import badge_of_proposal
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
 from sr_engine.console.supplier.wishes import NEEDS_RELEASE, VERBS, Deed, Wish, WishRefused, named
-from sr_engine.console.supplier.working_out import Person, ProposalRefused, Proposing
+from sr_engine.console.supplier.working_out import HasChanged, Person, ProposalRefused, Proposing
 from sr_engine.console.tables import Cell, Column, Link, Table
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import RefusalReason
@@ -172,6 +172,10 @@ class ActingPages:
 
     async def one(self, visit: Visit) -> Response:
         """A proposal: what it would come to, how far it has come, or what it has come to."""
+        # Before all else: if anything changes meanwhile, what is shown cannot be confirmed.
+        seen = await visit.read(
+            lambda connection: proposals.seen(connection, visit.request.path_params["proposal_id"])
+        )
         proposal = await self._found(visit)
         facts = await visit.read(lambda connection: _wanted(connection, proposal))
         told = _NOT_TOLD | json.loads(proposal.summary)
@@ -184,6 +188,8 @@ class ActingPages:
         return await visit.show(
             "supplier/proposal.html",
             proposal=proposal,
+            seen=seen,
+            stale=visit.query("changed") == "yes",
             badge=badge_of_proposal("Expired" if over else proposal.state.value),
             facts=facts,
             told=told,
@@ -231,7 +237,9 @@ class ActingPages:
         if person is None or not visit.may(wanted):
             raise HTTPException(403)
         try:
-            await self.proposing.confirm(person, proposal)
+            await self.proposing.confirm(person, proposal, visit.field("seen"))
+        except HasChanged:
+            return visit.go(f"/proposals/{proposal.proposal_id}", changed="yes")
         except ProposalRefused as refused:
             return await visit.show("error.html", status=409, heading="Not done", words=f"It was not done: {refused}.")
         return visit.go(f"/proposals/{proposal.proposal_id}")
@@ -255,7 +263,7 @@ class ActingPages:
         if proposal.state is ProposalState.PREPARING:
             await self.proposing.prepare(person, proposal.proposal_id)
         elif proposal.state is ProposalState.WORKING:
-            await self.proposing.confirm(person, proposal)
+            await self.proposing.go_on(person, proposal)
         return visit.go(f"/proposals/{proposal.proposal_id}")
 
     def stamp(self, visit: Visit, connection: Connection) -> str:

@@ -45,6 +45,10 @@ class ProposalRefused(Exception):
     """A proposal cannot be confirmed or turned down so, and why."""
 
 
+class HasChanged(Exception):
+    """What would be done is not what was looked at any more; nothing was done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who wants or confirms something, for an organisation and in the name of one of its Users."""
@@ -136,10 +140,11 @@ class Proposing:
         """Begin, or begin again, to work out what a proposal would come to."""
         await self._begin(proposal_id, lambda: self._prepare(person, proposal_id))
 
-    async def confirm(self, person: Person, proposal: Proposal) -> None:
+    async def confirm(self, person: Person, proposal: Proposal, seen: str) -> None:
         """Have a proposal done that its author has looked at, or leave it to a second person.
 
-        Raises ProposalRefused.
+        `seen` is what `proposals.seen` said when they looked. Raises ProposalRefused, and HasChanged if what would be
+        done now is something else.
         """
         now = self._desk.clock.now()
         if proposal.is_over(now):
@@ -148,14 +153,19 @@ class Proposing:
             if proposal.author != person.login:
                 raise ProposalRefused("only its author can confirm a draft")
             if self._rules.four_eyes and proposal.hub_count > self._rules.four_eyes_above:
-                await self._desk.transactions.run(lambda uow: self._leave_to_another(uow, proposal))
+                await self._desk.transactions.run(lambda uow: self._leave_to_another(uow, proposal, seen))
                 return
         elif proposal.state is ProposalState.WAITING:
             if proposal.author == person.login:
                 raise ProposalRefused("somebody else has to confirm what you want done")
-        elif proposal.state is not ProposalState.WORKING:
+        else:
             return
-        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal))
+        await self._desk.read(lambda connection: _check_seen(connection, proposal, seen))
+        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal, seen))
+
+    async def go_on(self, person: Person, proposal: Proposal) -> None:
+        """Go on with what was confirmed and begun, and what a process that ended has left half done."""
+        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal, None))
 
     async def turn_down(self, person: Person, proposal: Proposal, *, withdraw: bool) -> None:
         """Have nothing done: by its author (`withdraw`), or by the second person."""
@@ -264,7 +274,8 @@ class Proposing:
     def _viewer(self, person: Person) -> Applicant:
         return viewer(self._desk.users.users_of(person.organisation), person.organisation)
 
-    def _leave_to_another(self, unit_of_work: UnitOfWork, proposal: Proposal) -> None:
+    def _leave_to_another(self, unit_of_work: UnitOfWork, proposal: Proposal, seen: str) -> None:
+        _check_seen(unit_of_work.connection, proposal, seen)
         left = proposals.change(
             unit_of_work.connection,
             proposal.proposal_id,
@@ -275,7 +286,7 @@ class Proposing:
         if left:
             self._audit(unit_of_work, proposal.author, "proposal waits", proposal)
 
-    async def _carry_out(self, person: Person, proposal: Proposal) -> None:
+    async def _carry_out(self, person: Person, proposal: Proposal, seen: str | None) -> None:
         proposal_id = proposal.proposal_id
         # Whoever goes on with what was left half done has not confirmed it.
         confirmer = proposal.decided_by or person.login
@@ -291,7 +302,7 @@ class Proposing:
                     connection, _Content.read(proposals.content(connection, proposal_id)), proposal_id, account
                 )
             )
-            if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
+            if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal, seen)):
                 return
             answers = [
                 await self._desk.transactions.run(
@@ -324,9 +335,11 @@ class Proposing:
             return True
         return self._select(connection, person, content.selection, now) == content.hub_ids
 
-    def _claim(self, unit_of_work: UnitOfWork, person: Person, proposal: Proposal) -> bool:
+    def _claim(self, unit_of_work: UnitOfWork, person: Person, proposal: Proposal, seen: str | None) -> bool:
         """From now on it is being done; once in all processes, but again by whoever finds it left half done."""
         states = (proposal.state,)
+        if seen is not None and proposals.seen(unit_of_work.connection, proposal.proposal_id) != seen:
+            return False
         claimed = proposals.change(
             unit_of_work.connection,
             proposal.proposal_id,
@@ -366,6 +379,12 @@ class Proposing:
     def _audit(self, unit_of_work: UnitOfWork, login: str, action: str, proposal: Proposal) -> None:
         detail = f"{proposal.proposal_id}: {proposal.title}, {proposal.hub_count:,} hubs"
         record(unit_of_work.connection, [Entry(unit_of_work.now, actor_of(login), action, detail)])
+
+
+def _check_seen(connection: Connection, proposal: Proposal, seen: str) -> None:
+    """Raises HasChanged."""
+    if proposals.seen(connection, proposal.proposal_id) != seen:
+        raise HasChanged
 
 
 def _failed(why: str) -> dict[str, object]:
