@@ -137,6 +137,14 @@ def waiting(connection: Connection, organisation: str, now: datetime) -> int:
     return int(connection.scalar(statement) or 0)
 
 
+def working(connection: Connection, since: datetime) -> list[Proposal]:
+    """What was confirmed since then and is not done to its end, of all organisations."""
+    found = connection.execute(
+        select(*_COLUMNS).where(_ROW.state == ProposalState.WORKING.value, _ROW.decided_at >= since)
+    )
+    return [_proposal_of(row) for row in found]
+
+
 def stamp(connection: Connection, organisation: str, proposal_id: str) -> str:
     """A text that changes with what is shown of a proposal."""
     row = connection.execute(

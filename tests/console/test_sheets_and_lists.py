@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import openpyxl
 import pytest
 from sqlalchemy import select
 
 from sr_engine.bootstrap import supplier_changes_of
+from sr_engine.console.supplier.taking_up import STILL
 from sr_engine.messages.model import DeleteCommsHubFirmwareSchedule
 from sr_engine.operations import registrations
 from sr_engine.store.tables import decisions, exchanges, schedules
 from tests.console.desk import Front, Somebody
-from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
+from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened, trail
 from tests.requests.conftest import Suppliers
-from tests.world import A, B
+from tests.world import A, B, edit, reopen
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -100,6 +103,38 @@ def test_a_sheet_that_was_refused_can_be_brought_again_and_is_done_once(front: F
             browser.send("Do it for 1 hub")
             assert "1 accepted" in browser.text
     assert count(front, schedules) == 2
+
+
+def one_hub_a_request(directory: Path) -> None:
+    edit(directory / "config" / "policy.toml", "list_max_devices = 50_000", "list_max_devices = 1")
+    edit(directory / "config" / "console.toml", "milliseconds = 60000", "milliseconds = 10")
+
+
+def test_what_a_process_that_ended_has_left_half_done_goes_on_by_itself_and_is_done_once(
+    fronts: Callable[..., Front],
+) -> None:
+    front = opened(fronts(one_hub_a_request))
+    browser = front.signed_in()
+    bring(browser, sheet(*((home.chf, "Decline", None, None) for home in HOMES[:4])))
+    path = browser.path.removeprefix("/console")
+    while "4 would be accepted" not in browser.text:
+        browser.open(path)
+    browser.send("Do it for 4 hubs")
+    while count(front, decisions) == 0:
+        front.runner.run(asyncio.sleep(0))
+    later = Front(reopen(front.world))
+    seconds = iter(range(0, 10_000, 2 * round(STILL.total_seconds())))
+    later.taking_up.monotonic = lambda: next(seconds)
+    later.runner.run(later.taking_up.look())
+    assert 0 < count(later, decisions) < 4, "another process may still be at it"
+    while count(later, decisions) < 4:
+        later.runner.run(later.taking_up.look())
+    again = later.signed_in()
+    while "4 accepted" not in again.main:
+        again.open(path)
+    done = [one for one in trail(later) if one.action == "answer"]
+    assert sorted(hub for one in done for hub in one.hubs) == sorted(home.chf for home in HOMES[:4])
+    later.close()
 
 
 @pytest.mark.parametrize(

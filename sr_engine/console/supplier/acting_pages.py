@@ -172,12 +172,15 @@ class ActingPages:
 
     async def one(self, visit: Visit) -> Response:
         """A proposal: what it would come to, how far it has come, or what it has come to."""
-        # Before all else: if anything changes meanwhile, what is shown cannot be confirmed.
-        seen = await visit.read(
-            lambda connection: proposals.seen(connection, visit.request.path_params["proposal_id"])
+        proposal_id = visit.request.path_params["proposal_id"]
+        # What is seen comes first: if anything changes meanwhile, what is shown cannot be confirmed.
+        seen, proposal, facts = await visit.read(
+            lambda connection: (
+                proposals.seen(connection, proposal_id),
+                found := _find(connection, visit, proposal_id),
+                _wanted(connection, found),
+            )
         )
-        proposal = await self._found(visit)
-        facts = await visit.read(lambda connection: _wanted(connection, proposal))
         told = _NOT_TOLD | json.loads(proposal.summary)
         rules, four_eyes = visit.desk.rules.proposals, False
         if rules.four_eyes and proposal.hub_count > rules.four_eyes_above:
@@ -223,11 +226,7 @@ class ActingPages:
         return found
 
     async def _found(self, visit: Visit) -> Proposal:
-        proposal_id = visit.request.path_params["proposal_id"]
-        found = await visit.read(lambda connection: proposals.find(connection, visit.organisation, proposal_id))
-        if found is None:
-            raise HTTPException(404)
-        return found
+        return await visit.read(lambda connection: _find(connection, visit, visit.request.path_params["proposal_id"]))
 
     async def confirm(self, visit: Visit) -> Response:
         """Have it done; pressed twice, it is done once."""
@@ -275,6 +274,13 @@ def person_of(visit: Visit) -> Person | None:
     """As who somebody acts; None if there is no User to act for."""
     user = acting_user(visit)
     return None if user is None else Person(visit.account.login, visit.organisation, user.eui)
+
+
+def _find(connection: Connection, visit: Visit, proposal_id: str) -> Proposal:
+    found = proposals.find(connection, visit.organisation, proposal_id)
+    if found is None:
+        raise HTTPException(404)
+    return found
 
 
 def _row(one: Proposal, visit: Visit) -> list[Cell]:

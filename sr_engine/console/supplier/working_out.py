@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _SHEETS_KEPT = timedelta(days=30)
 """Then a sheet and its report are forgotten; what was done stays."""
+_TAKEN_UP_WITHIN = timedelta(days=1)
+"""What was confirmed longer ago, in a database that was restored say, somebody has to go on with who knows."""
 _TITLE_MAX = 200
 _BEFORE_CONFIRMED = (ProposalState.DRAFT,)
 
@@ -166,6 +168,18 @@ class Proposing:
     async def go_on(self, person: Person, proposal: Proposal) -> None:
         """Go on with what was confirmed and begun, and what a process that ended has left half done."""
         await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal, None))
+
+    async def left(self) -> list[Proposal]:
+        """What was confirmed not long ago, and is neither done nor worked on by this process."""
+        since = self._desk.clock.now() - _TAKEN_UP_WITHIN
+        found = await self._desk.read(lambda connection: proposals.working(connection, since))
+        return [one for one in found if not self.is_at_work(one.proposal_id)]
+
+    async def take_up(self, proposal: Proposal) -> None:
+        """Go on with it in the name of who confirmed it."""
+        kept = await self._desk.read(lambda connection: proposals.content(connection, proposal.proposal_id))
+        login = proposal.decided_by or proposal.author
+        await self.go_on(Person(login, proposal.organisation, _Content.read(kept).user_eui), proposal)
 
     async def turn_down(self, person: Person, proposal: Proposal, *, withdraw: bool) -> None:
         """Have nothing done: by its author (`withdraw`), or by the second person."""
@@ -312,6 +326,9 @@ class Proposing:
             ]
         except (SelectionRefused, SheetRefused, NotTaken, KeyUsedBefore, UnknownSchedule, UnknownRelease) as refused:
             await self._fail(proposal_id, str(refused) or "what was selected is not there any more")
+            return
+        except Exception:
+            log.exception("proposal %s could not be done to its end; it is taken up again", proposal_id)
             return
         self._desk.after_work()
         self._desk.counting.forget(proposal.organisation)
