@@ -15,6 +15,8 @@ from sr_engine.bootstrap import supplier_changes_of
 from sr_engine.console.supplier.taking_up import STILL
 from sr_engine.messages.model import DeleteCommsHubFirmwareSchedule
 from sr_engine.operations import registrations
+from sr_engine.store import outbox
+from sr_engine.store.outbox import Outgoing
 from sr_engine.store.tables import decisions, exchanges, schedules
 from tests.console.desk import Front, Somebody
 from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened, trail
@@ -268,6 +270,26 @@ def test_the_inbox_shows_what_was_sent_to_oneself(front: Front) -> None:
     assert ann.page.content.startswith(b"<")
     bert.open("/alerts")
     assert HOMES[0].chf not in bert.text
+
+
+def test_the_inbox_is_read_page_by_page_without_a_number_that_counts_what_others_are_sent(
+    fronts: Callable[..., Front],
+) -> None:
+    front = opened(fronts(lambda place: edit(place / "config" / "console.toml", "rows = 50 ", "rows = 10 ")))
+    body = b"<x/>"
+    letters = [Outgoing(f"{number:032x}", "Alert", f"user:{A.eui}", "listed", body) for number in range(12)]
+    for letter in letters:
+        others = Outgoing(letter.message_id.replace("0", "f"), "Alert", f"user:{B.eui}", "listed", body)
+        front.world.run(lambda uow, both=(letter, others): outbox.put(uow.connection, both, uow.now))
+    browser = front.signed_in()
+    browser.open("/alerts?about=listed")
+    (following,) = [one for one in browser.tree.xpath("//a/@href") if "before=" in one]
+    assert following.endswith(f"before={letters[2].message_id}")
+    browser.page = browser.client.get(following)
+    shown = [f"/alerts/{letter.message_id}" in browser.page.text for letter in letters]
+    assert shown == [True, True, *[False] * 10]
+    exported = browser.open("/export/alerts?about=listed&kind=csv").text
+    assert [letter.message_id in exported for letter in letters] == [True] * 12
 
 
 def test_after_a_change_of_supplier_exports_and_pages_show_the_loser_nothing_more(front: Front) -> None:

@@ -242,7 +242,7 @@ def test_cookies_are_kept_from_scripts_and_other_sites_and_to_https_but_on_this_
     assert "Secure" in browser.client.get("http://sr.example/console/sign-in").headers["set-cookie"]
 
 
-@pytest.mark.parametrize("tampered", [{"csrf": ""}, {"csrf": "0" * 64}])
+@pytest.mark.parametrize("tampered", [{"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "\u00e9"}])
 def test_a_form_that_is_not_ours_changes_nothing(front: Front, tampered: dict[str, str]) -> None:
     front.add()
     browser = front.signed_in()
@@ -250,6 +250,9 @@ def test_a_form_that_is_not_ours_changes_nothing(front: Front, tampered: dict[st
     other = "four other words altogether"
     answer = browser.send("Change password", password=PASSWORD, new_password=other, again=other, tampered=tampered)
     assert answer.status_code == 400
+    stranger = front.somebody()
+    stranger.open("/sign-in")
+    assert stranger.send("Sign in", login="ann", password=PASSWORD, tampered=tampered).status_code == 400
     front.signed_in(password=PASSWORD)
 
 
@@ -320,6 +323,7 @@ def test_of_many_guesses_sent_at_once_no_more_count_than_of_as_many_one_after_an
 
 def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -> None:
     front.add()
+    browser = front.signed_in()
     free = threading.Event()
 
     async def all_threads_are_busy() -> None:
@@ -329,7 +333,9 @@ def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -
 
     front.runner.run(all_threads_are_busy())
     try:
-        browser = front.signed_in()
         assert browser.open("/hubs").status_code == 200
+        browser.open("/account/password")
+        browser.send("Change password", password=PASSWORD, new_password="one thing", again="another")
+        assert "not typed the same twice" in browser.text
     finally:
         free.set()

@@ -36,7 +36,6 @@ from sr_engine.store.reading import Connection
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV = "text/csv; charset=utf-8"
-_MOST_MESSAGES = 10_000
 _AT_ONCE = 2_000
 
 
@@ -167,14 +166,16 @@ class SheetPages:
         return await exported(visit, "schedules", titles, rows, moments=("Window from", "Window to", "Set"))
 
     async def export_alerts(self, visit: Visit) -> Response:
-        """The newest messages as a sheet."""
+        """All messages as a sheet, newest first."""
         event = visit.query("about") or None
 
         def rows(connection: Connection) -> Iterable[Sequence[Cell]]:
-            for one in mailbox.newest(
-                connection, destinations_of(visit), before=None, event=event, limit=_MOST_MESSAGES
-            ):
-                yield [one.created_at, words(one.event or one.kind), one.hub_id, state_badge(one.state), one.message_id]
+            before, destinations = None, destinations_of(visit)
+            while found := mailbox.newest(connection, destinations, before=before, event=event, limit=_AT_ONCE):
+                for one in found:
+                    about = words(one.event or one.kind)
+                    yield [one.created_at, about, one.hub_id, state_badge(one.state), one.message_id]
+                before = found[-1].message_id
 
         return await exported(visit, "alerts", ["Sent", "About", "Hub", "State", "Message"], rows, moments=("Sent",))
 
