@@ -157,6 +157,28 @@ def test_a_second_factor_is_set_up_and_then_wanted(front: Front) -> None:
     assert once_more.send("Go on", code=codes[0]).status_code == 403, "a recovery code is good once"
 
 
+def test_a_second_factor_is_replaced_by_nobody_who_has_no_more_than_a_session(front: Front) -> None:
+    front.add()
+    browser = front.signed_in()
+    browser.open("/account/second-factor")
+    secret = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    browser.send("Use this from now on", code=code_now(secret, front))
+    browser.open("/account/second-factor")
+    another = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    assert browser.send("Use this from now on", code=code_now(another, front)).status_code == 422
+    assert "The present password is not right" in browser.text
+    for _ in range(4):
+        browser.send("Use this from now on", code=code_now(another, front), password="a guess")
+    assert browser.open("/account").url.path == "/console/sign-in", "after too many guesses the session is over"
+    front.world.clock.advance(timedelta(seconds=60))
+    again = front.signed_in()
+    again.send("Go on", code=code_now(secret, front))
+    again.open("/account/second-factor")
+    new = again.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    again.send("Use this from now on", code=code_now(new, front), password=PASSWORD)
+    assert "I have kept them" in again.text
+
+
 def test_codes_are_not_guessed_without_end(front: Front) -> None:
     front.add()
     front.world.run(lambda uow: operations.new_second_factor(uow, front.world.instance.randbelow, "ann"))
