@@ -88,6 +88,21 @@ def test_the_same_sheet_brought_twice_is_done_once(front: Front) -> None:
     assert count(front, schedules) == 1
 
 
+def test_a_sheet_says_before_it_is_confirmed_what_of_it_was_done_before_and_is_not_done_again(front: Front) -> None:
+    browser = front.signed_in()
+    data = sheet((HOMES[0].chf, "Decline", None, None))
+    bring(browser, data)
+    browser.send("Do it for 1 hub")
+    compose(browser, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="approve")
+    browser.send("Do it for 1 hub")
+    bring(browser, data)
+    assert "1 hub was done before by this same sheet" in browser.text
+    assert "0 would be accepted" in browser.text
+    assert "Do it for" not in browser.text
+    bring(browser, sheet((HOMES[0].chf, "Decline", None, None), (HOMES[1].chf, "Decline", None, None)))
+    assert "done before" not in browser.text, "another sheet is another matter"
+
+
 def test_a_sheet_that_was_refused_can_be_brought_again_and_is_done_once(front: Front) -> None:
     browser = front.signed_in()
     data = sheet((HOMES[0].chf, "Schedule", "28/11/2026 00:00", "13/12/2026 00:00"))

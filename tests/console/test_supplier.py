@@ -15,7 +15,7 @@ from sr_engine.store import audit
 from sr_engine.store.proposals import ProposalState
 from sr_engine.store.tables import console_accounts, console_proposals, decisions, exchanges, exclusions, schedules
 from tests.console.desk import Front, Somebody
-from tests.world import FIRMWARE, NOW, A, B, TestHub, edit
+from tests.world import FIRMWARE, NOW, A, B, TestHub, edit, reopen
 
 HOMES = (
     TestHub(1),
@@ -154,6 +154,32 @@ def test_one_hub_is_excluded_and_included_again(front: Front) -> None:
     compose(browser, f"hubs={HOMES[0].chf}", deed="include")
     browser.send("Do it for 1 hub")
     assert count(front, exclusions) == 0
+
+
+def test_whoever_is_suspended_sees_what_was_sent_to_them_and_nothing_else(fronts: Callable[..., Front]) -> None:
+    front = opened(fronts())
+    front.add("bert", B.name)
+    users = front.world.directory / "users.toml"
+    edit(users, f'id = "{A.name}"\nstatus = "Active"', f'id = "{A.name}"\nstatus = "Suspended"')
+    front.world = reopen(front.world)
+    front.__post_init__()
+    ann = front.somebody()
+    ann.sign_in()
+    for path in ("/releases", "/hubs", "/calendar", "/schedules", "/export/hubs", f"/hubs/{HOMES[0].chf}"):
+        assert ann.open(path).status_code == (200 if path == "/calendar" else 403), path
+        assert HOMES[0].chf not in ann.page.text.replace(path, "")
+    ann.open("/releases")
+    assert "Your organisation is suspended" in ann.text
+    ann.follow("Alerts")
+    assert "Release opened" in ann.text
+    compose(ann, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="approve")
+    assert "is suspended" in ann.text
+    assert front.signed_in("bert").open("/releases").status_code == 200
+
+
+def test_a_page_that_is_asked_for_in_another_way_says_in_which_it_can_be(front: Front) -> None:
+    answer = front.signed_in().client.post("/console/hubs", data={})
+    assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
 
 
 def test_hubs_of_others_are_as_if_they_were_not_there(front: Front) -> None:

@@ -44,6 +44,7 @@ _NOT_TOLD: Mapping[str, object] = {
     "rows_refused": 0,
     "schedules": (),
     "accepted": 0,
+    "before": 0,
     "repeated": False,
 }
 """What is not said yet of a proposal that is being worked out."""

@@ -237,6 +237,7 @@ class Proposing:
         unit_of_work = UnitOfWork(connection, now)
         answers = [self._supplier.acting.preview(unit_of_work, act) for act in plan.acts]
         if content.wish is None:
+            answers = [self._as_before(connection, act, answer) for act, answer in zip(plan.acts, answers, strict=True)]
             told = zip(plan.acts, answers, strict=True)
             keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
             content = replace(content, keys=tuple(keys))
@@ -247,6 +248,11 @@ class Proposing:
             "content": content.write(),
             **plan.told(answers, preview=True),
         }
+
+    def _as_before(self, connection: Connection, act: Act, answer: ActAnswer) -> ActAnswer:
+        """What an act would be answered that was done before, by the same sheet: it is not done again."""
+        code = self._supplier.acting.answered(connection, act)
+        return answer if code is None or code.startswith("E") else replace(answer, repeated=True)
 
     def _key_not_refused(self, connection: Connection, act: Act) -> str:
         """The first key under which it was not refused: what was done is done once, what was not can be done by now.
@@ -286,7 +292,7 @@ class Proposing:
         return selection.hubs(connection, self._supplier, self._viewer(person), now, most=self._rules.most_hubs)
 
     def _viewer(self, person: Person) -> Applicant:
-        return viewer(self._desk.users.users_of(person.organisation), person.organisation)
+        return viewer(self._desk.users, person.organisation)
 
     def _leave_to_another(self, unit_of_work: UnitOfWork, proposal: Proposal, seen: str) -> None:
         _check_seen(unit_of_work.connection, proposal, seen)
@@ -333,7 +339,9 @@ class Proposing:
         self._desk.after_work()
         self._desk.counting.forget(proposal.organisation)
         told = await self._desk.apart(partial(plan.told, answers, preview=False))
-        done = {"state": ProposalState.DONE.value, **told}
+        before = {"before": json.loads(proposal.summary).get("before", 0)}
+        summary = json.dumps(json.loads(str(told["summary"])) | before)
+        done = {"state": ProposalState.DONE.value, **told, "summary": summary}
         await self._desk.transactions.run(
             lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done),
             heavy=True,
