@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,29 @@ def test_a_list_is_had_as_a_sheet(front: Front) -> None:
     browser.open("/hubs")
     browser.follow("Excel sheet")
     assert openpyxl.load_workbook(io.BytesIO(browser.page.content)).worksheets[0].max_row == 6
+
+
+def test_every_list_of_a_supplier_is_had_as_a_sheet_that_holds_what_the_page_shows(front: Front) -> None:
+    browser = front.signed_in()
+    compose(browser, f"release={front.release_id}&region=North", deed="schedule", **WINDOW)
+    browser.send("Do it for 1 hub")
+    compose(browser, f"hubs={HOMES[0].chf}", deed="exclude")
+    browser.send("Do it for 1 hub")
+    browser.open("/schedules")
+    (schedule,) = {one for one in browser.tree.xpath("//main//td//a/@href") if "/schedules/" in one}
+    for path in ("/hubs", "/schedules", schedule.removeprefix("/console"), "/exclusions", "/calendar", "/proposals"):
+        browser.open(path)
+        table = browser.tree.xpath("//main//table[.//tbody/tr]")[-2 if path == "/calendar" else -1]
+        ids = [row.xpath("string(./*[1])").strip() for row in table.xpath(".//tbody/tr")]
+        browser.follow("CSV")
+        assert browser.page.headers["content-type"].startswith("text/csv")
+        rows = list(csv.reader(io.StringIO(browser.page.text.removeprefix("\ufeff"))))
+        assert len(rows) == 1 + len(ids)
+        assert len({len(row) for row in rows}) == 1
+        if path != "/calendar":
+            assert [row[0] for row in rows[1:]] == ids
+    other = front.add("bert", B.name)
+    assert front.signed_in("bert", other).open(f"/export{schedule.removeprefix('/console')}").status_code == 404
 
 
 def test_refused_hubs_are_had_as_a_sheet_with_what_to_do(front: Front) -> None:

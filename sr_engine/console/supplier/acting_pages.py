@@ -48,6 +48,14 @@ _NOT_TOLD: Mapping[str, object] = {
     "repeated": False,
 }
 """What is not said yet of a proposal that is being worked out."""
+PROPOSAL_COLUMNS = (
+    Column("What"),
+    Column("State"),
+    Column("Hubs", numeric=True),
+    Column("By"),
+    Column("Confirmed by"),
+    Column("Begun"),
+)
 _SELECTED = ("release", "region", "state", "answer", "waiting", "id", "hubs", "schedule")
 
 
@@ -155,18 +163,12 @@ class ActingPages:
         shown = listed[:rows]
         table = Table(
             "Actions",
-            (
-                Column("What"),
-                Column("State"),
-                Column("Hubs", numeric=True),
-                Column("By"),
-                Column("Confirmed by"),
-                Column("Begun"),
-            ),
-            [_row(one, visit) for one in shown],
+            PROPOSAL_COLUMNS,
+            [proposal_row(one, visit) for one in shown],
             "Nothing has been done here yet. Begin from a release, a list of hubs or a sheet.",
             next_href=url("/proposals", before=shown[-1].proposal_id) if len(listed) > rows else None,
             first_href=url("/proposals") if before is not None else None,
+            export_href=url("/export/proposals"),
             caption_hidden=True,
         )
         return await visit.show("supplier/proposals.html", table=table)
@@ -284,7 +286,8 @@ def _find(connection: Connection, visit: Visit, proposal_id: str) -> Proposal:
     return found
 
 
-def _row(one: Proposal, visit: Visit) -> list[Cell]:
+def proposal_row(one: Proposal, visit: Visit) -> list[Cell]:
+    """A proposal in a list."""
     state = "Expired" if one.is_over(visit.now) else one.state.value
     return [
         Link(one.title, url(f"/proposals/{one.proposal_id}")),

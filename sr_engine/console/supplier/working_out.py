@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sr_engine.console.desk import Desk
+from sr_engine.console.supplier.contents import Content
 from sr_engine.console.supplier.desk import SupplierDesk, viewer
 from sr_engine.console.supplier.plans import Plan, SelectionPlan, SheetPlan
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
@@ -61,36 +62,6 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
-    """What is kept of what is wanted; the rows of a sheet stand in the sheet."""
-
-    user_eui: str
-    """In whose name it is done, whoever confirms it."""
-    wish: Wish | None
-    """None: what the rows of a sheet say."""
-    selection: Selection
-    hub_ids: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    """Of the requests of a sheet, by which each is done once."""
-
-    @staticmethod
-    def read(text: str) -> _Content:
-        kept = json.loads(text)
-        wish = None if kept["wish"] is None else Wish.from_kept(kept["wish"])
-        return _Content(kept["user"], wish, Selection.of(kept["selection"]), tuple(kept["hubs"]), tuple(kept["keys"]))
-
-    def write(self) -> str:
-        kept = {
-            "user": self.user_eui,
-            "wish": None if self.wish is None else self.wish.kept(),
-            "selection": self.selection.query(),
-            "hubs": self.hub_ids,
-            "keys": self.keys,
-        }
-        return json.dumps(kept)
-
-
-@dataclass(frozen=True, slots=True)
 class Uploaded:
     """A sheet that somebody brought."""
 
@@ -116,7 +87,7 @@ class Proposing:
         With a sheet its rows say what, and the selection no more than for which release if a row names none.
         """
         proposal_id = self._desk.draw_id()
-        content = _Content(person.user_eui, wish, selection).write()
+        content = Content(person.user_eui, wish, selection).write()
 
         def add(unit_of_work: UnitOfWork) -> None:
             now = unit_of_work.now
@@ -179,7 +150,7 @@ class Proposing:
         """Go on with it in the name of who confirmed it."""
         kept = await self._desk.read(lambda connection: proposals.content(connection, proposal.proposal_id))
         login = proposal.decided_by or proposal.author
-        await self.go_on(Person(login, proposal.organisation, _Content.read(kept).user_eui), proposal)
+        await self.go_on(Person(login, proposal.organisation, Content.read(kept).user_eui), proposal)
 
     async def turn_down(self, person: Person, proposal: Proposal, *, withdraw: bool) -> None:
         """Have nothing done: by its author (`withdraw`), or by the second person."""
@@ -230,7 +201,7 @@ class Proposing:
         )
 
     def _preview(self, connection: Connection, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
-        content = _Content.read(proposals.content(connection, proposal_id))
+        content = Content.read(proposals.content(connection, proposal_id))
         if content.wish is not None:
             content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
         plan = self._plan(connection, content, proposal_id, actor_of(person.login))
@@ -263,7 +234,7 @@ class Proposing:
             act = replace(act, key=hashlib.sha256(f"{act.key} again".encode()).hexdigest())
         return act.key
 
-    def _plan(self, connection: Connection, content: _Content, proposal_id: str, account: str) -> Plan:
+    def _plan(self, connection: Connection, content: Content, proposal_id: str, account: str) -> Plan:
         """The requests, which are the same each time; raises SheetRefused and UnknownRelease."""
         if content.wish is not None:
             bodies = content.wish.bodies(content.hub_ids, self._most)
@@ -319,7 +290,7 @@ class Proposing:
                 return
             plan = await self._desk.read(
                 lambda connection: self._plan(
-                    connection, _Content.read(proposals.content(connection, proposal_id)), proposal_id, account
+                    connection, Content.read(proposals.content(connection, proposal_id)), proposal_id, account
                 )
             )
             if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal, seen)):
@@ -355,7 +326,7 @@ class Proposing:
 
     def _is_as_shown(self, connection: Connection, person: Person, proposal: Proposal, now: datetime) -> bool:
         """Whether the same hubs are selected as when it was looked at; of what has begun that is not asked any more."""
-        content = _Content.read(proposals.content(connection, proposal.proposal_id))
+        content = Content.read(proposals.content(connection, proposal.proposal_id))
         if proposal.state is ProposalState.WORKING or content.wish is None or not content.selection.is_filter:
             return True
         return self._select(connection, person, content.selection, now) == content.hub_ids
