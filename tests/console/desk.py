@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 
 from sr_engine.bootstrap import Instance
 from sr_engine.configuration.console import ConsoleRole, ConsoleRules, load_console
-from sr_engine.faces import console_of
+from sr_engine.console.supplier.taking_up import TakingUp
+from sr_engine.faces import Console, console_of
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.passwords import Passwords
 from sr_engine.store import accounts as stored
@@ -87,12 +88,17 @@ class Front:
 
     world: World
     app: Starlette = field(init=False)
+    taking_up: TakingUp = field(init=False)
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     release_id: str = ""
 
     def __post_init__(self) -> None:
-        routes = console_of(self.world.instance, lambda: None, real=self.world.clock)
-        self.app = Starlette(routes=list(routes))
+        self.serve(console_of(self.world.instance, lambda: None, real=self.world.clock))
+
+    def serve(self, console: Console) -> None:
+        """Be the front of this console."""
+        self.app = Starlette(routes=list(console.routes))
+        self.taking_up = console.taking_up
 
     @property
     def rules(self) -> ConsoleRules:
