@@ -208,9 +208,10 @@ class Proposing:
         plan = self._plan(connection, person, content, proposal_id, actor_of(person.login))
         unit_of_work = UnitOfWork(connection, now)
         acting, tally = self._supplier.acting, Tally()
-        answers = [acting.preview(unit_of_work, acting.prepare(act), tally) for act in plan.acts]
+        prepared = [acting.prepare(act) for act in plan.acts]
+        answers = [acting.preview(unit_of_work, one, tally) for one in prepared]
         if content.wish is None:
-            answers = [self._as_before(connection, act, answer) for act, answer in zip(plan.acts, answers, strict=True)]
+            answers = [self._as_before(connection, one, answer) for one, answer in zip(prepared, answers, strict=True)]
             told = zip(plan.acts, answers, strict=True)
             keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
             content = replace(content, keys=tuple(keys))
@@ -222,9 +223,9 @@ class Proposing:
             **plan.told(answers, preview=True),
         }
 
-    def _as_before(self, connection: Connection, act: Act, answer: ActAnswer) -> ActAnswer:
+    def _as_before(self, connection: Connection, prepared: Prepared, answer: ActAnswer) -> ActAnswer:
         """What an act would be answered that was done before, by the same sheet: it is not done again."""
-        code = self._supplier.acting.answered(connection, act)
+        code = self._supplier.acting.answered(connection, prepared)
         return answer if code is None or code.startswith("E") else replace(answer, repeated=True)
 
     def _key_not_refused(self, connection: Connection, act: Act) -> str:
