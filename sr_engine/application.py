@@ -26,9 +26,10 @@ from sr_engine.bootstrap import (
     triggers,
 )
 from sr_engine.delivery.dispatch import Dispatcher
-from sr_engine.faces import api_desk_of, console_of, office_of
+from sr_engine.faces import Console, api_desk_of, console_of, office_of
 from sr_engine.gateway.app import Gateway
 from sr_engine.gateway.binding import Binding
+from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import Gate
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
@@ -113,6 +114,11 @@ def application(
     working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
     apart = Apart()
+    console = (
+        console_of(instance, dispatcher.wake, office=office_of(instance, resumer.wake, apart))
+        if role is not Role.WORKER and instance.settings.console is not None
+        else None
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -121,6 +127,7 @@ def application(
                 working.running() if role is not Role.GATEWAY else nullcontext(),
                 Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
                 relay.running() if relay and role is not Role.WORKER else nullcontext(),
+                console.taking_up.running() if console else nullcontext(),
             ):
                 yield
         finally:
@@ -144,6 +151,7 @@ def application(
         transactions=instance.transactions,
         clock=instance.clock,
         gate=Gate(shares_of(instance), monotonic),
+        doubts=Doubts(policy.overload.unauthenticated_per_second, monotonic),
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
         resumer=resumer,
@@ -158,9 +166,8 @@ def application(
                 instance,
                 reading=reading,
                 api=api,
-                apart=apart,
+                console=console,
                 after_decision=resumer.wake,
-                after_work=dispatcher.wake,
                 monotonic=monotonic,
                 peers=peers,
             ),
@@ -179,9 +186,8 @@ def _faces(
     *,
     reading: Reading,
     api: ApiDesk | None,
-    apart: Apart,
+    console: Console | None,
     after_decision: Callable[[], None],
-    after_work: Callable[[], None],
     monotonic: Callable[[], float],
     peers: Peers,
 ) -> Sequence[BaseRoute]:
@@ -195,6 +201,6 @@ def _faces(
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
         routes += operators.routes()
-    if instance.settings.console is not None:
-        routes += console_of(instance, after_work, office=office_of(instance, after_decision, apart))
+    if console is not None:
+        routes += console.routes
     return routes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ from sr_engine.console.operator.section import sections as operator_sections
 from sr_engine.console.rendering import templates
 from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.section import section as supplier_section
+from sr_engine.console.supplier.taking_up import TakingUp
+from sr_engine.console.supplier.working_out import Proposing
 from sr_engine.operations.certificates import Certificates
 from sr_engine.operations.changes import Changes
 from sr_engine.operations.message_view import MessageView
@@ -112,13 +114,21 @@ def office_of(instance: Instance, after_decision: Callable[[], None], run_apart:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Its addresses, and what goes on beside them."""
+
+    routes: Sequence[BaseRoute]
+    taking_up: TakingUp
+
+
 def console_of(
     instance: Instance,
     after_work: Callable[[], None],
     *,
     real: Clock | None = None,
     office: Office | None = None,
-) -> Sequence[BaseRoute]:
+) -> Console:
     """The console of an instance; `real` stands in for the real time by which people sign in.
 
     Without an `office`, which operators work with, nobody is woken by what they decide.
@@ -157,9 +167,12 @@ def console_of(
     )
     openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())
-    sections = (supplier_section(desk, supplier), *operator_sections(office))
+    proposing = Proposing(desk, supplier)
+    taking_up = TakingUp(proposing, time.monotonic, instance.randbelow)
+    pages = supplier_section(supplier, proposing, upload_bytes=rules.pages.upload_bytes)
+    sections = (pages, *operator_sections(office))
     if openid is None:
-        return console_routes(desk, sections)
+        return Console(console_routes(desk, sections), taking_up)
     desk = replace(desk, provider_name=openid.name)
     provider = Provider(openid, partial(httpx.AsyncClient, timeout=OPENID_SECONDS))
-    return console_routes(desk, sections, OpenIdPages(desk, provider).routes())
+    return Console(console_routes(desk, sections, OpenIdPages(desk, provider).routes()), taking_up)

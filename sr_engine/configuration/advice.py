@@ -23,7 +23,9 @@ class RefusalAdvice:
 
     reason: str
     title: str
+    """Why, in a few words."""
     text: str
+    """What it means, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class CodeAdvice:
 
     code: str
     text: str
+    """What to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def load_advice(directory: Path, codes: Mapping[str, ResponseCode]) -> Advice:
 
 def read_refusals(directory: Path, problems: list[str]) -> Advice | None:
     """The same, with a text for every reason, and whatever codes it has; None if there are problems, which it adds."""
-    content = read_file(own_or_shipped(directory, ADVICE_FILE), _ADVICE, problems)
+    content = read_file(own_or_shipped(directory, ADVICE_FILE), ADVICE, problems)
     if content is not None:
         _check_reasons(content, Place(ADVICE_FILE, problems).inside("refusal"))
     return content
@@ -93,7 +96,7 @@ def _check_codes(advice: Advice, codes: Mapping[str, ResponseCode], texts: Place
         texts.inside(code).report("is not in response_codes.toml; take it out")
 
 
-_ADVICE = Table(
+ADVICE = Table(
     Advice,
     Key(
         "refusal",

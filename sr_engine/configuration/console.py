@@ -96,13 +96,13 @@ def load_console(directory: Path) -> ConsoleRules:
     Raises ConfigurationError naming every problem.
     """
     problems: list[str] = []
-    content = read_file(own_or_shipped(directory, CONSOLE_FILE), _CONSOLE, problems)
+    content = read_file(own_or_shipped(directory, CONSOLE_FILE), CONSOLE, problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return content
 
 
-_CONSOLE = Table(
+CONSOLE = Table(
     ConsoleRules,
     Key(
         "sign_in",

@@ -79,7 +79,9 @@ class ColumnNames:
     """What a column is called: by the template, and also by people."""
 
     title: str
+    """What the template writes."""
     names: tuple[str, ...]
+    """What is understood besides."""
     help: str = ""
     """What the guide of the template says of it."""
 

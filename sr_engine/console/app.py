@@ -71,8 +71,12 @@ def _app(desk: Desk, sections: Sequence[Section], more_routes: Sequence[BaseRout
                 routes.append(Route(f"{page.path}/live", live.endpoint(desk, page, _let_in), methods=["GET"]))
 
     async def http_error(request: Request, error: Exception) -> Response:
-        status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
-        return await _told(desk, request, status)
+        if not isinstance(error, HTTPException):
+            return await _told(desk, request, HTTPStatus.BAD_REQUEST)
+        status = HTTPStatus(error.status_code)
+        response = await _told(desk, request, status, "" if error.detail == status.phrase else error.detail)
+        response.headers.update(error.headers or {})
+        return response
 
     async def failure(request: Request, _error: Exception) -> Response:
         return await _told(desk, request, HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -89,7 +93,7 @@ def _app(desk: Desk, sections: Sequence[Section], more_routes: Sequence[BaseRout
     return app
 
 
-async def _told(desk: Desk, request: Request, status: HTTPStatus) -> Response:
+async def _told(desk: Desk, request: Request, status: HTTPStatus, detail: str = "") -> Response:
     heading, words = _WORDS.get(status, (status.phrase, status.description or "Nothing was changed."))
     visit = None
     token = request.cookies.get(session_cookie(request))
@@ -97,7 +101,7 @@ async def _told(desk: Desk, request: Request, status: HTTPStatus) -> Response:
         present = await desk.read(lambda connection: desk.signing_in.present(connection, token))
         if present is not None and _unfinished(desk, present) is None:
             visit = Visit(request, desk, Page("", _nothing, None), present, token)
-    return await desk.show(request, "error.html", status=status, visit=visit, heading=heading, words=words)
+    return await desk.show(request, "error.html", status=status, visit=visit, heading=heading, words=detail or words)
 
 
 async def _nothing(_visit: Visit) -> Response:

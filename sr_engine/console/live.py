@@ -60,7 +60,8 @@ async def _events(desk: Desk, stamp: Stamp, visit: Visit, before: str) -> AsyncI
     look = desk.rules.pages.look.total_seconds()
     # What was missed between the making of the page and now is made up for by a first event.
     shown = visit.query("stamp")
-    yield ServerSentEvent(event="changed" if shown not in {"", before} else "ready", data=before)
+    # That there is something new is all that is said: what tells it may count what is others' too.
+    yield ServerSentEvent(event="changed" if shown not in {"", before} else "ready", data="")
     for _ in range(max(1, int(desk.rules.pages.live.total_seconds() / look))):
         await asyncio.sleep(look)
         present = await desk.read(lambda connection: desk.signing_in.present(connection, visit.token))
@@ -70,4 +71,4 @@ async def _events(desk: Desk, stamp: Stamp, visit: Visit, before: str) -> AsyncI
         now = await desk.read(lambda connection: stamp(visit, connection))
         if now != before:
             before = now
-            yield ServerSentEvent(event="changed", data=now)
+            yield ServerSentEvent(event="changed", data="")

@@ -97,7 +97,7 @@ class ReleasePages:
         """Changes when something was counted, and every minute, so that what is old is counted anew."""
         waiting = proposals.waiting(connection, visit.organisation, visit.now)
         minute = int(visit.desk.signing_in.clock.now().timestamp()) // 60
-        return f"{visit.desk.counting.finished}|{minute}|{waiting}"
+        return f"{visit.desk.counting.finished(visit.organisation)}|{minute}|{waiting}"
 
 
 def _by_urgency(one: ReleaseAtSupplier) -> tuple[bool, datetime | str, int]:
