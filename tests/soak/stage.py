@@ -289,6 +289,6 @@ def _seats(plan: Plan, nursery: Nursery, ports: Sequence[int], wrong: list[str])
     return [
         seat("gateway", lambda: ("--role", "gateway", "--port", str(kept)), steady=True),
         seat("worker", lambda: ("--role", "worker"), steady=True),
-        seat("killed gateway", gateway, steady=False),
-        seat("killed worker", lambda: ("--role", "worker"), steady=False),
+        seat("second gateway", gateway, steady=False),
+        seat("second worker", lambda: ("--role", "worker"), steady=False),
     ]
