@@ -32,6 +32,7 @@ from sr_engine.console.security import (
     session_cookie,
     set_cookie,
 )
+from sr_engine.console.sign_in_pages import address_of
 from sr_engine.operations.accounts import audit
 from sr_engine.operations.signing_in import SignedIn
 from sr_engine.store import accounts
@@ -171,7 +172,7 @@ class OpenIdPages:
         except (NotSignedIn, httpx.HTTPError, ValueError, KeyError, OSError) as error:
             log.warning("nobody was signed in by the OpenID provider: %s", error)
             return await self._refuse(request, _REFUSED, 403)
-        signed_in = await self._desk.transactions.run(lambda uow: self._begin(uow, subject))
+        signed_in = await self._desk.transactions.run(lambda uow: self._begin(uow, subject, address_of(request)))
         if signed_in is None:
             return await self._refuse(request, _NOBODY, 403)
         # Not a redirect: the browser would not send the new cookie along on the way from the provider.
@@ -181,12 +182,12 @@ class OpenIdPages:
         drop_cookie(request, response, _cookie(request))
         return response
 
-    def _begin(self, unit_of_work: UnitOfWork, subject: str) -> SignedIn | None:
+    def _begin(self, unit_of_work: UnitOfWork, subject: str, address: str) -> SignedIn | None:
         account = accounts.by_subject(unit_of_work.connection, subject)
         if account is None or account.disabled_at is not None:
             audit(unit_of_work, "processor", "sign-in refused", "OpenID subject without an account")
             return None
-        return self._desk.signing_in.begins(unit_of_work, account, second_factor=True, how="OpenID")
+        return self._desk.signing_in.begins(unit_of_work, account, address, second_factor=True, how="OpenID")
 
     def _redirect_uri(self, request: Request) -> str:
         base = self._provider.settings.redirect_base or f"{request.url.scheme}://{request.url.netloc}"
