@@ -41,6 +41,7 @@ from sr_engine.store.transactions import UnitOfWork
 log = logging.getLogger(__name__)
 
 CALLBACK = "/oidc/callback"
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _ALGORITHMS = ["RS256", "ES256", "PS256", "EdDSA"]
 _LEEWAY_SECONDS = 60
 _REFUSED = "The provider did not sign you in, or this page was left open for too long. Please try again."
@@ -66,8 +67,12 @@ class Provider:
             async with self.client() as client:
                 answer = await client.get(f"{self.settings.issuer}/.well-known/openid-configuration")
                 found = answer.raise_for_status().json()
-            if str(found.get("issuer", "")).rstrip("/") != self.settings.issuer:
-                raise NotSignedIn(f"the provider calls itself {found.get('issuer')}")
+            known = found if isinstance(found, dict) else {}
+            if str(known.get("issuer", "")).rstrip("/") != self.settings.issuer:
+                raise NotSignedIn(f"the provider calls itself {known.get('issuer')}")
+            lacking = [name for name in _ENDPOINTS if not isinstance(known.get(name), str)]
+            if lacking:
+                raise NotSignedIn(f"the provider does not say its {lacking[0]}")
             self._metadata = found
         return self._metadata
 
@@ -93,6 +98,8 @@ class Provider:
             form["client_secret"] = settings.client_secret_file.read_text("utf-8").strip()
         async with self.client() as client:
             answer = (await client.post(metadata["token_endpoint"], data=form)).raise_for_status().json()
+        if not isinstance(answer, dict):
+            raise NotSignedIn("the provider gave no token")
         claims = await self._claims(str(answer.get("id_token", "")))
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]

@@ -233,6 +233,15 @@ def test_a_session_ends_when_nobody_is_there_and_after_its_length(front: Front) 
     assert timedelta(hours=11) < front.world.clock.now() - _began(front) <= timedelta(hours=12, minutes=25)
 
 
+def test_a_page_that_refreshes_itself_keeps_no_session_from_ending(front: Front) -> None:
+    front.add()
+    browser = front.signed_in()
+    for _ in range(2):
+        front.world.clock.advance(timedelta(minutes=20))
+        answer = browser.client.get("/console/releases", headers={"X-Live": "1"})
+    assert answer.url.path == "/console/sign-in"
+
+
 def _began(front: Front):  # type: ignore[no-untyped-def]
     with front.world.instance.reading_engine.connect() as connection:
         return connection.scalar(select(console_accounts.c.created_at))
