@@ -16,6 +16,7 @@ from sr_engine.api.door import Door
 from sr_engine.api.limits import Rates
 from sr_engine.api.models import ProblemSeen
 from sr_engine.api.problems import handle_errors
+from sr_engine.peers import Peers
 
 BELOW = "/api/v2"
 """Where the interface stands."""
@@ -50,12 +51,15 @@ def application() -> FastAPI:
     return app
 
 
-def mounted(desk: Desk, monotonic: Callable[[], float]) -> Mount:
-    """The application behind its door, at its place; `monotonic` tells the time by which rates are judged."""
+def mounted(desk: Desk, monotonic: Callable[[], float], peers: Peers) -> Mount:
+    """The application behind its door, at its place; `monotonic` tells the time by which rates are judged.
+
+    `peers` tells which certificate a connection has shown.
+    """
     app = application()
     app.state.desk = desk
     limits = desk.policy.limits
-    mount = Mount(BELOW, Door(app, desk, Rates(limits.requests_per_minute, limits.burst, monotonic)))
+    mount = Mount(BELOW, Door(app, desk, Rates(limits.requests_per_minute, limits.burst, monotonic), peers))
     # An address may hold the end of a line, which a dot does not stand for: it would not be seen here.
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
     return mount

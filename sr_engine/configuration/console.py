@@ -40,6 +40,7 @@ class SignIn:
     argon2_passes: int
     argon2_lanes: int
     hashes_at_once: int
+    hashes_waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Pages:
     rows: int
     look: timedelta
     live: timedelta
+    streams_at_once: int
+    streams_of_one: int
     upload_bytes: int
     counts_kept: timedelta
     wait: timedelta
@@ -115,6 +118,7 @@ CONSOLE = Table(
             Key("argon2_passes", values.whole_number(1, 20)),
             Key("argon2_lanes", values.whole_number(1, 16)),
             Key("hashes_at_once", values.whole_number(1, 64)),
+            Key("hashes_waiting", values.whole_number(0, 10_000)),
         ),
     ),
     Key(
@@ -144,6 +148,8 @@ CONSOLE = Table(
             Key("rows", values.whole_number(10, 200)),
             Key("look_seconds", values.seconds(1, 600), field="look"),
             Key("live_minutes", values.minutes(1, 240), field="live"),
+            Key("streams_at_once", values.whole_number(1, 10_000)),
+            Key("streams_of_one", values.whole_number(1, 10_000)),
             Key("counts_kept_seconds", values.seconds(1, 3600), field="counts_kept"),
             Key("wait_milliseconds", values.milliseconds(10, 60_000), field="wait"),
             Key("upload_bytes", values.whole_number(1024, 268_435_456)),

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import httpx
 from joserfc import jwt
@@ -26,6 +25,7 @@ from sr_engine.console.desk import Desk
 from sr_engine.console.pages import url
 from sr_engine.console.security import (
     PATH,
+    are_alike,
     drop_cookie,
     is_own_path,
     is_secured,
@@ -102,7 +102,7 @@ class Provider:
         expires = claims.get("exp")
         if not isinstance(expires, int | float) or expires + _LEEWAY_SECONDS < now:
             raise NotSignedIn("the token is over")
-        if not hmac.compare_digest(str(claims.get("nonce", "")), nonce):
+        if not are_alike(str(claims.get("nonce", "")), nonce):
             raise NotSignedIn("the token is not of this sign-in")
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
@@ -153,7 +153,8 @@ class OpenIdPages:
         endpoint = metadata["authorization_endpoint"]
         response = RedirectResponse(f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", 303)
         wanted = request.query_params.get("next", "")
-        kept = "|".join((state, nonce, verifier, wanted if is_own_path(wanted) else ""))
+        # A cookie holds no letter that is not of ASCII.
+        kept = "|".join((state, nonce, verifier, quote(wanted) if is_own_path(wanted) else ""))
         # It has to come along when the provider sends the browser back.
         set_cookie(request, response, _cookie(request), kept, same_site="lax")
         return response
@@ -162,7 +163,7 @@ class OpenIdPages:
         """Take what the provider says, and begin a session for the account it is about."""
         state, nonce, verifier, wanted = (*request.cookies.get(_cookie(request), "").split("|", 3), "", "", "", "")[:4]
         given, code = request.query_params.get("state", ""), request.query_params.get("code", "")
-        if not state or not code or not hmac.compare_digest(state, given):
+        if not state or not code or not are_alike(state, given):
             return await self._refuse(request, _REFUSED, 400)
         try:
             now = self._desk.signing_in.clock.now().timestamp()
@@ -174,7 +175,7 @@ class OpenIdPages:
         if signed_in is None:
             return await self._refuse(request, _NOBODY, 403)
         # Not a redirect: the browser would not send the new cookie along on the way from the provider.
-        target = wanted if is_own_path(wanted) else url("/")
+        target = unquote(wanted) if is_own_path(unquote(wanted)) else url("/")
         response = await self._desk.show(request, "signed_in.html", target=target)
         set_cookie(request, response, session_cookie(request), signed_in.token)
         drop_cookie(request, response, _cookie(request))

@@ -14,7 +14,7 @@ from sr_engine.configuration.console import ConsoleRules
 from sr_engine.operations.accounts import actor_of, audit
 from sr_engine.operations.passwords import Passwords, digest_of_code, totp_step
 from sr_engine.store import accounts, console_sessions
-from sr_engine.store.accounts import Account, Tries
+from sr_engine.store.accounts import Account
 from sr_engine.store.console_sessions import Session
 from sr_engine.store.transactions import UnitOfWork
 
@@ -84,16 +84,12 @@ class SigningIn:
         for subject, limit in zip(
             self._subjects(login, address), (rules.failures_of_account, rules.failures_of_address), strict=True
         ):
-            before = accounts.tries(unit_of_work.connection, subject)
-            fresh = before is None or before.last_at < now - rules.forget
-            failures = 1 if fresh or before is None else before.failures + 1
-            until = None
+            failures = accounts.count_failure(unit_of_work.connection, subject, now, forgotten=now - rules.forget)
             if failures >= limit:
                 wait = rules.locks[min(failures - limit, len(rules.locks) - 1)]
-                until = now + wait
+                accounts.lock_tries(unit_of_work.connection, subject, now + wait)
                 waits.append(wait)
                 audit(unit_of_work, "processor", "sign-in locked", f"{subject}: {failures} failures, {wait.seconds} s")
-            accounts.put_tries(unit_of_work.connection, Tries(subject, failures, now, until))
         accounts.forget_old_tries(unit_of_work.connection, now - rules.forget)
         return Refused(max(waits) or None)
 

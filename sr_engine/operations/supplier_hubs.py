@@ -90,7 +90,7 @@ class ReleaseAtSupplier:
 
 
 class UnknownRelease(Exception):
-    """There is no such release."""
+    """There is no such release, or it does not concern this Supplier: nobody can tell which."""
 
 
 class UnknownHub(Exception):
@@ -116,7 +116,7 @@ class SupplierHubs:
         scan: int = _SCANNED,
     ) -> HubPage:
         """The next hubs after one; raises UnknownRelease, and ValueError for a status without a release."""
-        release = None if release_id is None else self.release(connection, release_id)
+        release = None if release_id is None else self.release(connection, viewer, release_id, now)
         found = supplier_hubs.search(
             connection, viewer, release, sought, now, after=after, limit=limit, scan=max(scan, limit)
         )
@@ -136,7 +136,7 @@ class SupplierHubs:
 
         Raises UnknownRelease.
         """
-        release = None if release_id is None else self.release(connection, release_id)
+        release = None if release_id is None else self.release(connection, viewer, release_id, now)
         wanted = sorted(set(device_ids))
         found: dict[str, SupplierHub] = {}
         for start in range(0, len(wanted), _AT_ONCE):
@@ -157,7 +157,7 @@ class SupplierHubs:
 
         All of them are looked at: a second for some 100,000.
         """
-        return supplier_hubs.count(connection, viewer, self.release(connection, release_id), now)
+        return supplier_hubs.count(connection, viewer, self.release(connection, viewer, release_id, now), now)
 
     def details(self, connection: Connection, viewer: Applicant, device_id: str, now: datetime) -> HubDetails:
         """One hub, by the canonical id of its CHF or GPF; raises UnknownHub."""
@@ -189,20 +189,31 @@ class SupplierHubs:
             ),
         )
 
-    def release(self, connection: Connection, release_id: str) -> Release:
-        """One release; raises UnknownRelease."""
+    def release(self, connection: Connection, viewer: Applicant, release_id: str, now: datetime) -> Release:
+        """One release that concerns this Supplier; raises UnknownRelease."""
         try:
-            return releases.by_id(connection, release_id)
+            found = releases.by_id(connection, release_id)
         except LookupError:
             raise UnknownRelease(release_id) from None
+        if not supplier_hubs.concerned(connection, viewer, found, now):
+            raise UnknownRelease(release_id)
+        return found
+
+    def concerning(self, connection: Connection, viewer: Applicant, now: datetime) -> list[Release]:
+        """The releases that concern this Supplier, newest first; for it there are no others."""
+        return [
+            release
+            for release in releases.all_releases(connection)
+            if supplier_hubs.concerned(connection, viewer, release, now)
+        ]
 
     def releases(
         self, connection: Connection, viewer: Applicant, now: datetime, *, only_open: bool = False
     ) -> list[ReleaseAtSupplier]:
-        """All releases, newest first, each with the counts of this Supplier's hubs."""
+        """The same, each with the counts of this Supplier's hubs."""
         return [
             ReleaseAtSupplier(release, tuple(supplier_hubs.count(connection, viewer, release, now)))
-            for release in releases.all_releases(connection)
+            for release in self.concerning(connection, viewer, now)
             if release.status == "Open" or not only_open
         ]
 

@@ -6,7 +6,7 @@ Everything is counted along an index that holds what is counted and nothing else
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -115,6 +115,12 @@ class Attempts:
     outcomes: Mapping[str, UpTo]
     """Of those that were listed, by state."""
 
+    def with_outcomes(self, counts: OutcomeCounts) -> Attempts:
+        """The same with outcomes that were counted to the last."""
+        numbers = (counts.activated, counts.failed, counts.missed)
+        exact = {state: UpTo(number) for state, number in zip(_OUTCOMES, numbers, strict=True)}
+        return replace(self, outcomes=exact)
+
 
 def cutting(connection: Connection) -> list[Cutting]:
     """Every night whose lists are being cut now."""
@@ -132,18 +138,12 @@ def news_left(connection: Connection, most: int) -> UpTo:
     return up_to(connection.scalar(select(func.count()).select_from(some)) or 0, most)
 
 
-def attempts_at(
-    connection: Connection, release_id: str, region: str, most: int, *, known: OutcomeCounts | None = None
-) -> Attempts:
-    """What there is at a release in a region, each counted up to `most`; outcomes that are `known` are not counted."""
+def attempts_at(connection: Connection, release_id: str, region: str, most: int) -> Attempts:
+    """What there is at a release in a region, each counted up to `most`."""
     sought = {"release_id": release_id, "region": region, "at_most": most + 1}
 
     def count(statement: Select[Any], **more: object) -> UpTo:
         return up_to(connection.scalar(statement, {**sought, **more}) or 0, most)
 
-    if known is not None:
-        counts = (known.activated, known.failed, known.missed)
-        outcomes = {state: UpTo(number) for state, number in zip(_OUTCOMES, counts, strict=True)}
-    else:
-        outcomes = {state: count(_OUTCOME, outcome=state) for state in _OUTCOMES}
+    outcomes = {state: count(_OUTCOME, outcome=state) for state in _OUTCOMES}
     return Attempts(count(_SCHEDULED), count(_OPEN), outcomes)

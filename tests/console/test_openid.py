@@ -204,6 +204,16 @@ def test_a_token_signed_by_another_is_not_believed(front: Front, provider: Provi
 
 def test_an_answer_that_nobody_asked_for_is_refused(front: Front) -> None:
     assert front.somebody().open("/oidc/callback?code=x&state=y").status_code == 400
+    begun = front.somebody()
+    begun.client.get("/console/oidc", follow_redirects=False)
+    assert begun.open("/oidc/callback?code=x&state=%C3%A9").status_code == 400
+
+
+def test_whoever_wanted_to_go_to_an_address_with_other_letters_is_sent_there(front: Front, provider: Provider) -> None:
+    browser = front.somebody()
+    sent = browser.client.get("/console/oidc?next=/console/hubs%3Fid%3D%E4%B8%AD%2526", follow_redirects=False)
+    browser.page = browser.client.get(browser.client.elsewhere(sent.headers["location"]).headers["location"])
+    assert browser.tree.xpath("//main//a")[0].get("href") == "/console/hubs?id=\u4e2d%26"
 
 
 def test_an_account_of_the_provider_has_no_password_here(front: Front) -> None:

@@ -157,6 +157,28 @@ def test_a_second_factor_is_set_up_and_then_wanted(front: Front) -> None:
     assert once_more.send("Go on", code=codes[0]).status_code == 403, "a recovery code is good once"
 
 
+def test_a_second_factor_is_replaced_by_nobody_who_has_no_more_than_a_session(front: Front) -> None:
+    front.add()
+    browser = front.signed_in()
+    browser.open("/account/second-factor")
+    secret = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    browser.send("Use this from now on", code=code_now(secret, front))
+    browser.open("/account/second-factor")
+    another = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    assert browser.send("Use this from now on", code=code_now(another, front)).status_code == 422
+    assert "The present password is not right" in browser.text
+    for _ in range(4):
+        browser.send("Use this from now on", code=code_now(another, front), password="a guess")
+    assert browser.open("/account").url.path == "/console/sign-in", "after too many guesses the session is over"
+    front.world.clock.advance(timedelta(seconds=60))
+    again = front.signed_in()
+    again.send("Go on", code=code_now(secret, front))
+    again.open("/account/second-factor")
+    new = again.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    again.send("Use this from now on", code=code_now(new, front), password=PASSWORD)
+    assert "I have kept them" in again.text
+
+
 def test_codes_are_not_guessed_without_end(front: Front) -> None:
     front.add()
     front.world.run(lambda uow: operations.new_second_factor(uow, front.world.instance.randbelow, "ann"))
@@ -242,7 +264,7 @@ def test_cookies_are_kept_from_scripts_and_other_sites_and_to_https_but_on_this_
     assert "Secure" in browser.client.get("http://sr.example/console/sign-in").headers["set-cookie"]
 
 
-@pytest.mark.parametrize("tampered", [{"csrf": ""}, {"csrf": "0" * 64}])
+@pytest.mark.parametrize("tampered", [{"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "\u00e9"}])
 def test_a_form_that_is_not_ours_changes_nothing(front: Front, tampered: dict[str, str]) -> None:
     front.add()
     browser = front.signed_in()
@@ -250,6 +272,9 @@ def test_a_form_that_is_not_ours_changes_nothing(front: Front, tampered: dict[st
     other = "four other words altogether"
     answer = browser.send("Change password", password=PASSWORD, new_password=other, again=other, tampered=tampered)
     assert answer.status_code == 400
+    stranger = front.somebody()
+    stranger.open("/sign-in")
+    assert stranger.send("Sign in", login="ann", password=PASSWORD, tampered=tampered).status_code == 400
     front.signed_in(password=PASSWORD)
 
 
@@ -320,6 +345,7 @@ def test_of_many_guesses_sent_at_once_no_more_count_than_of_as_many_one_after_an
 
 def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -> None:
     front.add()
+    browser = front.signed_in()
     free = threading.Event()
 
     async def all_threads_are_busy() -> None:
@@ -329,7 +355,9 @@ def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -
 
     front.runner.run(all_threads_are_busy())
     try:
-        browser = front.signed_in()
         assert browser.open("/hubs").status_code == 200
+        browser.open("/account/password")
+        browser.send("Change password", password=PASSWORD, new_password="one thing", again="another")
+        assert "not typed the same twice" in browser.text
     finally:
         free.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, meta
 
 from sr_engine.messages.model import AlertBody, CommsHubAlert, Result
 from sr_engine.parsing import json_schema, parse_alert, parse_message, parse_response, to_json
@@ -26,7 +26,7 @@ CHECKED_IN = ROOT / "docs" / "messages.schema.json"
 @pytest.fixture(scope="module")
 def validator() -> Draft202012Validator:
     schema = json.loads(CHECKED_IN.read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
+    meta.validate(schema)
     return Draft202012Validator(schema)
 
 

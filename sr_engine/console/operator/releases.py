@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from sr_engine.configuration.console import ConsoleRole
 from sr_engine.console import charts
+from sr_engine.console.counting import Counted
 from sr_engine.console.operator import looks
 from sr_engine.console.operator.office import Office, how, not_found
 from sr_engine.console.pages import Entry, Page, Section, Visit, url
@@ -48,17 +49,25 @@ class RegionView:
 
     phase: RegionPhase
     pilot: PilotCounts
-    outcomes: OutcomeCounts
-    """Since it was last resumed."""
+    outcomes: OutcomeCounts | None
+    """Since it was last resumed; None: they are being counted."""
     gate_opens_at: datetime | None
     attempts: Attempts
     shares: tuple[tuple[str, int], ...]
 
     @property
     def failure_percent(self) -> str | None:
-        """Of outcomes since it was last resumed, the share that failed; None: there is none."""
+        """Of outcomes since it was last resumed, the share that failed; None: there is none, or not yet."""
         counts = self.outcomes
-        return f"{counts.failures * 100 / counts.sample:.1f}" if counts.sample else None
+        return f"{counts.failures * 100 / counts.sample:.1f}" if counts is not None and counts.sample else None
+
+    def with_outcomes(self, counts: OutcomeCounts | None) -> RegionView:
+        """The same with outcomes that were counted."""
+        if counts is None:
+            return self
+        # Those since it was resumed are all there are where it never was.
+        attempts = self.attempts.with_outcomes(counts) if self.phase.resumed_at is None else self.attempts
+        return replace(self, outcomes=counts, attempts=attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,7 @@ class Releases:
     # --- one release ---
 
     def look(self, visit: Visit, connection: Connection) -> ReleaseView | None:
-        """A release and how it stands; None for an unknown one."""
+        """A release and how it stands, but for its outcomes; None for an unknown one."""
         release_id = visit.request.path_params["release_id"]
         try:
             release = releases.by_id(connection, release_id)
@@ -146,32 +155,42 @@ class Releases:
         views = []
         for region, phase in phases.of_release(connection, release_id).items():
             pilot = phases.pilot_counts(connection, phase, visit.now)
-            outcomes = phases.outcome_counts(connection, phase)
-            # Those since it was resumed are all there are where it never was.
-            known = outcomes if phase.resumed_at is None else None
             views.append(
                 RegionView(
                     phase,
                     pilot,
-                    outcomes,
+                    None,
                     None if phase.general_open else gate_opens_at(phase.plan, pilot),
-                    under_way.attempts_at(connection, release_id, region, most, known=known),
+                    under_way.attempts_at(connection, release_id, region, most),
                     tuple((organisation, hubs) for where, organisation, hubs in shares if where == region),
                 )
             )
         return ReleaseView(release, tuple(views))
 
+    async def counted(self, visit: Visit, found: ReleaseView) -> ReleaseView:
+        """The same with its outcomes, of which there are millions: counted beside the page, not long ago."""
+        standing = {view.phase.region: view.phase for view in found.regions}
+
+        def count(connection: Connection) -> dict[str, OutcomeCounts]:
+            return {region: phases.outcome_counts(connection, phase) for region, phase in standing.items()}
+
+        counted = await visit.desk.counting.get(_counts_of(found), count)
+        outcomes = counted.value or {}
+        regions = tuple(view.with_outcomes(outcomes.get(view.phase.region)) for view in found.regions)
+        return ReleaseView(found.release, regions)
+
     def stamp(self, visit: Visit, connection: Connection) -> str:
-        """Changes when the page would show anything else."""
-        return sha256(repr(self.look(visit, connection)).encode()).hexdigest()
+        """Changes when the page would show anything else, and every minute, so that what is old is counted anew."""
+        return _stamp(visit, self.look(visit, connection))
 
     async def show(self, visit: Visit) -> Response:
         """One release."""
-        found = await visit.read(lambda connection: self.look(visit, connection))
-        if found is None:
+        looked = await visit.read(lambda connection: self.look(visit, connection))
+        if looked is None:
             raise not_found()
+        found = await self.counted(visit, looked)
         release_id = found.release.release_id
-        stamp = sha256(repr(found).encode()).hexdigest()
+        stamp = _stamp(visit, looked)
         done, region = visit.query("done"), visit.query("region")
         known = done in DONE and region in found.release.regions
         return await visit.show(
@@ -247,6 +266,8 @@ class Releases:
     async def ask(self, visit: Visit) -> Response:
         """What would happen, and the button that does it."""
         asked, found, view = await visit.read(lambda connection: self._asked(visit, connection))
+        found = await self.counted(visit, found)
+        view = next(one for one in found.regions if one.phase.region == view.phase.region)
         reason = visit.query("reason")
         return await self._confirm(visit, asked, found, view, reason=reason)
 
@@ -328,6 +349,17 @@ class Releases:
 
 
 _WORDS = {"halt": "halted", "resume": "resumed", "gate": "opened"}
+
+
+def _counts_of(found: ReleaseView) -> Hashable:
+    """Under what its outcomes are kept: since it was resumed they are others."""
+    return "outcomes", found.release.release_id, tuple(view.phase.resumed_at for view in found.regions)
+
+
+def _stamp(visit: Visit, looked: ReleaseView | None) -> str:
+    minute = int(visit.desk.signing_in.clock.now().timestamp()) // 60
+    counted: Counted[object] | None = None if looked is None else visit.desk.counting.known(_counts_of(looked))
+    return sha256(repr((looked, minute, counted and counted.value)).encode()).hexdigest()
 
 
 def _is_so(asked: Asked, phase: RegionPhase) -> bool:
