@@ -38,7 +38,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
         '"hubs accepted":3',
     ),
     "suppliers.md": ("HTTP 200, I99: 2 hub(s) accepted", "AwaitingApproval Approved Pending"),
-    "operators.md": ("all is in order",),
+    "operators.md": ("configuration: trial: 6 regions, 2 Users", "chain 1 (processor)"),
     "fixtures.md": ("10 fixtures: 10 passed",),
 }
 """What a reader is told by then; that commands end well is not enough, as curl does whatever it was answered."""
