@@ -90,10 +90,10 @@ fuzz: $(FUZZ_STAMP) ## look for what signing lets through, SECONDS long (60)
 	$(FUZZ_VENV)/bin/python -m tests.fuzz $(SECONDS)
 
 docs: $(STAMP) ## build the documentation's site into site/, refusing whatever does not lead anywhere
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docs-serve: $(STAMP) ## the same at http://127.0.0.1:8000, built anew whenever a page changes
-	$(BIN)/python -m mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once they are installed
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CHECKED = frozenset({"sh", "python", "toml", "json", "xml"})
 """Languages of blocks that are run or read."""
-SHOWN = frozenset({"", "nginx"})
+SHOWN = frozenset({"", "nginx", "text"})
 """Languages of blocks that are for the reader's eyes, or for another program."""
 _FENCE = re.compile(r"^```(.*)$")
 _NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")

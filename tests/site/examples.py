@@ -91,7 +91,7 @@ def alert(definition: AlertDefinition) -> str:
 
 def csp_messages() -> dict[str, str]:
     """Each message of the exchange with CSPs."""
-    list_id, image = "Central-2026-11-30-1", (SHA256, SHA256)
+    list_id, image = "f869a15b8026038adc19cec4a213a073", (SHA256, SHA256)
     refused = (m.RefusedHubs("no coverage", (HUBS[1],)),)
     out, back = (RequestId.make(BROKER, CSP, 17), AT), (RequestId.make(CSP, BROKER, 4), AT + timedelta(hours=2))
     report = m.ReportEntry(HUBS[0], m.ReportStatus.ACTIVATED, NIGHT.end, version="9002")

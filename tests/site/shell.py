@@ -28,6 +28,7 @@ _ELSEWHERE = re.compile(r"# in a (?:second|third) terminal")
 _PREAMBLE = """\
 set -eu
 ready() { until grep -q '^ready' "$1" "$2"; do kill -0 "$3"; sleep 0.1; done; }
+PS4='$SECONDS seconds $ '
 set -x
 """
 _COMMAND = """\
@@ -82,7 +83,7 @@ def play(folder: Path, blocks: Iterable[Block], ports: Mapping[int, int]) -> Pla
     for usual, other in ports.items():
         script = script.replace(f":{usual}", f":{other}")
     path = os.pathsep.join([str(folder / ".venv" / "bin"), os.environ["PATH"]])
-    surroundings = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PS4": "$ "}
+    surroundings = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     surroundings.pop("SR_ENGINE_DIR", None)
     with subprocess.Popen(
         ["bash", "-c", script],

@@ -29,6 +29,19 @@ TYPED = [page for page in PAGES if any(one.language in {"sh", "python"} and not 
 BEGIN_WITH_NOTHING = {"README.md", "tour.md"}
 """Pages that make what they need; the others go on with the instance that README.md has made."""
 SLOW = {"csps.md", "fixtures.md", "suppliers.md"}
+SAID: Mapping[str, tuple[str, ...]] = {
+    "README.md": ("HTTP 200, W110501: 11 hub(s) accepted; refused 1", '{"message":"', '{"hubs":[{', '{"changes":[{'),
+    "tour.md": (
+        "duis-response-detail: 3 hub(s) accepted",
+        '"code": "I0"',
+        "it runs firmware 9002",
+        '"hubs accepted":3',
+    ),
+    "suppliers.md": ("HTTP 200, I99: 2 hub(s) accepted", "AwaitingApproval Approved Pending"),
+    "operators.md": ("configuration: trial: 6 regions, 2 Users", "chain 1 (processor)"),
+    "fixtures.md": ("10 fixtures: 10 passed",),
+}
+"""What a reader is told by then; that commands end well is not enough, as curl does whatever it was answered."""
 SCHEMAS = {"http://www.dccinterface.co.uk/ServiceUserGateway": "duis.xsd", "urn:sr-engine:csp": "csp.xsd"}
 
 
@@ -61,6 +74,7 @@ def test_what_a_page_says_can_be_typed(
     played = play(tmp_path, blocks, ports)
 
     assert played.code == 0, played.said
+    assert [words for words in SAID.get(page.name, ()) if words not in played.said] == [], played.said
 
 
 @pytest.mark.parametrize("block", [one for one in of("sh") if one.values[0].not_run])
