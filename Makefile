@@ -71,7 +71,7 @@ format: $(STAMP) ## mend lint and formatting where that is mechanical
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-revision: $(STAMP) ## write the next revision of the schema, for what tables.py has new; NAME="what it does"
+revision: $(STAMP) ## write the next revision of the schema, for what the tables have new; NAME="what it does"
 	$(BIN)/python -m tests.migrations.new_revision "$(NAME)"
 	$(BIN)/ruff format --quiet sr_engine/migrations
 

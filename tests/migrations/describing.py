@@ -41,7 +41,7 @@ def differences(of_tables: Mapping[str, str], of_revisions: Mapping[str, str]) -
     for part in sorted(of_tables.keys() | of_revisions.keys()):
         one, other = of_tables.get(part, "absent"), of_revisions.get(part, "absent")
         if one != other:
-            found.append(f"{part}: by store/tables.py {one!r}, by the revisions {other!r}")
+            found.append(f"{part}: by store/tables/ {one!r}, by the revisions {other!r}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Writes the next revision of the schema, from what `store/tables.py` has and the newest revision has not.
+"""Writes the next revision of the schema, from what `store/tables/` has and the newest revision has not.
 
 What it writes is a beginning: it is made from SQLite's point of view and has to be read, `works_from` above all.
 """
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 
 def context_of(connection: Connection) -> MigrationContext:
-    """What compares a database with `store/tables.py`."""
+    """What compares a database with `store/tables/`."""
     return MigrationContext.configure(
         connection,
         opts={

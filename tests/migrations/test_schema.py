@@ -1,4 +1,4 @@
-"""`store/tables.py` and the revisions say the same, on both engines."""
+"""`store/tables/` and the revisions say the same, on both engines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.databases import KINDS, empty_url
 from tests.migrations.describing import describe, differences
 from tests.migrations.new_revision import write
 
-ADVICE = 'a change of store/tables.py needs a revision: make revision NAME="what it does", then read what it wrote\n'
+ADVICE = 'a change of store/tables/ needs a revision: make revision NAME="what it does", then read what it wrote\n'
 
 
 @pytest.fixture(params=KINDS)
