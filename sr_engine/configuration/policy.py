@@ -286,7 +286,7 @@ _OVERLOAD = Table(
     Key("allocation_per_second", values.whole_number(1)),
     Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
     Key("body_seconds", values.seconds(1, 600), field="body"),
-    Key("unauthenticated_per_second", values.whole_number(1)),
+    Key("unauthenticated_per_second", values.whole_number(1), optional=True),
     check=_check_overload,
 )
 
@@ -294,7 +294,7 @@ _CONNECTIONS = Table(
     Connections,
     Key("most", values.whole_number(1)),
     Key("of_one_address", values.whole_number(1)),
-    Key("new_of_one_address_per_second", values.whole_number(1)),
+    Key("new_of_one_address_per_second", values.whole_number(1), optional=True),
     Key("handshake_seconds", values.seconds(1, 600), field="handshake"),
     Key("head_seconds", values.seconds(1, 600), field="head"),
     Key("head_bytes", values.whole_number(1024, 1_048_576)),

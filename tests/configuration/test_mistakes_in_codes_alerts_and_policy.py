@@ -159,6 +159,16 @@ IN_POLICY = [
         "overload.worked_on_at_once: must be a whole number of at least 1, not 0",
     ),
     (
+        "unauthenticated_per_second = 10",
+        "unauthenticated_per_second = 0",
+        "overload.unauthenticated_per_second: must be a whole number of at least 1, not 0",
+    ),
+    (
+        "new_of_one_address_per_second = 100",
+        "new_of_one_address_per_second = 0",
+        "connections.new_of_one_address_per_second: must be a whole number of at least 1, not 0",
+    ),
+    (
         "operating_threshold_per_second = 1_000",
         "operating_threshold_per_second = 99",
         "overload.allocation_per_second: must not be above operating_threshold_per_second, which is 99",

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -174,7 +174,15 @@ async def _soak(plan: Plan) -> Soaked:
             min(_FAULT_PAUSE_SECONDS, plan.seconds / _FAULTS_AT_LEAST),
         )
         first = instance.clock.now()
-        await _traffic(plan, sampler, load=load, people=people, faults=faults, receivers=receivers)
+        try:
+            await _traffic(plan, sampler, load=load, people=people, faults=faults, receivers=receivers)
+        except* Exception as failures:
+            # What is left is judged all the same: the page says what it was.
+            load.stopped.set()
+            wrong += [f"the traffic ended: {type(one).__name__}: {one}" for one in _each(failures)]
+            for seat in seats:
+                if not seat.is_up:
+                    await seat.start()
         last = instance.clock.now()
         plan.say(f"{load.answered:,} exchanges, {faults.done.total()} faults; now it comes to rest")
         await rest(instance, receivers, whole=True, within=REST_WITHIN_SECONDS)
@@ -234,6 +242,14 @@ async def _traffic(
     await asyncio.wait([watching])
     if not watching.cancelled() and (failure := watching.exception()) is not None:
         raise failure
+
+
+def _each(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in failures.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _each(one)
+        else:
+            yield one
 
 
 async def _come_and_go(receivers: Receivers, chance: random.Random, stopped: asyncio.Event) -> None:
