@@ -19,7 +19,7 @@ from starlette.types import Message
 from sr_engine.console import account_pages, live, sign_in_pages
 from sr_engine.console.crowding import Crowded
 from sr_engine.console.desk import Desk
-from sr_engine.console.pages import Page, Section, Visit, go
+from sr_engine.console.pages import Page, Section, Visit, go, is_number
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
 from sr_engine.operations.signing_in import Present
 from sr_engine.store import console_sessions
@@ -137,7 +137,8 @@ def _endpoint(desk: Desk, page: Page) -> Endpoint:
 
 async def _let_in(desk: Desk, page: Page, request: Request) -> Visit | Response:
     """Who asks, if a page is for them; raises HTTPException, or sends them where they have to go first."""
-    if holds_nul(request.url.path, *request.query_params.values()):
+    numbers = [one for one in request.path_params.values() if isinstance(one, int)]
+    if holds_nul(request.url.path, *request.query_params.values()) or not all(map(is_number, numbers)):
         raise HTTPException(HTTPStatus.NOT_FOUND)
     token = request.cookies.get(session_cookie(request))
     present = None

@@ -138,10 +138,15 @@ class Visit:
         return csrf_token(self.token)
 
 
+def is_number(number: int) -> bool:
+    """Whether a database can look for it."""
+    return 0 <= number < _NUMBERS
+
+
 def number_of(text: str) -> int:
     """A whole number that a database can look for; raises ValueError."""
     number = int(text)
-    if not 0 <= number < _NUMBERS:
+    if not is_number(number):
         raise ValueError(f"{text} is no number of anything here")
     return number
 

@@ -58,6 +58,9 @@ def local_text(value: datetime, zone: ZoneInfo) -> str:
     return f"{value.astimezone(zone):%Y-%m-%dT%H:%M}"
 
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+
+
 class TimeRefused(Exception):
     """What was typed is no time that can be told, and why."""
 
@@ -71,6 +74,8 @@ def typed_moment(text: str, zone: ZoneInfo) -> datetime:
         naive = datetime.fromisoformat(text)
     except ValueError:
         raise TimeRefused(f"“{text}” is not a date and time; type it as 2026-12-01T22:00") from None
+    if not _FIRST_YEAR <= naive.year <= _LAST_YEAR:
+        raise TimeRefused(f"the year {naive.year} cannot be meant")
     if naive.tzinfo is not None:
         return naive.astimezone(UTC)
     first, second = (naive.replace(tzinfo=zone, fold=fold) for fold in (0, 1))

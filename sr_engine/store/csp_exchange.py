@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, case, exists, f
 from sr_engine.domain.states import WITH_CSP, AttemptState
 from sr_engine.messages.model import Period
 from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
-from sr_engine.store.paging import Page, UpTo, page, up_to
+from sr_engine.store.paging import Page, UpTo, page, place_of, up_to
 from sr_engine.store.tables import UtcDateTime, attempts, list_withdrawals, listed_hubs, outbox, releases, upgrade_lists
 
 _LISTS: Select[Any] = (
@@ -146,7 +146,7 @@ def newest_lists(
         at = bindparam("at", type_=UtcDateTime)
         same = and_(upgrade_lists.c.cut_at == at, upgrade_lists.c.list_id < bindparam("after"))
         statement = statement.where(or_(upgrade_lists.c.cut_at < at, same))
-        values |= {"at": datetime.fromisoformat(text), "after": list_id}
+        values |= {"at": place_of(text)[0], "after": list_id}
     rows = connection.execute(statement.limit(limit + 1), values).all()
     return page([_line(row) for row in rows], limit, lambda one: f"{one.cut_at.isoformat()}_{one.list_id}")
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from sr_engine.store.looking_back import Budget, Trail
 from sr_engine.store.message_search import SentLine
 from sr_engine.store.outbox import DELIVERED, EXPIRED, PARKED, PENDING
-from sr_engine.store.paging import Page, UpTo, page, up_to
+from sr_engine.store.paging import Page, UpTo, page, row_of, up_to
 from sr_engine.store.tables import UtcDateTime, outbox
 
 STATES = (PENDING, PARKED, DELIVERED, EXPIRED)
@@ -119,7 +119,7 @@ def messages(
     statement, values = select(*_COLUMNS).where(_is(state)), dict[str, object]()
     if destination is not None:
         statement, values["to_whom"] = statement.where(outbox.c.destination == bindparam("to_whom")), destination
-    before = None if after is None else int(after)
+    before = None if after is None else row_of(after)
     found = _TRAIL.search(connection, statement, values, before=before, since=None, limit=limit, budget=budget)
     rows = tuple(SentLine(*tuple(row)) for row in found.rows)
     return Page(rows, None if found.before is None else str(found.before))
@@ -145,9 +145,9 @@ def _in_order_of_sending(
                 and_(same, outbox.c.next_try_at == due, outbox.c.outbox_id > bindparam("after")),
             ),
         )
-        seconds, left = divmod(int(microseconds), 1_000_000)
+        seconds, left = divmod(row_of(microseconds), 1_000_000)
         at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=left)
-        values |= {"due": at, "after": int(number), "last": last}
+        values |= {"due": at, "after": row_of(number), "last": last}
     return _page(connection, statement, values, limit, _place_in_queue)
 
 
@@ -167,7 +167,7 @@ def _parked(connection: Connection, destination: str | None, after: str | None, 
         beyond = outbox.c.destination > bindparam("last")
         same = and_(outbox.c.destination == bindparam("last"), outbox.c.outbox_id > bindparam("after"))
         statement = statement.where(outbox.c.destination >= bindparam("last"), or_(beyond, same))
-        values |= {"last": last, "after": int(number)}
+        values |= {"last": last, "after": row_of(number)}
     return _page(connection, statement, values, limit, lambda line: f"{line.outbox_id}-{line.destination}")
 
 

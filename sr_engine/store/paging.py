@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_FIRST, _LAST = 1970, 9998
+"""Years, in any zone."""
+_NUMBERS = 1 << 63
 
 Seconds = Callable[[], float]
 """Tells the time in seconds from any moment, and never goes back."""
@@ -19,6 +24,22 @@ class Page(Generic[T]):
     rows: tuple[T, ...]
     after: str | None
     """What the next page is asked for with; None: this is the last one."""
+
+
+def row_of(number: str) -> int:
+    """The row number in the place of a page; raises ValueError for what no page has given."""
+    row = int(number)
+    if not 0 <= row < _NUMBERS:
+        raise ValueError(f"{number} is no place")
+    return row
+
+
+def place_of(at: str, number: str = "0") -> tuple[datetime, int]:
+    """The time and the row number in the place of a page; raises ValueError for what no page has given."""
+    moment = datetime.fromisoformat(at)
+    if moment.tzinfo is None or not _FIRST <= moment.year <= _LAST:
+        raise ValueError(f"{at} is no place")
+    return moment, row_of(number)
 
 
 def page(rows: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:

@@ -29,7 +29,7 @@ class ProposalState(StrEnum):
     DONE = "Done"
     TURNED_DOWN = "TurnedDown"
     FAILED = "Failed"
-    """It could not be worked out; nothing was done."""
+    """It could not be worked out, or not be done to its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
 
 from sr_engine.domain.holding import HoldReason
-from sr_engine.store.paging import Page, UpTo, page, up_to
+from sr_engine.store.paging import Page, UpTo, page, place_of, up_to
 from sr_engine.store.tables import UtcDateTime, exchanges, held_requests
 
 _WAITS = held_requests.c.ended_at.is_(None)
@@ -67,7 +67,8 @@ def lines(connection: Connection, *, after: str | None = None, limit: int) -> Pa
         statement = statement.where(
             held_requests.c.ready_at >= at, or_(later, held_requests.c.held_id > bindparam("after"))
         )
-        values = {"at": datetime.fromisoformat(text), "after": int(number)}
+        moment, row_number = place_of(text, number)
+        values = {"at": moment, "after": row_number}
     rows = connection.execute(statement, values)
     return page([_line(row) for row in rows], limit, lambda one: f"{one.ready_at.isoformat()}_{one.held_id}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +13,18 @@ import openpyxl
 import pytest
 from sqlalchemy import select
 
-from sr_engine.bootstrap import supplier_changes_of
+from sr_engine.bootstrap import acting_of, supplier_changes_of
 from sr_engine.console.supplier.taking_up import STILL
-from sr_engine.messages.model import DeleteCommsHubFirmwareSchedule
+from sr_engine.messages.model import DeleteCommsHubFirmwareSchedule, ExclusionAction, UpdateCommsHubFirmwareExclusion
 from sr_engine.operations import registrations
-from sr_engine.store import outbox
+from sr_engine.pipeline.acting import Act, Channel
+from sr_engine.store import audit, outbox
 from sr_engine.store.outbox import Outgoing
-from sr_engine.store.tables import decisions, exchanges, schedules
+from sr_engine.store.tables import console_proposals, decisions, exchanges, schedules
 from tests.console.desk import Front, Somebody
-from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened, trail
+from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
 from tests.requests.conftest import Suppliers
-from tests.world import A, B, edit, reopen
+from tests.world import A, B, TestHub, edit, reopen
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -89,6 +91,23 @@ def test_the_same_sheet_brought_twice_is_done_once(front: Front) -> None:
     assert count(front, schedules) == 1
 
 
+def test_what_ends_in_the_midst_of_it_says_how_much_was_done(fronts: Callable[..., Front]) -> None:
+    front = opened(
+        fronts(lambda place: edit(place / "config" / "policy.toml", "max_devices = 50_000", "max_devices = 1"))
+    )
+    browser = front.signed_in()
+    bring(browser, sheet(*((home.chf, "Decline", None, None) for home in HOMES[:3])))
+    with front.world.instance.reading_engine.connect() as connection:
+        keys = json.loads(str(connection.scalar(select(console_proposals.c.content))))["keys"]
+    other = UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, (HOMES[0].chf,))
+    acting = acting_of(front.world.instance)
+    front.world.run(lambda uow: acting.execute(uow, Act(Channel.SHEET, "account:ann", A.eui, keys[2], other)))
+    browser.send("Do it for 3 hubs")
+    assert "It could not be done" in browser.text
+    assert "2 of its 3 requests had been done, and stay so" in browser.text
+    assert count(front, decisions) == 2
+
+
 def test_rows_that_name_one_hub_by_both_its_ids_are_refused_both(front: Front) -> None:
     browser = front.signed_in()
     own, theirs = HOMES[0], HOMES[4]
@@ -146,27 +165,32 @@ def one_hub_a_request(directory: Path) -> None:
 def test_what_a_process_that_ended_has_left_half_done_goes_on_by_itself_and_is_done_once(
     fronts: Callable[..., Front],
 ) -> None:
-    front = opened(fronts(one_hub_a_request))
+    front = fronts(one_hub_a_request)
+    homes = [TestHub(number) for number in range(1, 61)]
+    front.world.add_hubs(homes)
+    front.release_id = front.world.open_release()
+    front.add()
     browser = front.signed_in()
-    bring(browser, sheet(*((home.chf, "Decline", None, None) for home in HOMES[:4])))
+    bring(browser, sheet(*((home.chf, "Decline", None, None) for home in homes)))
     path = browser.path.removeprefix("/console")
-    while "4 would be accepted" not in browser.text:
+    while "60 would be accepted" not in browser.text:
         browser.open(path)
-    browser.send("Do it for 4 hubs")
+    browser.send("Do it for 60 hubs")
     while count(front, decisions) == 0:
         front.runner.run(asyncio.sleep(0))
     later = Front(reopen(front.world))
-    seconds = iter(range(0, 10_000, 2 * round(STILL.total_seconds())))
+    seconds = iter(range(0, 1_000_000, 2 * round(STILL.total_seconds())))
     later.taking_up.monotonic = lambda: next(seconds)
     later.runner.run(later.taking_up.look())
-    assert 0 < count(later, decisions) < 4, "another process may still be at it"
-    while count(later, decisions) < 4:
+    assert 0 < count(later, decisions) < 60, "another process may still be at it"
+    while count(later, decisions) < 60:
         later.runner.run(later.taking_up.look())
     again = later.signed_in()
-    while "4 accepted" not in again.main:
+    while "60 accepted" not in again.main:
         again.open(path)
-    done = [one for one in trail(later) if one.action == "answer"]
-    assert sorted(hub for one in done for hub in one.hubs) == sorted(home.chf for home in HOMES[:4])
+    with later.world.instance.reading_engine.connect() as connection:
+        done = [one for one in audit.newest(connection, 1_000) if one.action == "answer"]
+    assert sorted(hub for one in done for hub in one.hubs) == sorted(home.chf for home in homes)
     later.close()
 
 

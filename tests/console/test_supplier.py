@@ -122,6 +122,10 @@ def test_a_form_that_lacks_something_says_what(front: Front) -> None:
     assert "comes twice" in browser.text
     compose(browser, f"release={front.release_id}", deed="defer", until="2027-03-28T01:30")
     assert "the clocks go forward then" in browser.text
+    compose(browser, f"release={front.release_id}", deed="defer", until="9999-12-31T23:59-05:00")
+    assert "the year 9999 cannot be meant" in browser.text
+    compose(browser, f"release={front.release_id}", deed="defer", until="0001-01-01T00:00+05:00")
+    assert browser.page.status_code == 422
     assert count(front, console_proposals) == 0
 
 

@@ -311,7 +311,7 @@ class Proposing:
                 return
             answers = [await self._act(proposal_id, act, number) for number, act in enumerate(plan.acts, 1)]
         except (SelectionRefused, SheetRefused, NotTaken, KeyUsedBefore, UnknownSchedule, UnknownRelease) as refused:
-            await self._fail(proposal_id, str(refused) or "what was selected is not there any more")
+            await self._fail(proposal, str(refused) or "what was selected is not there any more")
             return
         except Exception:
             log.exception("proposal %s could not be done to its end; it is taken up again", proposal_id)
@@ -381,11 +381,16 @@ class Proposing:
 
         await self._desk.transactions.run(say)
 
-    async def _fail(self, proposal_id: str, why: str) -> None:
+    async def _fail(self, proposal: Proposal, why: str) -> None:
         states = (ProposalState.DRAFT, ProposalState.WAITING, ProposalState.WORKING)
-        await self._desk.transactions.run(
-            lambda uow: proposals.change(uow.connection, proposal_id, in_states=states, **_failed(why))
-        )
+
+        def fail(unit_of_work: UnitOfWork) -> None:
+            connection, proposal_id = unit_of_work.connection, proposal.proposal_id
+            now = proposals.find(connection, proposal.organisation, proposal_id) or proposal
+            done = f"; {now.acts_done} of its {now.acts} requests had been done, and stay so" if now.acts_done else ""
+            proposals.change(connection, proposal_id, in_states=states, **_failed(why + done))
+
+        await self._desk.transactions.run(fail)
 
     def _audit(self, unit_of_work: UnitOfWork, login: str, action: str, proposal: Proposal) -> None:
         detail = f"{proposal.proposal_id}: {proposal.title}, {proposal.hub_count:,} hubs"

@@ -95,7 +95,19 @@ def test_pages_with_running_work_say_when_they_would_show_anything_else(looking:
 
 
 @pytest.mark.parametrize(
-    "path", ["/operator/deliveries?after=x", "/operator/csp?after=x", "/operator/quarantine?after=x"]
+    "path",
+    [
+        *(f"/operator/{page}?after=x" for page in ("deliveries", "csp", "quarantine")),
+        "/operator/csp?after=9999-12-31T23:59_x",
+        "/operator/csp?after=0001-01-01T00:00%2B14:00_x",
+        "/operator/quarantine?after=2026-12-01T00:00_1",
+        f"/operator/quarantine?after=2026-12-01T00:00Z_{10**30}",
+        f"/operator/deliveries?after={10**30}",
+        f"/operator/deliveries?state=Pending&after={10**30}-1-x",
+        f"/operator/deliveries?state=Pending&after=1-{10**30}-x",
+        f"/operator/messages/{10**30}",
+        f"/operator/audit/{10**30}/sheet",
+    ],
 )
 def test_a_place_that_no_page_gave_is_not_found(looking: Looking, path: str) -> None:
     assert looking.olga.open(path).status_code == 404
