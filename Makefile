@@ -6,11 +6,12 @@ STAMP := $(VENV)/.installed
 FUZZ_VENV ?= .venv-fuzz
 FUZZ_STAMP := $(FUZZ_VENV)/.installed
 SECONDS ?= 60
+MINUTES ?= 30
 # Tests start hundreds of processes: modules are compiled once for all of them, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-browser test-postgresql crash drill check check-security check-release notices sbom format revision bench bench-national fuzz lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash drill soak check check-security check-release notices sbom format revision bench bench-national fuzz docs docs-serve lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,16 +42,20 @@ test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts 
 crash: $(STAMP) ## kill processes and the database server at named points under load; ARGS="--kills 500 --seed 1"
 	$(BIN)/python -m tests.crash $(ARGS)
 
+soak: $(STAMP) ## everything at once for MINUTES (30), processes killed at random; ends with soak-report.html
+	$(BIN)/python -m tests.soak $(MINUTES) $(ARGS)
+
 drill: $(STAMP) ## restart all under load, lose it, restore it, and say what was lost and how long it took; ARGS="--engine postgresql"
 	$(BIN)/python -m tests.drill $(ARGS)
 
-check: $(STAMP) ## lint, formatting, types, import directions
+check: $(STAMP) ## lint, formatting, types, import directions, known weaknesses of the dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.security.dependencies
 
-check-security: $(STAMP) ## known weaknesses of the dependencies; offline it says that it could not look
+check-security: $(STAMP) ## the last of these alone; offline it says that it could not look, and passes
 	$(BIN)/python -m tests.security.dependencies $(ARGS)
 
 check-release: $(STAMP) ## build wheel and source distribution into dist/, install and try them on each Python; ARGS="--no-demo"
@@ -84,6 +89,12 @@ $(FUZZ_STAMP): requirements-fuzz.lock
 fuzz: $(FUZZ_STAMP) ## look for what signing lets through, SECONDS long (60)
 	$(FUZZ_VENV)/bin/python -m tests.fuzz $(SECONDS)
 
+docs: $(STAMP) ## build the documentation's site into site/, refusing whatever does not lead anywhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(STAMP) ## the same at http://127.0.0.1:8000, built anew whenever a page changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
 lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once they are installed
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
@@ -93,4 +104,4 @@ lock: $(STAMP) ## resolve the pinned versions anew; `make notices` follows, once
 		--custom-compile-command 'make lock' pyproject.toml -o requirements-run.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist *.egg-info bench-report.json bench-national.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FUZZ_VENV) .fuzz build dist site *.egg-info bench-report.json bench-national.json soak-report.html soak-report.json sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,9 +26,10 @@ from sr_engine.bootstrap import (
     triggers,
 )
 from sr_engine.delivery.dispatch import Dispatcher
-from sr_engine.faces import api_desk_of, console_of, office_of
+from sr_engine.faces import Console, api_desk_of, console_of, office_of
 from sr_engine.gateway.app import Gateway
 from sr_engine.gateway.binding import Binding
+from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import Gate
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
@@ -38,7 +39,7 @@ from sr_engine.monitoring import counting_of, health_of, metrics_routes, tracing
 from sr_engine.observing.counting import Counting
 from sr_engine.observing.exchanges import Observer
 from sr_engine.operations.retaining import DailyPruning
-from sr_engine.peers import Forwarded
+from sr_engine.peers import Forwarded, Peers
 from sr_engine.regions.triggers import Leased, Ticker
 from sr_engine.store.notices import Left, Listener
 from sr_engine.store.reading import Reading
@@ -113,6 +114,11 @@ def application(
     working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
     apart = Apart()
+    console = (
+        console_of(instance, dispatcher.wake, office=office_of(instance, resumer.wake, apart))
+        if role is not Role.WORKER and instance.settings.console is not None
+        else None
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -121,12 +127,14 @@ def application(
                 working.running() if role is not Role.GATEWAY else nullcontext(),
                 Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
                 relay.running() if relay and role is not Role.WORKER else nullcontext(),
+                console.taking_up.running() if console else nullcontext(),
             ):
                 yield
         finally:
             apart.stop()
             if api is not None:
                 api.threads.shutdown(wait=False)
+                api.preparing.shutdown(wait=False)
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
@@ -143,6 +151,7 @@ def application(
         transactions=instance.transactions,
         clock=instance.clock,
         gate=Gate(shares_of(instance), monotonic),
+        doubts=Doubts(policy.overload.unauthenticated_per_second, monotonic),
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
         resumer=resumer,
@@ -157,10 +166,10 @@ def application(
                 instance,
                 reading=reading,
                 api=api,
-                apart=apart,
+                console=console,
                 after_decision=resumer.wake,
-                after_work=dispatcher.wake,
                 monotonic=monotonic,
+                peers=peers,
             ),
         ],
         relay=relay,
@@ -177,21 +186,21 @@ def _faces(
     *,
     reading: Reading,
     api: ApiDesk | None,
-    apart: Apart,
+    console: Console | None,
     after_decision: Callable[[], None],
-    after_work: Callable[[], None],
     monotonic: Callable[[], float],
+    peers: Peers,
 ) -> Sequence[BaseRoute]:
     """The addresses beside those of the gateway, as far as the settings ask for them."""
     routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
     if api is not None:
         from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
 
-        routes.append(mounted(api, monotonic))
+        routes.append(mounted(api, monotonic, peers))
     operator = instance.settings.operator
     if operator is not None:
         operators = OperatorDesk(operator.token_sha256, reading, instance.transactions, after_decision)
         routes += operators.routes()
-    if instance.settings.console is not None:
-        routes += console_of(instance, after_work, office=office_of(instance, after_decision, apart))
+    if console is not None:
+        routes += console.routes
     return routes

@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from sr_engine.rates import Rate
 from sr_engine.tls import is_allowed
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,9 @@ CLIENT_CERTIFICATE = "sr_engine.client_certificate"
 _QUEUED = 32
 """Requests that may wait on one connection for the one before them; uvicorn would take any number."""
 
+_OPENED_SECONDS = 10
+"""As many connections of an address may be new at once as it may open in so many seconds: whoever starts opens many."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -34,6 +38,7 @@ class ConnectionLimits:
 
     most: int
     of_one_address: int
+    new_of_one_address_per_second: int
     handshake: float
     head: float
     head_bytes: int
@@ -53,15 +58,19 @@ class Crowd:
         self.limits = limits
         self._is_proxy = is_proxy
         self._of: Counter[str] = Counter()
+        self._opened: dict[str, Rate] = {}
+        """By address, how many it has opened of late."""
+        self._forgotten_at = 0.0
         self._members: dict[Connection, None] = {}
         """Oldest first."""
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def join(self, connection: Connection, address: str) -> bool:
-        """Take one more in, if there is room or room can be made."""
-        if self._of[address] >= self.limits.of_one_address and not self._is_proxy(address):
+    def join(self, connection: Connection, address: str, now: float) -> bool:
+        """Take one more in, if there is room or room can be made; `now` is a time in seconds that only goes forward."""
+        too_many = self._opens_too_many(address, now) or self._of[address] >= self.limits.of_one_address
+        if too_many and not self._is_proxy(address):
             return False
         if len(self._members) >= self.limits.most and not self._make_room():
             return False
@@ -77,6 +86,19 @@ class Crowd:
         self._of[address] -= 1
         if not self._of[address]:
             del self._of[address]
+
+    def _opens_too_many(self, address: str, now: float) -> bool:
+        if now - self._forgotten_at >= 1:
+            self._forgotten_at = now
+            self._opened = {one: rate for one, rate in self._opened.items() if rate.level(now)}
+        rate = self._opened.get(address)
+        if rate is None:
+            per_second = self.limits.new_of_one_address_per_second
+            rate = self._opened[address] = Rate(per_second, now, at_once=per_second * _OPENED_SECONDS)
+        too_many = rate.used_up(now)
+        if not too_many:
+            rate.count(now)
+        return too_many
 
     def _make_room(self) -> bool:
         idle = Counter(one.address for one in self._members if one.is_idle)
@@ -148,7 +170,7 @@ class Connection(HttpToolsProtocol):
                 transport.abort()
                 return
             self._certificate = tls.getpeercert(binary_form=True)
-        self._taken = self._crowd.join(self, self.address)
+        self._taken = self._crowd.join(self, self.address, self.loop.time())
         if not self._taken:
             self._say("503 Service Unavailable", "too many connections", "Retry-After: 5\r\n")
             return

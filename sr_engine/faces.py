@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
 from sr_engine.console.assets import Assets
 from sr_engine.console.counting import Counting
+from sr_engine.console.crowding import Hashing, Streams
 from sr_engine.console.desk import Desk
 from sr_engine.console.openid import OpenIdPages, Provider
 from sr_engine.console.operator.long_looks import LongLooks, Run
@@ -40,6 +41,8 @@ from sr_engine.console.operator.section import sections as operator_sections
 from sr_engine.console.rendering import templates
 from sr_engine.console.supplier.desk import SupplierDesk
 from sr_engine.console.supplier.section import section as supplier_section
+from sr_engine.console.supplier.taking_up import TakingUp
+from sr_engine.console.supplier.working_out import Proposing
 from sr_engine.operations.certificates import Certificates
 from sr_engine.operations.changes import Changes
 from sr_engine.operations.message_view import MessageView
@@ -86,6 +89,7 @@ def api_desk_of(instance: Instance, reading: Reading, after_work: Callable[[], N
         body_within=instance.configuration.policy.overload.body,
         reads=Reads(policy.limits.reads_at_once),
         threads=ThreadPoolExecutor(policy.limits.reads_at_once + 1, "api"),
+        preparing=ThreadPoolExecutor(1, "api-acts"),
         waiting=Waiting(policy.limits.waiting_at_once, policy.limits.waiting_of_one),
     )
 
@@ -110,13 +114,21 @@ def office_of(instance: Instance, after_decision: Callable[[], None], run_apart:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Its addresses, and what goes on beside them."""
+
+    routes: Sequence[BaseRoute]
+    taking_up: TakingUp
+
+
 def console_of(
     instance: Instance,
     after_work: Callable[[], None],
     *,
     real: Clock | None = None,
     office: Office | None = None,
-) -> Sequence[BaseRoute]:
+) -> Console:
     """The console of an instance; `real` stands in for the real time by which people sign in.
 
     Without an `office`, which operators work with, nobody is woken by what they decide.
@@ -140,7 +152,11 @@ def console_of(
         assets=assets,
         after_work=after_work,
         threads=threads,
-        hashing=ThreadPoolExecutor(rules.sign_in.hashes_at_once, "passwords"),
+        hashing=Hashing(
+            ThreadPoolExecutor(rules.sign_in.hashes_at_once, "passwords"),
+            rules.sign_in.hashes_at_once + rules.sign_in.hashes_waiting,
+        ),
+        streams=Streams(rules.pages.streams_at_once, rules.pages.streams_of_one),
         counting=Counting(reading, rules.pages, threads),
     )
     supplier = SupplierDesk(
@@ -151,9 +167,12 @@ def console_of(
     )
     openid = None if instance.settings.console is None else instance.settings.console.openid
     office = office or office_of(instance, lambda: None, Apart())
-    sections = (supplier_section(desk, supplier), *operator_sections(office))
+    proposing = Proposing(desk, supplier)
+    taking_up = TakingUp(proposing, time.monotonic, instance.randbelow)
+    pages = supplier_section(supplier, proposing, upload_bytes=rules.pages.upload_bytes)
+    sections = (pages, *operator_sections(office))
     if openid is None:
-        return console_routes(desk, sections)
+        return Console(console_routes(desk, sections), taking_up)
     desk = replace(desk, provider_name=openid.name)
     provider = Provider(openid, partial(httpx.AsyncClient, timeout=OPENID_SECONDS))
-    return console_routes(desk, sections, OpenIdPages(desk, provider).routes())
+    return Console(console_routes(desk, sections, OpenIdPages(desk, provider).routes()), taking_up)

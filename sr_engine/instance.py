@@ -23,6 +23,11 @@ SIMULATION_FILE = "national.toml"
 """Of the shipped configuration, what no instance reads."""
 API_KEY_FILE = "api.key"
 """Beside the settings: what cursors and stored secrets of the interface for CRM systems are sealed with."""
+_HERE = {
+    'addresses = ["https://"]': 'addresses = ["https://", "http://127.0.0.1:"]',
+    "networks = []": 'networks = ["127.0.0.0/8", "::1/128"]',
+}
+"""Lines of the shipped `api.toml`, and what stands there in an instance for trials."""
 USER_ROLE, BROKER_ROLE, CSP_ROLE = "87", "89", "06"
 
 
@@ -73,6 +78,7 @@ def create_instance(
         raise InstanceExistsError(f"{directory} is not empty: name a new folder")
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copytree(data_directory("config"), directory / "config", ignore=shutil.ignore_patterns(SIMULATION_FILE))
+    _allow_webhooks_here(directory / "config" / "api.toml")
     loaded = configuration.load(directory / "config")
     csps = {region.csp_eui: region.csp_name for region in loaded.regions.values()}
     participants = [
@@ -101,6 +107,16 @@ def create_instance(
         raise
     finally:
         engine.dispose()
+
+
+def _allow_webhooks_here(path: Path) -> None:
+    """Whoever tries webhooks receives them on this computer; as shipped, nothing is sent there."""
+    text = path.read_text(encoding="utf-8")
+    for shipped, here in _HERE.items():
+        if shipped not in text:
+            raise ValueError(f"{path} does not hold {shipped!r} any more")
+        text = text.replace(shipped, here)
+    path.write_text(text, encoding="utf-8")
 
 
 def folder_name(csp_name: str) -> str:

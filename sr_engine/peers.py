@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Peer:
     has_certificate: bool
     eui: str | None
     """The EUI-64 that the certificate names, canonical; None without one."""
+    certificate_sha256: str | None = None
+    """Of the certificate in DER, in hexadecimal; None without one."""
     objection: str | None = None
     """Why nothing is taken that somebody must stand for: a certificate had to be shown, or is not believed."""
 
@@ -94,7 +97,9 @@ class Peers:
                     return Peer(address, has_certificate=False, eui=None, objection=str(why))
             if shown is None and proxies.must_show:
                 return Peer(address, has_certificate=False, eui=None, objection=_SHOW_ONE)
-        return Peer(address, shown is not None, None if shown is None else self._eui(shown))
+        if shown is None:
+            return Peer(address, has_certificate=False, eui=None)
+        return Peer(address, has_certificate=True, eui=self._eui(shown), certificate_sha256=fingerprint(shown))
 
     def scheme(self, scope: Mapping[str, Any]) -> str | None:
         """By which a client has come to the proxy that a request came by; None if that has not said it, once."""
@@ -148,6 +153,16 @@ class Forwarded:
             if scheme is not None:
                 scope["scheme"] = scheme
         await self.application(scope, receive, send)
+
+
+def fingerprint(der: bytes) -> str:
+    """By which a certificate in DER is known: its SHA-256, in hexadecimal."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def fingerprint_of_pem(pem: bytes) -> str:
+    """The same of a certificate in PEM, the first if there are several; raises ValueError if there is none."""
+    return fingerprint(x509.load_pem_x509_certificates(pem)[0].public_bytes(Encoding.DER))
 
 
 def certified_eui(der: bytes) -> str | None:

@@ -99,6 +99,7 @@ def connection_limits(policy: Policy) -> ConnectionLimits:
     return ConnectionLimits(
         most=rules.most,
         of_one_address=rules.of_one_address,
+        new_of_one_address_per_second=rules.new_of_one_address_per_second,
         handshake=rules.handshake.total_seconds(),
         head=rules.head.total_seconds(),
         head_bytes=rules.head_bytes,

@@ -29,7 +29,7 @@ def unique_identifier(eui: str) -> x509.NameAttribute[bytes]:
 
 
 class Authority:
-    """Its own certificate is at `path`; all are valid for the loopback address."""
+    """Its own certificate is at `path`; all are valid for the loopback address, unless told otherwise."""
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,10 +46,11 @@ class Authority:
         *subject: x509.NameAttribute[str] | x509.NameAttribute[bytes],
         with_rsa: bool = False,
         not_after: datetime | None = None,
+        address: str = "127.0.0.1",
     ) -> tuple[Path, Path]:
         """The files of a new certificate and its key; in place of earlier ones of that name."""
         key = rsa.generate_private_key(65537, 2048) if with_rsa else ec.generate_private_key(ec.SECP256R1())
-        certificate = self._build(x509.Name(subject), key.public_key(), ca=False, not_after=not_after)
+        certificate = self._build(x509.Name(subject), key.public_key(), ca=False, not_after=not_after, address=address)
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -76,6 +77,7 @@ class Authority:
         *,
         ca: bool,
         not_after: datetime | None = None,
+        address: str = "127.0.0.1",
     ) -> x509.Certificate:
         now = SystemClock().now()
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -90,8 +92,6 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(issuer, critical=False)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-            )
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
             .sign(self._key, hashes.SHA256())
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 
 from sr_engine.api.desk import Caller, Desk, device_id_of
 from sr_engine.api.models import Done, Refused
 from sr_engine.api.problems import Problem
 from sr_engine.messages.model import CommsHubFirmwareResult, RefusalReason
-from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Channel, KeyUsedBefore, NotTaken
+from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Channel, KeyUsedBefore, NotTaken, Prepared
 from sr_engine.requests.lists import WORDS
 from sr_engine.store.transactions import UnitOfWork
 
@@ -23,19 +24,19 @@ _NOT_ALLOWED = frozenset({"E1", "E2", "E3"})
 
 async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bool) -> Done:
     """Do it, or say what it would come to; raises Problem for what the rules do not allow."""
-    act = _act(caller, key, body)
+    prepared = await _prepared(desk, caller, key, body)
     try:
         if dry_run:
             now = desk.clock.now()
-            answer = await desk.look(caller, lambda connection: desk.acting.preview(UnitOfWork(connection, now), act))
+            answer = await desk.look(
+                caller, lambda connection: desk.acting.preview(UnitOfWork(connection, now), prepared)
+            )
         else:
             heavy = len(body.device_ids) >= _HEAVY_DEVICES or not body.device_ids
             answer = await desk.transactions.run(
-                lambda uow: desk.acting.execute(uow, act), heavy=heavy, of=act.user_eui
+                lambda uow: desk.acting.execute(uow, prepared), heavy=heavy, of=prepared.act.user_eui
             )
             desk.after_work()
-    except NotTaken as refused:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(refused)) from None
     except KeyUsedBefore:
         detail = "this Idempotency-Key was used before for something else: use a new one"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
@@ -44,17 +45,19 @@ async def do(desk: Desk, caller: Caller, key: str, body: ActBody, *, dry_run: bo
 
 async def is_done(desk: Desk, caller: Caller, key: str, body: ActBody) -> bool:
     """Whether this was done under this key before; raises Problem for what cannot be asked for."""
-    act = _act(caller, key, body)
-    try:
-        return await desk.read(lambda connection: desk.acting.answered(connection, act) is not None)
-    except NotTaken as refused:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(refused)) from None
+    prepared = await _prepared(desk, caller, key, body)
+    return await desk.read(lambda connection: desk.acting.answered(connection, prepared) is not None)
 
 
-def _act(caller: Caller, key: str, body: ActBody) -> Act:
+async def _prepared(desk: Desk, caller: Caller, key: str, body: ActBody) -> Prepared:
+    """What is asked for, written out beside the transactions; raises Problem for what cannot be asked for."""
     if caller.user is None:
         raise Problem(HTTPStatus.FORBIDDEN, "your token acts for no User")
-    return Act(Channel.API, f"token:{caller.token.name}", caller.user.eui, key, body)
+    act = Act(Channel.API, f"token:{caller.token.name}", caller.user.eui, key, body)
+    try:
+        return await desk.prepare(partial(desk.acting.prepare, act))
+    except NotTaken as refused:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(refused)) from None
 
 
 async def _done(desk: Desk, caller: Caller, answer: ActAnswer, device_ids: Collection[str]) -> Done:

@@ -11,11 +11,13 @@ from fastapi.security import HTTPBearer
 from starlette.routing import Mount
 
 from sr_engine.api import answers, changes, hooks, hubs, registrations
+from sr_engine.api.common import check_query
 from sr_engine.api.desk import Desk
 from sr_engine.api.door import Door
 from sr_engine.api.limits import Rates
 from sr_engine.api.models import ProblemSeen
 from sr_engine.api.problems import handle_errors
+from sr_engine.peers import Peers
 
 BELOW = "/api/v2"
 """Where the interface stands."""
@@ -40,7 +42,7 @@ def application() -> FastAPI:
         openapi_url="/openapi.json",
         redirect_slashes=False,
         separate_input_output_schemas=False,
-        dependencies=[Depends(_bearer)],
+        dependencies=[Depends(_bearer), Depends(check_query)],
         generate_unique_id_function=lambda route: route.name,
     )
     for router in (hubs.router, answers.router, changes.router, hooks.router, registrations.router):
@@ -50,12 +52,15 @@ def application() -> FastAPI:
     return app
 
 
-def mounted(desk: Desk, monotonic: Callable[[], float]) -> Mount:
-    """The application behind its door, at its place; `monotonic` tells the time by which rates are judged."""
+def mounted(desk: Desk, monotonic: Callable[[], float], peers: Peers) -> Mount:
+    """The application behind its door, at its place; `monotonic` tells the time by which rates are judged.
+
+    `peers` tells which certificate a connection has shown.
+    """
     app = application()
     app.state.desk = desk
     limits = desk.policy.limits
-    mount = Mount(BELOW, Door(app, desk, Rates(limits.requests_per_minute, limits.burst, monotonic)))
+    mount = Mount(BELOW, Door(app, desk, Rates(limits.requests_per_minute, limits.burst, monotonic), peers))
     # An address may hold the end of a line, which a dot does not stand for: it would not be seen here.
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
     return mount

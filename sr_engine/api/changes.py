@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from sr_engine.api.common import DeskOf, Limit, Reader, Stopping, page_size, problems
 from sr_engine.api.desk import Caller, Desk
@@ -119,8 +120,20 @@ async def stream_changes(
     except BaseException:
         places.close()
         raise
-    events = _events(desk, caller, stopping, first=first, kinds=kinds, places=places)
-    return StreamingResponse(events, media_type=STREAM, headers={"Cache-Control": "no-store"})
+    events = _events(desk, caller, stopping, first=first, kinds=kinds)
+    return _Stream(events, places)
+
+
+class _Stream(StreamingResponse):
+    """Gives its place back however it ends, also where nothing was sent."""
+
+    def __init__(self, events: AsyncIterator[str], places: ExitStack) -> None:
+        super().__init__(events, media_type=STREAM, headers={"Cache-Control": "no-store"})
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._places:
+            await super().__call__(scope, receive, send)
 
 
 async def _events(
@@ -130,32 +143,30 @@ async def _events(
     *,
     first: SupplierChanges,
     kinds: Collection[ChangeKind] | None,
-    places: ExitStack,
 ) -> AsyncIterator[str]:
     """Until the time is up, the token is good no more, or the client goes; it begins anew where it was."""
     loop = asyncio.get_running_loop()
     until = loop.time() + desk.policy.changes.stream.total_seconds()
     look, said, found = desk.policy.changes.look.total_seconds(), loop.time(), first
-    with places:
-        yield f"retry: {round(look * 1000)}\nid: {sealed(desk, caller.name, found.position)}\n\n"
-        while loop.time() < until and not stopping():
-            for change in found.changes:
-                seen = ChangeSeen.of(change, marked(desk, caller.name, change))
-                cursor = sealed(desk, caller.name, change.position)
-                yield f"id: {cursor}\nevent: {change.kind.value}\ndata: {seen.model_dump_json()}\n\n"
-                said = loop.time()
-            if not found.more:
-                await asyncio.sleep(look)
-            if loop.time() - said > _ALIVE_SECONDS:
-                if not await _is_good(desk, caller):
-                    return
-                yield ": nothing new\n\n"
-                said = loop.time()
-            try:
-                found = await _read(desk, caller, _from(found.position), _STREAMED_TOGETHER, kinds)
-            except Problem:
-                # Too much is read just now, or what comes next has been pruned: the client learns when it asks again.
+    yield f"retry: {round(look * 1000)}\nid: {sealed(desk, caller.name, found.position)}\n\n"
+    while loop.time() < until and not stopping():
+        for change in found.changes:
+            seen = ChangeSeen.of(change, marked(desk, caller.name, change))
+            cursor = sealed(desk, caller.name, change.position)
+            yield f"id: {cursor}\nevent: {change.kind.value}\ndata: {seen.model_dump_json()}\n\n"
+            said = loop.time()
+        if not found.more:
+            await asyncio.sleep(look)
+        if loop.time() - said > _ALIVE_SECONDS:
+            if not await _is_good(desk, caller):
                 return
+            yield ": nothing new\n\n"
+            said = loop.time()
+        try:
+            found = await _read(desk, caller, _from(found.position), _STREAMED_TOGETHER, kinds)
+        except Problem:
+            # Too much is read just now, or what comes next has been pruned: the client learns when it asks again.
+            return
 
 
 async def _is_good(desk: Desk, caller: Caller) -> bool:

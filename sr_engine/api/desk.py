@@ -91,6 +91,8 @@ class Desk:
     reads: Reads
     threads: Executor
     """Of its own: reading here takes none of those that Service Requests are worked on in."""
+    preparing: Executor
+    """For what is to be done, one after the other: a list of 50,000 hubs takes none of the threads for reading."""
     waiting: Waiting = field(default_factory=Waiting)
 
     async def look(self, caller: Caller, look: Callable[[Connection], T]) -> T:
@@ -105,6 +107,10 @@ class Desk:
     async def apart(self, work: Callable[[], T]) -> T:
         """What would keep the event loop from Service Requests, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """What can be done of an act before its transaction."""
+        return await asyncio.get_running_loop().run_in_executor(self.preparing, work)
 
     def seal(self, caller: Caller, what: str, value: str) -> str:
         """A cursor: where to read on, for this caller alone."""

@@ -16,6 +16,7 @@ from sr_engine.api.desk import Caller, Desk
 from sr_engine.api.limits import Rates, Standing
 from sr_engine.api.problems import Problem, failure
 from sr_engine.operations import api_tokens
+from sr_engine.peers import Peers
 from sr_engine.store.api_tokens import Token
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Door:
     app: ASGIApp
     desk: Desk
     rates: Rates
+    peers: Peers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -51,7 +53,7 @@ class Door:
                 return
             _check_address(scope)
             headers = Headers(scope=scope)
-            caller = await self._caller(headers)
+            caller = await self._caller(scope, headers)
             standing = self.rates.count(caller.token.token_id)
             reply.more.update(standing.headers)
             _check(standing)
@@ -70,7 +72,7 @@ class Door:
             if not reply.begun:
                 await failure().response()(scope, receive, reply)
 
-    async def _caller(self, headers: Headers) -> Caller:
+    async def _caller(self, scope: Scope, headers: Headers) -> Caller:
         given = headers.get("authorization", "").split()
         if len(given) != 2 or given[0].lower() != "bearer":
             raise Problem(HTTPStatus.UNAUTHORIZED, "send your token, as Authorization: Bearer TOKEN", headers=_BEARER)
@@ -78,12 +80,24 @@ class Door:
         token = await self.desk.read(lambda connection: api_tokens.find(connection, given[1], now))
         if token is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "the token is not good, or not any more", headers=_BEARER)
+        if not self._is_over_its_own(scope, token):
+            detail = "the token has to be bound to a certificate, and is good only over connections that have shown it"
+            raise Problem(HTTPStatus.UNAUTHORIZED, detail, headers=_BEARER)
         if token.user_eui is None:
             return Caller(token, None)
         user = self.desk.users.by_eui(token.user_eui)
         if user is None or not self.desk.users.is_active(user):
             raise Problem(HTTPStatus.FORBIDDEN, "the User that the token acts for is suspended, or none any more")
         return Caller(token, user)
+
+    def _is_over_its_own(self, scope: Scope, token: Token) -> bool:
+        """Whether the connection has shown the certificate that a token is bound to (RFC 8705, section 3).
+
+        One that is bound to none is good over any, unless policy says otherwise.
+        """
+        if token.certificate_sha256 is None:
+            return not self.desk.policy.tokens.must_be_bound
+        return token.certificate_sha256 == self.peers.of(scope).certificate_sha256
 
     async def _note(self, scope: Scope, token: Token) -> None:
         client = scope.get("client")

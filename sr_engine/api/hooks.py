@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection
 
+from sr_engine.api.addresses import Reachable
 from sr_engine.api.changes import NOW, place_of
 from sr_engine.api.common import DeskOf, Hooker, IdPath, IfMatch, Key, etag_of_model, problems
 from sr_engine.api.desk import Caller, Desk
@@ -89,15 +89,9 @@ async def remove_webhook(desk: DeskOf, caller: Hooker, webhook_id: IdPath, if_ma
 
 def _check_address(desk: Desk, url: str) -> None:
     """Raises Problem for an address to which nothing may be sent."""
-    begins = desk.policy.webhooks.addresses
-    try:
-        address = urlsplit(url)
-        usable = bool(address.hostname) and address.username is None and address.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.startswith(begins):
-        detail = f"url must be an address without a user's name that begins with {' or '.join(begins) or 'nothing'}"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    objection = Reachable(desk.policy.webhooks).objection(url)
+    if objection is not None:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, objection)
 
 
 async def _find(desk: Desk, caller: Caller, webhook_id: str) -> Webhook:

@@ -134,7 +134,7 @@ async def one_release(
         found = await desk.look(
             caller,
             lambda connection: ReleaseAtSupplier(
-                desk.hubs.release(connection, release_id),
+                desk.hubs.release(connection, caller.viewer, release_id, now),
                 tuple(desk.hubs.counts(connection, caller.viewer, release_id, now)),
             ),
         )

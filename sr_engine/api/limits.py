@@ -98,9 +98,11 @@ class Waiting:
     def place(self, name: str) -> Iterator[None]:
         """A place until the end of the block; raises Problem if there is none."""
         if self._held.total() >= self.most or self._held[name] >= self.most_of_one:
+            mine = f"no more than {self.most_of_one} requests of yours can wait for changes at a time"
+            crowded = "too many wait for changes just now; ask without waiting, or again in a while"
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"no more than {self.most_of_one} requests of yours can wait for changes at a time",
+                mine if self._held[name] >= self.most_of_one else crowded,
                 headers={"Retry-After": "5"},
             )
         self._held[name] += 1

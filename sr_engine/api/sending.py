@@ -18,11 +18,14 @@ from http import HTTPStatus
 
 import aiohttp
 
+from sr_engine.api.addresses import Reachable
 from sr_engine.api.changes import marked
 from sr_engine.api.desk import Desk
 from sr_engine.api.models import ChangeSeen
 from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.configuration import Webhooks
+from sr_engine.delivery.resolving import OwnThreads
+from sr_engine.delivery.tries import failure_of
 from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations import webhooks as operations
 from sr_engine.operations.changes import ChangeKind, Pruned, SupplierChanges
@@ -72,8 +75,9 @@ class Sending:
     async def run(self) -> None:
         """Until cancelled."""
         timeout = aiohttp.ClientTimeout(total=self.policy.timeout.total_seconds())
+        connector = aiohttp.TCPConnector(resolver=OwnThreads(), socket_factory=Reachable(self.policy).socket)
         async with aiohttp.ClientSession(
-            timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            timeout=timeout, connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
             under_way: dict[str, asyncio.Task[None]] = {}
             try:
@@ -155,6 +159,9 @@ class Sending:
     async def _post(self, session: aiohttp.ClientSession, webhook: Webhook, found: SupplierChanges) -> str | None:
         """What went wrong; None if it was taken."""
         desk = self.desk
+        # What the operator allows may have changed since it was made.
+        if (objection := Reachable(self.policy).objection(webhook.url)) is not None:
+            return objection
         seen = [ChangeSeen.of(one, marked(desk, webhook.user_eui, one)) for one in found.changes]
         body = b'{"changes":[' + b",".join(one.model_dump_json().encode() for one in seen) + b"]}"
         now = desk.clock.now()
@@ -169,7 +176,7 @@ class Sending:
         except TimeoutError:
             return "no answer in time"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+            return failure_of(error)[:_LONGEST_ERROR]
 
     def _headers(self, webhook: Webhook, body: bytes, now: datetime) -> dict[str, str]:
         """Its id is that of its content: sent again with more in it, it must not be taken for the same."""

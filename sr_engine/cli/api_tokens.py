@@ -11,17 +11,36 @@ import click
 from sr_engine import configuration
 from sr_engine.bootstrap import identifier
 from sr_engine.cli.failures import Failure
-from sr_engine.cli.opening import instance_option, opened
+from sr_engine.cli.opening import Opened, instance_option, opened
 from sr_engine.cli.output import show_table
 from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
+from sr_engine.peers import fingerprint_of_pem
 from sr_engine.store import api_tokens
 from sr_engine.store.api_tokens import Scope
 
 _HOUR = timedelta(hours=1)
 
 
-def _desk() -> TokenDesk:
-    return TokenDesk(lambda: identifier(secrets.randbelow), secrets.randbelow)
+def _desk(instance: Opened) -> TokenDesk:
+    must_be_bound = instance.configuration.api.tokens.must_be_bound
+    return TokenDesk(lambda: identifier(secrets.randbelow), secrets.randbelow, must_be_bound)
+
+
+def _fingerprint(certificate: Path | None) -> str | None:
+    if certificate is None:
+        return None
+    try:
+        return fingerprint_of_pem(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Failure(f"{certificate} is no certificate in PEM that can be read: {error}") from None
+
+
+_bound_option = click.option(
+    "--certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Good only over TLS connections that show this certificate (PEM).",
+)
 
 
 @click.group("api-token")
@@ -41,9 +60,19 @@ def api_token() -> None:
     help="What it is for; may be said more than once.",
 )
 @click.option("--hours", type=click.IntRange(1), help="How long it is good; otherwise until it is revoked.")
+@_bound_option
 @instance_option
-def create(name: str, eui: str | None, scopes: tuple[str, ...], hours: int | None, directory: Path) -> None:
+def create(
+    name: str,
+    eui: str | None,
+    scopes: tuple[str, ...],
+    *,
+    hours: int | None,
+    certificate: Path | None,
+    directory: Path,
+) -> None:
     """Make a token called NAME, and print it. Of it only its SHA-256 is kept."""
+    bound = _fingerprint(certificate)
     with opened(directory, writing=True) as instance:
         user = None
         if eui is not None:
@@ -54,7 +83,14 @@ def create(name: str, eui: str | None, scopes: tuple[str, ...], hours: int | Non
         wanted = {Scope(one) for one in scopes}
         try:
             issued = instance.transactions.run_now(
-                lambda uow: _desk().create(uow, name, None if user is None else user.eui, wanted, good_for=good_for)
+                lambda uow: _desk(instance).create(
+                    uow,
+                    name,
+                    None if user is None else user.eui,
+                    wanted,
+                    good_for=good_for,
+                    certificate_sha256=bound,
+                )
             )
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
@@ -69,7 +105,7 @@ def list_(directory: Path) -> None:
         now, found = instance.clock.now(), api_tokens.all_tokens(connection)
     show_table(
         "Tokens",
-        ("Name", "User", "Scopes", "Made", "Good", "Until", "Last used, hour"),
+        ("Name", "User", "Scopes", "Made", "Good", "Until", "Last used, hour", "Bound to certificate"),
         (
             (
                 one.name,
@@ -79,6 +115,7 @@ def list_(directory: Path) -> None:
                 "yes" if one.is_good(now) else "no",
                 one.revoked_at or one.ends_at,
                 one.used_at,
+                (one.certificate_sha256 or "")[:16],
             )
             for one in found
         ),
@@ -90,14 +127,18 @@ def list_(directory: Path) -> None:
 @click.option(
     "--overlap-hours", type=click.IntRange(0), help="How long the former is good; otherwise as api.toml says."
 )
+@_bound_option
 @instance_option
-def rotate(name: str, overlap_hours: int | None, directory: Path) -> None:
-    """Make a token that takes the place of NAME, and print it."""
+def rotate(name: str, overlap_hours: int | None, certificate: Path | None, directory: Path) -> None:
+    """Make a token that takes the place of NAME, and print it; without --certificate it is bound as the former is."""
+    bound = _fingerprint(certificate)
     with opened(directory, writing=True) as instance:
         default = instance.configuration.api.tokens.overlap
         overlap = default if overlap_hours is None else overlap_hours * _HOUR
         try:
-            issued = instance.transactions.run_now(lambda uow: _desk().rotate(uow, name, overlap))
+            issued = instance.transactions.run_now(
+                lambda uow: _desk(instance).rotate(uow, name, overlap, certificate_sha256=bound)
+            )
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
     _show(issued)
@@ -110,7 +151,7 @@ def revoke(name: str, directory: Path) -> None:
     """End all tokens called NAME at once."""
     with opened(directory, writing=True) as instance:
         try:
-            ended = instance.transactions.run_now(lambda uow: _desk().revoke(uow, name))
+            ended = instance.transactions.run_now(lambda uow: _desk(instance).revoke(uow, name))
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
     click.echo(f"{ended} revoked")

@@ -23,7 +23,7 @@ from sr_engine.configuration import Spreadsheets, User, load_spreadsheets
 from sr_engine.counters import FILE_NAME
 from sr_engine.messages.identifiers import canonical_eui
 from sr_engine.messages.model import Firmware
-from sr_engine.pipeline.acting import Act, ActAnswer
+from sr_engine.pipeline.acting import Act, ActAnswer, Tally
 from sr_engine.resources import data_directory
 from sr_engine.spreadsheets.carrying_out import GroupOutcome, acted, sent
 from sr_engine.spreadsheets.cells import firmware as read_firmware
@@ -148,13 +148,14 @@ def _send(asked: _Asked, client: Client, eui: str, kept: SentRequests, spreadshe
 
 
 def _act(asked: _Asked, instance: Instance, user: User) -> None:
-    spreadsheets, acting = instance.configuration.spreadsheets, acting_of(instance)
+    spreadsheets, acting, tally = instance.configuration.spreadsheets, acting_of(instance), Tally()
 
     def do(act: Act) -> ActAnswer:
+        prepared = acting.prepare(act)
         if not asked.dry_run:
-            return instance.transactions.run_now(lambda unit_of_work: acting.execute(unit_of_work, act))
+            return instance.transactions.run_now(lambda unit_of_work: acting.execute(unit_of_work, prepared))
         with instance.reading_engine.connect() as connection:
-            return acting.preview(UnitOfWork(connection, instance.clock.now()), act)
+            return acting.preview(UnitOfWork(connection, instance.clock.now()), prepared, tally)
 
     with _progress() as progress:
         most = instance.configuration.policy.limits.list_max_devices

@@ -1,4 +1,4 @@
-"""What somebody is told who was refused something in the console (`advice.toml`): complete, or not used."""
+"""What somebody is told who was refused something, in console or sheet (`advice.toml`): complete, or not used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class RefusalAdvice:
 
     reason: str
     title: str
+    """Why, in a few words."""
     text: str
+    """What it means, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class CodeAdvice:
 
     code: str
     text: str
+    """What to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +60,31 @@ def load_advice(directory: Path, codes: Mapping[str, ResponseCode]) -> Advice:
     Raises ConfigurationError naming every problem, and every reason and code that has no text.
     """
     problems: list[str] = []
-    content = read_file(own_or_shipped(directory, ADVICE_FILE), _ADVICE, problems)
+    content = read_refusals(directory, problems)
     if content is not None:
-        _check(content, codes, Place(ADVICE_FILE, problems))
+        _check_codes(content, codes, Place(ADVICE_FILE, problems).inside("response_code"))
     if content is None or problems:
         raise ConfigurationError(tuple(problems))
     return content
 
 
-def _check(advice: Advice, codes: Mapping[str, ResponseCode], place: Place) -> None:
-    reasons, texts = place.inside("refusal"), place.inside("response_code")
+def read_refusals(directory: Path, problems: list[str]) -> Advice | None:
+    """The same, with a text for every reason, and whatever codes it has; None if there are problems, which it adds."""
+    content = read_file(own_or_shipped(directory, ADVICE_FILE), ADVICE, problems)
+    if content is not None:
+        _check_reasons(content, Place(ADVICE_FILE, problems).inside("refusal"))
+    return content
+
+
+def _check_reasons(advice: Advice, reasons: Place) -> None:
     for reason in RefusalReason:
         if reason.value not in advice.refusal:
             reasons.inside(reason.value).report("is missing: say what it means and what to do about it")
     for unknown in sorted(advice.refusal.keys() - {reason.value for reason in RefusalReason}):
         reasons.inside(unknown).report("is no reason for which a hub is refused; take it out")
+
+
+def _check_codes(advice: Advice, codes: Mapping[str, ResponseCode], texts: Place) -> None:
     wanted = {
         one.code
         for one in codes.values()
@@ -83,7 +96,7 @@ def _check(advice: Advice, codes: Mapping[str, ResponseCode], place: Place) -> N
         texts.inside(code).report("is not in response_codes.toml; take it out")
 
 
-_ADVICE = Table(
+ADVICE = Table(
     Advice,
     Key(
         "refusal",

@@ -85,7 +85,9 @@ class HubAlertCodes:
     """The range reserved for AlertCodes of our own, both ends included."""
 
     first: str
+    """The lowest."""
     last: str
+    """The highest."""
 
 
 @dataclass(frozen=True, slots=True)

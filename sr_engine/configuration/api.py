@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sr_engine.configuration import values
 from sr_engine.configuration.reader import Array, Key, Place, Table
+from sr_engine.configuration.transport import Network, network
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class ApiTokens:
     """How tokens are kept."""
 
     overlap: timedelta
+    must_be_bound: bool = False
+    """Only tokens are good that are bound to a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class Webhooks:
     back_off: tuple[timedelta, ...]
     max_tries: int
     poll: timedelta
+    networks: tuple[Network, ...] = ()
+    """That are not public, and may be sent to."""
+    never: tuple[Network, ...] = ()
+    """That are public, and are not sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,14 @@ API = Table(
             Key("stream_seconds", values.seconds(1, 86_400), field="stream"),
         ),
     ),
-    Key("tokens", Table(ApiTokens, Key("overlap_hours", values.hours(0, 8760), field="overlap"))),
+    Key(
+        "tokens",
+        Table(
+            ApiTokens,
+            Key("overlap_hours", values.hours(0, 8760), field="overlap"),
+            Key("must_be_bound", values.boolean(), optional=True),
+        ),
+    ),
     Key(
         "webhooks",
         Table(
@@ -109,6 +123,8 @@ API = Table(
             Key("back_off_seconds", Array(values.seconds(1, 604_800), may_be_empty=False), field="back_off"),
             Key("max_tries", values.whole_number(1, 10_000)),
             Key("poll_seconds", values.seconds(1, 600), field="poll"),
+            Key("networks", Array(network()), optional=True),
+            Key("never", Array(network()), optional=True),
         ),
     ),
 )

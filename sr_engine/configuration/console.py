@@ -33,6 +33,9 @@ class SignIn:
     second_factor_for: frozenset[ConsoleRole]
     password_min_length: int
     failures_of_account: int
+    """From one address."""
+    failures_anywhere: int
+    """Of an account, from all addresses."""
     failures_of_address: int
     locks: tuple[timedelta, ...]
     forget: timedelta
@@ -40,6 +43,7 @@ class SignIn:
     argon2_passes: int
     argon2_lanes: int
     hashes_at_once: int
+    hashes_waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Pages:
     rows: int
     look: timedelta
     live: timedelta
+    streams_at_once: int
+    streams_of_one: int
     upload_bytes: int
     counts_kept: timedelta
     wait: timedelta
@@ -93,13 +99,13 @@ def load_console(directory: Path) -> ConsoleRules:
     Raises ConfigurationError naming every problem.
     """
     problems: list[str] = []
-    content = read_file(own_or_shipped(directory, CONSOLE_FILE), _CONSOLE, problems)
+    content = read_file(own_or_shipped(directory, CONSOLE_FILE), CONSOLE, problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return content
 
 
-_CONSOLE = Table(
+CONSOLE = Table(
     ConsoleRules,
     Key(
         "sign_in",
@@ -108,6 +114,7 @@ _CONSOLE = Table(
             Key("second_factor_for", ASet(Array(values.member(ConsoleRole)))),
             Key("password_min_length", values.whole_number(8, 64)),
             Key("failures_of_account", values.whole_number(1, 100)),
+            Key("failures_anywhere", values.whole_number(1, 10_000)),
             Key("failures_of_address", values.whole_number(1, 10_000)),
             Key("lock_seconds", Array(values.seconds(1, 86_400), may_be_empty=False), field="locks"),
             Key("forget_hours", values.hours(1, 8760), field="forget"),
@@ -115,6 +122,7 @@ _CONSOLE = Table(
             Key("argon2_passes", values.whole_number(1, 20)),
             Key("argon2_lanes", values.whole_number(1, 16)),
             Key("hashes_at_once", values.whole_number(1, 64)),
+            Key("hashes_waiting", values.whole_number(0, 10_000)),
         ),
     ),
     Key(
@@ -144,6 +152,8 @@ _CONSOLE = Table(
             Key("rows", values.whole_number(10, 200)),
             Key("look_seconds", values.seconds(1, 600), field="look"),
             Key("live_minutes", values.minutes(1, 240), field="live"),
+            Key("streams_at_once", values.whole_number(1, 10_000)),
+            Key("streams_of_one", values.whole_number(1, 10_000)),
             Key("counts_kept_seconds", values.seconds(1, 3600), field="counts_kept"),
             Key("wait_milliseconds", values.milliseconds(10, 60_000), field="wait"),
             Key("upload_bytes", values.whole_number(1024, 268_435_456)),

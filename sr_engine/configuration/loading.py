@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
+from sr_engine.configuration.advice import read_refusals
 from sr_engine.configuration.alerts import ALERTS, AlertDefinition, AlertEvent
 from sr_engine.configuration.api import API, Api
 from sr_engine.configuration.bank_holidays import BANK_HOLIDAYS, BankHolidays, with_holidays
@@ -19,7 +20,7 @@ from sr_engine.configuration.reader import ConfigurationError, Place, read_file
 from sr_engine.configuration.regions import REGIONS, Region
 from sr_engine.configuration.response_codes import RESPONSE_CODES, ResponseCode
 from sr_engine.configuration.shipped import own_or_shipped
-from sr_engine.configuration.spreadsheets import SPREADSHEETS, Spreadsheets
+from sr_engine.configuration.spreadsheets import SPREADSHEETS, Spreadsheets, advised
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def load(directory: Path) -> Configuration:
     lifecycle = read_file(directory / "lifecycle.toml", LIFECYCLE, problems)
     policy = read_file(directory / "policy.toml", POLICY, problems)
     spreadsheets = read_file(own_or_shipped(directory, "spreadsheets.toml"), SPREADSHEETS, problems)
+    advice = read_refusals(directory, problems)
     api = read_file(own_or_shipped(directory, "api.toml"), API, problems)
     by_name: dict[str, Region] = {}
     if regions is not None and holidays is not None:
@@ -78,6 +80,7 @@ def load(directory: Path) -> Configuration:
         or lifecycle is None
         or policy is None
         or spreadsheets is None
+        or advice is None
         or api is None
     ):
         raise ConfigurationError(tuple(problems))
@@ -90,7 +93,7 @@ def load(directory: Path) -> Configuration:
         alerts=alerts.alert,
         lifecycle=lifecycle,
         policy=policy,
-        spreadsheets=spreadsheets,
+        spreadsheets=advised(spreadsheets, advice),
         api=api,
     )
 

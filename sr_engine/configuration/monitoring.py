@@ -22,6 +22,7 @@ class Logging:
     """The log, which goes to stderr."""
 
     format: LogFormat = LogFormat.HUMAN
+    """For people, or a JSON object for each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Metrics:
     addresses: tuple[Network, ...] = LOOPBACK
     """From which alone they can."""
     host: str | None = None
+    """Of a listener of their own; to be named with `port`."""
     port: int | None = None
     """Of a listener of their own, where it is also said how the process is; None: where requests arrive."""
 
@@ -40,6 +42,7 @@ class Tracing:
     """Exchanges as OpenTelemetry traces."""
 
     enabled: bool = False
+    """Needs the extra `tracing`; where spans are sent to is for OpenTelemetry's environment variables to say."""
 
 
 @dataclass(frozen=True, slots=True)

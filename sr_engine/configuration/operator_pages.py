@@ -85,13 +85,13 @@ def load_operator_rules(directory: Path) -> OperatorRules:
     Raises ConfigurationError naming every problem.
     """
     problems: list[str] = []
-    content = read_file(own_or_shipped(directory, OPERATOR_FILE), _RULES, problems)
+    content = read_file(own_or_shipped(directory, OPERATOR_FILE), OPERATOR, problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return content
 
 
-_RULES = Table(
+OPERATOR = Table(
     OperatorRules,
     Key(
         "attention",

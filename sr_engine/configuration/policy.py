@@ -66,6 +66,8 @@ class Overload:
     retry_after: timedelta
     body: timedelta
     """How long a body may take to arrive."""
+    unauthenticated_per_second: int = 10
+    """From one address in one User's name: more is no mistake, and does not count as that User's."""
 
 
 class Bound(StrEnum):
@@ -84,6 +86,7 @@ class Connections:
 
     most: int = 4_000
     of_one_address: int = 1_000
+    new_of_one_address_per_second: int = 100
     handshake: timedelta = timedelta(seconds=10)
     head: timedelta = timedelta(seconds=10)
     """How long the head of a request may take to arrive."""
@@ -283,6 +286,7 @@ _OVERLOAD = Table(
     Key("allocation_per_second", values.whole_number(1)),
     Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
     Key("body_seconds", values.seconds(1, 600), field="body"),
+    Key("unauthenticated_per_second", values.whole_number(1)),
     check=_check_overload,
 )
 
@@ -290,6 +294,7 @@ _CONNECTIONS = Table(
     Connections,
     Key("most", values.whole_number(1)),
     Key("of_one_address", values.whole_number(1)),
+    Key("new_of_one_address_per_second", values.whole_number(1)),
     Key("handshake_seconds", values.seconds(1, 600), field="handshake"),
     Key("head_seconds", values.seconds(1, 600), field="head"),
     Key("head_bytes", values.whole_number(1024, 1_048_576)),

@@ -147,6 +147,16 @@ class Table(Generic[T]):
         self._keys = {key.name: key for key in keys}
         self._check = check
 
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Every key there is."""
+        return tuple(self._keys.values())
+
+    @property
+    def makes(self) -> Callable[..., T]:
+        """What makes the record of the fields."""
+        return self._make
+
     def read(self, value: object, place: Place, **given: object) -> T:
         """Read the record; `given` are fields that are known from elsewhere, such as the table's name."""
         if not isinstance(value, dict):

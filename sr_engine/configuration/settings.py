@@ -19,7 +19,9 @@ class Listen:
     """The address at which requests arrive."""
 
     host: str
+    """Of this computer; 0.0.0.0 for all its addresses."""
     port: int
+    """One number for all services, the console and the interface for CRM systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,9 @@ class Signing:
     """The key with which Responses, alerts and CSP lists are signed."""
 
     key: Path
+    """PEM, on P-256; for its owner only."""
     certificate: Path
+    """That of the key, PEM, in a role of `certificate_roles.responses` of `policy.toml`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class RelaySettings:
     timeout: timedelta = timedelta(seconds=2.5)
     """Less than the three seconds after which a Supplier's client gives up."""
     requests_at_once: int = 16
+    """Further ones are answered HTTP 503; the last quarter is for Users that have none under way."""
     token_sha256: str | None = None
     """SHA-256 of the bearer token it sends with its messages to Users; None: their signature is enough."""
 
@@ -76,6 +81,7 @@ class OpenIdSettings:
     issuer: str
     """Without a slash at the end; `/.well-known/openid-configuration` follows."""
     client_id: str
+    """The console's name there."""
     client_secret_file: Path | None = None
     """None: the console is a public client, known by PKCE alone."""
     redirect_base: str = ""
@@ -98,8 +104,11 @@ class ClockSettings:
     """
 
     anchored_at: datetime
+    """A moment of real time."""
     starts_at: datetime
+    """What the clock showed then."""
     rate: float
+    """How many times as fast as real time it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +119,13 @@ class Settings:
     """What people call this instance; shown, never acted on."""
     listen: Listen
     database_url: str
+    """SQLite or PostgreSQL, without password; left out: `sr-engine.db` beside the settings."""
     config_directory: Path
+    """The folder of all other configuration; left out: what is shipped."""
     users_file: Path
+    """Organisations and their Users."""
     trust_directory: Path
+    """Certificates and revocation lists that signatures are verified with; read again when something in it changes."""
     signing: Signing
     archive_directory: Path
     """Where what is older than the retention goes."""
@@ -147,7 +160,7 @@ def load_settings(path: Path) -> Settings:
     """
     folder = path.resolve().parent
     problems: list[str] = []
-    content = read_file(path, _file(folder), problems)
+    content = read_file(path, settings_table(folder), problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return Settings(
@@ -201,7 +214,8 @@ _CLIENT_GIVES_UP_AFTER = 3
 """Seconds (section 2 of the domain description)."""
 
 
-def _file(folder: Path) -> Table[_File]:
+def settings_table(folder: Path) -> Table[_File]:
+    """What `sr-engine.toml` holds, in a folder."""
     path = values.path_from(folder)
     return Table(
         _File,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sr_engine.configuration import values
+from sr_engine.configuration.advice import Advice, read_refusals
 from sr_engine.configuration.reader import Array, ConfigurationError, Key, Place, Table, read_file
 from sr_engine.messages.model import Phase, RefusalReason
 
@@ -78,7 +79,9 @@ class ColumnNames:
     """What a column is called: by the template, and also by people."""
 
     title: str
+    """What the template writes."""
     names: tuple[str, ...]
+    """What is understood besides."""
     help: str = ""
     """What the guide of the template says of it."""
 
@@ -98,6 +101,7 @@ class Spreadsheets:
     phases: Mapping[str, Phase]
     yes_no: Mapping[str, YesNo]
     advice: Mapping[RefusalReason, str]
+    """What to do about each refusal; as read from `spreadsheets.toml` alone, only what it says itself."""
 
     def title(self, column: SheetColumn) -> str:
         """What the template calls a column."""
@@ -110,12 +114,18 @@ def bare(text: str) -> str:
 
 
 def load_spreadsheets(directory: Path) -> Spreadsheets:
-    """Read `spreadsheets.toml` of a folder alone; raises ConfigurationError naming every problem in it."""
+    """Read `spreadsheets.toml` of a folder, and its advice; raises ConfigurationError naming all problems."""
     problems: list[str] = []
-    found = read_file(directory / FILE, SPREADSHEETS, problems)
-    if found is None:
+    found, advice = read_file(directory / FILE, SPREADSHEETS, problems), read_refusals(directory, problems)
+    if found is None or advice is None or problems:
         raise ConfigurationError(tuple(problems))
-    return found
+    return advised(found, advice)
+
+
+def advised(spreadsheets: Spreadsheets, advice: Advice) -> Spreadsheets:
+    """With what to do about each refusal: as everybody is told, but where a sheet has to say something of its own."""
+    told = {reason: spreadsheets.advice.get(reason, advice.for_reason(reason).text) for reason in RefusalReason}
+    return replace(spreadsheets, advice=MappingProxyType(told))
 
 
 FILE = "spreadsheets.toml"
@@ -128,6 +138,7 @@ def _made(
     phase: Mapping[Phase, tuple[str, ...]],
     yes_no: Mapping[YesNo, tuple[str, ...]],
     header_remarks: tuple[str, ...],
+    advice: Mapping[RefusalReason, str] = MappingProxyType({}),
     **others: Any,
 ) -> Spreadsheets:
     return Spreadsheets(
@@ -137,6 +148,7 @@ def _made(
         decisions=_by_name({known: (known, *words) for known, words in decision.items()}),
         phases=_by_name({known: (known, *words) for known, words in phase.items()}),
         yes_no=_by_name({known: (known, *words) for known, words in yes_no.items()}),
+        advice=advice,
         **others,
     )
 
@@ -205,6 +217,6 @@ SPREADSHEETS = Table(
     Key("decision", _words(SheetDecision)),
     Key("phase", _words(Phase)),
     Key("yes_no", _words(YesNo)),
-    Key("advice", Table(_mapping, *(Key(reason, values.text()) for reason in RefusalReason))),
+    Key("advice", Table(_mapping, *(Key(one, values.text(), optional=True) for one in RefusalReason)), optional=True),
 )
 """What `spreadsheets.toml` holds."""

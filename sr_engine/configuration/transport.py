@@ -30,11 +30,13 @@ class TlsSettings:
     certificate: Path
     """With those of the authorities between it and the root, if there are any."""
     key: Path
+    """That of the certificate, on an elliptic curve, not encrypted."""
     client_ca: Path | None = None
     """Who issues the certificates that clients show."""
     client_crl: Path | None = None
     """Revocation lists of these issuers; None: none is heeded."""
     client_certificate: Demand = Demand.REQUIRED
+    """Whether a client has to show one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,11 @@ class ProxySettings:
     verified_header: str = "X-Client-Verified"
     """Says SUCCESS where the proxy has verified the certificate."""
     address_header: str = "X-Forwarded-For"
+    """From which address the client came."""
     scheme_header: str = "X-Forwarded-Proto"
+    """Whether it came by http or https."""
     client_certificate: Demand = Demand.REQUIRED
+    """Whether Users and CSPs have to come past a proxy, with a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,11 @@ class OutgoingTls:
     """What is shown to a receiver at an https address, and which authorities may have issued its certificate."""
 
     certificate: Path | None = None
+    """What is shown, PEM; None: nothing."""
     key: Path | None = None
+    """That of the certificate, to be named with it."""
     trusted: Path | None = None
-    """None: those that the system trusts."""
+    """Authorities of receivers, PEM; None: those that the system trusts."""
 
 
 @dataclass(frozen=True, slots=True)

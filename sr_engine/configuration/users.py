@@ -27,6 +27,7 @@ class Organisation:
     id: str
     """A short name used inside the processor only, never sent to anybody."""
     status: Status
+    """Suspended: none of its Users may act, and all still receive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,16 @@ class User:
     """One EUI under which an organisation sends and receives."""
 
     eui: str
-    """Canonical."""
+    """An EUI-64, canonical once it is read."""
     organisation_id: str
     roles: frozenset[UserRole]
+    """User Roles that it may act in."""
     receiving_url: str
+    """Where Responses and DCC Alerts are posted to."""
     duis_version: Decimal
     """The newest schemaVersion its systems understand."""
     status: Status
+    """Suspended: it may not act, and still receives."""
     token_sha256: str | None = None
     """SHA-256 of the bearer token with which its systems fetch messages; None: they cannot."""
     allocation_per_second: int | None = None
@@ -121,7 +125,7 @@ def load_users(path: Path) -> UserDirectory:
     Raises ConfigurationError naming every problem in it.
     """
     problems: list[str] = []
-    content = read_file(path, _USERS, problems)
+    content = read_file(path, USERS, problems)
     if content is None:
         raise ConfigurationError(tuple(problems))
     return UserDirectory(
@@ -207,4 +211,4 @@ _ORGANISATION = Table(
     Key("user", Array(_USER, may_be_empty=False)),
 )
 
-_USERS = Table(_File, Key("organisation", Array(_ORGANISATION, may_be_empty=False)), check=_check_file)
+USERS = Table(_File, Key("organisation", Array(_ORGANISATION, may_be_empty=False)), check=_check_file)

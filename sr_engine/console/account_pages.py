@@ -60,24 +60,11 @@ async def ask_password(visit: Visit) -> Response:
 
 async def change_password(visit: Visit) -> Response:
     """Take a new password; other sessions of the account end, and this one goes on under a new token."""
-    passwords, form = visit.desk.passwords, visit.form
-    before, wanted, again = (str(form.get(name, "")) for name in ("password", "new_password", "again"))
-    problem, address = "", address_of(visit.request)
-    if not await visit.desk.verify(visit.account.password_hash, before):
-        refused = await visit.write(lambda uow: visit.desk.signing_in.fails(uow, visit.account.login, address))
-        if refused.wait is not None:
-            await visit.write(lambda uow: visit.desk.signing_in.leaves(uow, visit.present))
-            return visit.go("/sign-in")
-        problem = "The present password is not right."
-    elif wanted != again:
-        problem = "The new password was not typed the same twice."
-    elif wanted == before:
-        problem = "The new password has to be another one."
-    else:
-        try:
-            passwords.check(wanted, visit.account.login)
-        except PasswordTooWeak as weak:
-            problem = f"The new password cannot be used: {weak}."
+    before, wanted, again = (str(visit.form.get(name, "")) for name in ("password", "new_password", "again"))
+    problem = await _not_owner(visit, before)
+    if isinstance(problem, Response):
+        return problem
+    problem = problem or _unusable(visit, before, wanted, again)
     if problem:
         least = visit.desk.rules.sign_in.password_min_length
         return await visit.show("password.html", status=422, least=least, problem=problem)
@@ -88,6 +75,39 @@ async def change_password(visit: Visit) -> Response:
         return visit.desk.signing_in.goes_on(unit_of_work, visit.present)
 
     return _under_new_token(visit, await visit.write(change), "/account?done=password")
+
+
+def _unusable(visit: Visit, before: str, wanted: str, again: str) -> str:
+    """Why a new password cannot be used; nothing if it can."""
+    if wanted != again:
+        return "The new password was not typed the same twice."
+    if wanted == before:
+        return "The new password has to be another one."
+    try:
+        visit.desk.passwords.check(wanted, visit.account.login)
+    except PasswordTooWeak as weak:
+        return f"The new password cannot be used: {weak}."
+    return ""
+
+
+async def _not_owner(visit: Visit, password: str) -> str | Response:
+    """What is said if it is not the account's password, else nothing; after too many such the session is over."""
+    if await visit.desk.verify(visit.account.password_hash, password):
+        return ""
+    login, address = visit.account.login, address_of(visit.request)
+    refused = await visit.write(lambda uow: visit.desk.signing_in.fails(uow, login, address))
+    if refused.wait is None:
+        return "The present password is not right."
+    await visit.write(lambda uow: visit.desk.signing_in.leaves(uow, visit.present))
+    return visit.go("/sign-in")
+
+
+def _password_is_wanted(visit: Visit) -> bool:
+    """Whether a second factor is replaced, for which a session that somebody has left open is not enough.
+
+    Whoever signs in at an OpenID provider has no password, and is asked for no second factor here.
+    """
+    return visit.account.totp_secret is not None and visit.account.password_hash is not None
 
 
 async def offer_second_factor(visit: Visit) -> Response:
@@ -105,6 +125,7 @@ async def _show_secret(visit: Visit, secret: str, *, problem: str = "", status: 
     return await visit.show(
         "enrol.html",
         status=status,
+        password_is_wanted=_password_is_wanted(visit),
         picture=qr_code(totp_uri(secret, visit.account.login, issuer)),
         secret=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
         problem=problem,
@@ -116,6 +137,12 @@ async def confirm_second_factor(visit: Visit) -> Response:
     secret, clock = visit.present.session.pending_secret, visit.desk.signing_in.clock
     if secret is None:
         return visit.go("/account/second-factor")
+    if _password_is_wanted(visit):
+        problem = await _not_owner(visit, str(visit.form.get("password", "")))
+        if isinstance(problem, Response):
+            return problem
+        if problem:
+            return await _show_secret(visit, secret, problem=problem, status=422)
     step = totp_step(secret, visit.field("code"), clock.now())
     if step is None:
         problem = "That code is not right. Check that the clock of your telephone is, and type the code shown now."

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Message
 
 from sr_engine.console import account_pages, live, sign_in_pages
+from sr_engine.console.crowding import Crowded
 from sr_engine.console.desk import Desk
 from sr_engine.console.pages import Page, Section, Visit, go
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
@@ -27,12 +28,15 @@ log = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _FIELDS = 2000
+_LIVE = "x-live"
+"""Sent by a page that fetches itself anew (`static/console.js`)."""
 _WORDS = {
     HTTPStatus.NOT_FOUND: ("There is nothing here", "The page you asked for does not exist, or is not yours to see."),
     HTTPStatus.FORBIDDEN: ("Not for this account", "Your account does not have the role that this page needs."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("Not this way", "Open the page from the navigation and use its form."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("Too large", "What you sent is larger than what is taken here."),
     HTTPStatus.BAD_REQUEST: ("That did not work", "The form is not one of ours, or too old: open its page again."),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Too much at once", "Nothing was changed. Try again in a few seconds."),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong here",
         "Nothing of what you asked for was half done. Try again; if it happens again, tell your operator the time.",
@@ -69,18 +73,29 @@ def _app(desk: Desk, sections: Sequence[Section], more_routes: Sequence[BaseRout
                 routes.append(Route(f"{page.path}/live", live.endpoint(desk, page, _let_in), methods=["GET"]))
 
     async def http_error(request: Request, error: Exception) -> Response:
-        status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
-        return await _told(desk, request, status)
+        if not isinstance(error, HTTPException):
+            return await _told(desk, request, HTTPStatus.BAD_REQUEST)
+        status = HTTPStatus(error.status_code)
+        response = await _told(desk, request, status, "" if error.detail == status.phrase else error.detail)
+        response.headers.update(error.headers or {})
+        return response
 
     async def failure(request: Request, _error: Exception) -> Response:
         return await _told(desk, request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    app = Starlette(routes=routes, exception_handlers={HTTPException: http_error, Exception: failure})
+    async def crowded(request: Request, error: Exception) -> Response:
+        response = await _told(desk, request, HTTPStatus.SERVICE_UNAVAILABLE)
+        if isinstance(error, Crowded):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    handlers = {HTTPException: http_error, Crowded: crowded, Exception: failure}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
 
-async def _told(desk: Desk, request: Request, status: HTTPStatus) -> Response:
+async def _told(desk: Desk, request: Request, status: HTTPStatus, detail: str = "") -> Response:
     heading, words = _WORDS.get(status, (status.phrase, status.description or "Nothing was changed."))
     visit = None
     token = request.cookies.get(session_cookie(request))
@@ -88,7 +103,7 @@ async def _told(desk: Desk, request: Request, status: HTTPStatus) -> Response:
         present = await desk.read(lambda connection: desk.signing_in.present(connection, token))
         if present is not None and _unfinished(desk, present) is None:
             visit = Visit(request, desk, Page("", _nothing, None), present, token)
-    return await desk.show(request, "error.html", status=status, visit=visit, heading=heading, words=words)
+    return await desk.show(request, "error.html", status=status, visit=visit, heading=heading, words=detail or words)
 
 
 async def _nothing(_visit: Visit) -> Response:
@@ -138,7 +153,8 @@ async def _let_in(desk: Desk, page: Page, request: Request) -> Visit | Response:
         return go(first)
     if page.role is not None and str(page.role) not in present.account.roles:
         raise HTTPException(HTTPStatus.FORBIDDEN)
-    if present.is_to_be_seen(desk.signing_in.clock.now()):
+    # A page that refreshes itself does not mean that somebody is there.
+    if _LIVE not in request.headers and present.is_to_be_seen(desk.signing_in.clock.now()):
         digest, now = present.session.token_sha256, desk.signing_in.clock.now()
         await desk.transactions.run(lambda unit_of_work: console_sessions.seen(unit_of_work.connection, digest, now))
     return Visit(request, desk, page, present, token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -39,8 +39,7 @@ class Counting:
         self._known: OrderedDict[Hashable, tuple[object, float]] = OrderedDict()
         self._running: dict[Hashable, asyncio.Task[None]] = {}
         self._places: asyncio.Semaphore | None = None
-        self.finished = 0
-        """How many counts have ended so far: what has not changed shows nothing new."""
+        self._finished: Counter[Hashable] = Counter()
 
     async def get(self, key: Hashable, look: Callable[[Connection], T]) -> Counted[T]:
         """The newest count under a key, which is begun anew once it is old."""
@@ -62,6 +61,10 @@ class Counting:
             return Counted(None, 0.0)
         return Counted(cast("T", known[0]), time.monotonic() - known[1])
 
+    def finished(self, part: Hashable) -> int:
+        """How many counts with keys that begin with this part have ended: what has not changed shows nothing new."""
+        return self._finished[part]
+
     def forget(self, part: Hashable) -> None:
         """Forget the counts whose keys begin with this part, for what they count was changed."""
         for key in [key for key in self._known if isinstance(key, tuple) and key[0] == part]:
@@ -79,4 +82,4 @@ class Counting:
                 self._known.popitem(last=False)
         finally:
             self._running.pop(key, None)
-            self.finished += 1
+            self._finished[key[0] if isinstance(key, tuple) else key] += 1

@@ -18,6 +18,7 @@ from sr_engine.configuration import Configuration, UserDirectory
 from sr_engine.configuration.console import ConsoleRules
 from sr_engine.console.assets import Assets
 from sr_engine.console.counting import Counting
+from sr_engine.console.crowding import Hashing, Streams
 from sr_engine.console.security import HEADERS
 from sr_engine.operations.passwords import Passwords
 from sr_engine.operations.signing_in import SigningIn
@@ -51,8 +52,9 @@ class Desk:
     """To be called once something was done that leaves messages to be sent."""
     threads: Executor
     """Of its own: pages and sheets take none of those that Service Requests are worked on in."""
-    hashing: Executor
+    hashing: Hashing
     """For passwords, which whoever has no account can have verified, too."""
+    streams: Streams
     counting: Counting
     navigation: Sequence[Entry] = ()
     provider_name: str | None = None
@@ -69,12 +71,12 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     async def hash(self, password: str) -> str:
-        """The encoded hash of a password."""
-        return await asyncio.get_running_loop().run_in_executor(self.hashing, self.passwords.hash, password)
+        """The encoded hash of a password; raises Crowded."""
+        return await self.hashing(partial(self.passwords.hash, password))
 
     async def verify(self, hashed: str | None, password: str) -> bool:
-        """Whether a password is the one that was hashed."""
-        return await asyncio.get_running_loop().run_in_executor(self.hashing, self.passwords.verify, hashed, password)
+        """Whether a password is the one that was hashed; raises Crowded."""
+        return await self.hashing(partial(self.passwords.verify, hashed, password))
 
     async def show(
         self, request: Request, template: str, *, status: int = 200, visit: Visit | None = None, **context: object

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from sr_engine.console.crowding import Crowded
 from sr_engine.console.desk import Desk
 from sr_engine.console.pages import Page, Stamp, Visit
 from sr_engine.console.security import HEADERS
@@ -28,16 +31,37 @@ def endpoint(desk: Desk, page: Page, let_in: LetIn) -> Callable[[Request], Await
         before = "" if stamp is None else await desk.read(lambda connection: stamp(visit, connection))
         if stamp is None or not before:
             return Response(status_code=204, headers=HEADERS)
-        return EventSourceResponse(_events(desk, stamp, visit, before), headers=HEADERS, ping=20)
+        return _Stream(desk, visit, _events(desk, stamp, visit, before))
 
     return stream
+
+
+class _Stream(Response):
+    """The events, if there is a place for one more stream; without it the page works all the same."""
+
+    def __init__(self, desk: Desk, visit: Visit, events: AsyncIterator[ServerSentEvent]) -> None:
+        super().__init__(headers=HEADERS)
+        self._desk = desk
+        self._visit = visit
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The place is given back however it ends, also where nothing was sent."""
+        try:
+            with self._desk.streams.place(self._visit.account.account_id):
+                await EventSourceResponse(self._events, headers=HEADERS, ping=20)(scope, receive, send)
+        except Crowded as crowded:
+            headers = {**HEADERS, "Retry-After": str(crowded.retry_after)}
+            words = "too many pages refresh themselves just now: load the page again to see what is new"
+            await PlainTextResponse(words, HTTPStatus.TOO_MANY_REQUESTS, headers)(scope, receive, send)
 
 
 async def _events(desk: Desk, stamp: Stamp, visit: Visit, before: str) -> AsyncIterator[ServerSentEvent]:
     look = desk.rules.pages.look.total_seconds()
     # What was missed between the making of the page and now is made up for by a first event.
     shown = visit.query("stamp")
-    yield ServerSentEvent(event="changed" if shown not in {"", before} else "ready", data=before)
+    # That there is something new is all that is said: what tells it may count what is others' too.
+    yield ServerSentEvent(event="changed" if shown not in {"", before} else "ready", data="")
     for _ in range(max(1, int(desk.rules.pages.live.total_seconds() / look))):
         await asyncio.sleep(look)
         present = await desk.read(lambda connection: desk.signing_in.present(connection, visit.token))
@@ -47,4 +71,4 @@ async def _events(desk: Desk, stamp: Stamp, visit: Visit, before: str) -> AsyncI
         now = await desk.read(lambda connection: stamp(visit, connection))
         if now != before:
             before = now
-            yield ServerSentEvent(event="changed", data=now)
+            yield ServerSentEvent(event="changed", data="")

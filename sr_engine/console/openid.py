@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import httpx
 from joserfc import jwt
@@ -26,12 +25,14 @@ from sr_engine.console.desk import Desk
 from sr_engine.console.pages import url
 from sr_engine.console.security import (
     PATH,
+    are_alike,
     drop_cookie,
     is_own_path,
     is_secured,
     session_cookie,
     set_cookie,
 )
+from sr_engine.console.sign_in_pages import address_of
 from sr_engine.operations.accounts import audit
 from sr_engine.operations.signing_in import SignedIn
 from sr_engine.store import accounts
@@ -40,6 +41,7 @@ from sr_engine.store.transactions import UnitOfWork
 log = logging.getLogger(__name__)
 
 CALLBACK = "/oidc/callback"
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _ALGORITHMS = ["RS256", "ES256", "PS256", "EdDSA"]
 _LEEWAY_SECONDS = 60
 _REFUSED = "The provider did not sign you in, or this page was left open for too long. Please try again."
@@ -65,8 +67,12 @@ class Provider:
             async with self.client() as client:
                 answer = await client.get(f"{self.settings.issuer}/.well-known/openid-configuration")
                 found = answer.raise_for_status().json()
-            if str(found.get("issuer", "")).rstrip("/") != self.settings.issuer:
-                raise NotSignedIn(f"the provider calls itself {found.get('issuer')}")
+            known = found if isinstance(found, dict) else {}
+            if str(known.get("issuer", "")).rstrip("/") != self.settings.issuer:
+                raise NotSignedIn(f"the provider calls itself {known.get('issuer')}")
+            lacking = [name for name in _ENDPOINTS if not isinstance(known.get(name), str)]
+            if lacking:
+                raise NotSignedIn(f"the provider does not say its {lacking[0]}")
             self._metadata = found
         return self._metadata
 
@@ -92,6 +98,8 @@ class Provider:
             form["client_secret"] = settings.client_secret_file.read_text("utf-8").strip()
         async with self.client() as client:
             answer = (await client.post(metadata["token_endpoint"], data=form)).raise_for_status().json()
+        if not isinstance(answer, dict):
+            raise NotSignedIn("the provider gave no token")
         claims = await self._claims(str(answer.get("id_token", "")))
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
@@ -102,7 +110,7 @@ class Provider:
         expires = claims.get("exp")
         if not isinstance(expires, int | float) or expires + _LEEWAY_SECONDS < now:
             raise NotSignedIn("the token is over")
-        if not hmac.compare_digest(str(claims.get("nonce", "")), nonce):
+        if not are_alike(str(claims.get("nonce", "")), nonce):
             raise NotSignedIn("the token is not of this sign-in")
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
@@ -153,7 +161,8 @@ class OpenIdPages:
         endpoint = metadata["authorization_endpoint"]
         response = RedirectResponse(f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", 303)
         wanted = request.query_params.get("next", "")
-        kept = "|".join((state, nonce, verifier, wanted if is_own_path(wanted) else ""))
+        # A cookie holds no letter that is not of ASCII.
+        kept = "|".join((state, nonce, verifier, quote(wanted) if is_own_path(wanted) else ""))
         # It has to come along when the provider sends the browser back.
         set_cookie(request, response, _cookie(request), kept, same_site="lax")
         return response
@@ -162,7 +171,7 @@ class OpenIdPages:
         """Take what the provider says, and begin a session for the account it is about."""
         state, nonce, verifier, wanted = (*request.cookies.get(_cookie(request), "").split("|", 3), "", "", "", "")[:4]
         given, code = request.query_params.get("state", ""), request.query_params.get("code", "")
-        if not state or not code or not hmac.compare_digest(state, given):
+        if not state or not code or not are_alike(state, given):
             return await self._refuse(request, _REFUSED, 400)
         try:
             now = self._desk.signing_in.clock.now().timestamp()
@@ -170,22 +179,22 @@ class OpenIdPages:
         except (NotSignedIn, httpx.HTTPError, ValueError, KeyError, OSError) as error:
             log.warning("nobody was signed in by the OpenID provider: %s", error)
             return await self._refuse(request, _REFUSED, 403)
-        signed_in = await self._desk.transactions.run(lambda uow: self._begin(uow, subject))
+        signed_in = await self._desk.transactions.run(lambda uow: self._begin(uow, subject, address_of(request)))
         if signed_in is None:
             return await self._refuse(request, _NOBODY, 403)
         # Not a redirect: the browser would not send the new cookie along on the way from the provider.
-        target = wanted if is_own_path(wanted) else url("/")
+        target = unquote(wanted) if is_own_path(unquote(wanted)) else url("/")
         response = await self._desk.show(request, "signed_in.html", target=target)
         set_cookie(request, response, session_cookie(request), signed_in.token)
         drop_cookie(request, response, _cookie(request))
         return response
 
-    def _begin(self, unit_of_work: UnitOfWork, subject: str) -> SignedIn | None:
+    def _begin(self, unit_of_work: UnitOfWork, subject: str, address: str) -> SignedIn | None:
         account = accounts.by_subject(unit_of_work.connection, subject)
         if account is None or account.disabled_at is not None:
             audit(unit_of_work, "processor", "sign-in refused", "OpenID subject without an account")
             return None
-        return self._desk.signing_in.begins(unit_of_work, account, second_factor=True, how="OpenID")
+        return self._desk.signing_in.begins(unit_of_work, account, address, second_factor=True, how="OpenID")
 
     def _redirect_uri(self, request: Request) -> str:
         base = self._provider.settings.redirect_base or f"{request.url.scheme}://{request.url.netloc}"

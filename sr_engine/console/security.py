@@ -75,7 +75,12 @@ def csrf_token(secret: str) -> str:
 
 def is_ours(secret: str, given: object) -> bool:
     """Whether a form was made for whoever has the cookie."""
-    return isinstance(given, str) and hmac.compare_digest(csrf_token(secret), given)
+    return isinstance(given, str) and are_alike(csrf_token(secret), given)
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether two texts are the same, whatever is in them, found out in a time that tells nothing."""
+    return hmac.compare_digest(*(text.encode("utf-8", "surrogatepass") for text in (one, other)))
 
 
 def comes_from_here(request: Request) -> bool:

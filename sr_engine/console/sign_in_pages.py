@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sr_engine.console.crowding import Crowded
 from sr_engine.console.desk import Desk
 from sr_engine.console.pages import go, url
 from sr_engine.console.security import (
@@ -31,6 +33,7 @@ from sr_engine.store.transactions import UnitOfWork
 
 _MOST_BYTES = 16_384
 _WRONG = "Login or password is not right. Check both, and that Caps Lock is off."
+_CROWDED = "Too many people are signing in just now. Nothing was tried; please try again in a few seconds."
 _WRONG_CODE = "That code is not right, or was used before. Wait for the next one in your app and type it."
 
 
@@ -95,7 +98,12 @@ class SignInPages:
         if isinstance(found, Refused):
             return await self._ask(request, wanted=wanted, login=login, problem=_locked(found), status=429)
         hashed = None if found is None else found.password_hash
-        good = await self._desk.verify(hashed, password)
+        try:
+            good = await self._desk.verify(hashed, password)
+        except Crowded as crowded:
+            response = await self._ask(request, wanted=wanted, login=login, problem=_CROWDED, status=503)
+            response.headers["Retry-After"] = str(crowded.retry_after)
+            return response
         if found is None or not good:
             refused = await self._desk.transactions.run(
                 lambda unit_of_work: signing_in.fails(unit_of_work, login, address)
@@ -105,7 +113,8 @@ class SignInPages:
         account: Account = found
         renewed = None
         if hashed is not None and self._desk.passwords.is_outdated(hashed):
-            renewed = await self._desk.hash(password)
+            with suppress(Crowded):
+                renewed = await self._desk.hash(password)
         old = await self._present(request)
 
         def begin(unit_of_work: UnitOfWork) -> SignedIn | Refused:
@@ -119,7 +128,7 @@ class SignInPages:
                 signing_in.leaves(unit_of_work, old[0])
             if renewed is not None:
                 accounts.change(unit_of_work.connection, account.account_id, password_hash=renewed)
-            return signing_in.begins(unit_of_work, account, second_factor=False, how="password")
+            return signing_in.begins(unit_of_work, account, address, second_factor=False, how="password")
 
         signed_in = await self._desk.transactions.run(begin)
         if isinstance(signed_in, Refused):

@@ -60,7 +60,7 @@ class _Alert:
 class ComposedAlerts:
     """Portions of what is to be told, and the alerts that tell it, each with the time it bears."""
 
-    tidings_ids: Sequence[int]
+    portions: Sequence[Tidings]
     alerts: Sequence[tuple[_Alert, datetime]]
 
 
@@ -68,7 +68,7 @@ class ComposedAlerts:
 class SignedAlerts:
     """Portions of what is to be told, and the alerts that tell it, ready to be queued."""
 
-    tidings_ids: Sequence[int]
+    portions: Sequence[Tidings]
     messages: Sequence[outbox.Outgoing]
     alerted: Sequence[tuple[str, str, str, str, str]]
     """Hub, event, organisation, occurrence and message id of each event."""
@@ -181,7 +181,7 @@ class Alerts:
                 known[portion.release_id] = releases.by_id(connection, portion.release_id)
             composed = self._alerts(connection, portion.at, new, known[portion.release_id])
             alerts += [(alert, portion.at) for alert in composed]
-        return ComposedAlerts([portion.tidings_id for portion in portions], alerts)
+        return ComposedAlerts(portions, alerts)
 
     def sign(self, composed: ComposedAlerts) -> SignedAlerts:
         """Write and sign them."""
@@ -194,12 +194,12 @@ class Alerts:
                     (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
                     for one in events
                 ]
-        return SignedAlerts(composed.tidings_ids, messages, alerted)
+        return SignedAlerts(composed.portions, messages, alerted)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""
         connection = unit_of_work.connection
-        if tidings.remove(connection, signed.tidings_ids):
+        if tidings.remove(connection, signed.portions):
             outbox.put(connection, signed.messages, unit_of_work.now)
             outbox.record_alerted(connection, signed.alerted)
 

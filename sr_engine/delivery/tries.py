@@ -60,7 +60,7 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes, message_id
     except TimeoutError:
         return Reply("no answer in time")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Reply(f"{type(error).__name__}: {error}")
+        return Reply(failure_of(error))
 
 
 async def _read_a_little(response: aiohttp.ClientResponse) -> None:
@@ -78,6 +78,14 @@ def _asked_to_wait(response: aiohttp.ClientResponse) -> timedelta:
     if response.status in _BUSY and said.isascii() and said.isdigit() and len(said) <= _LONGEST_NUMBER:
         return timedelta(seconds=int(said))
     return timedelta(0)
+
+
+def failure_of(error: Exception) -> str:
+    """What is recorded of a try without an answer: neither the address, which may hold a secret, nor what came."""
+    kind = type(error).__name__
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{kind}: what came back is no answer of HTTP"
+    return kind if isinstance(error, aiohttp.InvalidURL) else f"{kind}: {error}"
 
 
 def error_of(status: int) -> str:

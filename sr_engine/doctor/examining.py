@@ -59,6 +59,7 @@ def examine(
     if loaded is None:
         return
     yield from files.key_that_signs(settings, loaded.policy.access_control_broker_eui)
+    yield from files.webhooks(settings, loaded)
     yield from surroundings.open_files(loaded)
     yield from surroundings.database(settings, loaded)
     if users is not None:

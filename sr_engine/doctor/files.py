@@ -57,6 +57,19 @@ def configured(settings: Settings, loaded: Configuration, users: UserDirectory, 
         yield from wrong_configuration(wrong)
 
 
+def webhooks(settings: Settings, loaded: Configuration) -> Iterator[Finding]:
+    """Where Suppliers can have the processor send to."""
+    rules = loaded.api.webhooks
+    if settings.api is None or not (rules.networks or any(one.startswith("http:") for one in rules.addresses)):
+        return
+    named = ", ".join([*map(str, rules.networks), *(one for one in rules.addresses if one.startswith("http:"))])
+    yield warning(
+        "webhooks",
+        f"Suppliers can have messages sent into networks that are not public, or without TLS: {named}",
+        'set networks = [] and addresses = ["https://"] in [webhooks] of api.toml, unless this is a trial',
+    )
+
+
 def key_that_signs(settings: Settings, broker: str) -> Iterator[Finding]:
     """The key with which all answers are signed."""
     try:

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from sr_engine.clock import Clock
 from sr_engine.gateway.binding import Binding
 from sr_engine.gateway.csp import CspDesk
+from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
 from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
@@ -46,8 +47,8 @@ UPSTREAM_SHARE = "upstream"
 """The shares of those who are no User."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-ShareOf = Callable[[bytes], str]
-"""Whose a message is, judged by its first bytes."""
+ShareOf = Callable[[bytes, Peer], str]
+"""Whose a message is, judged by its first bytes and by who sends it."""
 Taker = Callable[[bytes, Peer, Exchange], Awaitable[Answer | Awaitable[Answer]]]
 """Answers a message of a peer, or says what answers it once it no longer takes up a place here."""
 
@@ -63,6 +64,7 @@ class Gateway:
         transactions: Transactions,
         clock: Clock,
         gate: Gate,
+        doubts: Doubts,
         retry_after: timedelta,
         after_work: Callable[[], None],
         resumer: Resumer,
@@ -93,6 +95,7 @@ class Gateway:
         self._transactions = transactions
         self._clock = clock
         self._gate = gate
+        self._doubts = doubts
         self._retry_after = round(retry_after.total_seconds())
         self._after_work = after_work
         self._max_bytes = processor.configuration.policy.limits.max_body_bytes
@@ -104,7 +107,9 @@ class Gateway:
         routes: list[BaseRoute] = [
             Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services
         ]
-        routes.append(Route("/api/v1/csp", self._guarded(self._csp, lambda _: CSP_SHARE, CSP_SHARE), methods=["POST"]))
+        routes.append(
+            Route("/api/v1/csp", self._guarded(self._csp, lambda _head, _peer: CSP_SHARE, CSP_SHARE), methods=["POST"])
+        )
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes += self._more_routes
@@ -122,7 +127,14 @@ class Gateway:
         async def take(data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
             return await self._duis(service, data, peer, exchange)
 
-        return self._guarded(take, lambda head: claimed_originator(head) or OTHERS, service)
+        return self._guarded(take, self._claimed, service)
+
+    def _claimed(self, head: bytes, peer: Peer) -> str:
+        """Whose share a request is of: nobody's, if its connection is not for what it claims, or that is in doubt."""
+        originator = claimed_originator(head)
+        if originator is None or self._binding.objection(peer, originator) is not None:
+            return OTHERS
+        return OTHERS if self._doubts.of(peer.address, originator) else originator
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
@@ -130,7 +142,9 @@ class Gateway:
         async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
             return await self._registrations(desk, data, exchange)
 
-        guarded = self._guarded(take, lambda _: REGISTRATION_SHARE, REGISTRATION_SHARE, media_type=JSON, bound=False)
+        guarded = self._guarded(
+            take, lambda _head, _peer: REGISTRATION_SHARE, REGISTRATION_SHARE, media_type=JSON, bound=False
+        )
 
         async def endpoint(request: Request) -> Response:
             if desk.lets_in(request.headers.get("authorization")):
@@ -155,7 +169,7 @@ class Gateway:
             async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
                 return await self._received(desk, request.path_params["eui"], data, exchange)
 
-            return await self._guarded(take, lambda _: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)(request)
+            return await self._guarded(take, lambda _head, _peer: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)(request)
 
         return endpoint
 
@@ -175,7 +189,7 @@ class Gateway:
                 return self._ended(exchange, problem(HTTPStatus.FORBIDDEN, peer.objection))
             visit = self._gate.arrive(peer.address)
             try:
-                data = await self._body(request, media_type, visit, share_of)
+                data = await self._body(request, media_type, visit, lambda head: share_of(head, peer))
                 exchange.over(Stage.BODY)
                 if isinstance(data, Answer):
                     return self._ended(exchange, data)
@@ -211,7 +225,9 @@ class Gateway:
             retry_after=self._retry_after,
         )
 
-    async def _body(self, request: Request, wanted: str, visit: Visit, share_of: ShareOf) -> bytes | Answer:
+    async def _body(
+        self, request: Request, wanted: str, visit: Visit, share_of: Callable[[bytes], str]
+    ) -> bytes | Answer:
         """The whole body; of one that there is no room for, or no more, nothing further is read once that is known."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != wanted:
@@ -265,8 +281,11 @@ class Gateway:
         exchange.over(Stage.CHECKS)
         match admitted:
             case Answer():
+                self._doubt(data, peer)
                 return admitted
             case Turned():
+                if not admitted.sender_eui:
+                    self._doubt(data, peer)
                 exchange.request_id, exchange.user = admitted.request_key, admitted.sender_eui
                 exchange.variant = admitted.variant
                 answer = await self._transactions.run(
@@ -287,6 +306,12 @@ class Gateway:
                     self._resumer.wake()
         exchange.over(Stage.TRANSACTION)
         return answer
+
+    def _doubt(self, data: bytes, peer: Peer) -> None:
+        """Note that what was sent was not authenticated; of those who are no User nothing need be known."""
+        originator = claimed_originator(data)
+        if originator is not None and self._processor.users.by_eui(originator) is not None:
+            self._doubts.count(peer.address, originator)
 
     async def _relayed(
         self, relay: Relay, service: str, admitted: Admitted, exchange: Exchange, *, heavy: bool

@@ -11,6 +11,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
+from operator import itemgetter
+
+from sr_engine.rates import Rate
 
 HEAD_BYTES = 4096
 """Where the RequestID of a message is looked for."""
@@ -26,7 +29,6 @@ _RESERVED = 4
 """Of so many places, one is kept for whoever has none."""
 
 _ORIGINATOR = re.compile(rb"<(?:[\w.-]+:)?RequestID\s*>\s*([0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}):")
-_ROUNDING = 1e-6
 
 
 def claimed_originator(head: bytes) -> str | None:
@@ -77,28 +79,6 @@ class Places:
             del self._held[name]
 
 
-class _Rate:
-    """How much of a number per second the last second has used up: a bucket that leaks."""
-
-    __slots__ = ("_at", "_level", "_per_second")
-
-    def __init__(self, per_second: int, now: float) -> None:
-        self._per_second = per_second
-        self._level = 0.0
-        self._at = now
-
-    def level(self, now: float) -> float:
-        return max(0.0, self._level - (now - self._at) * self._per_second)
-
-    def used_up(self, now: float) -> bool:
-        return self.level(now) > self._per_second - 1 + _ROUNDING
-
-    def count(self, now: float) -> None:
-        """One more; what goes beyond the number is forgotten within the second like the rest."""
-        self._level = min(self.level(now) + 1, self._per_second)
-        self._at = now
-
-
 class _Share:
     """What one User has here."""
 
@@ -106,7 +86,7 @@ class _Share:
 
     def __init__(self, name: str, allocation: int, now: float) -> None:
         self.name = name
-        self.rate = _Rate(allocation, now)
+        self.rate = Rate(allocation, now)
         self.reading: dict[Visit, None] = {}
         """Oldest first."""
         self.waiting: deque[Visit] = deque()
@@ -125,10 +105,12 @@ class _Stage(IntEnum):
 class Visit:
     """One request on its way through a Gate: claim, wait for its turn, leave."""
 
-    __slots__ = ("_gate", "on_giving_way", "share", "stage", "turn_comes")
+    __slots__ = ("_gate", "on_giving_way", "origin", "share", "stage", "turn_comes")
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, origin: str) -> None:
         self._gate = gate
+        self.origin = origin
+        """The address that it comes from."""
         self.on_giving_way: Callable[[], None] | None = None
         """Called if it gives way before its turn is waited for: nothing more of it need be read."""
         self.stage = _Stage.ARRIVING
@@ -164,7 +146,8 @@ class Gate:
     * While the whole is below its operating threshold everybody may take more than its allocation.
     * Above it, a share that has used its allocation of the last second up is refused.
     * Beside others, whoever is over its allocation has a quarter of the places in work: the others wait for less then.
-    * However slowly its bodies come, a share leaves a quarter of the places to others.
+    * However slowly its bodies come, a share leaves a quarter of the places to others; within it, the newest of the
+      address that has most of them gives way to one from another.
     * With every place taken, the newest in the longest queue gives way, one over its allocation before one within.
     * Where nobody waits that could, the newest of the bodies that are still coming does, of whoever has most of them.
     * Of what comes so slowly that it is not known whose it is, the oldest gives way, of the address that has most.
@@ -174,13 +157,13 @@ class Gate:
         """`monotonic` tells the time in seconds."""
         self._rules = shares
         self._monotonic = monotonic
-        self._rate = _Rate(shares.operating_threshold_per_second, monotonic())
+        self._rate = Rate(shares.operating_threshold_per_second, monotonic())
         self._shares: dict[str, _Share] = {}
         self._forgotten_at = monotonic()
         self._places = Places(shares.worked_on_at_once)
         self._kept = shares.requests_in_flight // _RESERVED
-        self._arriving: dict[Visit, str] = {}
-        """Oldest first, with the address each comes from."""
+        self._arriving: dict[Visit, None] = {}
+        """Oldest first."""
         self._placed = 0
         """Requests of which it is known whose they are."""
         # Shares with requests waiting, the next one to be served first.
@@ -189,10 +172,10 @@ class Gate:
     def arrive(self, origin: str) -> Visit:
         """A request of which nothing has been read, from an address; somebody else may give way to it."""
         if len(self._arriving) >= ARRIVING * self._rules.requests_in_flight:
-            ((most, _),) = Counter(self._arriving.values()).most_common(1)
-            self._give_way(next(visit for visit, where in self._arriving.items() if where == most))
-        visit = Visit(self)
-        self._arriving[visit] = origin
+            ((most, _),) = Counter(visit.origin for visit in self._arriving).most_common(1)
+            self._give_way(next(visit for visit in self._arriving if visit.origin == most))
+        visit = Visit(self, origin)
+        self._arriving[visit] = None
         return visit
 
     @property
@@ -210,7 +193,8 @@ class Gate:
             return False
         # What is worked on cannot be asked to give way, and what is being read gives way to other shares only.
         settled = share.present - len(share.waiting)
-        if settled and settled >= self._rules.requests_in_flight - self._kept:
+        full = settled and settled >= self._rules.requests_in_flight - self._kept
+        if full and not self._make_room_within(share, visit.origin):
             return False
         if self._placed >= self._rules.requests_in_flight and not self._make_room(share, over=over, now=now):
             return False
@@ -299,6 +283,18 @@ class Gate:
             self._give_way(next(reversed(slowest.reading)))
             return True
         return False
+
+    def _make_room_within(self, share: _Share, origin: str) -> bool:
+        """Have the newest body give way that still comes from the address with most of them; False if none is above.
+
+        Whose a body is was only claimed: somebody else may keep a User's places taken with bodies that never end.
+        """
+        reading = Counter(one.origin for one in share.reading)
+        most, number = max(reading.items(), key=itemgetter(1), default=("", 0))
+        if number <= reading[origin] + 1:
+            return False
+        self._give_way(next(one for one in reversed(share.reading) if one.origin == most))
+        return True
 
     def _give_way(self, visit: Visit) -> None:
         self.leave(visit)

@@ -38,7 +38,9 @@ class SupplierParameters:
     """A Supplier: its size and its habits."""
 
     name: str
+    """As reports call it."""
     market_percent: float
+    """Its share of electricity and of gas; all together 100."""
     schedules_after_days: int
     waves: int
 
@@ -70,6 +72,7 @@ class TermsParameters:
     """What is announced under Mandatory and DCCManaged."""
 
     comply_by_days: int
+    """From the opening to ComplyBy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,19 @@ class CspParameters:
     """How CSPs carry lists out; shares are in per cent."""
 
     refuse: float
+    """Hubs that a CSP refuses when it gets the list."""
     fail: float
+    """Hubs whose upgrade fails."""
     lose: float
+    """Hubs whose outcome is never reported."""
     late: float
+    """Hubs whose outcome is reported late."""
     late_by: timedelta
+    """How late."""
     out_of_order: float
+    """Hubs reported Activated before Delivered."""
     duplicate: float
+    """Reports that are sent twice."""
     delay_minutes: int
     report_size: int
 
@@ -148,7 +158,7 @@ def load(path: Path | None = None) -> Parameters:
     """
     path = path or data_directory("config") / FILE
     problems: list[str] = []
-    found = read_file(path, _PARAMETERS, problems)
+    found = read_file(path, PARAMETERS, problems)
     if found is None:
         raise ConfigurationError(tuple(problems))
     return Parameters(
@@ -262,10 +272,10 @@ class _ChannelReader:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._table = Table(Channel, *_CHANNEL_KEYS)
+        self.table = Table(Channel, *_CHANNEL_KEYS)
 
     def read(self, value: object, place: Place) -> Channel:
-        return self._table.read(value, place, name=self._name)
+        return self.table.read(value, place, name=self._name)
 
 
 _COUNTRY = Table(
@@ -318,7 +328,7 @@ _CSP = Table(
     Key("delay_minutes", values.whole_number(0, 1440)),
     Key("report_size", values.whole_number(1, 50_000)),
 )
-_PARAMETERS = Table(
+PARAMETERS = Table(
     Parameters,
     Key("country", _COUNTRY),
     Key("supplier", Array(_SUPPLIER, may_be_empty=False), field="suppliers"),

@@ -40,6 +40,8 @@ class TokenDesk:
 
     draw_id: Callable[[], str]
     randbelow: Callable[[int], int]
+    must_be_bound: bool = False
+    """Only tokens are made that are bound to a certificate."""
 
     def create(
         self,
@@ -49,8 +51,9 @@ class TokenDesk:
         scopes: Collection[Scope],
         *,
         good_for: timedelta | None = None,
+        certificate_sha256: str | None = None,
     ) -> Issued:
-        """Make a token; raises TokenRefused."""
+        """Make a token, bound to the certificate with this SHA-256 if there is one; raises TokenRefused."""
         connection, now = unit_of_work.connection, unit_of_work.now
         if _NAME.fullmatch(name) is None:
             raise TokenRefused("a name has up to 48 lower-case letters, digits, dots, hyphens and underscores")
@@ -61,17 +64,23 @@ class TokenDesk:
         if any(one.is_good(now) for one in api_tokens.named(connection, name)):
             raise TokenRefused(f"there is a token {name} that is good: rotate it, or revoke it first")
         ends_at = None if good_for is None else now + good_for
-        new = Token("", name, user_eui, frozenset(scopes), now, ends_at, None, None)
+        new = Token("", name, user_eui, frozenset(scopes), now, ends_at, None, None, certificate_sha256)
         return self._issue(unit_of_work, new, "api token created")
 
-    def rotate(self, unit_of_work: UnitOfWork, name: str, overlap: timedelta) -> Issued:
-        """Make one that takes its place; those so far are good for `overlap` more. Raises TokenRefused."""
+    def rotate(
+        self, unit_of_work: UnitOfWork, name: str, overlap: timedelta, *, certificate_sha256: str | None = None
+    ) -> Issued:
+        """Make one that takes its place; those so far are good for `overlap` more. Raises TokenRefused.
+
+        It is bound to the certificate with this SHA-256, otherwise as the one before.
+        """
         good = _good(unit_of_work, name)
         until = unit_of_work.now + overlap
         for one in good:
             if one.ends_at is None or one.ends_at > until:
                 api_tokens.end(unit_of_work.connection, one.token_id, until)
-        return self._issue(unit_of_work, replace(good[-1], ends_at=None), "api token rotated")
+        bound = certificate_sha256 or good[-1].certificate_sha256
+        return self._issue(unit_of_work, replace(good[-1], ends_at=None, certificate_sha256=bound), "api token rotated")
 
     def revoke(self, unit_of_work: UnitOfWork, name: str) -> int:
         """End all of a name at once; how many. Raises TokenRefused if none is good."""
@@ -82,7 +91,9 @@ class TokenDesk:
         return len(good)
 
     def _issue(self, unit_of_work: UnitOfWork, like: Token, action: str) -> Issued:
-        """Add a token of a new id and secret."""
+        """Add a token of a new id and secret; raises TokenRefused."""
+        if self.must_be_bound and like.certificate_sha256 is None:
+            raise TokenRefused("tokens have to be bound here (must_be_bound of api.toml): name a file by --certificate")
         secret = f"{PREFIX}{self.randbelow(1 << SECRET_BITS):064x}"
         token = replace(like, token_id=self.draw_id(), created_at=unit_of_work.now, revoked_at=None, used_at=None)
         api_tokens.add(unit_of_work.connection, token, digest(secret))
@@ -129,5 +140,6 @@ def _good(unit_of_work: UnitOfWork, name: str) -> list[Token]:
 def _record(unit_of_work: UnitOfWork, token: Token, action: str, actor: str, more: str = "") -> None:
     scopes = ", ".join(sorted(token.scopes))
     whose = "the registration feed" if token.user_eui is None else token.user_eui
-    detail = f"token:{token.name} ({token.token_id[:8]}) of {whose}: {scopes}{more}"
+    bound = "" if token.certificate_sha256 is None else f", bound to certificate {token.certificate_sha256[:16]}"
+    detail = f"token:{token.name} ({token.token_id[:8]}) of {whose}: {scopes}{bound}{more}"
     audit.record(unit_of_work.connection, [audit.Entry(unit_of_work.now, actor, action, detail)])

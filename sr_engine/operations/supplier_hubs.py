@@ -90,7 +90,7 @@ class ReleaseAtSupplier:
 
 
 class UnknownRelease(Exception):
-    """There is no such release."""
+    """There is no such release, or it does not concern this Supplier: nobody can tell which."""
 
 
 class UnknownHub(Exception):
@@ -116,7 +116,7 @@ class SupplierHubs:
         scan: int = _SCANNED,
     ) -> HubPage:
         """The next hubs after one; raises UnknownRelease, and ValueError for a status without a release."""
-        release = None if release_id is None else self.release(connection, release_id)
+        release = None if release_id is None else self.release(connection, viewer, release_id, now)
         found = supplier_hubs.search(
             connection, viewer, release, sought, now, after=after, limit=limit, scan=max(scan, limit)
         )
@@ -136,7 +136,7 @@ class SupplierHubs:
 
         Raises UnknownRelease.
         """
-        release = None if release_id is None else self.release(connection, release_id)
+        release = None if release_id is None else self.release(connection, viewer, release_id, now)
         wanted = sorted(set(device_ids))
         found: dict[str, SupplierHub] = {}
         for start in range(0, len(wanted), _AT_ONCE):
@@ -152,12 +152,25 @@ class SupplierHubs:
         mine = {hub_id for hub_id, hub in hubs.items() if hub.is_responsible(viewer.organisation, viewer.roles)}
         return {device_id for device_id, hub_id in hub_ids.items() if hub_id in mine}
 
+    def named_twice(
+        self, connection: Connection, viewer: Applicant, device_ids: Collection[str], now: datetime
+    ) -> tuple[tuple[str, ...], ...]:
+        """Of some canonical ids those that stand for the same hub of this Supplier, by its CHF and its GPF."""
+        wanted = sorted(set(device_ids))
+        by_hub: dict[str, list[str]] = defaultdict(list)
+        for start in range(0, len(wanted), _AT_ONCE):
+            for device_id, hub_id in inventory.hub_ids_of(connection, wanted[start : start + _AT_ONCE]).items():
+                by_hub[hub_id].append(device_id)
+        twice = {hub_id: tuple(sorted(ids)) for hub_id, ids in by_hub.items() if len(ids) > 1}
+        mine = self.owned(connection, viewer, list(twice), now) if twice else set()
+        return tuple(ids for hub_id, ids in sorted(twice.items()) if hub_id in mine)
+
     def counts(self, connection: Connection, viewer: Applicant, release_id: str, now: datetime) -> list[Counted]:
         """How many of this Supplier's hubs of a release's model have which status, by region; raises UnknownRelease.
 
         All of them are looked at: a second for some 100,000.
         """
-        return supplier_hubs.count(connection, viewer, self.release(connection, release_id), now)
+        return supplier_hubs.count(connection, viewer, self.release(connection, viewer, release_id, now), now)
 
     def details(self, connection: Connection, viewer: Applicant, device_id: str, now: datetime) -> HubDetails:
         """One hub, by the canonical id of its CHF or GPF; raises UnknownHub."""
@@ -189,20 +202,31 @@ class SupplierHubs:
             ),
         )
 
-    def release(self, connection: Connection, release_id: str) -> Release:
-        """One release; raises UnknownRelease."""
+    def release(self, connection: Connection, viewer: Applicant, release_id: str, now: datetime) -> Release:
+        """One release that concerns this Supplier; raises UnknownRelease."""
         try:
-            return releases.by_id(connection, release_id)
+            found = releases.by_id(connection, release_id)
         except LookupError:
             raise UnknownRelease(release_id) from None
+        if not supplier_hubs.concerned(connection, viewer, found, now):
+            raise UnknownRelease(release_id)
+        return found
+
+    def concerning(self, connection: Connection, viewer: Applicant, now: datetime) -> list[Release]:
+        """The releases that concern this Supplier, newest first; for it there are no others."""
+        return [
+            release
+            for release in releases.all_releases(connection)
+            if supplier_hubs.concerned(connection, viewer, release, now)
+        ]
 
     def releases(
         self, connection: Connection, viewer: Applicant, now: datetime, *, only_open: bool = False
     ) -> list[ReleaseAtSupplier]:
-        """All releases, newest first, each with the counts of this Supplier's hubs."""
+        """The same, each with the counts of this Supplier's hubs."""
         return [
             ReleaseAtSupplier(release, tuple(supplier_hubs.count(connection, viewer, release, now)))
-            for release in releases.all_releases(connection)
+            for release in self.concerning(connection, viewer, now)
             if release.status == "Open" or not only_open
         ]
 

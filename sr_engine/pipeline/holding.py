@@ -22,6 +22,7 @@ from sr_engine.messages.build import build_alert
 from sr_engine.messages.model import QuarantinedRequest, ServiceRequest
 from sr_engine.requests.outcome import Outcome, Sender
 from sr_engine.store import anomalies, held, outbox
+from sr_engine.store.reading import Connection
 from sr_engine.store.transactions import UnitOfWork
 
 
@@ -41,8 +42,16 @@ class Holding:
 
         Returns whose threshold it, or an earlier one of this hour, has crossed.
         """
+        counted = anomalies.count(unit_of_work.connection, sender_eui, devices, unit_of_work.now)
+        return self._crossed(unit_of_work.connection, sender_eui, counted)
+
+    def foresee(self, unit_of_work: UnitOfWork, sender_eui: str, requests: int, devices: int) -> Breach | None:
+        """Whose threshold would be crossed by so many more requests, naming so many devices; nothing is counted."""
         connection = unit_of_work.connection
-        counted = anomalies.count(connection, sender_eui, devices, unit_of_work.now)
+        before = anomalies.counted(connection, sender_eui, unit_of_work.now)
+        return self._crossed(connection, sender_eui, (before[0] + requests, before[1] + devices))
+
+    def _crossed(self, connection: Connection, sender_eui: str, counted: tuple[int, int]) -> Breach | None:
         default = Thresholds(self.policy.anomaly.requests_per_hour, self.policy.anomaly.devices_per_hour)
         thresholds = {Breach.DCC: default, **anomalies.thresholds(connection, sender_eui)}
         crossed = {whose for whose, one in thresholds.items() if one.crossed_by(*counted)}

@@ -49,6 +49,7 @@ def make_sandbox(directory: Path, given: Given, *, now: datetime, port: int, rat
     clock = None if rate == 1 else ClockSettings(now, now, rate)
     make_instance(directory, made, port=port, environment="sandbox", clock=clock)
     _point_regions_at(directory / "config" / "regions.toml", port)
+    _look_often(directory / "config" / "policy.toml")
     instance = open_instance(directory)
     with closing(instance.engine, instance.reading_engine):
         furnish(instance, made)
@@ -84,8 +85,14 @@ def _point_regions_at(file: Path, port: int) -> None:
     file.write_text("".join(moved), encoding="utf-8")
 
 
+def _look_often(file: Path) -> None:
+    """Have it look for what is due every few seconds: else, on a fast clock, nights lie between two looks."""
+    text = file.read_text(encoding="utf-8")
+    file.write_text(re.sub(r"(?m)^tick_seconds = \d+$", "tick_seconds = 5", text), encoding="utf-8")
+
+
 def _first_request(directory: Path, given: Given, broker: str, now: datetime) -> bytes | None:
-    """An 11.5 of the first User that has homes for the first that are its alone, in a window that begins in five days.
+    """An 11.5 of the first User that has homes for the first that are its alone, in a window that begins tomorrow.
 
     None where no User has homes alone.
     """
@@ -94,7 +101,7 @@ def _first_request(directory: Path, given: Given, broker: str, now: datetime) ->
     if not own:
         return None
     supplier = given.suppliers[name]
-    start = now.replace(microsecond=0) + timedelta(days=5)
+    start = now.replace(microsecond=0) + timedelta(days=1)
     version = given.releases[0].version if given.releases else VERSION
     body = ScheduleCommsHubFirmware(
         Firmware(MANUFACTURER, MODEL, version),

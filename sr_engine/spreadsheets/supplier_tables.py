@@ -56,7 +56,7 @@ def waiting_rows(
     hubs: SupplierHubs, connection: Connection, viewer: Applicant, now: datetime, release_id: str
 ) -> Iterator[TemplateRow]:
     """Rows for a template: the hubs for which a Supplier has still to answer to a release; raises UnknownRelease."""
-    release = named(hubs.release(connection, release_id).firmware)
+    release = named(hubs.release(connection, viewer, release_id, now).firmware)
     for hub in _each(hubs, connection, viewer, now, release_id=release_id, sought=_WAITING):
         yield {SheetColumn.HUB_ID: hub.hub_id, SheetColumn.REGION: hub.region, SheetColumn.FIRMWARE: release}
 

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, or_, select
+from sqlalchemy.dialects.postgresql import insert
 
-from sr_engine.store.tables import console_accounts, console_recovery_codes, console_tries
+from sr_engine.store.tables import UtcDateTime, console_accounts, console_recovery_codes, console_tries
 
 _ACCOUNT = console_accounts.c
 _TRIES = console_tries.c
+_FIRST = insert(console_tries).values(
+    subject=bindparam("subject"), failures=1, last_at=bindparam("at", type_=UtcDateTime), locked_until=None
+)
+_FAILED = _FIRST.on_conflict_do_update(
+    index_elements=["subject"],
+    set_={
+        "failures": case((_TRIES.last_at < bindparam("forgotten", type_=UtcDateTime), 1), else_=_TRIES.failures + 1),
+        "last_at": _FIRST.excluded.last_at,
+        "locked_until": _FIRST.excluded.locked_until,
+    },
+).returning(_TRIES.failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +138,36 @@ def tries(connection: Connection, subject: str) -> Tries | None:
     return None if row is None else Tries(*row)
 
 
-def put_tries(connection: Connection, tried: Tries) -> None:
-    """Record failures as they are now."""
-    forget_tries(connection, tried.subject)
-    connection.execute(
-        console_tries.insert().values(
-            subject=tried.subject, failures=tried.failures, last_at=tried.last_at, locked_until=tried.locked_until
-        )
-    )
+def count_failure(connection: Connection, subject: str, now: datetime, *, forgotten: datetime) -> int:
+    """One more failure; how many in a row that makes, those not counted that were before `forgotten`.
+
+    Each is counted, however many transactions do so at a time: the row is the transaction's until it ends.
+    """
+    return int(connection.scalar(_FAILED, {"subject": subject, "at": now, "forgotten": forgotten}) or 0)
+
+
+def lock_tries(connection: Connection, subject: str, until: datetime) -> None:
+    """Nothing is to be tried with an account or from an address until then."""
+    connection.execute(console_tries.update().where(_TRIES.subject == subject).values(locked_until=until))
 
 
 def forget_tries(connection: Connection, subject: str) -> bool:
     """Forget the failures of an account or address; False if there were none."""
     return connection.execute(console_tries.delete().where(_TRIES.subject == subject)).rowcount > 0
+
+
+def tries_of(connection: Connection, account: str) -> list[Tries]:
+    """The failures of `account:<login>`, from each address and from all together."""
+    return [Tries(*row) for row in connection.execute(select(console_tries).where(_of_account(account)))]
+
+
+def forget_tries_of(connection: Connection, account: str) -> bool:
+    """Forget the failures of `account:<login>` from anywhere; False if there were none."""
+    return connection.execute(console_tries.delete().where(_of_account(account))).rowcount > 0
+
+
+def _of_account(account: str) -> ColumnElement[bool]:
+    return or_(_TRIES.subject == account, _TRIES.subject.startswith(f"{account} ", autoescape=True))
 
 
 def forget_old_tries(connection: Connection, before: datetime) -> None:

@@ -27,6 +27,12 @@ _COUNT = Prepared(
         },
     ).returning(anomaly_counts.c.requests, anomaly_counts.c.devices)
 )
+_COUNTED = Prepared(
+    select(anomaly_counts.c.requests, anomaly_counts.c.devices).where(
+        anomaly_counts.c.user_eui == bindparam("user_eui"),
+        anomaly_counts.c.hour == bindparam("hour", type_=UtcDateTime),
+    )
+)
 _THRESHOLDS = Prepared(select(anomaly_thresholds).where(anomaly_thresholds.c.user_eui == bindparam("user_eui")))
 
 
@@ -35,6 +41,13 @@ def count(connection: Connection, user_eui: str, devices: int, now: datetime) ->
     hour = now.replace(minute=0, second=0, microsecond=0)
     (row,) = _COUNT.all(connection, {"user_eui": user_eui, "hour": hour, "devices": devices})
     return row.requests, row.devices
+
+
+def counted(connection: Connection, user_eui: str, now: datetime) -> tuple[int, int]:
+    """How many requests and devices of a User have been counted in this hour."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    found = _COUNTED.all(connection, {"user_eui": user_eui, "hour": hour})
+    return (found[0].requests, found[0].devices) if found else (0, 0)
 
 
 def thresholds(connection: Connection, user_eui: str) -> Mapping[Breach, Thresholds]:

@@ -39,6 +39,8 @@ class Token:
     revoked_at: datetime | None
     used_at: datetime | None
     """To the hour."""
+    certificate_sha256: str | None = None
+    """Of the certificate over whose connections alone it is good, in hexadecimal; None: over any."""
 
     def is_good(self, now: datetime) -> bool:
         """Whether it lets anybody in."""
@@ -63,6 +65,7 @@ def add(connection: Connection, token: Token, secret_sha256: str) -> None:
             ends_at=token.ends_at,
             revoked_at=token.revoked_at,
             used_at=token.used_at,
+            certificate_sha256=token.certificate_sha256,
         )
     )
 
@@ -108,4 +111,5 @@ def _token_of(row: Row[Any]) -> Token:
         ends_at=row.ends_at,
         revoked_at=row.revoked_at,
         used_at=row.used_at,
+        certificate_sha256=row.certificate_sha256,
     )

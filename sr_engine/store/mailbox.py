@@ -76,17 +76,21 @@ class Sent:
 
 
 def newest(
-    connection: Connection, destinations: Collection[str], *, before: int | None, event: str | None, limit: int
+    connection: Connection, destinations: Collection[str], *, before: str | None, event: str | None, limit: int
 ) -> list[Sent]:
-    """Messages to some receivers, newest first, beginning after the one with this row number; none that expired."""
+    """Messages to some receivers, newest first, beginning after the one with this id; none that expired.
+
+    Raises UnknownMessage if that is not one of theirs.
+    """
     found: list[Sent] = []
+    place = None if before is None else one_of(connection, destinations, before)[0].outbox_id
     for destination in destinations:
         # One search along the index for each: there are few.
         statement = select(
             *(outbox.c[name] for name in Sent.__dataclass_fields__),
         ).where(outbox.c.destination == destination, outbox.c.state != EXPIRED)
-        if before is not None:
-            statement = statement.where(outbox.c.outbox_id < before)
+        if place is not None:
+            statement = statement.where(outbox.c.outbox_id < place)
         if event is not None:
             statement = statement.where(outbox.c.event == event)
         rows = connection.execute(statement.order_by(outbox.c.outbox_id.desc()).limit(limit))

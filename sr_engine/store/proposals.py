@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -136,6 +137,14 @@ def waiting(connection: Connection, organisation: str, now: datetime) -> int:
     return int(connection.scalar(statement) or 0)
 
 
+def working(connection: Connection, since: datetime) -> list[Proposal]:
+    """What was confirmed since then and is not done to its end, of all organisations."""
+    found = connection.execute(
+        select(*_COLUMNS).where(_ROW.state == ProposalState.WORKING.value, _ROW.decided_at >= since)
+    )
+    return [_proposal_of(row) for row in found]
+
+
 def stamp(connection: Connection, organisation: str, proposal_id: str) -> str:
     """A text that changes with what is shown of a proposal."""
     row = connection.execute(
@@ -149,6 +158,11 @@ def stamp(connection: Connection, organisation: str, proposal_id: str) -> str:
 def content(connection: Connection, proposal_id: str) -> str:
     """What is to be done."""
     return str(connection.scalar(select(_ROW.content).where(_ROW.proposal_id == proposal_id)))
+
+
+def seen(connection: Connection, proposal_id: str) -> str:
+    """What tells whether the same would be done as when somebody looked: the SHA-256 of what is to be done."""
+    return hashlib.sha256(content(connection, proposal_id).encode()).hexdigest()
 
 
 def refused(connection: Connection, organisation: str, proposal_id: str) -> str:

@@ -43,6 +43,7 @@ from sr_engine.store.tables import (
     decisions,
     devices,
     exclusions,
+    schedules,
     supplier_hubs,
 )
 
@@ -124,6 +125,12 @@ def count(connection: Connection, viewer: Applicant, release: Release, now: date
     ]
 
 
+def concerned(connection: Connection, viewer: Applicant, release: Release, now: datetime) -> bool:
+    """Whether `viewer` is responsible for a hub of the release's model, has answered for one, or has scheduled some."""
+    values = {"organisation": viewer.organisation, **_values(release, now)}
+    return bool(connection.scalar(_HAS_SCHEDULED, values)) or bool(connection.scalar(_concerned(viewer.roles), values))
+
+
 def sought_key(sought: Sought) -> tuple[bool, ...]:
     """Which conditions there are: what a statement is written for."""
     return (sought.region is not None, sought.status is not None, sought.own_approval is not None, sought.waiting)
@@ -146,6 +153,11 @@ def _nth(within: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+_HAS_SCHEDULED = select(
+    exists().where(
+        schedules.c.organisation == bindparam("organisation"), schedules.c.release_id == bindparam("release_id")
+    )
+)
 _NTH, _NTH_FROM = _nth(_WITHIN), _nth(_WITHIN_FROM)
 
 
@@ -340,6 +352,19 @@ def _search(roles: frozenset[str], at_release: bool, key: tuple[bool, ...], *, f
         *([_waiting(known)] if only_waiting else ()),
     ]
     return select(known.c.hub_id).where(*wanted).order_by(known.c.place).limit(bindparam("at_most"))
+
+
+@lru_cache(maxsize=8)
+def _concerned(roles: frozenset[str]) -> Select[Any]:
+    hub = _hubs(_CANDIDATES)
+    has_answered = exists().where(
+        decisions.c.hub_id == hub.c.hub_id,
+        decisions.c.release_id == bindparam("release_id"),
+        decisions.c.organisation == bindparam("organisation"),
+    )
+    return (
+        select(literal(1)).select_from(hub).where(_of_model(hub), or_(_responsible(hub, roles), has_answered)).limit(1)
+    )
 
 
 @lru_cache(maxsize=8)

@@ -1165,6 +1165,8 @@ api_tokens = Table(
     Column("revoked_at", UtcDateTime),
     # When it was last used, to the hour.
     Column("used_at", UtcDateTime),
+    # SHA-256 of the certificate over whose connections alone it is good, in hexadecimal; none: over any.
+    Column("certificate_sha256", String(64)),
     Index("ix_api_tokens_name", "name"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,7 +29,11 @@ _OLDEST = Prepared(
     .order_by(tidings.c.tidings_id)
     .limit(bindparam("at_most"))
 )
-_STILL_THERE = Prepared(select(tidings.c.tidings_id).where(is_one_of(tidings.c.tidings_id, "keys")))
+_STILL_THERE = Prepared(
+    select(tidings.c.tidings_id, tidings.c.at, tidings.c.organisation, tidings.c.event).where(
+        is_one_of(tidings.c.tidings_id, "keys")
+    )
+)
 _ANY = select(tidings.c.tidings_id).limit(1)
 _INSERT = Prepared(tidings.insert())
 _DELETE = Prepared(tidings.delete().where(is_one_of(tidings.c.tidings_id, "keys")))
@@ -40,6 +44,8 @@ class Tidings:
     """Events of one kind and release for one Supplier, as of one moment."""
 
     tidings_id: int
+    event: str
+    organisation: str
     at: datetime
     release_id: str
     events: tuple[HubEvent, ...]
@@ -115,17 +121,19 @@ def oldest(connection: Connection, organisation: str, at_least: int) -> list[Tid
             for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
             for versions in [None if pair is None else (pair[0], pair[1])]
         )
-        chosen.append(Tidings(row.tidings_id, row.at, row.release_id, events))
+        chosen.append(Tidings(row.tidings_id, row.event, organisation, row.at, row.release_id, events))
         at_least -= len(events)
         if at_least <= 0:
             break
     return chosen
 
 
-def remove(connection: Connection, tidings_ids: Collection[int]) -> bool:
+def remove(connection: Connection, told: Sequence[Tidings]) -> bool:
     """They are told now; False, and nothing has changed, if some of them have been told already."""
-    wanted = {"keys": members(tidings_ids)}
-    if len(_STILL_THERE.all(connection, wanted)) != len(tidings_ids):
+    wanted = {"keys": members([one.tidings_id for one in told])}
+    # SQLite gives the number of a row that has gone to the next one that comes: by it alone another would be taken.
+    there = {(row.tidings_id, row.at, row.organisation, row.event) for row in _STILL_THERE.all(connection, wanted)}
+    if not there.issuperset((one.tidings_id, one.at, one.organisation, one.event) for one in told):
         return False
     _DELETE.run(connection, wanted)
     return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,26 @@ def prepare(directory: Path) -> None:
     edit(api, "max_tries = 30", "max_tries = 3")
 
 
-@pytest.fixture
-def api(tmp_path: Path, quiet_logs: None) -> Iterator[ApiWorld]:
-    world = make_world(tmp_path / "instance", suppliers=(*SAMPLE_SUPPLIERS, C), prepare=prepare)
+@contextmanager
+def served_api(folder: Path, *changes: Callable[[Path], None]) -> Iterator[ApiWorld]:
+    """A world whose configuration `changes` have changed, served until the end of the block."""
+
+    def change(directory: Path) -> None:
+        for one in (prepare, *changes):
+            one(directory)
+
+    world = make_world(folder, suppliers=(*SAMPLE_SUPPLIERS, C), prepare=change)
     world.add_hubs(HOMES)
     release_id = world.open_release()
     with serving(world) as served:
         yield ApiWorld(world, served.port, release_id)
     world.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path, quiet_logs: None) -> Iterator[ApiWorld]:
+    with served_api(tmp_path / "instance") as served:
+        yield served
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from sr_engine.domain.holding import Breach, Thresholds
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.store.tables import audit
 from tests.api.conftest import FIRMWARE_NAME, NO_HUB, NORTH, SOLE, SPLIT, THEIRS, ApiWorld
 from tests.world import WINDOW, A, B
@@ -153,3 +155,13 @@ def test_a_token_is_noted_once_an_hour_however_often_it_is_used(api: ApiWorld) -
     ask.get("/releases")
 
     assert (in_the_first, uses()) == (1, 2)
+
+
+def test_a_dry_run_says_that_an_anomaly_threshold_would_be_crossed(api: ApiWorld) -> None:
+    ask = api.client(A)
+    api.world.run(lambda uow: set_thresholds(uow, A.eui, Breach.USER, Thresholds(None, 1)))
+
+    dry = [ask("POST", "/schedules?dry_run=true", SCHEDULE) for _ in range(2)]
+
+    assert {(one.status, one.json["code"], "threshold" in one.json["detail"]) for one in dry} == {(409, "E100", True)}
+    assert ask("POST", "/schedules", SCHEDULE).json == dry[0].json

@@ -162,6 +162,22 @@ def test_changes_are_streamed_and_a_stream_goes_on_where_it_was_broken_off(api: 
     ]
 
 
+def test_of_one_user_so_many_streams_are_open_and_each_gives_its_place_back(api: ApiWorld) -> None:
+    ask, other = api.client(A), api.client(B)
+    with ExitStack() as open_ones:
+        for _ in range(4):
+            next(open_ones.enter_context(streamed(ask, "/changes/stream")))
+        refused = [ask("GET", path) for path in ("/changes/stream", "/changes?after=now&wait=3")]
+        next(open_ones.enter_context(streamed(other, "/changes/stream")))
+        assert ask("GET", "/changes?after=now").status == 200
+
+    assert [(one.status, one.is_problem, one.headers["retry-after"]) for one in refused] == [(429, True, "5")] * 2
+    end = time.monotonic() + WAIT
+    while ask("GET", "/changes?after=now&wait=1").status != 200:
+        assert time.monotonic() < end, "the places were not given back"
+        time.sleep(0.1)
+
+
 def test_nobody_is_kept_waiting_by_a_processor_that_is_told_to_stop(api: ApiWorld) -> None:
     with ExitStack() as left_open:
         with serving(api.world) as stopped:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import HOMES, NO_HUB, NORTH, SOLE, SPLIT, THEIRS, ApiWorld
+from datetime import timedelta
+
+from tests.api.conftest import HOMES, NO_HUB, NORTH, SOLE, SPLIT, THEIRS, ApiWorld, C
 from tests.world import A, B
 
 
@@ -59,6 +61,35 @@ def test_releases_say_how_many_hubs_wait(api: ApiWorld) -> None:
     assert (at_a["hubs"], at_a["waiting"]) == (3, 3)
     assert (at_b["hubs"], at_b["waiting"]) == (2, 2)
     assert api.client(A).get(f"/releases/{api.release_id}") == at_a
+
+
+def test_a_release_that_does_not_concern_a_supplier_is_as_if_it_were_not_there(api: ApiWorld) -> None:
+    nowhere = "0" * 32
+    concerned, ask = api.client(A), api.client(C)
+    there = concerned.get("/releases")
+
+    assert ask.get("/releases") == {"releases": []}
+    paths = ("/releases/{}", "/hubs?release_id={}", "/approvals?release_id={}")
+    for path in paths:
+        assert concerned("GET", path.format(api.release_id)).status == 200
+        refused, unknown = ask("GET", path.format(api.release_id)), ask("GET", path.format(nowhere))
+        assert (refused.status, refused.body) == (unknown.status, unknown.body) == (404, unknown.body), path
+    sought = {"device_ids": [NO_HUB], "release_id": api.release_id}
+    assert ask("POST", "/hubs/lookup", sought).status == 404
+    assert concerned.get("/releases") == there
+
+
+def test_a_release_stays_in_sight_of_whoever_has_scheduled_hubs_for_it(api: ApiWorld) -> None:
+    ask = api.client(A)
+    api.suppliers.schedule(A, SOLE.chf)
+    api.world.clock.advance(timedelta(days=1))
+    for hub in (SPLIT, SOLE, NORTH):
+        api.move(hub, C)
+
+    (left,) = ask.get("/releases")["releases"]
+
+    assert (left["release_id"], left["hubs"]) == (api.release_id, 0)
+    assert [one["release_id"] for one in api.client(C).get("/releases")["releases"]] == [api.release_id]
 
 
 def test_what_has_not_changed_is_not_sent_again(api: ApiWorld) -> None:

@@ -32,6 +32,7 @@ class Receiver:
     url: str = ""
     status: int = 204
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    location: str = ""
     refused: int = 0
     waiting: int = 0
     ids: list[str] = field(default_factory=list)
@@ -60,6 +61,8 @@ def receiving() -> Iterator[Receiver]:
                 receiver.refused += 1
                 receiver.ids.append(self.headers[ID])
             self.send_response(receiver.status)
+            if receiver.location:
+                self.send_header("Location", receiver.location)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -126,6 +129,17 @@ def test_what_is_not_taken_is_sent_again_and_what_comes_after_it_waits(api: ApiW
     until(lambda: len(receiver.changes()) == 2)
 
     assert len({headers[ID] for headers, _ in receiver.taken}) == len(receiver.taken)
+
+
+def test_a_redirect_is_not_followed(api: ApiWorld, receiver: Receiver) -> None:
+    with receiving() as elsewhere:
+        receiver.status, receiver.location = 307, elsewhere.url
+        made = api.client(A).do("/webhooks", {"url": receiver.url})
+        api.suppliers.schedule(A, SOLE.chf)
+        until(lambda: receiver.refused >= 1 and kept(api, made["webhook_id"]).tries >= 1)
+
+        assert kept(api, made["webhook_id"]).last_error == "HTTP 307"
+        assert elsewhere.waiting == 0
 
 
 def test_what_is_sent_again_with_more_in_it_is_not_taken_for_the_same(api: ApiWorld, receiver: Receiver) -> None:

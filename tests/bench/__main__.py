@@ -14,6 +14,7 @@ from tests.bench import (
     cutting,
     exchange,
     firmware,
+    hostile,
     intake,
     pages,
     parts,
@@ -32,7 +33,7 @@ def main() -> None:
     """Measure and report; a target that is not met is shown, not hidden."""
     measured = (
         *(parts, stages, sign_server, exchange, burst, scheduling),
-        *(firmware, cutting, intake, backing_up, replaying, pages, spreadsheets, telling),
+        *(firmware, cutting, intake, backing_up, replaying, pages, spreadsheets, telling, hostile),
     )
     rows = [row for part in measured for row in part.rows()]
     table = Table("what", "figure", "unit", "target", "met")

@@ -137,7 +137,7 @@ def check_report(sheet: Path) -> None:
     assert rows[0].words.startswith("Schedule ")
     assert ": Schedule between " in rows[0].words
     assert "(General)" in rows[0].words
-    assert rows[2].words.startswith("You are not the registered Supplier of this home")
+    assert rows[2].words.startswith("You are not its responsible Supplier today")
     assert rows[3].words == "Hub ID: 'nonsense' is not an EUI-64 such as 00-DB-12-34-56-78-90-A2"
     assert rows[4].words.startswith("Decline.")
     assert rows[5].words.startswith("Exclude until ")
@@ -174,7 +174,9 @@ def test_the_same_file_imported_again_is_not_done_again(run: Run, served: Served
     assert world.snapshot() == before
     anew = run(*by_key(world, served.port, sheet, "--again"))
     assert "as before: " not in anew.stdout
-    assert report_of(sheet)[0].words.startswith("Something else is under way for this hub")
+    assert report_of(sheet)[0].words.startswith(
+        "You have scheduled it already, or an upgrade to another version is open."
+    )
 
 
 def test_a_corrected_report_is_imported_for_what_is_left(run: Run, served: Served, sheet: Path) -> None:
@@ -247,6 +249,20 @@ def test_what_is_held_is_told_as_waiting(run: Run, served: Served, tmp_path: Pat
     rows = list(openpyxl.load_workbook(tmp_path / "hubs-report.xlsx").worksheets[0].iter_rows(2, values_only=True))
     assert [row[2] for row in rows] == ["Waits"] * 4
     assert "answers later" in str(rows[0][3])
+
+
+def test_a_dry_run_on_the_instance_says_for_which_rows_a_threshold_would_be_crossed(
+    run: Run, trial: World, sheet: Path
+) -> None:
+    trial.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(2, None)))
+
+    run(*on_the_instance(trial, sheet, "--dry-run"))
+    foreseen = [(row.result, row.words) for row in report_of(sheet)]
+    run(*on_the_instance(trial, sheet))
+    done = [(row.result, row.words) for row in report_of(sheet)]
+
+    assert any("threshold" in words for _, words in foreseen)
+    assert [result.replace("Would be accepted", "Accepted") for result, _ in foreseen] == [one for one, _ in done]
 
 
 def test_what_was_kept_of_an_earlier_import_is_not_guessed_at(run: Run, served: Served, tmp_path: Path) -> None:

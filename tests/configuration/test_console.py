@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_engine.configuration import Configuration, ConfigurationError
+from sr_engine.configuration import Configuration, ConfigurationError, load, load_spreadsheets
 from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import ConsoleRole, load_console
 from sr_engine.messages.model import RefusalReason
@@ -39,6 +39,29 @@ def test_every_refusal_has_a_text(shipped: Configuration) -> None:
         assert advice.for_reason(reason).text
     assert advice.for_code("E110504")
     assert advice.for_code("I0") == ""
+
+
+def test_sheets_say_of_a_refusal_what_the_console_says_but_where_they_have_a_column_for_it(
+    shipped: Configuration,
+) -> None:
+    advice = load_advice(data_directory("config"), shipped.response_codes)
+    said = shipped.spreadsheets.advice
+
+    assert said.keys() == set(RefusalReason)
+    assert load_spreadsheets(data_directory("config")).advice == said
+    differs = {reason for reason in RefusalReason if said[reason] != advice.for_reason(reason).text}
+    assert differs == {RefusalReason.HAN_INCOMPATIBLE}
+
+
+def test_a_sheet_of_an_instance_that_says_it_in_its_own_words_keeps_them(tmp_path: Path) -> None:
+    shutil.copytree(data_directory("config"), tmp_path / "config")
+    edit(tmp_path / "config" / "spreadsheets.toml", "[advice]\n", '[advice]\nNotAvailableDeviceIDList = "Call Ann."\n')
+    edit(tmp_path / "config" / "advice.toml", "The hub is not commissioned, so", "It is not commissioned, so")
+
+    said = load(tmp_path / "config").spreadsheets.advice
+
+    assert said[RefusalReason.NOT_AVAILABLE] == "Call Ann."
+    assert said[RefusalReason.NOT_COMMISSIONED].startswith("It is not commissioned")
 
 
 def test_a_text_that_is_missing_or_for_nothing_is_named(folder: Path, shipped: Configuration) -> None:

@@ -43,9 +43,9 @@ def test_a_word_that_means_two_decisions_is_refused(edit: Edit, problems: Proble
         ("rows = 250_000", "rows = 0", "limits.rows: must be a whole number from 1 to 1048576, not 0"),
         ("[column.phase]", "[column.wave]", "column.phase: is missing; it must be a table"),
         (
-            '\nNotAvailableDeviceIDList = "',
-            '\nNotAvailableList = "',
-            "advice.NotAvailableDeviceIDList: is missing; it must be text",
+            '\nHANIncompatibleDeviceIDList = "',
+            '\nHANIncompatibleList = "',
+            "advice.HANIncompatibleList: is not a known key; is HANIncompatibleDeviceIDList meant?",
         ),
         ('"Europe/London"', '"Europe/Londinium"', "time_zone: must be the name of a time zone such as Europe/London"),
         ('Pilot = ["P", "Pilot phase"]', 'Pilot = "P"', "phase.Pilot: must be a list, not 'P'"),

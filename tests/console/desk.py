@@ -14,8 +14,10 @@ import pyotp
 from lxml import html
 from starlette.applications import Starlette
 
+from sr_engine.bootstrap import Instance
 from sr_engine.configuration.console import ConsoleRole, ConsoleRules, load_console
-from sr_engine.faces import console_of
+from sr_engine.console.supplier.taking_up import TakingUp
+from sr_engine.faces import Console, console_of
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.passwords import Passwords
 from sr_engine.store import accounts as stored
@@ -45,18 +47,58 @@ def console_world(directory: Path, *more: Callable[[Path], None], **kwargs: Any)
     return make_world(directory, prepare=prepare, **kwargs)
 
 
+def add_account(
+    instance: Instance,
+    login: str,
+    organisation: str | None,
+    roles: Sequence[ConsoleRole],
+    *,
+    password: str | None = PASSWORD,
+) -> str:
+    """Add an account whose password is no longer the first one (with None it is); returns the password."""
+    passwords = Passwords(load_console(instance.settings.config_directory).sign_in)
+    first = instance.transactions.run_now(
+        lambda uow: operations.add(
+            uow,
+            instance.users,
+            passwords,
+            instance.randbelow,
+            login=login,
+            organisation=organisation,
+            roles=roles if organisation is not None else (),
+        )
+    )
+    assert first is not None
+    if password is None:
+        return first
+    hashed = passwords.hash(password)
+
+    def settle(uow: Any) -> None:
+        account = stored.by_login(uow.connection, login)
+        assert account is not None
+        stored.change(uow.connection, account.account_id, password_hash=hashed, must_change=False)
+
+    instance.transactions.run_now(settle)
+    return password
+
+
 @dataclass
 class Front:
     """The console of a world."""
 
     world: World
     app: Starlette = field(init=False)
+    taking_up: TakingUp = field(init=False)
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     release_id: str = ""
 
     def __post_init__(self) -> None:
-        routes = console_of(self.world.instance, lambda: None, real=self.world.clock)
-        self.app = Starlette(routes=list(routes))
+        self.serve(console_of(self.world.instance, lambda: None, real=self.world.clock))
+
+    def serve(self, console: Console) -> None:
+        """Be the front of this console."""
+        self.app = Starlette(routes=list(console.routes))
+        self.taking_up = console.taking_up
 
     @property
     def rules(self) -> ConsoleRules:
@@ -75,35 +117,11 @@ class Front:
         password: str | None = PASSWORD,
     ) -> str:
         """Add an account whose password is no longer the first one (with None it is); returns the password."""
-        passwords = Passwords(load_console(self.world.instance.settings.config_directory).sign_in)
-        instance = self.world.instance
-        first = self.world.run(
-            lambda uow: operations.add(
-                uow,
-                instance.users,
-                passwords,
-                instance.randbelow,
-                login=login,
-                organisation=organisation,
-                roles=roles if organisation is not None else (),
-            )
-        )
-        assert first is not None
-        if password is None:
-            return first
-        hashed = passwords.hash(password)
+        return add_account(self.world.instance, login, organisation, roles, password=password)
 
-        def settle(uow: Any) -> None:
-            account = stored.by_login(uow.connection, login)
-            assert account is not None
-            stored.change(uow.connection, account.account_id, password_hash=hashed, must_change=False)
-
-        self.world.run(settle)
-        return password
-
-    def somebody(self) -> Somebody:
+    def somebody(self, address: str = "127.0.0.1") -> Somebody:
         """A browser in which nobody is signed in."""
-        return Somebody(Client(self), self)
+        return Somebody(Client(self, address), self)
 
     def signed_in(self, login: str = "ann", password: str = PASSWORD) -> Somebody:
         """A browser in which somebody is."""
@@ -116,10 +134,13 @@ class Front:
 class Client:
     """Asks the console as HTTP would; what goes on after an answer goes on while the next is asked for."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, address: str) -> None:
         self._runner = front.runner
         self._http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(front.app), base_url=AT, follow_redirects=True, timeout=60
+            transport=httpx.ASGITransport(front.app, client=(address, 1)),
+            base_url=AT,
+            follow_redirects=True,
+            timeout=60,
         )
         self.cookies = self._http.cookies
         self.headers = self._http.headers

@@ -42,6 +42,8 @@ class Provider:
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "1", "use": "sig", "alg": "ES256"}))
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
     forger: ECKey | None = None
+    says: object = None
+    """Of itself, if it is not what it should say."""
 
     @property
     def issuer(self) -> str:
@@ -58,6 +60,8 @@ class Provider:
         )
 
     async def _metadata(self, _request: Request) -> Response:
+        if self.says is not None:
+            return JSONResponse(self.says)
         return JSONResponse(
             {
                 "issuer": self.issuer,
@@ -204,6 +208,26 @@ def test_a_token_signed_by_another_is_not_believed(front: Front, provider: Provi
 
 def test_an_answer_that_nobody_asked_for_is_refused(front: Front) -> None:
     assert front.somebody().open("/oidc/callback?code=x&state=y").status_code == 400
+    begun = front.somebody()
+    begun.client.get("/console/oidc", follow_redirects=False)
+    assert begun.open("/oidc/callback?code=x&state=%C3%A9").status_code == 400
+
+
+def test_whoever_wanted_to_go_to_an_address_with_other_letters_is_sent_there(front: Front, provider: Provider) -> None:
+    browser = front.somebody()
+    sent = browser.client.get("/console/oidc?next=/console/hubs%3Fid%3D%E4%B8%AD%2526", follow_redirects=False)
+    browser.page = browser.client.get(browser.client.elsewhere(sent.headers["location"]).headers["location"])
+    assert browser.tree.xpath("//main//a")[0].get("href") == "/console/hubs?id=\u4e2d%26"
+
+
+@pytest.mark.parametrize("says", [[], {}, "issuer", "whole"])
+def test_a_provider_that_says_something_else_of_itself_is_not_used(
+    front: Front, provider: Provider, says: object
+) -> None:
+    provider.says = {"issuer": provider.issuer} if says == "whole" else says
+    browser = front.somebody()
+    assert browser.open("/oidc").status_code == 502
+    assert "cannot be reached" in browser.text
 
 
 def test_an_account_of_the_provider_has_no_password_here(front: Front) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import openpyxl
 import pytest
 from sqlalchemy import select
 
 from sr_engine.bootstrap import supplier_changes_of
+from sr_engine.console.supplier.taking_up import STILL
 from sr_engine.messages.model import DeleteCommsHubFirmwareSchedule
 from sr_engine.operations import registrations
+from sr_engine.store import outbox
+from sr_engine.store.outbox import Outgoing
 from sr_engine.store.tables import decisions, exchanges, schedules
 from tests.console.desk import Front, Somebody
-from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
+from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened, trail
 from tests.requests.conftest import Suppliers
-from tests.world import A, B
+from tests.world import A, B, edit, reopen
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -83,6 +89,36 @@ def test_the_same_sheet_brought_twice_is_done_once(front: Front) -> None:
     assert count(front, schedules) == 1
 
 
+def test_rows_that_name_one_hub_by_both_its_ids_are_refused_both(front: Front) -> None:
+    browser = front.signed_in()
+    own, theirs = HOMES[0], HOMES[4]
+    assert own.gpf is not None
+    rows = [(own.chf, "Approve"), (own.gpf, "Decline"), (theirs.chf, "Approve"), (str(theirs.gpf), "Decline")]
+    bring(browser, sheet(*((hub, decision, None, None) for hub, decision in (*rows, (HOMES[1].chf, "Decline")))))
+    assert "1 would be accepted" in browser.text
+    assert f"Row 2: {own.chf} is the hub of row 3, by its other id" in browser.text
+    assert f"Row 3: {own.gpf} is the hub of row 2, by its other id" in browser.text
+    assert "row 5" not in browser.text, "of another's hub nobody learns which ids belong together"
+    browser.send("Do it for 1 hub")
+    assert "1 accepted" in browser.text
+    assert count(front, decisions) == 1
+
+
+def test_a_sheet_says_before_it_is_confirmed_what_of_it_was_done_before_and_is_not_done_again(front: Front) -> None:
+    browser = front.signed_in()
+    data = sheet((HOMES[0].chf, "Decline", None, None))
+    bring(browser, data)
+    browser.send("Do it for 1 hub")
+    compose(browser, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="approve")
+    browser.send("Do it for 1 hub")
+    bring(browser, data)
+    assert "1 hub was done before by this same sheet" in browser.text
+    assert "0 would be accepted" in browser.text
+    assert "Do it for" not in browser.text
+    bring(browser, sheet((HOMES[0].chf, "Decline", None, None), (HOMES[1].chf, "Decline", None, None)))
+    assert "done before" not in browser.text, "another sheet is another matter"
+
+
 def test_a_sheet_that_was_refused_can_be_brought_again_and_is_done_once(front: Front) -> None:
     browser = front.signed_in()
     data = sheet((HOMES[0].chf, "Schedule", "28/11/2026 00:00", "13/12/2026 00:00"))
@@ -100,6 +136,38 @@ def test_a_sheet_that_was_refused_can_be_brought_again_and_is_done_once(front: F
             browser.send("Do it for 1 hub")
             assert "1 accepted" in browser.text
     assert count(front, schedules) == 2
+
+
+def one_hub_a_request(directory: Path) -> None:
+    edit(directory / "config" / "policy.toml", "list_max_devices = 50_000", "list_max_devices = 1")
+    edit(directory / "config" / "console.toml", "milliseconds = 60000", "milliseconds = 10")
+
+
+def test_what_a_process_that_ended_has_left_half_done_goes_on_by_itself_and_is_done_once(
+    fronts: Callable[..., Front],
+) -> None:
+    front = opened(fronts(one_hub_a_request))
+    browser = front.signed_in()
+    bring(browser, sheet(*((home.chf, "Decline", None, None) for home in HOMES[:4])))
+    path = browser.path.removeprefix("/console")
+    while "4 would be accepted" not in browser.text:
+        browser.open(path)
+    browser.send("Do it for 4 hubs")
+    while count(front, decisions) == 0:
+        front.runner.run(asyncio.sleep(0))
+    later = Front(reopen(front.world))
+    seconds = iter(range(0, 10_000, 2 * round(STILL.total_seconds())))
+    later.taking_up.monotonic = lambda: next(seconds)
+    later.runner.run(later.taking_up.look())
+    assert 0 < count(later, decisions) < 4, "another process may still be at it"
+    while count(later, decisions) < 4:
+        later.runner.run(later.taking_up.look())
+    again = later.signed_in()
+    while "4 accepted" not in again.main:
+        again.open(path)
+    done = [one for one in trail(later) if one.action == "answer"]
+    assert sorted(hub for one in done for hub in one.hubs) == sorted(home.chf for home in HOMES[:4])
+    later.close()
 
 
 @pytest.mark.parametrize(
@@ -141,6 +209,29 @@ def test_a_list_is_had_as_a_sheet(front: Front) -> None:
     browser.open("/hubs")
     browser.follow("Excel sheet")
     assert openpyxl.load_workbook(io.BytesIO(browser.page.content)).worksheets[0].max_row == 6
+
+
+def test_every_list_of_a_supplier_is_had_as_a_sheet_that_holds_what_the_page_shows(front: Front) -> None:
+    browser = front.signed_in()
+    compose(browser, f"release={front.release_id}&region=North", deed="schedule", **WINDOW)
+    browser.send("Do it for 1 hub")
+    compose(browser, f"hubs={HOMES[0].chf}", deed="exclude")
+    browser.send("Do it for 1 hub")
+    browser.open("/schedules")
+    (schedule,) = {one for one in browser.tree.xpath("//main//td//a/@href") if "/schedules/" in one}
+    for path in ("/hubs", "/schedules", schedule.removeprefix("/console"), "/exclusions", "/calendar", "/proposals"):
+        browser.open(path)
+        table = browser.tree.xpath("//main//table[.//tbody/tr]")[-2 if path == "/calendar" else -1]
+        ids = [row.xpath("string(./*[1])").strip() for row in table.xpath(".//tbody/tr")]
+        browser.follow("CSV")
+        assert browser.page.headers["content-type"].startswith("text/csv")
+        rows = list(csv.reader(io.StringIO(browser.page.text.removeprefix("\ufeff"))))
+        assert len(rows) == 1 + len(ids)
+        assert len({len(row) for row in rows}) == 1
+        if path != "/calendar":
+            assert [row[0] for row in rows[1:]] == ids
+    other = front.add("bert", B.name)
+    assert front.signed_in("bert", other).open(f"/export{schedule.removeprefix('/console')}").status_code == 404
 
 
 def test_refused_hubs_are_had_as_a_sheet_with_what_to_do(front: Front) -> None:
@@ -233,6 +324,26 @@ def test_the_inbox_shows_what_was_sent_to_oneself(front: Front) -> None:
     assert ann.page.content.startswith(b"<")
     bert.open("/alerts")
     assert HOMES[0].chf not in bert.text
+
+
+def test_the_inbox_is_read_page_by_page_without_a_number_that_counts_what_others_are_sent(
+    fronts: Callable[..., Front],
+) -> None:
+    front = opened(fronts(lambda place: edit(place / "config" / "console.toml", "rows = 50 ", "rows = 10 ")))
+    body = b"<x/>"
+    letters = [Outgoing(f"{number:032x}", "Alert", f"user:{A.eui}", "listed", body) for number in range(12)]
+    for letter in letters:
+        others = Outgoing(letter.message_id.replace("0", "f"), "Alert", f"user:{B.eui}", "listed", body)
+        front.world.run(lambda uow, both=(letter, others): outbox.put(uow.connection, both, uow.now))
+    browser = front.signed_in()
+    browser.open("/alerts?about=listed")
+    (following,) = [one for one in browser.tree.xpath("//a/@href") if "before=" in one]
+    assert following.endswith(f"before={letters[2].message_id}")
+    browser.page = browser.client.get(following)
+    shown = [f"/alerts/{letter.message_id}" in browser.page.text for letter in letters]
+    assert shown == [True, True, *[False] * 10]
+    exported = browser.open("/export/alerts?about=listed&kind=csv").text
+    assert [letter.message_id in exported for letter in letters] == [True] * 12
 
 
 def test_after_a_change_of_supplier_exports_and_pages_show_the_loser_nothing_more(front: Front) -> None:

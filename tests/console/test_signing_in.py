@@ -105,6 +105,29 @@ def test_after_some_failures_nothing_is_tried_for_a_time_that_grows(front: Front
     assert ("processor", "sign-in locked") in actions(front)
 
 
+def test_nobody_keeps_another_out_by_guessing_from_elsewhere(front: Front) -> None:
+    front.add()
+    stranger = front.somebody("192.0.2.9")
+    for _ in range(6):
+        stranger.sign_in("ann", "wrong")
+    assert stranger.page.status_code == 429
+    assert front.signed_in().path == "/console/releases"
+    assert stranger.sign_in("ann", PASSWORD).status_code == 429, "that ann is in does not let others guess on"
+
+
+def test_many_addresses_together_have_no_more_guesses_than_are_allowed(fronts: Callable[..., Front]) -> None:
+    few = lambda place: edit(place / "config" / "console.toml", "failures_anywhere = 100", "failures_anywhere = 6")  # noqa: E731
+    front = fronts(few)
+    front.add()
+    for number in range(6):
+        front.somebody(f"192.0.2.{number}").sign_in("ann", "wrong")
+    browser = front.somebody()
+    assert browser.sign_in("ann", PASSWORD).status_code == 429
+    assert front.world.run(lambda uow: operations.unlock(uow, "ann"))
+    browser.sign_in("ann", PASSWORD)
+    assert browser.path == "/console/releases"
+
+
 def test_an_operator_can_unlock_an_account(front: Front) -> None:
     front.add()
     browser = front.somebody()
@@ -157,6 +180,28 @@ def test_a_second_factor_is_set_up_and_then_wanted(front: Front) -> None:
     assert once_more.send("Go on", code=codes[0]).status_code == 403, "a recovery code is good once"
 
 
+def test_a_second_factor_is_replaced_by_nobody_who_has_no_more_than_a_session(front: Front) -> None:
+    front.add()
+    browser = front.signed_in()
+    browser.open("/account/second-factor")
+    secret = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    browser.send("Use this from now on", code=code_now(secret, front))
+    browser.open("/account/second-factor")
+    another = browser.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    assert browser.send("Use this from now on", code=code_now(another, front)).status_code == 422
+    assert "The present password is not right" in browser.text
+    for _ in range(4):
+        browser.send("Use this from now on", code=code_now(another, front), password="a guess")
+    assert browser.open("/account").url.path == "/console/sign-in", "after too many guesses the session is over"
+    front.world.clock.advance(timedelta(seconds=60))
+    again = front.signed_in()
+    again.send("Go on", code=code_now(secret, front))
+    again.open("/account/second-factor")
+    new = again.tree.xpath("//details//code")[0].text_content().replace(" ", "")
+    again.send("Use this from now on", code=code_now(new, front), password=PASSWORD)
+    assert "I have kept them" in again.text
+
+
 def test_codes_are_not_guessed_without_end(front: Front) -> None:
     front.add()
     front.world.run(lambda uow: operations.new_second_factor(uow, front.world.instance.randbelow, "ann"))
@@ -186,6 +231,15 @@ def test_a_session_ends_when_nobody_is_there_and_after_its_length(front: Front) 
             break
     assert idle.open("/account").url.path == "/console/sign-in"
     assert timedelta(hours=11) < front.world.clock.now() - _began(front) <= timedelta(hours=12, minutes=25)
+
+
+def test_a_page_that_refreshes_itself_keeps_no_session_from_ending(front: Front) -> None:
+    front.add()
+    browser = front.signed_in()
+    for _ in range(2):
+        front.world.clock.advance(timedelta(minutes=20))
+        answer = browser.client.get("/console/releases", headers={"X-Live": "1"})
+    assert answer.url.path == "/console/sign-in"
 
 
 def _began(front: Front):  # type: ignore[no-untyped-def]
@@ -242,7 +296,7 @@ def test_cookies_are_kept_from_scripts_and_other_sites_and_to_https_but_on_this_
     assert "Secure" in browser.client.get("http://sr.example/console/sign-in").headers["set-cookie"]
 
 
-@pytest.mark.parametrize("tampered", [{"csrf": ""}, {"csrf": "0" * 64}])
+@pytest.mark.parametrize("tampered", [{"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "\u00e9"}])
 def test_a_form_that_is_not_ours_changes_nothing(front: Front, tampered: dict[str, str]) -> None:
     front.add()
     browser = front.signed_in()
@@ -250,6 +304,9 @@ def test_a_form_that_is_not_ours_changes_nothing(front: Front, tampered: dict[st
     other = "four other words altogether"
     answer = browser.send("Change password", password=PASSWORD, new_password=other, again=other, tampered=tampered)
     assert answer.status_code == 400
+    stranger = front.somebody()
+    stranger.open("/sign-in")
+    assert stranger.send("Sign in", login="ann", password=PASSWORD, tampered=tampered).status_code == 400
     front.signed_in(password=PASSWORD)
 
 
@@ -320,6 +377,7 @@ def test_of_many_guesses_sent_at_once_no_more_count_than_of_as_many_one_after_an
 
 def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -> None:
     front.add()
+    browser = front.signed_in()
     free = threading.Event()
 
     async def all_threads_are_busy() -> None:
@@ -329,7 +387,9 @@ def test_pages_and_passwords_take_no_threads_of_service_requests(front: Front) -
 
     front.runner.run(all_threads_are_busy())
     try:
-        browser = front.signed_in()
         assert browser.open("/hubs").status_code == 200
+        browser.open("/account/password")
+        browser.send("Change password", password=PASSWORD, new_password="one thing", again="another")
+        assert "not typed the same twice" in browser.text
     finally:
         free.set()

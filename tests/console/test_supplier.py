@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from sqlalchemy import func, select
 
 from sr_engine.configuration.console import ConsoleRole
+from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
+from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.store import audit
 from sr_engine.store.proposals import ProposalState
 from sr_engine.store.tables import console_accounts, console_proposals, decisions, exchanges, exclusions, schedules
 from tests.console.desk import Front, Somebody
-from tests.world import FIRMWARE, NOW, A, B, TestHub, edit
+from tests.world import FIRMWARE, NOW, A, B, TestHub, edit, reopen
 
 HOMES = (
     TestHub(1),
@@ -100,6 +103,16 @@ def test_a_schedule_shows_what_is_refused_and_what_to_do_about_it(front: Front) 
     browser.follow("Show schedule")
 
 
+def test_what_would_cross_an_anomaly_threshold_is_said_before_it_is_confirmed(front: Front) -> None:
+    front.world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 0)))
+    ann = front.signed_in()
+
+    compose(ann, f"release={front.release_id}&waiting=yes", deed="approve")
+
+    assert "threshold" in ann.main
+    assert "ask the DCC to raise the limit" in ann.main
+
+
 def test_a_form_that_lacks_something_says_what(front: Front) -> None:
     browser = front.signed_in()
     compose(browser, f"release={front.release_id}", deed="schedule", window_start="", window_end="")
@@ -126,6 +139,21 @@ def test_a_selection_that_has_changed_is_looked_at_again_before_anything_is_done
     assert count(front, decisions) == 4
 
 
+def test_a_second_press_of_the_button_confirms_nothing_that_was_not_looked_at(front: Front) -> None:
+    browser = front.signed_in()
+    compose(browser, f"release={front.release_id}&waiting=yes", deed="decline")
+    looked_at = browser.page
+    body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (HOMES[0].chf,))
+    front.world.send(A, body, "11.6")
+    for _ in range(2):
+        browser.page = looked_at
+        browser.send("Do it for 4 hubs")
+        assert count(front, decisions) == 1
+    assert "It has changed since you looked" in browser.text
+    browser.send("Do it for 3 hubs")
+    assert count(front, decisions) == 4
+
+
 def test_one_hub_is_excluded_and_included_again(front: Front) -> None:
     browser = front.signed_in()
     browser.open(f"/hubs/{HOMES[0].chf}")
@@ -139,6 +167,33 @@ def test_one_hub_is_excluded_and_included_again(front: Front) -> None:
     compose(browser, f"hubs={HOMES[0].chf}", deed="include")
     browser.send("Do it for 1 hub")
     assert count(front, exclusions) == 0
+
+
+def test_whoever_is_suspended_sees_what_was_sent_to_them_and_nothing_else(fronts: Callable[..., Front]) -> None:
+    front = opened(fronts())
+    front.add("bert", B.name)
+    users = front.world.directory / "users.toml"
+    edit(users, f'id = "{A.name}"\nstatus = "Active"', f'id = "{A.name}"\nstatus = "Suspended"')
+    front.world = reopen(front.world)
+    front.__post_init__()
+    ann = front.somebody()
+    ann.sign_in()
+    for path in ("/releases", "/hubs", "/calendar", "/schedules", "/export/hubs", f"/hubs/{HOMES[0].chf}"):
+        assert ann.open(path).status_code == (200 if path == "/calendar" else 403), path
+        assert HOMES[0].chf not in ann.page.text.replace(path, "")
+    ann.open("/releases")
+    assert "Your organisation is suspended" in ann.text
+    ann.follow("Alerts")
+    assert "Release opened" in ann.text
+    assert ann.open(f"/act?hubs={HOMES[0].chf}&release={front.release_id}").status_code == 403
+    compose(ann, f"hubs={HOMES[0].chf}", deed="exclude")
+    assert "is suspended" in ann.text
+    assert front.signed_in("bert").open("/releases").status_code == 200
+
+
+def test_a_page_that_is_asked_for_in_another_way_says_in_which_it_can_be(front: Front) -> None:
+    answer = front.signed_in().client.post("/console/hubs", data={})
+    assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
 
 
 def test_hubs_of_others_are_as_if_they_were_not_there(front: Front) -> None:
@@ -211,6 +266,18 @@ def test_another_organisation_sees_none_of_it(front: Front) -> None:
     assert "Nothing has been done here yet" in (other.open("/proposals"), other.text)[1]
 
 
+def test_a_release_that_does_not_concern_a_supplier_is_as_if_it_were_not_there(front: Front) -> None:
+    of_another_model = front.world.open_release(replace(FIRMWARE, model="C1A2FFFF"))
+    ann = front.signed_in()
+
+    for path in ("/", "/hubs", "/sheets", f"/releases/{front.release_id}"):
+        assert ann.open(path).status_code == 200
+        assert "C1A2FFFF" not in ann.page.text, path
+    for path in ("/releases/{}", "/hubs?release={}", "/act?release={}&waiting=yes", "/sheets/template?release={}"):
+        seen, nothing = (ann.open(path.format(one)).status_code for one in (of_another_model, "0" * 32))
+        assert seen == nothing == 404, path
+
+
 def four_eyes(directory: Path) -> None:
     console = directory / "config" / "console.toml"
     edit(console, "four_eyes = false", "four_eyes = true")
@@ -238,6 +305,27 @@ def test_above_a_number_of_hubs_somebody_else_confirms(fronts: Callable[..., Fro
     compose(ann, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="decline")
     ann.send("Do it for 1 hub")
     assert "1 accepted" in ann.text, "few hubs need no second person"
+
+
+def test_a_second_person_confirms_what_they_have_looked_at_and_nothing_else(fronts: Callable[..., Front]) -> None:
+    front = opened(fronts(four_eyes))
+    for login in ("bob", "carol"):
+        front.add(login, roles=(ConsoleRole.APPROVE,))
+    ann, bob, carol = front.signed_in(), front.signed_in("bob"), front.signed_in("carol")
+    compose(ann, f"release={front.release_id}&waiting=yes", deed="decline")
+    ann.send("Ask a second person to confirm")
+    for one in (bob, carol):
+        one.open(ann.path.removeprefix("/console"))
+    body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (HOMES[0].chf,))
+    front.world.send(A, body, "11.6")
+    bob.send("Confirm it")
+    ann.open(ann.path.removeprefix("/console"))
+    ann.send("Ask a second person to confirm")
+    carol.send("Confirm it")
+    assert "It has changed since you looked" in carol.text
+    assert count(front, decisions) == 1
+    carol.send("Confirm it")
+    assert count(front, decisions) == 4
 
 
 def test_whoever_goes_on_with_what_was_left_half_done_has_not_confirmed_it(fronts: Callable[..., Front]) -> None:

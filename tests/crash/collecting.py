@@ -24,9 +24,18 @@ _REQUEST_ID = re.compile(rb":RequestID>([^<]+)<")
 
 
 def collect(
-    instance: Instance, load: Load, receivers: Receivers, homes: Sequence[KnownHome], at_rest: datetime
+    instance: Instance,
+    load: Load,
+    receivers: Receivers,
+    homes: Sequence[KnownHome],
+    at_rest: datetime,
+    *,
+    acted: Sequence[of.Acted] = (),
 ) -> of.Evidence:
-    """Everything, at one moment of the database; what was queued after `at_rest` may still be on its way."""
+    """Everything, at one moment of the database; what was queued after `at_rest` may still be on its way.
+
+    `acted` is what was done by other faces than signed requests.
+    """
     with instance.reading_engine.connect() as connection:
         return of.Evidence(
             sent=[one.evidence() for one in load.asked],
@@ -44,7 +53,15 @@ def collect(
             ),
             outbox=_outbox(connection, at_rest),
             alerted=[of.Alerted(*row) for row in connection.execute(select(tables.alerted_hubs))],
-            tidings_left=connection.scalar(select(func.count()).select_from(tables.tidings)) or 0,
+            alerted_devices=[
+                of.AlertedDevice(row.device_id, row.event, row.firmware_request_id, row.message_id)
+                for row in connection.execute(select(tables.firmware_alerted))
+            ],
+            acted=acted,
+            tidings_left=sum(
+                connection.scalar(select(func.count()).select_from(one)) or 0
+                for one in (tables.tidings, tables.firmware_tidings)
+            ),
             lists=_lists(connection),
             attempts=[
                 of.Attempt(row.hub_id, row.number, row.state, row.is_open)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,20 +47,33 @@ def homes(count: int) -> Sequence[Home]:
     return found
 
 
-def make_country(directory: Path, *, url: str, port: int, database_url: str, hubs: int) -> Instance:
-    """An instance in an empty folder, whose messages go to receivers at `url`, with an open release."""
+def make_country(
+    directory: Path,
+    *,
+    url: str,
+    port: int,
+    database_url: str,
+    known: Sequence[Home],
+    starts_at: datetime = STARTS_AT,
+    configure: Callable[[Path], None] = lambda _: None,
+) -> Instance:
+    """An instance in an empty folder, whose messages go to receivers at `url`, with an open release.
+
+    `configure` may change its files further before it is opened.
+    """
     create_instance(
         directory,
-        now=STARTS_AT - timedelta(days=1),
+        now=starts_at - timedelta(days=1),
         suppliers=suppliers(url),
         port=port,
-        clock=ClockSettings(datetime.now(UTC), STARTS_AT, RATE),
+        clock=ClockSettings(datetime.now(UTC), starts_at, RATE),
         database_url=database_url,
     )
     _configure(directory, url)
+    configure(directory)
     instance = open_instance(directory)
     run = instance.transactions.run_now
-    run(lambda unit_of_work: move_in(unit_of_work, homes(hubs)))
+    run(lambda unit_of_work: move_in(unit_of_work, known))
     run(
         lambda unit_of_work: open_release(
             unit_of_work,

@@ -97,6 +97,27 @@ class Alerted:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertedDevice:
+    """That whoever sent a firmware request was alerted to an event of a device, by which message."""
+
+    device: str
+    event: str
+    request: int
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """Something that was done by another face than signed requests, and succeeded; the key is of the RequestID given.
+
+    The key is empty where the face does not tell it.
+    """
+
+    interface: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UpgradeList:
     """A list that was cut, with the hubs that stand in its bytes."""
 
@@ -163,6 +184,8 @@ class Evidence:
     """Hub and organisation."""
     outbox: Sequence[Message] = ()
     alerted: Sequence[Alerted] = ()
+    alerted_devices: Sequence[AlertedDevice] = ()
+    acted: Sequence[Acted] = ()
     tidings_left: int = 0
     """Portions of what Suppliers are to be told that no alert tells yet."""
     lists: Sequence[UpgradeList] = ()

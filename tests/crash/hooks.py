@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ import aiohttp
 import psycopg
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from sr_engine.cli import serve
 from sr_engine.delivery import dispatch
@@ -33,7 +35,7 @@ from tests.crash import points
 REACHED = "reached the point "
 """Begins the last line that a process writes which is killed."""
 
-_MARKS = "tests.crash.marks"
+_MARKS, _CACHE = "tests.crash.marks", "tests.crash.cache"
 _OF_MESSAGES = {"UpgradeReport": "report", "UpgradeListAckno": "acknowledgement"}
 _SERVER_STOPS_WITHIN = 10
 
@@ -81,7 +83,12 @@ def _stop_at_once(folder: Path) -> None:
 
 
 def install(environment: Mapping[str, str]) -> None:
-    """Set the trap that the environment describes; without one nothing is hooked."""
+    """Set the trap that the environment describes; without one nothing is hooked.
+
+    `SQLITE_CACHE_KIB`: the pages that each connection to SQLite keeps take no more than that.
+    """
+    if (cache := environment.get("SQLITE_CACHE_KIB")) is not None:
+        _keep_small(int(cache))
     at = environment.get("CRASH_AT")
     if at is None:
         return
@@ -92,6 +99,15 @@ def install(environment: Mapping[str, str]) -> None:
     _hook_transactions(trap)
     _hook_answers(trap)
     _hook_messages(trap)
+
+
+def _keep_small(kibibytes: int) -> None:
+    @event.listens_for(Pool, "checkout")
+    def _checkout(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        # Not at its making: what the engine itself says of it then comes later.
+        if record.info.setdefault(_CACHE, None) is None and isinstance(connection, sqlite3.Connection):
+            connection.execute(f"PRAGMA cache_size = -{kibibytes}")
+            record.info[_CACHE] = kibibytes
 
 
 # --- Transactions ------------------------------------------------------------------------------------------------

@@ -44,8 +44,23 @@ def each_request_has_one_answer(evidence: Evidence) -> Iterator[str]:
             others = len(set(sent.answers) - {kept[0].answer})
             yield f"{sent.key}: {others} other answer(s) than the one in the inbox, of {len(sent.answers)}"
     known = {("DUIS", sent.key) for sent in evidence.sent} | {("CSP", one.key) for one in evidence.of_csps}
+    at_faces = {one.interface for one in evidence.acted}
     for interface, key in sorted(stored.keys() - known):
-        yield f"{key} ({interface}) is in the inbox and nobody has sent it"
+        if interface not in at_faces:
+            yield f"{key} ({interface}) is in the inbox and nobody has sent it"
+
+
+def each_act_at_a_face_was_done_once(evidence: Evidence) -> Iterator[str]:
+    """What was done without a signed request is in the inbox as often as somebody was told that it is done."""
+    stored = Counter(one.interface for one in evidence.stored)
+    acted = Counter(one.interface for one in evidence.acted)
+    for interface, times in sorted(acted.items()):
+        if stored[interface] != times:
+            yield f"{times} acts at {interface} were answered, and {stored[interface]} are in the inbox"
+    keys = Counter((one.interface, one.key) for one in evidence.stored)
+    for one in evidence.acted:
+        if one.key and keys[one.interface, one.key] != 1:
+            yield f"{one.key} ({one.interface}) was answered and is in the inbox {keys[one.interface, one.key]} times"
 
 
 def each_request_was_carried_out_once(evidence: Evidence) -> Iterator[str]:
@@ -168,6 +183,9 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
     for alerted in evidence.alerted:
         if alerted.message_id not in known:
             yield f"{alerted.event} of {alerted.hub} counts as told by {alerted.message_id}, which does not exist"
+    for of_device in evidence.alerted_devices:
+        if of_device.message_id not in known:
+            yield f"{of_device.event} of {of_device.device} counts as told by {of_device.message_id}, which is nowhere"
     for name, wanted, told in _told(evidence):
         if told < wanted:
             yield f"{' '.join(name)}: happened {wanted} times, told {told} times"
@@ -181,7 +199,7 @@ def nothing_is_doubled(evidence: Evidence) -> Iterator[str]:
     for (destination, sha256), messages in _by_key(evidence.outbox, lambda one: (one.destination, one.sha256)).items():
         if len(messages) > 1:
             yield f"{len(messages)} messages to {destination} have the bytes {sha256}"
-    counted = {one.message_id for one in evidence.alerted}
+    counted = {one.message_id for one in evidence.alerted} | {one.message_id for one in evidence.alerted_devices}
     for one in evidence.outbox:
         if one.kind == "alert" and one.message_id not in counted:
             yield f"alert {one.message_id} tells of nothing that has happened"
@@ -321,6 +339,7 @@ def no_lease_blocks(evidence: Evidence) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     each_request_has_one_answer,
+    each_act_at_a_face_was_done_once,
     each_request_was_carried_out_once,
     what_was_accepted_is_in_force,
     each_held_request_has_one_response,

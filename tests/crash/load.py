@@ -32,9 +32,12 @@ from sr_engine.messages.model import (
 from sr_engine.replay.homes import Home
 from tests.crash.country import FIRMWARE, NAMES
 from tests.crash.evidence import Sent
-from tests.crash.sending import post_until_answered
+from tests.crash.sending import HttpAnswer, post_until_answered
 
 PAUSE_SECONDS = 0.06
+"""Between two requests, in the middle."""
+Deed = tuple[int, Callable[[aiohttp.ClientSession], Awaitable[object]]]
+"""Something that a Supplier does, and how often, beside the others."""
 _NEW_HUBS = 3
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _CODE = re.compile(rb"ResponseCode>([^<]+)<")
@@ -73,7 +76,7 @@ class Asked:
 
 
 class Supplier:
-    """One Supplier: `act` sends until cancelled, `everything again` repeats all it has sent."""
+    """One Supplier: `act` sends until told to stop, `repeat_all` repeats what it has sent."""
 
     def __init__(self, name: str, load: Load, key: SoftwareKey, seed: int) -> None:
         self.name = name
@@ -83,15 +86,16 @@ class Supplier:
         self._load = load
         self._eui = key.eui
         self._signer = Signer(key)
-        self._chance = random.Random(f"{seed} {name}")
+        self.chance = random.Random(f"{seed} {name}")
         self._counter = 0
+        self.homes = load.homes
         self._new = [home for home in load.homes if home.electricity == name]
         self._known = [home.chf for home in load.homes if name in {home.electricity, home.gas}]
         self._schedules: list[int] = []
 
     async def act(self, session: aiohttp.ClientSession) -> None:
         """Send one request after another until told to stop; none is left half sent."""
-        deeds: list[tuple[int, Callable[[aiohttp.ClientSession], Awaitable[object]]]] = [
+        deeds: list[Deed] = [
             (28, self._schedule),
             (20, self._answer),
             (10, self._read),
@@ -100,26 +104,28 @@ class Supplier:
             (10, self._dated),
             (6, self._in_sequence),
             (12, self._again),
+            *self._load.more(self),
         ]
         weights, chosen = [weight for weight, _ in deeds], [deed for _, deed in deeds]
         while not self._load.stopped.is_set():
-            (deed,) = self._chance.choices(chosen, weights)
+            (deed,) = self.chance.choices(chosen, weights)
             await deed(session)
-            await asyncio.sleep(PAUSE_SECONDS * self._chance.uniform(0.5, 1.5))
+            await asyncio.sleep(self._load.pause * self.chance.uniform(0.5, 1.5))
 
-    async def repeat_all(self, session: aiohttp.ClientSession) -> None:
-        """Send everything once more."""
-        for asked in self.asked:
-            await self._send(session, asked)
+    async def repeat_all(self, session: aiohttp.ClientSession, most: int | None) -> None:
+        """Send everything once more, or as much of it as `most` says."""
+        some = self.asked if most is None or most >= len(self.asked) else self.chance.sample(self.asked, most)
+        for asked in some:
+            await self.send(session, asked)
 
     # --- What it asks for ---
 
     async def _schedule(self, session: aiohttp.ClientSession) -> None:
         some = [self._new.pop() for _ in range(min(_NEW_HUBS, len(self._new)))]
-        hubs = [home.chf for home in some] or self._some(2)
+        hubs = [home.chf for home in some] or self.some(2)
         # Some windows end before anybody else approves.
-        days = self._chance.choice((5, 40, 40))
-        asked = await self._ask(session, "11.5", self._window(hubs, days), hubs)
+        days = self.chance.choice((5, 40, 40))
+        asked = await self.ask(session, "11.5", self._window(hubs, days), hubs)
         self._note(asked, some)
 
     def _note(self, asked: Asked, homes: Sequence[Home]) -> None:
@@ -133,47 +139,47 @@ class Supplier:
                 self._load.suppliers[home.gas].to_answer.append(home.chf)
 
     async def _answer(self, session: aiohttp.ClientSession) -> None:
-        hubs = self._waiting(3) or self._some(1)
-        decision = self._chance.choices((Decision.APPROVE, Decision.DECLINE), (9, 1))[0]
-        await self._ask(session, "11.6", ApproveCommsHubFirmware(FIRMWARE, decision, tuple(hubs)), hubs)
+        hubs = self._waiting(3) or self.some(1)
+        decision = self.chance.choices((Decision.APPROVE, Decision.DECLINE), (9, 1))[0]
+        await self.ask(session, "11.6", ApproveCommsHubFirmware(FIRMWARE, decision, tuple(hubs)), hubs)
 
     async def _read(self, session: aiohttp.ClientSession) -> None:
-        (hub,) = self._some(1)
-        await self._ask(session, "11.7", ReadCommsHubFirmwareSchedule(device_id=hub), [hub])
+        (hub,) = self.some(1)
+        await self.ask(session, "11.7", ReadCommsHubFirmwareSchedule(device_id=hub), [hub])
 
     async def _exclude(self, session: aiohttp.ClientSession) -> None:
-        hubs = self._some(2)
+        hubs = self.some(2)
         # What is excluded is mostly included again, or nothing would be left in the end.
-        action = self._chance.choices((ExclusionAction.EXCLUDE, ExclusionAction.INCLUDE), (1, 2))[0]
-        await self._ask(session, "11.9", UpdateCommsHubFirmwareExclusion(action, tuple(hubs)), hubs)
+        action = self.chance.choices((ExclusionAction.EXCLUDE, ExclusionAction.INCLUDE), (1, 2))[0]
+        await self.ask(session, "11.9", UpdateCommsHubFirmwareExclusion(action, tuple(hubs)), hubs)
 
     async def _take_back(self, session: aiohttp.ClientSession) -> None:
         if self._schedules:
-            schedule_id = self._chance.choice(self._schedules[-4:])
-            await self._ask(session, "11.8", DeleteCommsHubFirmwareSchedule(schedule_id), [])
+            schedule_id = self.chance.choice(self._schedules[-4:])
+            await self.ask(session, "11.8", DeleteCommsHubFirmwareSchedule(schedule_id), [])
 
     async def _dated(self, session: aiohttp.ClientSession) -> None:
-        at = self._load.clock.now() + self._chance.uniform(6, 30) * _HOUR
+        at = self._load.clock.now() + self.chance.uniform(6, 30) * _HOUR
         hubs = self._waiting(2)
         if hubs:
             body: Body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, tuple(hubs), execution_date_time=at)
-            await self._ask(session, "11.6", body, hubs)
+            await self.ask(session, "11.6", body, hubs)
         else:
-            hubs = [self._new.pop().chf] if self._new else self._some(1)
-            await self._ask(session, "11.5", self._window(hubs, 40, execution_date_time=at), hubs)
+            hubs = [self._new.pop().chf] if self._new else self.some(1)
+            await self.ask(session, "11.5", self._window(hubs, 40, execution_date_time=at), hubs)
 
     async def _in_sequence(self, session: aiohttp.ClientSession) -> None:
         """Two requests, of which the second may come before the first."""
-        first, second = self._some(1), self._some(1)
-        leader = self._prepared("11.9", UpdateCommsHubFirmwareExclusion(ExclusionAction.INCLUDE, tuple(first)), first)
+        first, second = self.some(1), self.some(1)
+        leader = self.prepared("11.9", UpdateCommsHubFirmwareExclusion(ExclusionAction.INCLUDE, tuple(first)), first)
         body = UpdateCommsHubFirmwareExclusion(ExclusionAction.INCLUDE, tuple(second))
-        follower = self._prepared("11.9", body, second, preceding=leader.request_id)
-        await asyncio.gather(self._send(session, follower), self._send(session, leader))
+        follower = self.prepared("11.9", body, second, preceding=leader.request_id)
+        await asyncio.gather(self.send(session, follower), self.send(session, leader))
 
     async def _again(self, session: aiohttp.ClientSession) -> None:
         answered = [one for one in self.asked[-40:] if one.answers]
         if answered:
-            await self._send(session, self._chance.choice(answered))
+            await self.send(session, self.chance.choice(answered))
 
     # --- How ---
 
@@ -182,19 +188,26 @@ class Supplier:
         window = Period(start, start + days * _DAY)
         return ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, tuple(hubs), **more)  # type: ignore[arg-type]
 
-    def _some(self, count: int) -> list[str]:
-        return self._chance.sample(self._known, count)
+    def some(self, count: int) -> list[str]:
+        return self.chance.sample(self._known, count)
 
     def _waiting(self, count: int) -> list[str]:
         found, self.to_answer = self.to_answer[:count], self.to_answer[count:]
         return found
 
-    async def _ask(self, session: aiohttp.ClientSession, variant: str, body: Body, hubs: Sequence[str]) -> Asked:
-        asked = self._prepared(variant, body, hubs)
-        await self._send(session, asked)
+    async def ask(self, session: aiohttp.ClientSession, variant: str, body: Body, hubs: Sequence[str]) -> Asked:
+        asked = self.prepared(variant, body, hubs)
+        await self.send(session, asked)
         return asked
 
-    def _prepared(self, variant: str, body: Body, hubs: Sequence[str], *, preceding: str | None = None) -> Asked:
+    def prepared(self, variant: str, body: Body, hubs: Sequence[str], *, preceding: str | None = None) -> Asked:
+        """A request that is going to be sent, and has to be in the inbox then."""
+        asked = self.written(variant, body, hubs, preceding=preceding)
+        self.asked.append(asked)
+        return asked
+
+    def written(self, variant: str, body: Body, hubs: Sequence[str], *, preceding: str | None = None) -> Asked:
+        """A request, signed, under a RequestID of its own."""
         self._counter += 1
         request_id = f"{self._eui}:{self._load.broker}:{self._counter}"
         root = build_request(
@@ -206,34 +219,54 @@ class Supplier:
             body=body,
             preceding_request_id=None if preceding is None else RequestId.parse(preceding),
         )
-        asked = Asked(request_id, self.name, variant, frozenset(hubs), self._signer.sign(root))
-        self.asked.append(asked)
-        return asked
+        return Asked(request_id, self.name, variant, frozenset(hubs), self._signer.sign(root))
 
-    async def _send(self, session: aiohttp.ClientSession, asked: Asked) -> None:
-        answer = await post_until_answered(session, f"{self._load.url}/api/v1/serviceD", asked.data)
+    async def send(self, session: aiohttp.ClientSession, asked: Asked) -> None:
+        answer = await self.post(session, asked.data)
         if not asked.answers:
             asked.follows = answer.follows
         asked.answers.append(answer.body)
         asked.statuses.append(answer.status)
+
+    async def post(self, session: aiohttp.ClientSession, data: bytes, service: str = "serviceD") -> HttpAnswer:
+        """What bytes are answered by whichever process takes them."""
+        urls = [f"{url}/api/v1/{service}" for url in self._load.urls]
+        answer = await post_until_answered(session, urls, data, first=self._load.tries)
         self._load.tries += answer.tries
+        self._load.answered += 1
+        return answer
 
 
 class Load:
-    """All Suppliers of an instance that is served at `url`."""
+    """All Suppliers of an instance that is served at `urls`."""
 
     def __init__(
-        self, instance: Instance, directory: Path, url: str, homes: Sequence[Home], seed: int, *, at_once: int
+        self,
+        instance: Instance,
+        directory: Path,
+        urls: Sequence[str],
+        homes: Sequence[Home],
+        seed: int,
+        *,
+        at_once: int,
+        pause: float = PAUSE_SECONDS,
+        more: Callable[[Supplier], Sequence[Deed]] = lambda _: (),
     ) -> None:
-        """`at_once` is how many requests of one Supplier are under way at a time."""
+        """`at_once` is how many requests of one Supplier are under way at a time, `pause` the seconds between them.
+
+        `more` says what a Supplier does beside 11.5 to 11.9.
+        """
         self._at_once = at_once
-        self.url = url
+        self.pause = pause
+        self.more = more
+        self.urls = urls
         self.clock: Clock = instance.clock
         self.broker = instance.configuration.policy.access_control_broker_eui
         self.homes = homes
         self.stopped = asyncio.Event()
         self.tries = 0
         """POSTs that were made, those without an answer among them."""
+        self.answered = 0
         self.suppliers: dict[str, Supplier] = {}
         for name in NAMES:
             folder = directory / "pki" / name
@@ -247,11 +280,11 @@ class Load:
                 for _ in range(self._at_once):
                     group.create_task(supplier.act(session))
 
-    async def repeat_all(self) -> None:
-        """Send everything once more."""
+    async def repeat_all(self, most: int | None = None) -> None:
+        """Send everything once more, or so many requests of each Supplier."""
         async with _session() as session, asyncio.TaskGroup() as group:
             for supplier in self.suppliers.values():
-                group.create_task(supplier.repeat_all(session))
+                group.create_task(supplier.repeat_all(session, most))
 
     @property
     def asked(self) -> list[Asked]:

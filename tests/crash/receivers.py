@@ -7,6 +7,7 @@ import hashlib
 import random
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -33,12 +34,15 @@ class PersistentParty(Party):
     """A CSP's side that sends its messages until they are answered, whatever becomes of the processor."""
 
     answered: dict[str, list[int]]
+    processors: Sequence[str]
+    """Addresses, any of which takes what is sent to any."""
 
     async def post(self, session: aiohttp.ClientSession, path: str, data: bytes) -> tuple[int, bytes, str]:
         found = _MESSAGE_ID.search(data)
         assert found is not None
         of_message = self.answered[found[1].decode().upper()]
-        answer = await post_until_answered(session, self.base_url + path, data)
+        urls = [url + path for url in self.processors]
+        answer = await post_until_answered(session, urls, data, first=len(self.answered))
         of_message.append(answer.status)
         return answer.status, answer.body, answer.detail
 
@@ -51,6 +55,8 @@ class Receivers:
         self.of_csps: dict[str, list[int]] = defaultdict(list)
         self.csps: dict[str, PersistentParty] = {}
         self.url = ""
+        self.down: set[str] = set()
+        """Suppliers that take nothing for the time being: whoever connects is hung up on."""
         self._acting: dict[str, SimulatedCsp] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._destinations: dict[str, str] = {}
@@ -69,17 +75,17 @@ class Receivers:
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
 
-    def take_part(self, instance: Instance, directory: Path, processor: str, behaviour: Behaviour) -> None:
-        """Be the Suppliers and CSPs of an instance that is served at `processor`."""
+    def take_part(self, instance: Instance, directory: Path, processors: Sequence[str], behaviour: Behaviour) -> None:
+        """Be the Suppliers and CSPs of an instance that is served at `processors`."""
         for user in instance.users.users():
             self._destinations[user.organisation_id] = f"user:{user.eui}"
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
         regions = instance.configuration.regions
         broker = instance.configuration.policy.access_control_broker_eui
         for number, (name, region) in enumerate(regions.items()):
-            party = PersistentParty.load(directory, folder_name(region.csp_name), processor)
+            party = PersistentParty.load(directory, folder_name(region.csp_name), processors[0])
             assert isinstance(party, PersistentParty)
-            party.answered = self.of_csps
+            party.answered, party.processors = self.of_csps, processors
             # Two regions have one CSP with one EUI.
             party.step, party.counter = len(regions), number
             self.csps[name] = party
@@ -87,8 +93,13 @@ class Receivers:
             self._tasks.append(asyncio.create_task(self._acting[name].act(self._session)))
 
     async def _supplier(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name in self.down:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         taken = self._chance.random() * 100 >= TURNED_AWAY_PERCENT
-        destination = self._destinations[request.match_info["name"]]
+        destination = self._destinations[name]
         self._note(destination, request, await request.read(), taken=taken)
         return web.Response(status=HTTPStatus.NO_CONTENT if taken else HTTPStatus.SERVICE_UNAVAILABLE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -21,11 +22,17 @@ class HttpAnswer:
     tries: int
 
 
-async def post_until_answered(session: aiohttp.ClientSession, url: str, data: bytes) -> HttpAnswer:
-    """POST until something other than 503 is answered; raises TimeoutError if nothing ever is."""
+async def post_until_answered(
+    session: aiohttp.ClientSession, urls: Sequence[str], data: bytes, *, first: int = 0
+) -> HttpAnswer:
+    """POST until something other than 503 is answered; raises TimeoutError if nothing ever is.
+
+    To one address after the other, beginning at the one of number `first`, counted round and round.
+    """
     tries = 0
     async with asyncio.timeout(GIVE_UP_SECONDS):
         while True:
+            url = urls[(first + tries) % len(urls)]
             tries += 1
             try:
                 async with session.post(url, data=data, headers={"Content-Type": "application/xml"}) as response:

@@ -100,13 +100,13 @@ async def _play(wanted: Play) -> Result:
             url=receivers.url,
             port=port,
             database_url="sqlite:///sr-engine.db" if server is None else server.new_database(),
-            hubs=len(known),
+            known=known,
         )
-        stack.callback(_dispose, instance)
+        stack.callback(dispose, instance)
         await opening
         url = f"http://127.0.0.1:{port}"
-        receivers.take_part(instance, wanted.directory, url, behaviour_of(seed))
-        load = Load(instance, wanted.directory, url, known, seed, at_once=AT_ONCE if whole else 1)
+        receivers.take_part(instance, wanted.directory, [url], behaviour_of(seed))
+        load = Load(instance, wanted.directory, [url], known, seed, at_once=AT_ONCE if whole else 1)
         rows = all_points(with_server=server is not None)
         tally = Tally(wanted.kills, rows if whole and not wanted.only else ())
         slots = [
@@ -133,10 +133,10 @@ async def _play(wanted: Play) -> Result:
             await slot.start()
         load.stopped.set()
         await loading
-        await _rest(instance, receivers, whole=whole)
+        await rest(instance, receivers, whole=whole)
         await load.repeat_all()
         await receivers.stop_acting()
-        at_rest = await _rest(instance, receivers, whole=False)
+        at_rest = await rest(instance, receivers, whole=False)
         for slot in slots:
             await slot.stop()
         # What has happened by itself since everything was at rest is still to be told.
@@ -177,12 +177,14 @@ async def _kill(slots: list[Slot], loading: asyncio.Task[None], tally: Tally, sa
             say(f"  {told} kills")
 
 
-async def _rest(instance: Instance, receivers: Receivers, *, whole: bool) -> datetime:
+async def rest(
+    instance: Instance, receivers: Receivers, *, whole: bool, within: float = QUIET_WITHIN_SECONDS
+) -> datetime:
     """Wait until nothing is under way that began before now, and if `whole` no hub is with a CSP; returns that now.
 
     Time goes on: what happens by itself meanwhile is not waited for.
     """
-    began, deadline = instance.clock.now(), time.monotonic() + QUIET_WITHIN_SECONDS
+    began, deadline = instance.clock.now(), time.monotonic() + within
     while time.monotonic() < deadline:
         is_quiet = not await asyncio.to_thread(_under_way, instance, began, whole=whole)
         if is_quiet and (not whole or receivers.lists_are_done):
@@ -195,6 +197,7 @@ async def _rest(instance: Instance, receivers: Receivers, *, whole: bool) -> dat
 def _under_way(instance: Instance, began: datetime, *, whole: bool) -> bool:
     wanted = [
         select(func.count()).where(tables.tidings.c.at <= began),
+        select(func.count()).where(tables.firmware_tidings.c.at <= began),
         select(func.count()).where(tables.outbox.c.state == PENDING, tables.outbox.c.created_at <= began),
         select(func.count()).where(tables.held_requests.c.ended_at.is_(None)),
     ]
@@ -204,6 +207,7 @@ def _under_way(instance: Instance, began: datetime, *, whole: bool) -> bool:
         return any(connection.scalar(one) for one in wanted)
 
 
-def _dispose(instance: Instance) -> None:
+def dispose(instance: Instance) -> None:
+    """Close its connections to the database."""
     instance.engine.dispose()
     instance.reading_engine.dispose()

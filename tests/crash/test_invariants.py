@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tests.crash.evidence import (
+    Acted,
     Alerted,
+    AlertedDevice,
     Arrival,
     Attempt,
     Evidence,
@@ -319,6 +321,17 @@ PLANTED: Mapping[str, Planted] = {
     ),
     "a hub nobody has upgraded runs the new firmware": Planted(
         "hubs_are_conserved", "says otherwise", with_(upgraded=frozenset({HUB, OTHER_HUB}))
+    ),
+    "an alert of a device is gone": Planted(
+        "nothing_is_lost", "which is nowhere", added("alerted_devices", AlertedDevice("E1", "delivered", 1, "m-gone"))
+    ),
+    "an act at a face is lost": Planted(
+        "each_act_at_a_face_was_done_once", "0 are in the inbox", added("acted", Acted("SHEET"))
+    ),
+    "an act at a face is known by another id": Planted(
+        "each_act_at_a_face_was_done_once",
+        "in the inbox 0 times",
+        lambda good: added("acted", Acted("API", "A:X:9"))(added("stored", Stored("API", "A:X:8", "I99", b""))(good)),
     ),
     "the audit trail is broken": Planted(
         "the_audit_trail_is_whole", "link changed", with_(broken_chains=["chain 1: link changed"])

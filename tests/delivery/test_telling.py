@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,21 @@ def test_what_two_have_signed_is_queued_once_by_whoever_is_first(world: World) -
     tell(world)
 
     assert sorted(told(world)) == expected(AlertEvent.HUB_LISTED, AlertEvent.HUB_ACTIVATED)
+
+
+def test_what_came_after_what_another_has_told_is_not_taken_for_it(world: World) -> None:
+    leave(world, AlertEvent.HUB_LISTED, organisations=(A.name,))
+    late, prompt = take(world.instance.telling), take(another(world), whoever_is_at_it=True)
+    write(world, prompt)
+    world.clock.advance(timedelta(minutes=1))
+    # On SQLite its rows get the numbers of those that are gone.
+    leave(world, AlertEvent.HUB_ACTIVATED, organisations=(B.name,))
+
+    write(world, late)
+    tell(world)
+
+    activated = [(f"user:{B.eui}", hub.chf, AlertEvent.HUB_ACTIVATED.value) for hub in HUBS]
+    assert sorted(told(world))[len(HUBS) :] == sorted(activated)
 
 
 def test_what_was_signed_by_a_process_that_stops_is_told_by_another_once(world: World) -> None:

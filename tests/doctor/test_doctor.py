@@ -56,7 +56,13 @@ def found(directory: Path) -> set[tuple[str, str, str, str]]:
     }
 
 
-def test_of_a_new_instance_there_is_nothing_to_say(instance: Path) -> None:
+def test_of_a_new_instance_there_is_nothing_to_say_but_that_it_is_a_trial(instance: Path) -> None:
+    trial = CliRunner().invoke(commands, ["doctor", "--dir", str(instance), "--offline"])
+    (warned,) = [one for one in trial.stdout.splitlines() if one.startswith("WARNING")]
+    assert warned.startswith("WARNING webhooks: Suppliers can have messages sent into networks that are not public")
+    assert warned.endswith(": 127.0.0.0/8, ::1/128, http://127.0.0.1:")
+    edit(instance / "config" / "api.toml", 'networks = ["127.0.0.0/8", "::1/128"]', "networks = []")
+    edit(instance / "config" / "api.toml", '"https://", "http://127.0.0.1:"', '"https://"')
     done = CliRunner().invoke(commands, ["doctor", "--dir", str(instance), "--offline"])
 
     assert done.exit_code == 0

@@ -103,7 +103,8 @@ def by_console(world: World, supplier: SupplierSeed, bodies: Sequence[GroupBody]
     answers = []
     for number, body in enumerate(bodies):
         act = Act(Channel.CONSOLE, ACCOUNT, supplier.eui, f"{world.clock.now()}-{number}", body)
-        answers.append(world.run(lambda uow, act=act: acting.execute(uow, act)))  # type: ignore[misc]
+        prepared = acting.prepare(act)
+        answers.append(world.run(lambda uow, prepared=prepared: acting.execute(uow, prepared)))  # type: ignore[misc]
     return [answered(answer.code, answer.result) for answer in answers]
 
 
@@ -120,7 +121,8 @@ def by_sheet(world: World, supplier: SupplierSeed, bodies: Sequence[GroupBody]) 
     answers = []
 
     def do(act: Act) -> object:
-        answer = world.run(lambda uow: acting.execute(uow, act))
+        prepared = acting.prepare(act)
+        answer = world.run(lambda uow: acting.execute(uow, prepared))
         answers.append(answered(answer.code, answer.result))
         return answer
 

@@ -47,11 +47,17 @@ class Served:
     port: int
 
     def post(
-        self, data: bytes, service: str = "serviceD", *, headers: Mapping[str, str] = XML_HEADERS, method: str = "POST"
+        self,
+        data: bytes,
+        service: str = "serviceD",
+        *,
+        headers: Mapping[str, str] = XML_HEADERS,
+        method: str = "POST",
+        origin: str = "127.0.0.1",
     ) -> HttpAnswer:
-        """Send bytes to a service, or to another path if `service` begins with a slash."""
+        """Send bytes to a service, or to another path if `service` begins with a slash, from a loopback address."""
         path = service if service.startswith("/") else f"/api/v1/{service}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT, source_address=(origin, 0))
         try:
             connection.request(method, path, body=data, headers=dict(headers))
             answer = connection.getresponse()

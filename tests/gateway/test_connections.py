@@ -121,7 +121,7 @@ def test_a_client_that_does_not_read_its_answer_is_broken_off(tmp_path: Path) ->
             await send({"type": "http.response.body", "body": 65536 * b"x", "more_body": True})
             await asyncio.sleep(0)
 
-    limits = ConnectionLimits(10, 10, 1, 1, 1024, 1, 1024, 1, 1)
+    limits = ConnectionLimits(10, 10, 10, 1, 1, 1024, 1, 1024, 1, 1)
     crowd = Crowd(limits)
     with guarded_app(endless, lambda listener: Door([listener], crowd)) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=WAIT) as connection:
@@ -151,6 +151,18 @@ def test_of_one_address_there_are_so_many_connections_and_no_more(tmp_path: Path
         held[0].close()
 
         _until(lambda: _answers(served))
+
+
+def test_an_address_that_opens_more_and_more_connections_is_turned_away_and_no_other(tmp_path: Path) -> None:
+    with limited(tmp_path, {"new_of_one_address_per_second": 1}) as served, ExitStack() as stack:
+        elsewhere = ("127.0.0.2", 0)
+        opened = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port), WAIT, source_address=elsewhere))
+            for _ in range(20)
+        ]
+
+        assert b"503 Service Unavailable" in read_all(opened[-1])
+        assert is_served(served)
 
 
 def test_with_every_connection_taken_an_idle_one_gives_way(tmp_path: Path) -> None:

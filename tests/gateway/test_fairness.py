@@ -308,9 +308,9 @@ class Slow:
         visit.on_giving_way = lambda: self.gave_way.append(visit)
         return visit
 
-    def begin(self, name: str) -> Visit | None:
+    def begin(self, name: str, origin: str = "") -> Visit | None:
         """One that has said whose it is; None if there was no place for it."""
-        visit = self.arrive(name)
+        visit = self.arrive(origin or name)
         if visit.claim(name):
             return visit
         visit.leave()
@@ -323,6 +323,18 @@ def test_whoever_sends_many_bodies_slowly_leaves_places_to_others() -> None:
     assert [slow.begin("a") is not None for _ in range(7)] == [True] * 6 + [False]
     assert slow.begin("b") is not None
     assert slow.gave_way == []
+
+
+def test_slow_bodies_in_the_name_of_a_user_keep_none_out_that_comes_from_elsewhere() -> None:
+    slow = Slow(Gate(shares(in_flight=8, at_once=2, threshold=100, allocation=50), Hand()))
+
+    of_somebody = [slow.begin("a", "somewhere") for _ in range(6)]
+    assert slow.begin("a", "somewhere") is None
+
+    assert [slow.begin("a", "elsewhere") is not None for _ in range(2)] == [True, True]
+    assert slow.gave_way == [of_somebody[5], of_somebody[4]], "the newest of the address that has most"
+    assert slow.begin("a", "a third place") is not None
+    assert slow.begin("a", "elsewhere") is None, "no address has more than one too many"
 
 
 def test_slow_bodies_of_several_who_have_taken_every_place_give_way_to_whoever_has_fewer() -> None:

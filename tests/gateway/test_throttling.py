@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ def _small(directory: Path) -> None:
     policy = directory / "config" / "policy.toml"
     edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 5")
     edit(policy, "allocation_per_second = 100", "allocation_per_second = 1")
+    edit(policy, "unauthenticated_per_second = 10", "unauthenticated_per_second = 2")
     users = directory / "users.toml"
     edit(users, f'eui = "{A.eui}"', f'eui = "{A.eui}"\nallocation_per_second = 2')
 
@@ -128,3 +130,30 @@ def test_whoever_sends_nothing_or_little_slowly_keeps_no_user_out(tmp_path: Path
         silent[0].sendall(world.signed(A, INVENTORY, "8.2").ljust(100000))
         assert silent[0].recv(65536).startswith(b"HTTP/1.1 200 ")
     world.close()
+
+
+def _forged(served: Served) -> bytes:
+    """A request in A's name with a signature of another request."""
+    signatures = re.compile(rb"(SignatureValue>)[^<]+")
+    other = signatures.search(served.world.signed(A, INVENTORY, "8.2"))
+    assert other is not None
+    return signatures.sub(other[0], served.world.signed(A, INVENTORY, "8.2"), count=1)
+
+
+def test_a_flood_of_bad_signatures_from_elsewhere_uses_up_nothing_of_the_user_it_names(
+    served: Served, hand: Hand
+) -> None:
+    def flood() -> list[int]:
+        return [served.post(_forged(served), origin="127.0.0.2").status for _ in range(5)]
+
+    assert flood() == [200] * 5, "mistakes, as far as anybody knows: E100"
+    hand.seconds += 1
+    assert flood() == [200] * 5
+    assert [answer.status for answer in _burst(served, 2)] == [200] * 2, "its allocation"
+
+
+def test_a_flood_of_bad_signatures_uses_up_what_it_is_named_for_until_it_is_in_doubt(served: Served) -> None:
+    for _ in range(5):
+        served.post(_forged(served))
+
+    assert served.post(served.world.signed(A, INVENTORY, "8.2")).status == 503

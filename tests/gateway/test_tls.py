@@ -401,7 +401,7 @@ def test_pages_see_the_client_of_a_known_proxy_and_nobody_else_can_say_who_it_is
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    limits = ConnectionLimits(9, 9, 9, 9, 9999, 9, 9999, 9, 9)
+    limits = ConnectionLimits(9, 9, 9, 9, 9, 9999, 9, 9999, 9, 9)
     for proxy in ("127.0.0.1", "10.9.9.9"):
         known = ProxyHeaders([ip_network(proxy)], "C", "V", "X-Forwarded-For", "X-Forwarded-Proto", must_show=False)
         with guarded_app(Forwarded(page, Peers(known)), lambda listener: Door([listener], Crowd(limits))) as port:

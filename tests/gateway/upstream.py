@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -91,8 +92,8 @@ class Upstream:
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """Listen on the loopback address until the end of the block."""
+def upstream(tls: ssl.SSLContext | None = None) -> Iterator[Upstream]:
+    """Listen on the loopback address until the end of the block, by https if there is something to do so with."""
     here = Upstream()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -104,8 +105,8 @@ def upstream() -> Iterator[Upstream]:
 
     async def start() -> str:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        return f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
 
     here.url = asyncio.run_coroutine_threadsafe(start(), loop).result(WAIT)
     try:

@@ -26,8 +26,8 @@ from sr_engine.messages.model import (
     UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.operations.quarantine import set_thresholds
-from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Acting, Channel, KeyUsedBefore, NotTaken
-from sr_engine.store import audit, exchanges
+from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Acting, Channel, KeyUsedBefore, NotTaken, Tally
+from sr_engine.store import anomalies, audit, exchanges
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.transactions import UnitOfWork
@@ -66,7 +66,8 @@ def act(body: ActBody, key: str = "k-1", **changes: object) -> Act:
 
 
 def do(world: World, acting: Acting, asked: Act) -> ActAnswer:
-    return world.run(lambda uow: acting.execute(uow, asked))
+    prepared = acting.prepare(asked)
+    return world.run(lambda uow: acting.execute(uow, prepared))
 
 
 def status(world: World, hub: TestHub) -> str:
@@ -94,12 +95,22 @@ def test_what_is_done_is_in_force_and_hubs_are_refused_one_by_one(world: World, 
 def test_a_preview_says_what_would_come_of_it_and_writes_nothing(world: World, acting: Acting) -> None:
     before = world.snapshot()
     with world.instance.reading_engine.connect() as connection:
-        preview = acting.preview(UnitOfWork(connection, world.clock.now()), act(schedule(HUBS[0], FOREIGN)))
+        prepared = acting.prepare(act(schedule(HUBS[0], FOREIGN)))
+        preview = acting.preview(UnitOfWork(connection, world.clock.now()), prepared)
     assert preview.result is not None
     assert preview.result.accepted_device_count == 1
     assert world.snapshot() == before
     done = do(world, acting, act(schedule(HUBS[0], FOREIGN)))
     assert (done.code, done.detail, done.request_id) == (preview.code, preview.detail, preview.request_id)
+
+
+def test_an_act_is_written_out_while_another_transaction_runs(world: World, acting: Acting) -> None:
+    with world.instance.engine.begin():
+        prepared = acting.prepare(act(decline(*HUBS)))
+        with pytest.raises(NotTaken, match="DeviceIDList"):
+            acting.prepare(act(decline()))
+
+    assert world.run(lambda uow: acting.execute(uow, prepared)).code == "I99"
 
 
 def test_the_same_key_does_it_once_and_is_answered_the_same(world: World, acting: Acting) -> None:
@@ -213,3 +224,44 @@ def test_what_would_be_held_in_quarantine_is_not_done(world: World, acting: Acti
         assert release is not None
         found = upgrades_of.hub_upgrades([hub.chf for hub in HUBS], release)
     assert [one.answers for one in found.values()] == [{}] * len(HUBS)
+
+
+def preview(world: World, acting: Acting, *asked: Act) -> list[ActAnswer]:
+    """What several acts would come to together."""
+    tally = Tally()
+    with world.instance.reading_engine.connect() as connection:
+        unit_of_work = UnitOfWork(connection, world.clock.now())
+        return [acting.preview(unit_of_work, acting.prepare(one), tally) for one in asked]
+
+
+def test_a_preview_says_that_a_threshold_would_be_crossed_and_counts_nothing(world: World, acting: Acting) -> None:
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(None, 2)))
+    before = world.snapshot()
+
+    seen = [preview(world, acting, act(decline(*HUBS)))[0] for _ in range(3)]
+    fits = preview(world, acting, act(decline(*HUBS[:2])))[0]
+
+    assert {(one.code, one.accepted) for one in seen} == {("E100", False)}
+    assert fits.code == "I99", "nothing that was previewed before has been counted"
+    assert world.snapshot() == before
+    with world.instance.reading_engine.connect() as connection:
+        assert anomalies.counted(connection, A.eui, NOW) == (0, 0)
+    assert do(world, acting, act(decline(*HUBS))) == seen[0]
+
+
+def test_what_is_previewed_together_counts_together_as_it_would_be_done(world: World, acting: Acting) -> None:
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(2, None)))
+    acts = [act(decline(hub), f"k-{hub.number}") for hub in HUBS]
+
+    foreseen = preview(world, acting, *acts)
+
+    assert [one.code for one in foreseen] == ["I99", "I99", "E100"]
+    assert [do(world, acting, one) for one in acts] == foreseen
+
+
+def test_what_was_done_before_is_not_counted_again_in_a_preview(world: World, acting: Acting) -> None:
+    world.run(lambda uow: set_thresholds(uow, A.eui, Breach.DCC, Thresholds(1, None)))
+    done = act(decline(HUBS[0]))
+    do(world, acting, done)
+
+    assert [one.code for one in preview(world, acting, done, act(decline(HUBS[1]), "k-2"))] == ["I99", "E100"]

@@ -142,7 +142,7 @@ def test_hubs_that_the_answer_refuses_are_told_what_to_do(spreadsheets: Spreadsh
         (4, RowVerdict.REFUSED),
     ]
     assert "write Yes under Accept HAN impact" in rows[3].words
-    assert rows[4].words == "Not available at present. Try again later, or with another window."
+    assert rows[4].words.startswith("The hub cannot be taken for now, for a reason that does not lie with you.")
     assert counted(rows) == [(RowVerdict.ACCEPTED, 1), (RowVerdict.REFUSED, 2)]
 
 

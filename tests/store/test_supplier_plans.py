@@ -77,6 +77,16 @@ def test_hubs_are_counted_by_looking_at_the_suppliers_own_and_no_others(engine: 
     assert "SCAN" not in plan.replace("SCAN json_each", "")
 
 
+def test_whether_a_release_concerns_a_supplier_is_told_by_its_own_schedules_and_hubs(engine: Engine) -> None:
+    scheduled, responsible = plans_of(engine, lambda one: supplier_hubs.concerned(one, VIEWER, RELEASE, NOW))
+
+    assert "ix_schedules_of_organisation (organisation=?)" in scheduled
+    assert "SEARCH supplier_hubs USING PRIMARY KEY (organisation=?)" in responsible
+    assert "SEARCH devices USING PRIMARY KEY (device_id=?)" in responsible
+    assert "SEARCH decisions USING PRIMARY KEY (hub_id=? AND release_id=? AND organisation=?)" in responsible
+    assert "SCAN" not in (scheduled + responsible).replace("SCAN CONSTANT ROW", "")
+
+
 def test_the_history_of_a_hub_is_found_by_the_hub(engine: Engine) -> None:
     for plan in plans_of(engine, lambda one: supplier_history.of_hub(one, "hub", "supplier", NOW, [])):
         assert "SCAN" not in plan

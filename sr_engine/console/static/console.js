@@ -61,6 +61,8 @@
   source.addEventListener("ready", () => say("This page refreshes itself."));
   source.addEventListener("changed", () => { say("This page refreshes itself."); exchange(); });
   source.addEventListener("ended", () => { source.close(); location.reload(); });
-  source.addEventListener("error", () => say("The connection was lost; it is tried again."));
+  source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED
+    ? "This page does not refresh itself just now: load it again to see what is new."
+    : "The connection was lost; it is tried again."));
   window.addEventListener("pagehide", () => source.close());
 })();

@@ -17,7 +17,7 @@ from sr_engine.console.supplier.desk import SupplierDesk, acting_user, viewer_of
 from sr_engine.console.supplier.hubs import badge_of_proposal
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
 from sr_engine.console.supplier.wishes import NEEDS_RELEASE, VERBS, Deed, Wish, WishRefused, named
-from sr_engine.console.supplier.working_out import Person, ProposalRefused, Proposing
+from sr_engine.console.supplier.working_out import HasChanged, Person, ProposalRefused, Proposing
 from sr_engine.console.tables import Cell, Column, Link, Table
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import RefusalReason
@@ -44,9 +44,18 @@ _NOT_TOLD: Mapping[str, object] = {
     "rows_refused": 0,
     "schedules": (),
     "accepted": 0,
+    "before": 0,
     "repeated": False,
 }
 """What is not said yet of a proposal that is being worked out."""
+PROPOSAL_COLUMNS = (
+    Column("What"),
+    Column("State"),
+    Column("Hubs", numeric=True),
+    Column("By"),
+    Column("Confirmed by"),
+    Column("Begun"),
+)
 _SELECTED = ("release", "region", "state", "answer", "waiting", "id", "hubs", "schedule")
 
 
@@ -105,13 +114,14 @@ class ActingPages:
         )
 
     def _about(self, connection: Connection, visit: Visit, selection: Selection) -> _About:
+        hubs = self.supplier.hubs
         try:
             if selection.schedule_id is not None:
                 viewer = viewer_of(visit)
                 schedule, _ = self.supplier.answers.schedule(connection, viewer, selection.schedule_id)
-                return _About(self.supplier.hubs.release(connection, schedule.release_id), schedule)
+                return _About(hubs.release(connection, viewer, schedule.release_id, visit.now), schedule)
             if selection.release_id is not None:
-                return _About(self.supplier.hubs.release(connection, selection.release_id), None)
+                return _About(hubs.release(connection, viewer_of(visit), selection.release_id, visit.now), None)
         except (UnknownRelease, UnknownSchedule):
             raise HTTPException(404) from None
         return _About(None, None)
@@ -154,26 +164,27 @@ class ActingPages:
         shown = listed[:rows]
         table = Table(
             "Actions",
-            (
-                Column("What"),
-                Column("State"),
-                Column("Hubs", numeric=True),
-                Column("By"),
-                Column("Confirmed by"),
-                Column("Begun"),
-            ),
-            [_row(one, visit) for one in shown],
+            PROPOSAL_COLUMNS,
+            [proposal_row(one, visit) for one in shown],
             "Nothing has been done here yet. Begin from a release, a list of hubs or a sheet.",
             next_href=url("/proposals", before=shown[-1].proposal_id) if len(listed) > rows else None,
             first_href=url("/proposals") if before is not None else None,
+            export_href=url("/export/proposals"),
             caption_hidden=True,
         )
         return await visit.show("supplier/proposals.html", table=table)
 
     async def one(self, visit: Visit) -> Response:
         """A proposal: what it would come to, how far it has come, or what it has come to."""
-        proposal = await self._found(visit)
-        facts = await visit.read(lambda connection: _wanted(connection, proposal))
+        proposal_id = visit.request.path_params["proposal_id"]
+        # What is seen comes first: if anything changes meanwhile, what is shown cannot be confirmed.
+        seen, proposal, facts = await visit.read(
+            lambda connection: (
+                proposals.seen(connection, proposal_id),
+                found := _find(connection, visit, proposal_id),
+                _wanted(connection, found),
+            )
+        )
         told = _NOT_TOLD | json.loads(proposal.summary)
         rules, four_eyes = visit.desk.rules.proposals, False
         if rules.four_eyes and proposal.hub_count > rules.four_eyes_above:
@@ -184,6 +195,8 @@ class ActingPages:
         return await visit.show(
             "supplier/proposal.html",
             proposal=proposal,
+            seen=seen,
+            stale=visit.query("changed") == "yes",
             badge=badge_of_proposal("Expired" if over else proposal.state.value),
             facts=facts,
             told=told,
@@ -217,11 +230,7 @@ class ActingPages:
         return found
 
     async def _found(self, visit: Visit) -> Proposal:
-        proposal_id = visit.request.path_params["proposal_id"]
-        found = await visit.read(lambda connection: proposals.find(connection, visit.organisation, proposal_id))
-        if found is None:
-            raise HTTPException(404)
-        return found
+        return await visit.read(lambda connection: _find(connection, visit, visit.request.path_params["proposal_id"]))
 
     async def confirm(self, visit: Visit) -> Response:
         """Have it done; pressed twice, it is done once."""
@@ -231,7 +240,9 @@ class ActingPages:
         if person is None or not visit.may(wanted):
             raise HTTPException(403)
         try:
-            await self.proposing.confirm(person, proposal)
+            await self.proposing.confirm(person, proposal, visit.field("seen"))
+        except HasChanged:
+            return visit.go(f"/proposals/{proposal.proposal_id}", changed="yes")
         except ProposalRefused as refused:
             return await visit.show("error.html", status=409, heading="Not done", words=f"It was not done: {refused}.")
         return visit.go(f"/proposals/{proposal.proposal_id}")
@@ -255,7 +266,7 @@ class ActingPages:
         if proposal.state is ProposalState.PREPARING:
             await self.proposing.prepare(person, proposal.proposal_id)
         elif proposal.state is ProposalState.WORKING:
-            await self.proposing.confirm(person, proposal)
+            await self.proposing.go_on(person, proposal)
         return visit.go(f"/proposals/{proposal.proposal_id}")
 
     def stamp(self, visit: Visit, connection: Connection) -> str:
@@ -269,7 +280,15 @@ def person_of(visit: Visit) -> Person | None:
     return None if user is None else Person(visit.account.login, visit.organisation, user.eui)
 
 
-def _row(one: Proposal, visit: Visit) -> list[Cell]:
+def _find(connection: Connection, visit: Visit, proposal_id: str) -> Proposal:
+    found = proposals.find(connection, visit.organisation, proposal_id)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def proposal_row(one: Proposal, visit: Visit) -> list[Cell]:
+    """A proposal in a list."""
     state = "Expired" if one.is_over(visit.now) else one.state.value
     return [
         Link(one.title, url(f"/proposals/{one.proposal_id}")),

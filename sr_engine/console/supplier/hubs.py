@@ -14,7 +14,6 @@ from sr_engine.console.supplier.selecting import Selection, SelectionRefused
 from sr_engine.console.supplier.wishes import named
 from sr_engine.console.supplier.words import approval_badge, status_badge, words
 from sr_engine.console.tables import Badge, Cell, Column, Link, Span, Table
-from sr_engine.domain.eligibility import Applicant
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.identifiers import canonical_eui
 from sr_engine.messages.model import Approval, CommsHubUpgrade, Period, UpgradeStatus
@@ -107,13 +106,8 @@ class HubPages:
         )
 
     def mine(self, connection: Connection, visit: Visit) -> list[Release]:
-        """The releases for models of which the Supplier has hubs."""
-        viewer = viewer_of(visit)
-        return [
-            release
-            for release in releases.all_releases(connection)
-            if has_hubs(self.supplier, connection, visit, viewer, release)
-        ]
+        """The releases that concern the Supplier."""
+        return self.supplier.hubs.concerning(connection, viewer_of(visit), visit.now)
 
     def every(self, connection: Connection, visit: Visit, selection: Selection) -> Iterator[Sequence[Cell]]:
         """The rows of the whole list, for a sheet."""
@@ -167,12 +161,6 @@ class HubPages:
 
 
 _SUPPLY = {"IS": "electricity", "GS": "gas"}
-
-
-def has_hubs(supplier: SupplierDesk, connection: Connection, visit: Visit, viewer: Applicant, release: Release) -> bool:
-    """Whether the Supplier has a hub of a release's model near the beginning of its list."""
-    page = supplier.hubs.page(connection, viewer, visit.now, release_id=release.release_id, limit=1, scan=2_000)
-    return bool(page.hubs) or page.after is not None
 
 
 def hub_row(hub: SupplierHub, versions: Mapping[str, str]) -> list[Cell]:

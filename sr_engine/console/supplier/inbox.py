@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from signing import parse
 from sr_engine.configuration import AlertEvent
-from sr_engine.console.pages import Visit, number_of, url
+from sr_engine.console.pages import Visit, url
 from sr_engine.console.security import HEADERS
 from sr_engine.console.supplier.words import words
 from sr_engine.console.tables import Badge, Cell, Column, Link, Mono, Table
@@ -36,22 +36,22 @@ class InboxPages:
     async def listed(self, visit: Visit) -> Response:
         """Messages, newest first."""
         rows, event = visit.desk.rules.pages.rows, visit.query("about")
+        before, destinations = visit.query("before") or None, destinations_of(visit)
         try:
-            before = number_of(visit.query("before")) if visit.query("before") else None
-        except ValueError:
-            raise HTTPException(404) from None
-        destinations = destinations_of(visit)
-        found = await visit.read(
-            lambda connection: mailbox.newest(
-                connection, destinations, before=before, event=event or None, limit=rows + 1
+            # Not by its number: from that could be told how much is sent to others.
+            found = await visit.read(
+                lambda connection: mailbox.newest(
+                    connection, destinations, before=before, event=event or None, limit=rows + 1
+                )
             )
-        )
+        except UnknownMessage:
+            raise HTTPException(404) from None
         table = Table(
             "Messages",
             (Column("Sent"), Column("About"), Column("Hub"), Column("State")),
             [self._row(one) for one in found[:rows]],
             "No message was sent to you yet." if not event else "No such message was sent to you.",
-            next_href=url("/alerts", about=event, before=found[rows - 1].outbox_id) if len(found) > rows else None,
+            next_href=url("/alerts", about=event, before=found[rows - 1].message_id) if len(found) > rows else None,
             first_href=url("/alerts", about=event) if before is not None else None,
             export_href=url("/export/alerts", about=event),
             caption_hidden=True,

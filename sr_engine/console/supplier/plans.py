@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,8 +48,9 @@ class SelectionPlan:
     def hubs(self) -> int:
         return sum(_named_in(act.body) for act in self.acts)
 
-    def told(self, answers: Sequence[ActAnswer], *, preview: bool) -> dict[str, object]:  # noqa: ARG002 - see Plan
-        return {"summary": json.dumps(summary(self.acts, answers)), "refused": json.dumps(refused_of(answers))}
+    def told(self, answers: Sequence[ActAnswer], *, preview: bool) -> dict[str, object]:
+        told = summary(self.acts, answers, preview=preview)
+        return {"summary": json.dumps(told), "refused": json.dumps(refused_of(answers))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,12 @@ class SheetPlan:
         account: str,
         user_eui: str,
         most: int,
+        same: Collection[Collection[str]] = (),
     ) -> SheetPlan:
-        """Read a sheet; raises SheetRefused."""
+        """Read a sheet; `same` are ids that stand for one hub. Raises SheetRefused."""
         sheet = open_sheet(name, data, spreadsheets)
         reading = read_rows(sheet, spreadsheets, firmware=firmware)
+        reading.refuse_same_hubs(same)
         groups = grouped(reading, sheet.digest, most=most)
         acts = [act_of(group, account=account, user_eui=user_eui) for group in groups]
         return SheetPlan(sheet, reading, groups, acts, spreadsheets)
@@ -93,7 +96,7 @@ class SheetPlan:
         write_report(report, self.sheet, outcomes, self.spreadsheets)
         moments = Moments(self.spreadsheets.time_zone)
         bad = [(number, one.words) for number, one in sorted(self.reading_refusals(outcomes).items())]
-        told = summary(self.acts, answers) | {
+        told = summary(self.acts, answers, preview=preview) | {
             "rows": self.reading.count,
             "rows_refused": len(bad),
             "some_rows": bad[:_SHOWN],
@@ -112,11 +115,16 @@ class SheetPlan:
         return {number: one for number, one in outcomes.items() if one.verdict in wrong}
 
 
-def summary(acts: Sequence[Act], answers: Sequence[ActAnswer]) -> dict[str, object]:
-    """What requests come to, in short: accepted and refused hubs, codes and details, some ids of each reason."""
+def summary(acts: Sequence[Act], answers: Sequence[ActAnswer], *, preview: bool) -> dict[str, object]:
+    """What requests come to, in short: accepted and refused hubs, codes and details, some ids of each reason.
+
+    In a preview what was done before is not among what would be accepted: it is not done again.
+    """
     refused = refused_of(answers)
+    told = list(zip(acts, answers, strict=True))
     return {
-        "accepted": sum(_accepted(act, answer) for act, answer in zip(acts, answers, strict=True)),
+        "accepted": sum(_accepted(act, answer) for act, answer in told if not (preview and answer.repeated)),
+        "before": sum(_named_in(act.body) for act, answer in told if preview and answer.repeated),
         "refused": {reason: {"count": len(ids), "some": ids[:_SHOWN]} for reason, ids in refused.items()},
         "codes": _codes(answers),
         "schedules": [one.result.schedule_id for one in answers if one.result and one.result.schedule_id is not None],

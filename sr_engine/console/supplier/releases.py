@@ -20,7 +20,7 @@ from sr_engine.console.tables import Badge, Cell, Column, Link, Table
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import UpgradeStatus
 from sr_engine.operations.supplier_hubs import ReleaseAtSupplier, UnknownRelease
-from sr_engine.store import proposals, releases
+from sr_engine.store import proposals
 from sr_engine.store.reading import Connection
 from sr_engine.store.supplier_hubs import Counted
 
@@ -35,7 +35,7 @@ class ReleasePages:
         """What waits for an answer first, then the other releases that concern hubs of the Supplier."""
         known, waiting_proposals = await visit.read(
             lambda connection: (
-                releases.all_releases(connection),
+                self.supplier.hubs.concerning(connection, viewer_of(visit), visit.now),
                 proposals.waiting(connection, visit.organisation, visit.now),
             )
         )
@@ -43,7 +43,7 @@ class ReleasePages:
         mine = [
             ReleaseAtSupplier(release, tuple(numbers.value))
             for release, numbers in counted
-            if numbers.value is not None and numbers.value
+            if numbers.value is not None
         ]
         open_ones = [one for one in mine if one.release.status == "Open"]
         waiting = sorted((one for one in open_ones if one.waiting), key=_by_urgency)
@@ -69,15 +69,14 @@ class ReleasePages:
 
     async def one(self, visit: Visit) -> Response:
         """One release: what it asks for, and the Supplier's hubs by state and region."""
-        release_id = visit.request.path_params["release_id"]
+        release_id, viewer = visit.request.path_params["release_id"], viewer_of(visit)
         try:
-            release = await visit.read(lambda connection: self.supplier.hubs.release(connection, release_id))
+            release = await visit.read(
+                lambda connection: self.supplier.hubs.release(connection, viewer, release_id, visit.now)
+            )
         except UnknownRelease:
             raise HTTPException(404) from None
         numbers = await self.numbers(visit, release)
-        if numbers.value is not None and not numbers.value:
-            # Of a model of which the Supplier has no hub, it is none of its business.
-            raise HTTPException(404)
         counts = numbers.value or []
         return await visit.show(
             "supplier/release.html",
@@ -98,7 +97,7 @@ class ReleasePages:
         """Changes when something was counted, and every minute, so that what is old is counted anew."""
         waiting = proposals.waiting(connection, visit.organisation, visit.now)
         minute = int(visit.desk.signing_in.clock.now().timestamp()) // 60
-        return f"{visit.desk.counting.finished}|{minute}|{waiting}"
+        return f"{visit.desk.counting.finished(visit.organisation)}|{minute}|{waiting}"
 
 
 def _by_urgency(one: ReleaseAtSupplier) -> tuple[bool, datetime | str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sr_engine.configuration.console import ConsoleRole
-from sr_engine.console.desk import Desk
 from sr_engine.console.pages import Entry, Page, Section
 from sr_engine.console.supplier.acting_pages import ActingPages
 from sr_engine.console.supplier.desk import SupplierDesk
@@ -15,11 +14,11 @@ from sr_engine.console.supplier.windows import WindowPages
 from sr_engine.console.supplier.working_out import Proposing
 
 
-def section(desk: Desk, supplier: SupplierDesk) -> Section:
+def section(supplier: SupplierDesk, proposing: Proposing, *, upload_bytes: int) -> Section:
     """The pages of a Supplier."""
     view, act = ConsoleRole.VIEW, ConsoleRole.ACT
     releases, hubs = ReleasePages(supplier), HubPages(supplier)
-    proposing, windows, inbox = Proposing(desk, supplier), WindowPages(supplier), InboxPages()
+    windows, inbox = WindowPages(supplier), InboxPages()
     acting, sheets = ActingPages(supplier, proposing), SheetPages(supplier, proposing, hubs)
     return Section(
         pages=(
@@ -35,7 +34,7 @@ def section(desk: Desk, supplier: SupplierDesk) -> Section:
             Page("/proposals/{proposal_id}/turn-down", acting.turn_down, view, changes=True),
             Page("/proposals/{proposal_id}/again", acting.again, act, changes=True),
             Page("/sheets", sheets.ask, view),
-            Page("/sheets", sheets.take, act, changes=True, max_bytes=desk.rules.pages.upload_bytes),
+            Page("/sheets", sheets.take, act, changes=True, max_bytes=upload_bytes),
             Page("/sheets/template", sheets.template, view),
             Page("/sheets/report/{proposal_id}", sheets.report, view),
             Page("/schedules", windows.schedules, view),
@@ -43,6 +42,9 @@ def section(desk: Desk, supplier: SupplierDesk) -> Section:
             Page("/exclusions", windows.exclusions, view),
             Page("/export/exclusions", sheets.export_exclusions, view),
             Page("/export/schedules", sheets.export_schedules, view),
+            Page("/export/schedules/{schedule_id}", sheets.export_schedule, view),
+            Page("/export/calendar", sheets.export_calendar, view),
+            Page("/export/proposals", sheets.export_proposals, view),
             Page("/calendar", windows.calendar, view),
             Page("/alerts", inbox.listed, view, stamp=inbox.stamp),
             Page("/alerts/{message_id}", inbox.one, view),

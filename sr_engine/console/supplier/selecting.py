@@ -107,7 +107,7 @@ class Selection:
             return self.hub_ids
         if self.schedule_id is not None:
             return self._of_schedule(connection, desk, viewer, now, most)
-        release = None if self.release_id is None else desk.hubs.release(connection, self.release_id)
+        release = None if self.release_id is None else desk.hubs.release(connection, viewer, self.release_id, now)
         found: list[str] = []
         after: str | None = ""
         while after is not None:

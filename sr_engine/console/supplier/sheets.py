@@ -14,19 +14,28 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from sr_engine.console.files import file_response, written
-from sr_engine.console.pages import Visit
+from sr_engine.console.pages import Visit, number_of
 from sr_engine.console.security import HEADERS
-from sr_engine.console.supplier.acting_pages import person_of
+from sr_engine.console.supplier.acting_pages import PROPOSAL_COLUMNS, person_of, proposal_row
 from sr_engine.console.supplier.desk import SupplierDesk, viewer_of
 from sr_engine.console.supplier.hubs import COLUMNS, HubPages
 from sr_engine.console.supplier.inbox import destinations_of, state_badge
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
-from sr_engine.console.supplier.windows import excluded_row
+from sr_engine.console.supplier.windows import (
+    SCHEDULED_COLUMNS,
+    calendar_table,
+    excluded_row,
+    planned_of,
+    region_of,
+    scheduled_row,
+    share_of,
+)
 from sr_engine.console.supplier.wishes import named
 from sr_engine.console.supplier.words import words
 from sr_engine.console.supplier.working_out import Proposing, Uploaded
 from sr_engine.console.tables import Cell, text_of
 from sr_engine.messages.model import RefusalReason
+from sr_engine.operations.supplier_answers import UnknownSchedule
 from sr_engine.operations.supplier_hubs import UnknownRelease
 from sr_engine.spreadsheets.supplier_tables import waiting_rows
 from sr_engine.spreadsheets.tables import ExportColumn, Kind
@@ -36,7 +45,6 @@ from sr_engine.store.reading import Connection
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV = "text/csv; charset=utf-8"
-_MOST_MESSAGES = 10_000
 _AT_ONCE = 2_000
 
 
@@ -166,15 +174,54 @@ class SheetPages:
         titles = ["Schedule", "Firmware", "Window from", "Window to", "Phase", "Set"]
         return await exported(visit, "schedules", titles, rows, moments=("Window from", "Window to", "Set"))
 
+    async def export_schedule(self, visit: Visit) -> Response:
+        """The hubs of a schedule as a sheet."""
+        viewer, answers, now = viewer_of(visit), self.supplier.answers, visit.now
+        try:
+            schedule_id = number_of(visit.request.path_params["schedule_id"])
+            await visit.read(lambda connection: answers.schedule(connection, viewer, schedule_id))
+        except (UnknownSchedule, ValueError):
+            raise HTTPException(404) from None
+
+        def rows(connection: Connection) -> Iterable[Sequence[Cell]]:
+            after: str | None = None
+            while found := answers.hubs_of_schedule(connection, viewer, schedule_id, now, after=after, limit=_AT_ONCE):
+                yield from map(scheduled_row, found)
+                after = found[-1].device_id
+
+        return await exported(visit, f"schedule-{schedule_id}", [one.title for one in SCHEDULED_COLUMNS], rows)
+
+    async def export_calendar(self, visit: Visit) -> Response:
+        """The open nights of a region as a sheet."""
+        region, share, now = region_of(visit), share_of(visit, region_of(visit)), visit.now
+        scheduled, listed = await visit.read(lambda connection: planned_of(connection, visit))
+        table = calendar_table(region, scheduled, listed, share=share, now=now)
+        titles = [column.title for column in table.columns]
+        return await exported(visit, "calendar", titles, lambda _connection: table.rows)
+
+    async def export_proposals(self, visit: Visit) -> Response:
+        """What was wanted, newest first, as a sheet."""
+
+        def rows(connection: Connection) -> Iterable[Sequence[Cell]]:
+            before: tuple[datetime, str] | None = None
+            while found := proposals.listed(connection, visit.organisation, before=before, limit=_AT_ONCE):
+                for one in found:
+                    yield proposal_row(one, visit)
+                before = (found[-1].made_at, found[-1].proposal_id)
+
+        return await exported(visit, "actions", [one.title for one in PROPOSAL_COLUMNS], rows, moments=("Begun",))
+
     async def export_alerts(self, visit: Visit) -> Response:
-        """The newest messages as a sheet."""
+        """All messages as a sheet, newest first."""
         event = visit.query("about") or None
 
         def rows(connection: Connection) -> Iterable[Sequence[Cell]]:
-            for one in mailbox.newest(
-                connection, destinations_of(visit), before=None, event=event, limit=_MOST_MESSAGES
-            ):
-                yield [one.created_at, words(one.event or one.kind), one.hub_id, state_badge(one.state), one.message_id]
+            before, destinations = None, destinations_of(visit)
+            while found := mailbox.newest(connection, destinations, before=before, event=event, limit=_AT_ONCE):
+                for one in found:
+                    about = words(one.event or one.kind)
+                    yield [one.created_at, about, one.hub_id, state_badge(one.state), one.message_id]
+                before = found[-1].message_id
 
         return await exported(visit, "alerts", ["Sent", "About", "Hub", "State", "Message"], rows, moments=("Sent",))
 

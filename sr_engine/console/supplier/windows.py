@@ -18,13 +18,14 @@ from sr_engine.console.supplier.desk import SUPPLYING, SupplierDesk, viewer_of
 from sr_engine.console.supplier.wishes import named
 from sr_engine.console.supplier.words import approval_badge, status_badge
 from sr_engine.console.tables import Badge, Cell, Column, Link, Mono, Span, Table
-from sr_engine.messages.model import Approval, Period
+from sr_engine.messages.model import Approval, CommsHubUpgrade, Period
 from sr_engine.operations.supplier_answers import ShownExclusion, UnknownSchedule
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store import supplier_windows
 from sr_engine.store.reading import Connection
 from sr_engine.store.supplier_windows import Planned
 
+SCHEDULED_COLUMNS = (Column("Hub"), Column("Region"), Column("State"), Column("Other Supplier"), Column("Night"))
 _NIGHTS = 28
 _AHEAD = timedelta(days=60)
 
@@ -91,20 +92,12 @@ class WindowPages:
         path = f"/schedules/{schedule_id}"
         table = Table(
             "Hubs",
-            (Column("Hub"), Column("Region"), Column("State"), Column("Other Supplier"), Column("Night")),
-            [
-                [
-                    Link(one.device_id, url(f"/hubs/{one.device_id}"), mono=True),
-                    one.csp_region,
-                    status_badge(one.status),
-                    None if one.other_approval is Approval.NONE else approval_badge(one.other_approval),
-                    None if one.period is None else Span(one.period.start, one.period.end),
-                ]
-                for one in hubs[:rows]
-            ],
+            SCHEDULED_COLUMNS,
+            [scheduled_row(one) for one in hubs[:rows]],
             "None of its hubs is yours to see any more.",
             next_href=url(path, after=hubs[rows - 1].device_id) if len(hubs) > rows else None,
             first_href=url(path) if after is not None else None,
+            export_href=url(f"/export{path}"),
             caption_hidden=True,
         )
         facts: list[tuple[str, Cell]] = [
@@ -141,22 +134,12 @@ class WindowPages:
 
     async def calendar(self, visit: Visit) -> Response:
         """The open nights of a region to come, and what of the Supplier's own share of their places is left."""
-        regions = visit.desk.configuration.regions
-        region = regions.get(visit.query("region") or next(iter(regions)))
-        if region is None:
-            raise HTTPException(404)
-        organisation, now = visit.organisation, visit.now
-
-        def look(connection: Connection) -> tuple[list[Planned], list[Planned]]:
-            return (
-                supplier_windows.scheduled(connection, organisation, now),
-                supplier_windows.listed(connection, organisation, now),
-            )
-
-        planned = await visit.desk.counting.get((organisation, "calendar"), look)
-        suppliers = supplying(visit.desk.users)
-        share = max(1, region.hubs_per_night // max(1, suppliers))
-        nights = list(islice(open_periods(region, Period(now, now + _AHEAD)), _NIGHTS))
+        regions, now = visit.desk.configuration.regions, visit.now
+        region = region_of(visit)
+        planned = await visit.desk.counting.get(
+            (visit.organisation, "calendar"), lambda connection: planned_of(connection, visit)
+        )
+        suppliers, share, nights = supplying(visit.desk.users), share_of(visit, region), nights_of(region, now)
         scheduled, listed = planned.value or ([], [])
         return await visit.show(
             "supplier/calendar.html",
@@ -166,9 +149,20 @@ class WindowPages:
             share=share,
             counting=planned.value is None,
             chart=_chart(region, nights, listed, share),
-            nights=_nights(region, nights, scheduled, listed, share=share, now=now),
+            nights=calendar_table(region, scheduled, listed, share=share, now=now),
             windows=_windows(region, scheduled),
         )
+
+
+def scheduled_row(one: CommsHubUpgrade) -> list[Cell]:
+    """A hub in the list of a schedule."""
+    return [
+        Link(one.device_id, url(f"/hubs/{one.device_id}"), mono=True),
+        one.csp_region,
+        status_badge(one.status),
+        None if one.other_approval is Approval.NONE else approval_badge(one.other_approval),
+        None if one.period is None else Span(one.period.start, one.period.end),
+    ]
 
 
 def excluded_row(one: ShownExclusion) -> list[Cell]:
@@ -208,19 +202,47 @@ def _chart(region: Region, nights: Sequence[Period], listed: Sequence[Planned], 
     return bars("Your hubs on lists, of your share, by night", rows, key="calendar")
 
 
-def _nights(
+def region_of(visit: Visit) -> Region:
+    """The region whose calendar is asked for; raises HTTPException if there is no such one."""
+    regions = visit.desk.configuration.regions
+    region = regions.get(visit.query("region") or next(iter(regions)))
+    if region is None:
+        raise HTTPException(404)
+    return region
+
+
+def planned_of(connection: Connection, visit: Visit) -> tuple[list[Planned], list[Planned]]:
+    """The Supplier's hubs by window, and those on lists by night."""
+    organisation, now = visit.organisation, visit.now
+    return (
+        supplier_windows.scheduled(connection, organisation, now),
+        supplier_windows.listed(connection, organisation, now),
+    )
+
+
+def share_of(visit: Visit, region: Region) -> int:
+    """The Supplier's even share of a night."""
+    return max(1, region.hubs_per_night // max(1, supplying(visit.desk.users)))
+
+
+def nights_of(region: Region, now: datetime) -> list[Period]:
+    """The open nights of the next weeks."""
+    return list(islice(open_periods(region, Period(now, now + _AHEAD)), _NIGHTS))
+
+
+def calendar_table(
     region: Region,
-    nights: Sequence[Period],
     scheduled: Sequence[Planned],
     listed: Sequence[Planned],
     *,
     share: int,
     now: datetime,
 ) -> Table:
+    """The nights to come, with what of the share is left of each."""
     numbers = _by_night(region, listed)
     mine = [one for one in scheduled if one.region == region.name]
     rows: list[list[Cell]] = []
-    for night in nights:
+    for night in nights_of(region, now):
         cut = cut_time(region, night)
         within = sum(one.hubs for one in mine if one.period.start <= night.start and night.end <= one.period.end)
         closed = cut <= now
@@ -240,7 +262,14 @@ def _nights(
         Column("Your hubs on its lists", numeric=True),
         Column("Left of your share", numeric=True),
     )
-    return Table("Open nights", columns, rows, "No night is open in the next weeks.", caption_hidden=True)
+    return Table(
+        "Open nights",
+        columns,
+        rows,
+        "No night is open in the next weeks.",
+        export_href=url("/export/calendar", region=region.name),
+        caption_hidden=True,
+    )
 
 
 def _windows(region: Region, scheduled: Sequence[Planned]) -> Table:

@@ -17,15 +17,17 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sr_engine.console.desk import Desk
+from sr_engine.console.supplier.contents import Content
 from sr_engine.console.supplier.desk import SupplierDesk, viewer
 from sr_engine.console.supplier.plans import Plan, SelectionPlan, SheetPlan
 from sr_engine.console.supplier.selecting import Selection, SelectionRefused
 from sr_engine.console.supplier.wishes import Wish
 from sr_engine.domain.eligibility import Applicant
+from sr_engine.messages.model import Firmware
 from sr_engine.operations.accounts import actor_of
 from sr_engine.operations.supplier_answers import UnknownSchedule
 from sr_engine.operations.supplier_hubs import UnknownRelease
-from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken
+from sr_engine.pipeline.acting import Act, ActAnswer, Channel, KeyUsedBefore, NotTaken, Prepared, Tally
 from sr_engine.spreadsheets.refusals import SheetRefused
 from sr_engine.store import proposals
 from sr_engine.store.audit import Entry, record
@@ -37,12 +39,18 @@ log = logging.getLogger(__name__)
 
 _SHEETS_KEPT = timedelta(days=30)
 """Then a sheet and its report are forgotten; what was done stays."""
+_TAKEN_UP_WITHIN = timedelta(days=1)
+"""What was confirmed longer ago, in a database that was restored say, somebody has to go on with who knows."""
 _TITLE_MAX = 200
 _BEFORE_CONFIRMED = (ProposalState.DRAFT,)
 
 
 class ProposalRefused(Exception):
     """A proposal cannot be confirmed or turned down so, and why."""
+
+
+class HasChanged(Exception):
+    """What would be done is not what was looked at any more; nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +60,6 @@ class Person:
     login: str
     organisation: str
     user_eui: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What is kept of what is wanted; the rows of a sheet stand in the sheet."""
-
-    user_eui: str
-    """In whose name it is done, whoever confirms it."""
-    wish: Wish | None
-    """None: what the rows of a sheet say."""
-    selection: Selection
-    hub_ids: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    """Of the requests of a sheet, by which each is done once."""
-
-    @staticmethod
-    def read(text: str) -> _Content:
-        kept = json.loads(text)
-        wish = None if kept["wish"] is None else Wish.from_kept(kept["wish"])
-        return _Content(kept["user"], wish, Selection.of(kept["selection"]), tuple(kept["hubs"]), tuple(kept["keys"]))
-
-    def write(self) -> str:
-        kept = {
-            "user": self.user_eui,
-            "wish": None if self.wish is None else self.wish.kept(),
-            "selection": self.selection.query(),
-            "hubs": self.hub_ids,
-            "keys": self.keys,
-        }
-        return json.dumps(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +88,7 @@ class Proposing:
         With a sheet its rows say what, and the selection no more than for which release if a row names none.
         """
         proposal_id = self._desk.draw_id()
-        content = _Content(person.user_eui, wish, selection).write()
+        content = Content(person.user_eui, wish, selection).write()
 
         def add(unit_of_work: UnitOfWork) -> None:
             now = unit_of_work.now
@@ -136,10 +114,11 @@ class Proposing:
         """Begin, or begin again, to work out what a proposal would come to."""
         await self._begin(proposal_id, lambda: self._prepare(person, proposal_id))
 
-    async def confirm(self, person: Person, proposal: Proposal) -> None:
+    async def confirm(self, person: Person, proposal: Proposal, seen: str) -> None:
         """Have a proposal done that its author has looked at, or leave it to a second person.
 
-        Raises ProposalRefused.
+        `seen` is what `proposals.seen` said when they looked. Raises ProposalRefused, and HasChanged if what would be
+        done now is something else.
         """
         now = self._desk.clock.now()
         if proposal.is_over(now):
@@ -148,14 +127,31 @@ class Proposing:
             if proposal.author != person.login:
                 raise ProposalRefused("only its author can confirm a draft")
             if self._rules.four_eyes and proposal.hub_count > self._rules.four_eyes_above:
-                await self._desk.transactions.run(lambda uow: self._leave_to_another(uow, proposal))
+                await self._desk.transactions.run(lambda uow: self._leave_to_another(uow, proposal, seen))
                 return
         elif proposal.state is ProposalState.WAITING:
             if proposal.author == person.login:
                 raise ProposalRefused("somebody else has to confirm what you want done")
-        elif proposal.state is not ProposalState.WORKING:
+        else:
             return
-        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal))
+        await self._desk.read(lambda connection: _check_seen(connection, proposal, seen))
+        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal, seen))
+
+    async def go_on(self, person: Person, proposal: Proposal) -> None:
+        """Go on with what was confirmed and begun, and what a process that ended has left half done."""
+        await self._begin(proposal.proposal_id, lambda: self._carry_out(person, proposal, None))
+
+    async def left(self) -> list[Proposal]:
+        """What was confirmed not long ago, and is neither done nor worked on by this process."""
+        since = self._desk.clock.now() - _TAKEN_UP_WITHIN
+        found = await self._desk.read(lambda connection: proposals.working(connection, since))
+        return [one for one in found if not self.is_at_work(one.proposal_id)]
+
+    async def take_up(self, proposal: Proposal) -> None:
+        """Go on with it in the name of who confirmed it."""
+        kept = await self._desk.read(lambda connection: proposals.content(connection, proposal.proposal_id))
+        login = proposal.decided_by or proposal.author
+        await self.go_on(Person(login, proposal.organisation, Content.read(kept).user_eui), proposal)
 
     async def turn_down(self, person: Person, proposal: Proposal, *, withdraw: bool) -> None:
         """Have nothing done: by its author (`withdraw`), or by the second person."""
@@ -206,13 +202,21 @@ class Proposing:
         )
 
     def _preview(self, connection: Connection, person: Person, proposal_id: str, now: datetime) -> dict[str, object]:
-        content = _Content.read(proposals.content(connection, proposal_id))
+        content = Content.read(proposals.content(connection, proposal_id))
         if content.wish is not None:
             content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
-        plan = self._plan(connection, content, proposal_id, actor_of(person.login))
-        unit_of_work = UnitOfWork(connection, now)
-        answers = [self._supplier.acting.preview(unit_of_work, act) for act in plan.acts]
+        plan = self._plan(connection, person, content, proposal_id, actor_of(person.login))
         if content.wish is None:
+            named = [hub_id for act in plan.acts for hub_id in act.body.device_ids]
+            same = self._supplier.hubs.named_twice(connection, self._viewer(person), named, now)
+            content = replace(content, same=same, keys=())
+            plan = self._plan(connection, person, content, proposal_id, actor_of(person.login)) if same else plan
+        unit_of_work = UnitOfWork(connection, now)
+        acting, tally = self._supplier.acting, Tally()
+        prepared = [acting.prepare(act) for act in plan.acts]
+        answers = [acting.preview(unit_of_work, one, tally) for one in prepared]
+        if content.wish is None:
+            answers = [self._as_before(connection, one, answer) for one, answer in zip(prepared, answers, strict=True)]
             told = zip(plan.acts, answers, strict=True)
             keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
             content = replace(content, keys=tuple(keys))
@@ -224,16 +228,22 @@ class Proposing:
             **plan.told(answers, preview=True),
         }
 
+    def _as_before(self, connection: Connection, prepared: Prepared, answer: ActAnswer) -> ActAnswer:
+        """What an act would be answered that was done before, by the same sheet: it is not done again."""
+        code = self._supplier.acting.answered(connection, prepared)
+        return answer if code is None or code.startswith("E") else replace(answer, repeated=True)
+
     def _key_not_refused(self, connection: Connection, act: Act) -> str:
         """The first key under which it was not refused: what was done is done once, what was not can be done by now.
 
         The keys follow from each other, so that all who bring the same sheet come to the same one.
         """
-        while (self._supplier.acting.answered(connection, act) or "").startswith("E"):
+        acting = self._supplier.acting
+        while (acting.answered(connection, acting.prepare(act)) or "").startswith("E"):
             act = replace(act, key=hashlib.sha256(f"{act.key} again".encode()).hexdigest())
         return act.key
 
-    def _plan(self, connection: Connection, content: _Content, proposal_id: str, account: str) -> Plan:
+    def _plan(self, connection: Connection, person: Person, content: Content, proposal_id: str, account: str) -> Plan:
         """The requests, which are the same each time; raises SheetRefused and UnknownRelease."""
         if content.wish is not None:
             bodies = content.wish.bodies(content.hub_ids, self._most)
@@ -249,22 +259,28 @@ class Proposing:
             name,
             data,
             self._desk.configuration.spreadsheets,
-            firmware=None if release_id is None else self._supplier.hubs.release(connection, release_id).firmware,
+            firmware=None if release_id is None else self._firmware(connection, person, release_id),
             account=account,
             user_eui=content.user_eui,
             most=self._most,
+            same=content.same,
         )
         if not content.keys:
             return plan
         return replace(plan, acts=[replace(act, key=key) for act, key in zip(plan.acts, content.keys, strict=True)])
 
+    def _firmware(self, connection: Connection, person: Person, release_id: str) -> Firmware:
+        now = self._desk.clock.now()
+        return self._supplier.hubs.release(connection, self._viewer(person), release_id, now).firmware
+
     def _select(self, connection: Connection, person: Person, selection: Selection, now: datetime) -> tuple[str, ...]:
         return selection.hubs(connection, self._supplier, self._viewer(person), now, most=self._rules.most_hubs)
 
     def _viewer(self, person: Person) -> Applicant:
-        return viewer(self._desk.users.users_of(person.organisation), person.organisation)
+        return viewer(self._desk.users, person.organisation)
 
-    def _leave_to_another(self, unit_of_work: UnitOfWork, proposal: Proposal) -> None:
+    def _leave_to_another(self, unit_of_work: UnitOfWork, proposal: Proposal, seen: str) -> None:
+        _check_seen(unit_of_work.connection, proposal, seen)
         left = proposals.change(
             unit_of_work.connection,
             proposal.proposal_id,
@@ -275,7 +291,7 @@ class Proposing:
         if left:
             self._audit(unit_of_work, proposal.author, "proposal waits", proposal)
 
-    async def _carry_out(self, person: Person, proposal: Proposal) -> None:
+    async def _carry_out(self, person: Person, proposal: Proposal, seen: str | None) -> None:
         proposal_id = proposal.proposal_id
         # Whoever goes on with what was left half done has not confirmed it.
         confirmer = proposal.decided_by or person.login
@@ -288,45 +304,53 @@ class Proposing:
                 return
             plan = await self._desk.read(
                 lambda connection: self._plan(
-                    connection, _Content.read(proposals.content(connection, proposal_id)), proposal_id, account
+                    connection, person, Content.read(proposals.content(connection, proposal_id)), proposal_id, account
                 )
             )
-            if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal)):
+            if not await self._desk.transactions.run(lambda uow: self._claim(uow, person, proposal, seen)):
                 return
-            answers = [
-                await self._desk.transactions.run(
-                    partial(self._do, proposal_id=proposal_id, act=act, number=number), heavy=True, of=act.user_eui
-                )
-                for number, act in enumerate(plan.acts, 1)
-            ]
+            answers = [await self._act(proposal_id, act, number) for number, act in enumerate(plan.acts, 1)]
         except (SelectionRefused, SheetRefused, NotTaken, KeyUsedBefore, UnknownSchedule, UnknownRelease) as refused:
             await self._fail(proposal_id, str(refused) or "what was selected is not there any more")
+            return
+        except Exception:
+            log.exception("proposal %s could not be done to its end; it is taken up again", proposal_id)
             return
         self._desk.after_work()
         self._desk.counting.forget(proposal.organisation)
         told = await self._desk.apart(partial(plan.told, answers, preview=False))
-        done = {"state": ProposalState.DONE.value, **told}
+        before = {"before": json.loads(proposal.summary).get("before", 0)}
+        summary = json.dumps(json.loads(str(told["summary"])) | before)
+        done = {"state": ProposalState.DONE.value, **told, "summary": summary}
         await self._desk.transactions.run(
             lambda uow: proposals.change(uow.connection, proposal_id, in_states=(ProposalState.WORKING,), **done),
             heavy=True,
             of=person.user_eui,
         )
 
-    def _do(self, unit_of_work: UnitOfWork, *, proposal_id: str, act: Act, number: int) -> ActAnswer:
-        answer = self._supplier.acting.execute(unit_of_work, act)
+    async def _act(self, proposal_id: str, act: Act, number: int) -> ActAnswer:
+        prepared = await self._desk.apart(partial(self._supplier.acting.prepare, act))
+        return await self._desk.transactions.run(
+            partial(self._do, proposal_id=proposal_id, prepared=prepared, number=number), heavy=True, of=act.user_eui
+        )
+
+    def _do(self, unit_of_work: UnitOfWork, *, proposal_id: str, prepared: Prepared, number: int) -> ActAnswer:
+        answer = self._supplier.acting.execute(unit_of_work, prepared)
         proposals.change(unit_of_work.connection, proposal_id, in_states=(ProposalState.WORKING,), acts_done=number)
         return answer
 
     def _is_as_shown(self, connection: Connection, person: Person, proposal: Proposal, now: datetime) -> bool:
         """Whether the same hubs are selected as when it was looked at; of what has begun that is not asked any more."""
-        content = _Content.read(proposals.content(connection, proposal.proposal_id))
+        content = Content.read(proposals.content(connection, proposal.proposal_id))
         if proposal.state is ProposalState.WORKING or content.wish is None or not content.selection.is_filter:
             return True
         return self._select(connection, person, content.selection, now) == content.hub_ids
 
-    def _claim(self, unit_of_work: UnitOfWork, person: Person, proposal: Proposal) -> bool:
+    def _claim(self, unit_of_work: UnitOfWork, person: Person, proposal: Proposal, seen: str | None) -> bool:
         """From now on it is being done; once in all processes, but again by whoever finds it left half done."""
         states = (proposal.state,)
+        if seen is not None and proposals.seen(unit_of_work.connection, proposal.proposal_id) != seen:
+            return False
         claimed = proposals.change(
             unit_of_work.connection,
             proposal.proposal_id,
@@ -366,6 +390,12 @@ class Proposing:
     def _audit(self, unit_of_work: UnitOfWork, login: str, action: str, proposal: Proposal) -> None:
         detail = f"{proposal.proposal_id}: {proposal.title}, {proposal.hub_count:,} hubs"
         record(unit_of_work.connection, [Entry(unit_of_work.now, actor_of(login), action, detail)])
+
+
+def _check_seen(connection: Connection, proposal: Proposal, seen: str) -> None:
+    """Raises HasChanged."""
+    if proposals.seen(connection, proposal.proposal_id) != seen:
+        raise HasChanged
 
 
 def _failed(why: str) -> dict[str, object]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.applications import Starlette
-
 from sr_engine.apart import Say, Work
 from sr_engine.console.operator.office import Office
 from sr_engine.faces import console_of, office_of
@@ -31,8 +29,7 @@ class OperatorFront(Front):
         instance = self.world.instance
         self.office = office_of(instance, lambda: self.woken.append("held requests"), at_once)
         delivery = lambda: self.woken.append("delivery")  # noqa: E731 - it wakes nobody here
-        routes = console_of(instance, delivery, real=self.world.clock, office=self.office)
-        self.app = Starlette(routes=list(routes))
+        self.serve(console_of(instance, delivery, real=self.world.clock, office=self.office))
 
     def olga(self) -> Somebody:
         self.add("olga", None)

@@ -121,7 +121,9 @@ def test_what_a_supplier_does_by_another_face_needs_no_signature(looking: Lookin
 
     body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (SPLIT.chf,))
     act = Act(Channel.CONSOLE, "account:ann", B.eui, "k1", body)
-    answer = looking.front.world.run(lambda uow: acting_of(looking.front.world.instance).execute(uow, act))
+    acting = acting_of(looking.front.world.instance)
+    prepared = acting.prepare(act)
+    answer = looking.front.world.run(lambda uow: acting.execute(uow, prepared))
     looking.olga.open(f"/operator/messages?q={answer.request_id}")
 
     assert "whoever is signed in there needs no signature" in looking.olga.main

@@ -1,0 +1,294 @@
+"""The soak: an instance with everything on, under mixed traffic, its processes killed at random; then the judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sr_engine.bootstrap import Instance
+from sr_engine.delivery.telling import remind
+from sr_engine.replay.homes import Home
+from sr_engine.simulator.behaviour import Behaviour
+from sr_engine.store import cpl
+from tests.crash.collecting import collect
+from tests.crash.country import RATE, make_country
+from tests.crash.evidence import Evidence
+from tests.crash.invariants import violations
+from tests.crash.load import Load
+from tests.crash.processes import Nursery
+from tests.crash.receivers import Receivers, behaviour_of
+from tests.crash.stage import dispose, rest
+from tests.ports import reserved_port
+from tests.postgres import PostgresServer
+from tests.soak import faces
+from tests.soak.faces import Faces
+from tests.soak.growth import Growth, growths
+from tests.soak.sampling import Sampler
+from tests.soak.seats import KILLED, Faults, Seat
+from tests.soak.traffic import CPL, Mixed, mixed_homes
+from tests.world import edit
+
+CLOCKS_CHANGE = datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
+CHANGE_AT_SHARE, LONG_SECONDS = 0.4, 60.0
+"""When the clocks change, as a share of the soak; one that is long has to have met it."""
+_SET_UP_SECONDS, _HUBS_SET_UP_PER_SECOND = 8, 1_000
+"""How long it takes, about, until there is traffic; the clock runs meanwhile."""
+AT_ONCE, PAUSE_SECONDS = 2, 0.3
+HUBS_PER_SECOND = 20
+"""Hubs that are scheduled for the first time: there are as many as the traffic asks for, and some."""
+_HUBS_AT_FIRST = 400
+_REPEATED = 1_000
+"""Requests of each Supplier that are sent once more in the end."""
+_FAULT_PAUSE_SECONDS, _FAULTS_AT_LEAST = 5.0, 8
+LOSING_FROM_SECONDS, REST_WITHIN_SECONDS = 120.0, 240.0
+"""What is never reported is Missed after the end of its window, which may be two minutes away."""
+_SAMPLES = 600
+_DOWN = "supplier-b"
+_DOWN_SECONDS, _UP_SECONDS = (0.5, 3.0), (4.0, 15.0)
+_LONDON = ZoneInfo("Europe/London")
+_ALL_PERCENT = 25
+"""Of the gateways that are killed: they do all the rest, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be soaked, and how long."""
+
+    directory: Path
+    """A folder that is not there yet."""
+    seconds: float
+    seed: int
+    server: PostgresServer | None = None
+    """Without one the engine is SQLite."""
+    say: Callable[[str], None] = lambda _: None
+    """Told of progress."""
+
+    @property
+    def engine(self) -> str:
+        return "sqlite" if self.server is None else "postgresql"
+
+
+@dataclass(frozen=True, slots=True)
+class Soaked:
+    """What came of it."""
+
+    plan: Plan
+    began: datetime
+    ended: datetime
+    """By the clock of the instance, of the traffic."""
+    seconds: float
+    """Of all of it, settling and judging included."""
+    exchanges: int
+    posts: int
+    codes: Counter[tuple[str, str]]
+    """By Service Request and what it was answered first."""
+    statuses: Counter[int]
+    """Of all answers but 503, which is busy or about to stop, and sent again."""
+    refused: Counter[str]
+    used: Counter[str]
+    faults: Counter[tuple[str, str]]
+    csps: Counter[str]
+    sampler: Sampler
+    growths: Sequence[Growth]
+    evidence: Evidence
+    violations: Sequence[str]
+    """What the invariants found."""
+    wrong: Sequence[str]
+    """What else should not have been."""
+
+    @property
+    def clock_changes(self) -> Sequence[datetime]:
+        """Nights of the soak in which the clocks were changed."""
+        return clock_changes(self.began, self.ended)
+
+    @property
+    def kills(self) -> int:
+        return sum(times for (deed, _), times in self.faults.items() if deed == KILLED)
+
+    @property
+    def objections(self) -> list[str]:
+        """All for which the soak has failed."""
+        growing = [one for growth in self.growths for one in growth.objections()]
+        failures = [f"{times} answers were {status}" for status, times in self.statuses.items() if status >= 500]
+        long = self.plan.seconds >= LONG_SECONDS
+        missing = ["no night in which the clocks change was part of it"] if long and not self.clock_changes else []
+        return [*self.violations, *self.wrong, *failures, *growing, *missing]
+
+
+def clock_changes(began: datetime, ended: datetime) -> list[datetime]:
+    """A moment within an hour after each change of the clocks in London between two moments."""
+    found, moment = [], began
+    while (later := moment + timedelta(hours=1)) <= ended:
+        if moment.astimezone(_LONDON).utcoffset() != later.astimezone(_LONDON).utcoffset():
+            found.append(later)
+        moment = later
+    return found
+
+
+def soak(plan: Plan) -> Soaked:
+    """Let it run, let all come to rest, and judge."""
+    return asyncio.run(_soak(plan))
+
+
+async def _soak(plan: Plan) -> Soaked:
+    began = time.monotonic()
+    async with AsyncExitStack() as stack:
+        nursery = Nursery()
+        opening = asyncio.create_task(nursery.open())
+        stack.push_async_callback(nursery.close)
+        receivers = Receivers(plan.seed)
+        stack.push_async_callback(receivers.close)
+        await receivers.listen()
+        ports = [stack.enter_context(reserved_port()) for _ in range(2)]
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        homes = mixed_homes(_HUBS_AT_FIRST + round(HUBS_PER_SECOND * plan.seconds))
+        instance = _make(plan, receivers.url, ports[0], homes)
+        stack.callback(dispose, instance)
+        await opening
+        receivers.take_part(instance, plan.directory, urls, _behaviour(plan))
+        people = Faces(urls[0], faces.add_people(instance), homes, plan.seed)
+        mixed, wrong = Mixed(), list[str]()
+        load = Load(
+            instance, plan.directory, urls, homes, plan.seed, at_once=AT_ONCE, pause=PAUSE_SECONDS, more=mixed.deeds
+        )
+        seats = _seats(plan, nursery, ports, wrong)
+        await asyncio.gather(*(seat.start() for seat in seats))
+        plan.say(f"{len(homes):,} hubs are there, and {len(seats)} processes serve")
+        sampler = Sampler(
+            instance,
+            lambda: {seat.life: seat.process for seat in seats if seat.is_up},
+            lambda: load.answered,
+            max(0.25, plan.seconds / _SAMPLES),
+        )
+        faults = Faults(
+            seats,
+            random.Random(f"{plan.seed} faults"),
+            min(_FAULT_PAUSE_SECONDS, plan.seconds / _FAULTS_AT_LEAST),
+        )
+        first = instance.clock.now()
+        await _traffic(plan, sampler, load=load, people=people, faults=faults, receivers=receivers)
+        last = instance.clock.now()
+        plan.say(f"{load.answered:,} exchanges, {faults.done.total()} faults; now it comes to rest")
+        await rest(instance, receivers, whole=True, within=REST_WITHIN_SECONDS)
+        await load.repeat_all(_REPEATED)
+        await receivers.stop_acting()
+        at_rest = await rest(instance, receivers, whole=False)
+        for seat in seats:
+            await seat.stop()
+        # What has happened by itself since everything was at rest is still to be told.
+        instance.transactions.run_now(remind)
+        evidence = collect(instance, load, receivers, homes, at_rest, acted=people.acted)
+        csps = Counter[str]()
+        for party in receivers.csps.values():
+            csps.update(party.stats)
+        return Soaked(
+            plan,
+            first,
+            last,
+            time.monotonic() - began,
+            load.answered,
+            load.tries,
+            Counter((one.variant, one.code) for one in evidence.sent),
+            Counter(status for one in load.asked for status in one.statuses),
+            mixed.refused,
+            people.used,
+            faults.done,
+            csps,
+            sampler,
+            growths(sampler.samples),
+            evidence,
+            violations(evidence),
+            [*wrong, *mixed.wrong, *people.wrong],
+        )
+
+
+async def _traffic(
+    plan: Plan, sampler: Sampler, *, load: Load, people: Faces, faults: Faults, receivers: Receivers
+) -> None:
+    """Everybody at once, for as long as it is to last; then nobody, and all processes are there."""
+    watching = asyncio.create_task(sampler.run())
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(load.run())
+            group.create_task(people.run(load.stopped))
+            group.create_task(faults.run(load.stopped))
+            group.create_task(_come_and_go(receivers, random.Random(f"{plan.seed} down"), load.stopped))
+            until = time.monotonic() + plan.seconds
+            told = time.monotonic()
+            while (left := until - time.monotonic()) > 0:
+                await asyncio.sleep(min(1.0, left))
+                if time.monotonic() - told > 60:
+                    told = time.monotonic()
+                    plan.say(f"  {left:.0f} s left, {load.answered:,} exchanges, {faults.done.total()} faults")
+            load.stopped.set()
+    finally:
+        watching.cancel()
+    await asyncio.wait([watching])
+    if not watching.cancelled() and (failure := watching.exception()) is not None:
+        raise failure
+
+
+async def _come_and_go(receivers: Receivers, chance: random.Random, stopped: asyncio.Event) -> None:
+    """One Supplier cannot be reached now and then, until `stopped`; then it can."""
+    while not stopped.is_set():
+        for away, (least, most) in ((False, _UP_SECONDS), (True, _DOWN_SECONDS)):
+            receivers.down = {_DOWN} if away and not stopped.is_set() else set()
+            try:
+                async with asyncio.timeout(chance.uniform(least, most)):
+                    await stopped.wait()
+            except TimeoutError:
+                continue
+    receivers.down = set()
+
+
+def _make(plan: Plan, url: str, port: int, homes: Sequence[Home]) -> Instance:
+    def configure(directory: Path) -> None:
+        faces.prepare(directory)
+        # Nothing is given up: hours of trying pass in a second here, and what is given up is not to be told from lost.
+        edit(directory / "config" / "policy.toml", "max_tries = 30\n", "max_tries = 1_000_000\n")
+
+    set_up = _SET_UP_SECONDS + len(homes) / _HUBS_SET_UP_PER_SECOND
+    before_change = timedelta(seconds=(set_up + CHANGE_AT_SHARE * plan.seconds) * RATE)
+    instance = make_country(
+        plan.directory,
+        url=url,
+        port=port,
+        database_url="sqlite:///sr-engine.db" if plan.server is None else plan.server.new_database(),
+        known=homes,
+        starts_at=CLOCKS_CHANGE - before_change,
+        configure=configure,
+    )
+    instance.transactions.run_now(lambda uow: cpl.put_entries(uow.connection, CPL))
+    return instance
+
+
+def _behaviour(plan: Plan) -> Behaviour:
+    """As in the crash matrix; in a soak that is long enough, now and then the outcome of a hub is never reported."""
+    return replace(behaviour_of(plan.seed), lose=1 if plan.seconds >= LOSING_FROM_SECONDS else 0)
+
+
+def _seats(plan: Plan, nursery: Nursery, ports: Sequence[int], wrong: list[str]) -> list[Seat]:
+    chance = random.Random(f"{plan.seed} roles")
+    kept, killed = ports
+
+    def gateway() -> Sequence[str]:
+        role = "all" if chance.random() * 100 < _ALL_PERCENT else "gateway"
+        return ("--role", role, "--port", str(killed))
+
+    def seat(name: str, arguments: Callable[[], Sequence[str]], *, steady: bool) -> Seat:
+        return Seat(name, arguments, nursery, plan.directory, wrong, steady)
+
+    return [
+        seat("gateway", lambda: ("--role", "gateway", "--port", str(kept)), steady=True),
+        seat("worker", lambda: ("--role", "worker"), steady=True),
+        seat("second gateway", gateway, steady=False),
+        seat("second worker", lambda: ("--role", "worker"), steady=False),
+    ]
