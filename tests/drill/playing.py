@@ -96,8 +96,8 @@ class Result:
             f"backup: {self.backup_seconds:.1f} s, {self.backup_bytes / 1e6:.1f} MB, while requests were answered",
             (
                 f"RPO: {self.lost_seconds:.1f} s, everything having been lost {self.lost_after_seconds:.1f} s after "
-                f"the backup was begun; of {self.answered} requests that had been answered {self.known} are answered the "
-                f"same, byte for byte, and {self.lost} were not known any more; sent again, each was carried out"
+                f"the backup was begun; of {self.answered} requests that had been answered {self.known} are answered "
+                f"the same, byte for byte, and {self.lost} were not known any more; sent again, each was carried out"
             ),
             (
                 f"RTO: {self.recovered_seconds:.1f} s from the loss to the first answer: restored and verified in "
