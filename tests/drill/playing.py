@@ -68,7 +68,9 @@ class Result:
     backup_seconds: float = 0
     backup_bytes: int = 0
     lost_after_seconds: float = 0
-    """RPO: from the beginning of the backup to the loss."""
+    """From the beginning of the backup to the loss."""
+    lost_seconds: float = 0
+    """RPO: from the first answer that is not known any more to the loss."""
     restore_seconds: float = 0
     verify_seconds: float = 0
     start_seconds: float = 0
@@ -93,9 +95,9 @@ class Result:
             ),
             f"backup: {self.backup_seconds:.1f} s, {self.backup_bytes / 1e6:.1f} MB, while requests were answered",
             (
-                f"RPO: everything was lost {self.lost_after_seconds:.1f} s after the backup was begun; of "
-                f"{self.answered} requests that had been answered {self.known} are answered the same, byte for "
-                f"byte, and {self.lost} were not known any more; sent again, each was carried out"
+                f"RPO: {self.lost_seconds:.1f} s, everything having been lost {self.lost_after_seconds:.1f} s after "
+                f"the backup was begun; of {self.answered} requests that had been answered {self.known} are answered "
+                f"the same, byte for byte, and {self.lost} were not known any more; sent again, each was carried out"
             ),
             (
                 f"RTO: {self.recovered_seconds:.1f} s from the loss to the first answer: restored and verified in "
@@ -232,6 +234,9 @@ async def _judge(load: Load, at: Moments, result: Result) -> None:
     again = await load.again(before)
     known = [first.answer == second.answer for first, second in zip(before, again, strict=True)]
     result.answered, result.known, result.lost = len(before), sum(known), len(known) - sum(known)
+    result.lost_seconds = max(
+        (at.lost - one.ended for one, is_known in zip(before, known, strict=True) if not is_known), default=0
+    )
     for is_known, first, second in zip(known, before, again, strict=True):
         if second.code != "I0":
             result.wrong.append(f"sent again, a request was answered {second.code}")
