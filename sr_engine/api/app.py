@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 from starlette.routing import Mount
 
 from sr_engine.api import answers, changes, hooks, hubs, registrations
+from sr_engine.api.common import check_query
 from sr_engine.api.desk import Desk
 from sr_engine.api.door import Door
 from sr_engine.api.limits import Rates
@@ -41,7 +42,7 @@ def application() -> FastAPI:
         openapi_url="/openapi.json",
         redirect_slashes=False,
         separate_input_output_schemas=False,
-        dependencies=[Depends(_bearer)],
+        dependencies=[Depends(_bearer), Depends(check_query)],
         generate_unique_id_function=lambda route: route.name,
     )
     for router in (hubs.router, answers.router, changes.router, hooks.router, registrations.router):

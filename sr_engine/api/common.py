@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Query
+from fastapi import Depends, Header, Path, Query, Request
 
 from sr_engine.api.desk import Caller, Desk, Needs, desk_of, stopping_of
 from sr_engine.api.door import etag_of
 from sr_engine.api.models import ProblemSeen, Shown
-from sr_engine.api.problems import PROBLEM_JSON
+from sr_engine.api.problems import PROBLEM_JSON, Problem
 from sr_engine.store.api_tokens import Scope
+
+_LONGEST_NAME = 64
 
 DeskOf = Annotated[Desk, Depends(desk_of)]
 Stopping = Annotated[Callable[[], bool], Depends(stopping_of)]
@@ -64,6 +67,21 @@ _DESCRIPTIONS = {
 }
 
 
+def check_query(request: Request) -> None:
+    """Raise Problem for a parameter that there is not: a filter that is misspelt must not let everything through."""
+    known = set(_query_names(request.scope["route"].dependant))
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        detail = f"there is no parameter {unknown[0][:_LONGEST_NAME]}; there are {', '.join(sorted(known)) or 'none'}"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the request is not valid: {detail}")
+
+
+def _query_names(dependant: Any) -> Iterator[str]:
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for one in dependant.dependencies:
+        yield from _query_names(one)
+
+
 def page_size(desk: Desk, limit: int | None) -> int:
     """Rows of a page."""
     limits = desk.policy.limits
@@ -88,6 +106,7 @@ __all__ = [
     "Reader",
     "Registrar",
     "Stopping",
+    "check_query",
     "etag_of_model",
     "page_size",
     "problems",

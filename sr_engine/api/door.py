@@ -81,7 +81,7 @@ class Door:
         if token is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "the token is not good, or not any more", headers=_BEARER)
         if not self._is_over_its_own(scope, token):
-            detail = "the token is good only over connections that have shown the certificate it is bound to"
+            detail = "the token has to be bound to a certificate, and is good only over connections that have shown it"
             raise Problem(HTTPStatus.UNAUTHORIZED, detail, headers=_BEARER)
         if token.user_eui is None:
             return Caller(token, None)
@@ -91,8 +91,13 @@ class Door:
         return Caller(token, user)
 
     def _is_over_its_own(self, scope: Scope, token: Token) -> bool:
-        """Whether a token is not bound to a certificate, or the connection has shown that one (RFC 8705, section 3)."""
-        return token.certificate_sha256 in {None, self.peers.of(scope).certificate_sha256}
+        """Whether the connection has shown the certificate that a token is bound to (RFC 8705, section 3).
+
+        One that is bound to none is good over any, unless policy says otherwise.
+        """
+        if token.certificate_sha256 is None:
+            return not self.desk.policy.tokens.must_be_bound
+        return token.certificate_sha256 == self.peers.of(scope).certificate_sha256
 
     async def _note(self, scope: Scope, token: Token) -> None:
         client = scope.get("client")

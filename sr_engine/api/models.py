@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from sr_engine.messages.model import Approval, CommsHubUpgrade, Decision, ExclusionAction, Period, Phase, UpgradeStatus
 from sr_engine.operations.changes import Change, ChangeKind
@@ -30,7 +30,16 @@ def _within_years(at: datetime) -> datetime:
     return at
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_within_years)]
+def _in_words(at: object) -> object:
+    """Not a number, of which nobody can tell whether it counts seconds or milliseconds."""
+    if isinstance(at, int | float):
+        raise ValueError("a time is a text, such as 2026-12-01T22:00:00Z")  # noqa: TRY004 - pydantic takes no TypeError
+    if isinstance(at, str) and at.replace(".", "", 1).lstrip("+-").isdecimal():
+        raise ValueError("a time is written as 2026-12-01T22:00:00Z")
+    return at
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_in_words), AfterValidator(_within_years)]
 
 
 class Given(BaseModel):

@@ -11,7 +11,7 @@ import click
 from sr_engine import configuration
 from sr_engine.bootstrap import identifier
 from sr_engine.cli.failures import Failure
-from sr_engine.cli.opening import instance_option, opened
+from sr_engine.cli.opening import Opened, instance_option, opened
 from sr_engine.cli.output import show_table
 from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
 from sr_engine.peers import fingerprint_of_pem
@@ -21,8 +21,9 @@ from sr_engine.store.api_tokens import Scope
 _HOUR = timedelta(hours=1)
 
 
-def _desk() -> TokenDesk:
-    return TokenDesk(lambda: identifier(secrets.randbelow), secrets.randbelow)
+def _desk(instance: Opened) -> TokenDesk:
+    must_be_bound = instance.configuration.api.tokens.must_be_bound
+    return TokenDesk(lambda: identifier(secrets.randbelow), secrets.randbelow, must_be_bound)
 
 
 def _fingerprint(certificate: Path | None) -> str | None:
@@ -82,7 +83,7 @@ def create(
         wanted = {Scope(one) for one in scopes}
         try:
             issued = instance.transactions.run_now(
-                lambda uow: _desk().create(
+                lambda uow: _desk(instance).create(
                     uow,
                     name,
                     None if user is None else user.eui,
@@ -136,7 +137,7 @@ def rotate(name: str, overlap_hours: int | None, certificate: Path | None, direc
         overlap = default if overlap_hours is None else overlap_hours * _HOUR
         try:
             issued = instance.transactions.run_now(
-                lambda uow: _desk().rotate(uow, name, overlap, certificate_sha256=bound)
+                lambda uow: _desk(instance).rotate(uow, name, overlap, certificate_sha256=bound)
             )
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
@@ -150,7 +151,7 @@ def revoke(name: str, directory: Path) -> None:
     """End all tokens called NAME at once."""
     with opened(directory, writing=True) as instance:
         try:
-            ended = instance.transactions.run_now(lambda uow: _desk().revoke(uow, name))
+            ended = instance.transactions.run_now(lambda uow: _desk(instance).revoke(uow, name))
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
     click.echo(f"{ended} revoked")

@@ -39,6 +39,8 @@ class ApiTokens:
     """How tokens are kept."""
 
     overlap: timedelta
+    must_be_bound: bool = False
+    """Only tokens are good that are bound to a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,14 @@ API = Table(
             Key("stream_seconds", values.seconds(1, 86_400), field="stream"),
         ),
     ),
-    Key("tokens", Table(ApiTokens, Key("overlap_hours", values.hours(0, 8760), field="overlap"))),
+    Key(
+        "tokens",
+        Table(
+            ApiTokens,
+            Key("overlap_hours", values.hours(0, 8760), field="overlap"),
+            Key("must_be_bound", values.boolean(), optional=True),
+        ),
+    ),
     Key(
         "webhooks",
         Table(

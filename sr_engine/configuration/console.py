@@ -33,6 +33,9 @@ class SignIn:
     second_factor_for: frozenset[ConsoleRole]
     password_min_length: int
     failures_of_account: int
+    """From one address."""
+    failures_anywhere: int
+    """Of an account, from all addresses."""
     failures_of_address: int
     locks: tuple[timedelta, ...]
     forget: timedelta
@@ -111,6 +114,7 @@ CONSOLE = Table(
             Key("second_factor_for", ASet(Array(values.member(ConsoleRole)))),
             Key("password_min_length", values.whole_number(8, 64)),
             Key("failures_of_account", values.whole_number(1, 100)),
+            Key("failures_anywhere", values.whole_number(1, 10_000)),
             Key("failures_of_address", values.whole_number(1, 10_000)),
             Key("lock_seconds", Array(values.seconds(1, 86_400), may_be_empty=False), field="locks"),
             Key("forget_hours", values.hours(1, 8760), field="forget"),

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _FIELDS = 2000
+_LIVE = "x-live"
+"""Sent by a page that fetches itself anew (`static/console.js`)."""
 _WORDS = {
     HTTPStatus.NOT_FOUND: ("There is nothing here", "The page you asked for does not exist, or is not yours to see."),
     HTTPStatus.FORBIDDEN: ("Not for this account", "Your account does not have the role that this page needs."),
@@ -151,7 +153,8 @@ async def _let_in(desk: Desk, page: Page, request: Request) -> Visit | Response:
         return go(first)
     if page.role is not None and str(page.role) not in present.account.roles:
         raise HTTPException(HTTPStatus.FORBIDDEN)
-    if present.is_to_be_seen(desk.signing_in.clock.now()):
+    # A page that refreshes itself does not mean that somebody is there.
+    if _LIVE not in request.headers and present.is_to_be_seen(desk.signing_in.clock.now()):
         digest, now = present.session.token_sha256, desk.signing_in.clock.now()
         await desk.transactions.run(lambda unit_of_work: console_sessions.seen(unit_of_work.connection, digest, now))
     return Visit(request, desk, page, present, token)

@@ -32,6 +32,7 @@ from sr_engine.console.security import (
     session_cookie,
     set_cookie,
 )
+from sr_engine.console.sign_in_pages import address_of
 from sr_engine.operations.accounts import audit
 from sr_engine.operations.signing_in import SignedIn
 from sr_engine.store import accounts
@@ -40,6 +41,7 @@ from sr_engine.store.transactions import UnitOfWork
 log = logging.getLogger(__name__)
 
 CALLBACK = "/oidc/callback"
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _ALGORITHMS = ["RS256", "ES256", "PS256", "EdDSA"]
 _LEEWAY_SECONDS = 60
 _REFUSED = "The provider did not sign you in, or this page was left open for too long. Please try again."
@@ -65,8 +67,12 @@ class Provider:
             async with self.client() as client:
                 answer = await client.get(f"{self.settings.issuer}/.well-known/openid-configuration")
                 found = answer.raise_for_status().json()
-            if str(found.get("issuer", "")).rstrip("/") != self.settings.issuer:
-                raise NotSignedIn(f"the provider calls itself {found.get('issuer')}")
+            known = found if isinstance(found, dict) else {}
+            if str(known.get("issuer", "")).rstrip("/") != self.settings.issuer:
+                raise NotSignedIn(f"the provider calls itself {known.get('issuer')}")
+            lacking = [name for name in _ENDPOINTS if not isinstance(known.get(name), str)]
+            if lacking:
+                raise NotSignedIn(f"the provider does not say its {lacking[0]}")
             self._metadata = found
         return self._metadata
 
@@ -92,6 +98,8 @@ class Provider:
             form["client_secret"] = settings.client_secret_file.read_text("utf-8").strip()
         async with self.client() as client:
             answer = (await client.post(metadata["token_endpoint"], data=form)).raise_for_status().json()
+        if not isinstance(answer, dict):
+            raise NotSignedIn("the provider gave no token")
         claims = await self._claims(str(answer.get("id_token", "")))
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
@@ -171,7 +179,7 @@ class OpenIdPages:
         except (NotSignedIn, httpx.HTTPError, ValueError, KeyError, OSError) as error:
             log.warning("nobody was signed in by the OpenID provider: %s", error)
             return await self._refuse(request, _REFUSED, 403)
-        signed_in = await self._desk.transactions.run(lambda uow: self._begin(uow, subject))
+        signed_in = await self._desk.transactions.run(lambda uow: self._begin(uow, subject, address_of(request)))
         if signed_in is None:
             return await self._refuse(request, _NOBODY, 403)
         # Not a redirect: the browser would not send the new cookie along on the way from the provider.
@@ -181,12 +189,12 @@ class OpenIdPages:
         drop_cookie(request, response, _cookie(request))
         return response
 
-    def _begin(self, unit_of_work: UnitOfWork, subject: str) -> SignedIn | None:
+    def _begin(self, unit_of_work: UnitOfWork, subject: str, address: str) -> SignedIn | None:
         account = accounts.by_subject(unit_of_work.connection, subject)
         if account is None or account.disabled_at is not None:
             audit(unit_of_work, "processor", "sign-in refused", "OpenID subject without an account")
             return None
-        return self._desk.signing_in.begins(unit_of_work, account, second_factor=True, how="OpenID")
+        return self._desk.signing_in.begins(unit_of_work, account, address, second_factor=True, how="OpenID")
 
     def _redirect_uri(self, request: Request) -> str:
         base = self._provider.settings.redirect_base or f"{request.url.scheme}://{request.url.netloc}"

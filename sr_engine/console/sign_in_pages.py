@@ -128,7 +128,7 @@ class SignInPages:
                 signing_in.leaves(unit_of_work, old[0])
             if renewed is not None:
                 accounts.change(unit_of_work.connection, account.account_id, password_hash=renewed)
-            return signing_in.begins(unit_of_work, account, second_factor=False, how="password")
+            return signing_in.begins(unit_of_work, account, address, second_factor=False, how="password")
 
         signed_in = await self._desk.transactions.run(begin)
         if isinstance(signed_in, Refused):

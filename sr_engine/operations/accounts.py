@@ -149,7 +149,7 @@ def unlock(unit_of_work: UnitOfWork, subject: str) -> bool:
     `subject` is a login, or `address:` and an address.
     """
     whole = subject if subject.startswith("address:") else f"account:{subject}"
-    forgotten = accounts.forget_tries(unit_of_work.connection, whole)
+    forgotten = accounts.forget_tries_of(unit_of_work.connection, whole)
     if forgotten:
         audit(unit_of_work, OPERATOR, "account unlocked", whole)
     return forgotten
@@ -189,10 +189,11 @@ def _shut_out(unit_of_work: UnitOfWork, account: Account) -> None:
 
 
 def locked_until(connection: Connection, login: str, now: datetime) -> datetime | None:
-    """Until when an account is kept from signing in, if it is."""
-    tried = accounts.tries(connection, f"account:{login}")
-    until = None if tried is None else tried.locked_until
-    return until if until is not None and until > now else None
+    """Until when an account is kept from signing in, from some address or from all, if it is."""
+    tried = accounts.tries_of(connection, f"account:{login}")
+    return max(
+        (one.locked_until for one in tried if one.locked_until is not None and one.locked_until > now), default=None
+    )
 
 
 def audit(unit_of_work: UnitOfWork, actor: str, action: str, detail: str) -> None:

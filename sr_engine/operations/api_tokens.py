@@ -40,6 +40,8 @@ class TokenDesk:
 
     draw_id: Callable[[], str]
     randbelow: Callable[[int], int]
+    must_be_bound: bool = False
+    """Only tokens are made that are bound to a certificate."""
 
     def create(
         self,
@@ -89,7 +91,9 @@ class TokenDesk:
         return len(good)
 
     def _issue(self, unit_of_work: UnitOfWork, like: Token, action: str) -> Issued:
-        """Add a token of a new id and secret."""
+        """Add a token of a new id and secret; raises TokenRefused."""
+        if self.must_be_bound and like.certificate_sha256 is None:
+            raise TokenRefused("tokens have to be bound here (must_be_bound of api.toml): name a file by --certificate")
         secret = f"{PREFIX}{self.randbelow(1 << SECRET_BITS):064x}"
         token = replace(like, token_id=self.draw_id(), created_at=unit_of_work.now, revoked_at=None, used_at=None)
         api_tokens.add(unit_of_work.connection, token, digest(secret))

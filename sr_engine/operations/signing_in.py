@@ -81,19 +81,21 @@ class SigningIn:
     def fails(self, unit_of_work: UnitOfWork, login: str, address: str) -> Refused:
         """A password or second factor was wrong: count it, and lock where there were too many."""
         rules, waits, now = self.rules.sign_in, [timedelta(0)], self.clock.now()
-        for subject, limit in zip(
-            self._subjects(login, address), (rules.failures_of_account, rules.failures_of_address), strict=True
-        ):
+        limits = (rules.failures_of_account, rules.failures_anywhere, rules.failures_of_address)
+        for subject, limit in zip(self._subjects(login, address), limits, strict=True):
             failures = accounts.count_failure(unit_of_work.connection, subject, now, forgotten=now - rules.forget)
             if failures >= limit:
                 wait = rules.locks[min(failures - limit, len(rules.locks) - 1)]
                 accounts.lock_tries(unit_of_work.connection, subject, now + wait)
                 waits.append(wait)
-                audit(unit_of_work, "processor", "sign-in locked", f"{subject}: {failures} failures, {wait.seconds} s")
+                detail = f"{subject}: {failures} failures, the last from {address[:64]}, {wait.seconds} s"
+                audit(unit_of_work, "processor", "sign-in locked", detail)
         accounts.forget_old_tries(unit_of_work.connection, now - rules.forget)
         return Refused(max(waits) or None)
 
-    def begins(self, unit_of_work: UnitOfWork, account: Account, *, second_factor: bool, how: str) -> SignedIn:
+    def begins(
+        self, unit_of_work: UnitOfWork, account: Account, address: str, *, second_factor: bool, how: str
+    ) -> SignedIn:
         """Begin a session, once a password or an OpenID provider has said who it is.
 
         It can be used for nothing but the second factor as long as that is wanted and not given.
@@ -104,7 +106,7 @@ class SigningIn:
         )
         signed_in = self._begin(unit_of_work, account, second_factor=second_factor)
         if account.totp_secret is None or second_factor:
-            self._is_in(unit_of_work, account, how)
+            self._is_in(unit_of_work, account, address, how)
         return signed_in
 
     def gives_second_factor(
@@ -128,7 +130,7 @@ class SigningIn:
             return self.fails(unit_of_work, account.login, address)
         console_sessions.end(unit_of_work.connection, present.session.token_sha256)
         signed_in = self._begin(unit_of_work, account, second_factor=True)
-        self._is_in(unit_of_work, account, how)
+        self._is_in(unit_of_work, account, address, how)
         return signed_in
 
     def goes_on(self, unit_of_work: UnitOfWork, present: Present, *, second_factor: bool | None = None) -> SignedIn:
@@ -159,10 +161,16 @@ class SigningIn:
         console_sessions.begin(unit_of_work.connection, session)
         return SignedIn(token, account)
 
-    def _is_in(self, unit_of_work: UnitOfWork, account: Account, how: str) -> None:
-        accounts.forget_tries(unit_of_work.connection, self._subjects(account.login, "")[0])
+    def _is_in(self, unit_of_work: UnitOfWork, account: Account, address: str, how: str) -> None:
+        here, anywhere, _ = self._subjects(account.login, address)
+        # What others try elsewhere goes on to count there.
+        for subject in (here, anywhere):
+            accounts.forget_tries(unit_of_work.connection, subject)
         audit(unit_of_work, actor_of(account.login), "sign-in", how)
 
     @staticmethod
-    def _subjects(login: str, address: str) -> tuple[str, str]:
-        return f"account:{login[:_LOGIN_MAX]}", f"address:{address[:64]}"
+    def _subjects(login: str, address: str) -> tuple[str, str, str]:
+        """By what failures are counted: an account from one address, an account, an address."""
+        account = f"account:{login[:_LOGIN_MAX]}"
+        place = hashlib.sha256(address.encode()).hexdigest()[:16]
+        return f"{account} {place}", account, f"address:{address[:64]}"

@@ -152,6 +152,19 @@ class SupplierHubs:
         mine = {hub_id for hub_id, hub in hubs.items() if hub.is_responsible(viewer.organisation, viewer.roles)}
         return {device_id for device_id, hub_id in hub_ids.items() if hub_id in mine}
 
+    def named_twice(
+        self, connection: Connection, viewer: Applicant, device_ids: Collection[str], now: datetime
+    ) -> tuple[tuple[str, ...], ...]:
+        """Of some canonical ids those that stand for the same hub of this Supplier, by its CHF and its GPF."""
+        wanted = sorted(set(device_ids))
+        by_hub: dict[str, list[str]] = defaultdict(list)
+        for start in range(0, len(wanted), _AT_ONCE):
+            for device_id, hub_id in inventory.hub_ids_of(connection, wanted[start : start + _AT_ONCE]).items():
+                by_hub[hub_id].append(device_id)
+        twice = {hub_id: tuple(sorted(ids)) for hub_id, ids in by_hub.items() if len(ids) > 1}
+        mine = self.owned(connection, viewer, list(twice), now) if twice else set()
+        return tuple(ids for hub_id, ids in sorted(twice.items()) if hub_id in mine)
+
     def counts(self, connection: Connection, viewer: Applicant, release_id: str, now: datetime) -> list[Counted]:
         """How many of this Supplier's hubs of a release's model have which status, by region; raises UnknownRelease.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -57,6 +57,17 @@ class Reading:
     def count(self) -> int:
         """All rows that are not empty."""
         return len(self.accepted) + len(self.refused) + len(self.left_out)
+
+    def refuse_same_hubs(self, same: Collection[Collection[str]]) -> None:
+        """Refuse the rows of ids that stand for one hub: by its CHF and its GPF it stands in several rows."""
+        numbers = {hub_id: number for number, (hub_id, _) in self.accepted.items()}
+        for ids in same:
+            rows = sorted(numbers[one] for one in ids if one in numbers)
+            for number in rows if len(rows) > 1 else ():
+                hub_id, _ = self.accepted.pop(number)
+                others = ", ".join(str(other) for other in rows if other != number)
+                why = f"{hub_id} is the hub of row {others}, by its other id (CHF and GPF): keep one row for a hub"
+                self.refused[number] = why
 
 
 def read_rows(

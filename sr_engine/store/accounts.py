@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.store.tables import UtcDateTime, console_accounts, console_recovery_codes, console_tries
@@ -154,6 +154,20 @@ def lock_tries(connection: Connection, subject: str, until: datetime) -> None:
 def forget_tries(connection: Connection, subject: str) -> bool:
     """Forget the failures of an account or address; False if there were none."""
     return connection.execute(console_tries.delete().where(_TRIES.subject == subject)).rowcount > 0
+
+
+def tries_of(connection: Connection, account: str) -> list[Tries]:
+    """The failures of `account:<login>`, from each address and from all together."""
+    return [Tries(*row) for row in connection.execute(select(console_tries).where(_of_account(account)))]
+
+
+def forget_tries_of(connection: Connection, account: str) -> bool:
+    """Forget the failures of `account:<login>` from anywhere; False if there were none."""
+    return connection.execute(console_tries.delete().where(_of_account(account))).rowcount > 0
+
+
+def _of_account(account: str) -> ColumnElement[bool]:
+    return or_(_TRIES.subject == account, _TRIES.subject.startswith(f"{account} ", autoescape=True))
 
 
 def forget_old_tries(connection: Connection, before: datetime) -> None:

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from sr_engine.cli.main import commands
 from tests.authority import unique_identifier
 from tests.gateway.conftest import WAIT
+from tests.gateway.guarded import guarded
 from tests.gateway.test_tls import Site, behind_a_proxy, site
-from tests.world import A
+from tests.world import A, edit, reopen
 
 
 def token(here: Site, *more: object) -> str:
@@ -61,7 +62,27 @@ def test_a_bound_token_is_good_over_connections_of_its_certificate_alone(tmp_pat
         said = asked(here, bound, here.context(other))
 
     assert seen == {"bound": [200, 401, 401], "free": [200, 200, 200]}, "the same EUI is not the same certificate"
-    assert "bound to" in said[1]
+    assert "bound to a certificate" in said[1]
+
+
+def test_where_tokens_have_to_be_bound_no_other_is_made_or_good(tmp_path: Path) -> None:
+    with site(tmp_path) as here:
+        own = here.clients.issue("own", unique_identifier(A.eui))
+        free = created(here, "free")
+        assert asked(here, free, here.context(own))[0] == 200
+    edit(here.world.directory / "config" / "api.toml", "must_be_bound = false", "must_be_bound = true")
+    world = reopen(here.world)
+    with guarded(world) as here.served:
+        arguments = ["api-token", "create", "crm", "--user", A.eui, "--scope", "read", "--dir", str(world.directory)]
+        refused = [
+            CliRunner().invoke(commands, some) for some in (arguments, ["api-token", "rotate", "free", *arguments[-2:]])
+        ]
+        bound = created(here, "bound", "--certificate", own[0])
+        seen = [asked(here, secret, here.context(own))[0] for secret in (free, bound)]
+    world.close()
+
+    assert seen == [401, 200]
+    assert {(one.exit_code, "name a file by --certificate" in one.stderr) for one in refused} == {(2, True)}
 
 
 def test_a_token_that_is_rotated_is_bound_as_before_or_to_the_renewed_certificate(tmp_path: Path) -> None:

@@ -35,6 +35,10 @@ def test_every_error_is_a_problem_that_says_its_status(ask: Client) -> None:
         (422, ask("POST", "/exclusions", EXCLUDE, key="x" * 65)),
         (422, ask("GET", "/hubs?limit=0")),
         (422, ask("GET", "/hubs?release_id=none")),
+        (422, ask("GET", "/hubs?stauts=Listed")),
+        (422, ask("POST", "/exclusions?dryrun=true", EXCLUDE)),
+        (422, ask("POST", "/exclusions", {**EXCLUDE, "exclude_until": 1796824000})),
+        (422, ask("POST", "/exclusions", {**EXCLUDE, "exclude_until": "1796824000"})),
         (400, ask("GET", "/hubs?prefix=XY")),
         (404, ask("GET", f"/hubs?release_id={'0' * 32}")),
         (404, ask("GET", f"/schedules/{17}")),
@@ -49,6 +53,13 @@ def test_a_mistake_in_a_body_is_pointed_at(ask: Client) -> None:
     found = ask("POST", "/exclusions", {"action": "Exclude", "device_ids": [SOLE.chf, "x"]}).json
 
     assert found["errors"][0]["pointer"] == "/device_ids/1"
+
+
+def test_a_parameter_that_is_misspelt_is_named_and_nothing_is_done(ask: Client) -> None:
+    answer = ask("POST", "/exclusions?dry-run=true", EXCLUDE)
+
+    assert "no parameter dry-run; there are dry_run" in answer.json["detail"]
+    assert ask.get("/exclusions")["exclusions"] == []
 
 
 def test_what_acts_needs_a_key(ask: Client) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import struct
@@ -27,6 +28,8 @@ _SLOWLY_SECONDS = 1.0
 _AT_ONCE = 100
 """Connections that are opened at a time, in the beginning."""
 _LIMIT_SECONDS = 30.0
+_FILES = 50
+"""Open ones beside connections."""
 _HEAD = "POST /api/v1/serviceD HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/xml\r\n{more}\r\n\r\n"
 
 
@@ -184,6 +187,12 @@ async def _attack(kind: str, attack: Attack, connections: int) -> None:
 def main() -> None:
     """Attack until told to stop."""
     kind, port, address, connections, *files = sys.argv[1:]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < int(connections) + _FILES:
+        sys.exit(
+            f"{connections} connections need a limit of {int(connections) + _FILES} open files, not {most}: ulimit -n"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     messages = [one.encode() for name in files for one in json.loads(Path(name).read_text(encoding="utf-8"))]
     asyncio.run(_attack(kind, Attack(int(port), address, messages), int(connections)))
 

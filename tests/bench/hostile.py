@@ -62,6 +62,7 @@ ATTACKS = (
     ),
     Attack("bad signatures of another User, 4 connections", (("flood", "127.0.0.2", 4, "of another"),)),
     Attack("bad signatures that claim to be the User's, 4 connections", (("flood", "127.0.0.2", 4, "of the User"),)),
+    Attack("the same from the User's own address", (("flood", "127.0.0.1", 4, "of the User"),)),
     Attack("bad signatures of 200 originators, 4 connections", (("flood", "127.0.0.2", 4, "of many"),)),
     Attack(
         "bad signatures that claim to be the User's, 100 connections", (("flood", "127.0.0.2", 100, "of the User"),)

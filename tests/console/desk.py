@@ -119,9 +119,9 @@ class Front:
         """Add an account whose password is no longer the first one (with None it is); returns the password."""
         return add_account(self.world.instance, login, organisation, roles, password=password)
 
-    def somebody(self) -> Somebody:
+    def somebody(self, address: str = "127.0.0.1") -> Somebody:
         """A browser in which nobody is signed in."""
-        return Somebody(Client(self), self)
+        return Somebody(Client(self, address), self)
 
     def signed_in(self, login: str = "ann", password: str = PASSWORD) -> Somebody:
         """A browser in which somebody is."""
@@ -134,10 +134,13 @@ class Front:
 class Client:
     """Asks the console as HTTP would; what goes on after an answer goes on while the next is asked for."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, address: str) -> None:
         self._runner = front.runner
         self._http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(front.app), base_url=AT, follow_redirects=True, timeout=60
+            transport=httpx.ASGITransport(front.app, client=(address, 1)),
+            base_url=AT,
+            follow_redirects=True,
+            timeout=60,
         )
         self.cookies = self._http.cookies
         self.headers = self._http.headers

@@ -42,6 +42,8 @@ class Provider:
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "1", "use": "sig", "alg": "ES256"}))
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
     forger: ECKey | None = None
+    says: object = None
+    """Of itself, if it is not what it should say."""
 
     @property
     def issuer(self) -> str:
@@ -58,6 +60,8 @@ class Provider:
         )
 
     async def _metadata(self, _request: Request) -> Response:
+        if self.says is not None:
+            return JSONResponse(self.says)
         return JSONResponse(
             {
                 "issuer": self.issuer,
@@ -214,6 +218,16 @@ def test_whoever_wanted_to_go_to_an_address_with_other_letters_is_sent_there(fro
     sent = browser.client.get("/console/oidc?next=/console/hubs%3Fid%3D%E4%B8%AD%2526", follow_redirects=False)
     browser.page = browser.client.get(browser.client.elsewhere(sent.headers["location"]).headers["location"])
     assert browser.tree.xpath("//main//a")[0].get("href") == "/console/hubs?id=\u4e2d%26"
+
+
+@pytest.mark.parametrize("says", [[], {}, "issuer", "whole"])
+def test_a_provider_that_says_something_else_of_itself_is_not_used(
+    front: Front, provider: Provider, says: object
+) -> None:
+    provider.says = {"issuer": provider.issuer} if says == "whole" else says
+    browser = front.somebody()
+    assert browser.open("/oidc").status_code == 502
+    assert "cannot be reached" in browser.text
 
 
 def test_an_account_of_the_provider_has_no_password_here(front: Front) -> None:

@@ -89,6 +89,21 @@ def test_the_same_sheet_brought_twice_is_done_once(front: Front) -> None:
     assert count(front, schedules) == 1
 
 
+def test_rows_that_name_one_hub_by_both_its_ids_are_refused_both(front: Front) -> None:
+    browser = front.signed_in()
+    own, theirs = HOMES[0], HOMES[4]
+    assert own.gpf is not None
+    rows = [(own.chf, "Approve"), (own.gpf, "Decline"), (theirs.chf, "Approve"), (str(theirs.gpf), "Decline")]
+    bring(browser, sheet(*((hub, decision, None, None) for hub, decision in (*rows, (HOMES[1].chf, "Decline")))))
+    assert "1 would be accepted" in browser.text
+    assert f"Row 2: {own.chf} is the hub of row 3, by its other id" in browser.text
+    assert f"Row 3: {own.gpf} is the hub of row 2, by its other id" in browser.text
+    assert "row 5" not in browser.text, "of another's hub nobody learns which ids belong together"
+    browser.send("Do it for 1 hub")
+    assert "1 accepted" in browser.text
+    assert count(front, decisions) == 1
+
+
 def test_a_sheet_says_before_it_is_confirmed_what_of_it_was_done_before_and_is_not_done_again(front: Front) -> None:
     browser = front.signed_in()
     data = sheet((HOMES[0].chf, "Decline", None, None))

@@ -105,6 +105,29 @@ def test_after_some_failures_nothing_is_tried_for_a_time_that_grows(front: Front
     assert ("processor", "sign-in locked") in actions(front)
 
 
+def test_nobody_keeps_another_out_by_guessing_from_elsewhere(front: Front) -> None:
+    front.add()
+    stranger = front.somebody("192.0.2.9")
+    for _ in range(6):
+        stranger.sign_in("ann", "wrong")
+    assert stranger.page.status_code == 429
+    assert front.signed_in().path == "/console/releases"
+    assert stranger.sign_in("ann", PASSWORD).status_code == 429, "that ann is in does not let others guess on"
+
+
+def test_many_addresses_together_have_no_more_guesses_than_are_allowed(fronts: Callable[..., Front]) -> None:
+    few = lambda place: edit(place / "config" / "console.toml", "failures_anywhere = 100", "failures_anywhere = 6")  # noqa: E731
+    front = fronts(few)
+    front.add()
+    for number in range(6):
+        front.somebody(f"192.0.2.{number}").sign_in("ann", "wrong")
+    browser = front.somebody()
+    assert browser.sign_in("ann", PASSWORD).status_code == 429
+    assert front.world.run(lambda uow: operations.unlock(uow, "ann"))
+    browser.sign_in("ann", PASSWORD)
+    assert browser.path == "/console/releases"
+
+
 def test_an_operator_can_unlock_an_account(front: Front) -> None:
     front.add()
     browser = front.somebody()
@@ -208,6 +231,15 @@ def test_a_session_ends_when_nobody_is_there_and_after_its_length(front: Front) 
             break
     assert idle.open("/account").url.path == "/console/sign-in"
     assert timedelta(hours=11) < front.world.clock.now() - _began(front) <= timedelta(hours=12, minutes=25)
+
+
+def test_a_page_that_refreshes_itself_keeps_no_session_from_ending(front: Front) -> None:
+    front.add()
+    browser = front.signed_in()
+    for _ in range(2):
+        front.world.clock.advance(timedelta(minutes=20))
+        answer = browser.client.get("/console/releases", headers={"X-Live": "1"})
+    assert answer.url.path == "/console/sign-in"
 
 
 def _began(front: Front):  # type: ignore[no-untyped-def]

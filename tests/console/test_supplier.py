@@ -185,7 +185,8 @@ def test_whoever_is_suspended_sees_what_was_sent_to_them_and_nothing_else(fronts
     assert "Your organisation is suspended" in ann.text
     ann.follow("Alerts")
     assert "Release opened" in ann.text
-    compose(ann, f"hubs={HOMES[0].chf}&release={front.release_id}", deed="approve")
+    assert ann.open(f"/act?hubs={HOMES[0].chf}&release={front.release_id}").status_code == 403
+    compose(ann, f"hubs={HOMES[0].chf}", deed="exclude")
     assert "is suspended" in ann.text
     assert front.signed_in("bert").open("/releases").status_code == 200
 

@@ -12,12 +12,12 @@ LEAST_SECONDS = 20.0
 """Of a life after its warm-up: of shorter ones no slope is told."""
 JUDGED_FROM_SECONDS = 300.0
 """From here on a slope says something: what was measured for less time is shown and not judged."""
-LONGEST_WARM_UP_SECONDS = 300.0
-WARM_UP_SHARE = 0.25
+LONGEST_WARM_UP_SECONDS, WARM_UP_SHARE = 600.0, 1 / 3
 """Of a life, at most: caches fill, code is loaded, connections are opened."""
 MOST_MEMORY_PER_HOUR, MOST_MEMORY_PER_THOUSAND = 50.0, 0.5
 """Megabytes that a process may grow, in an hour and in a thousand exchanges; above both it leaks."""
-MOST_FILES_PER_HOUR, MOST_THREADS_PER_HOUR = 30.0, 12.0
+MOST_FILES_PER_HOUR, MOST_THREADS_PER_HOUR = 60.0, 12.0
+"""Both go up and down with the connections and the work that there is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ _STYLE = (
     "body{font:14px/1.4 system-ui,sans-serif;max-width:900px;margin:1.5em auto;color:#1d2329}"
     "h1{font-size:1.5em;margin:0}h2{font-size:1.05em;margin:1.1em 0 .3em}table{border-collapse:collapse}"
     "td,th{padding:.15em .7em .15em 0;text-align:left;vertical-align:top}td.n,th.n{text-align:right}"
-    ".ok{color:#1b6e20}.bad{color:#a11212}.wide{display:flex;gap:2.5em;flex-wrap:wrap}svg{display:block}"
+    ".ok{color:#1b6e20}.bad{color:#a11212}.wide{display:flex;gap:2.5em}svg{display:block}"
 )
 _LIMITS = (
-    f"<p>Limits: {limits.MOST_MEMORY_PER_HOUR:g} MB an hour or {limits.MOST_MEMORY_PER_THOUSAND:g} MB per 1,000 "
+    f"<p>Limits: {limits.MOST_MEMORY_PER_HOUR:g} MB an hour and {limits.MOST_MEMORY_PER_THOUSAND:g} MB per 1,000 "
     f"exchanges, {limits.MOST_FILES_PER_HOUR:g} files and {limits.MOST_THREADS_PER_HOUR:g} threads an hour, "
     f"of what was measured for {limits.JUDGED_FROM_SECONDS:g} s or more.</p>"
 )
@@ -90,10 +90,12 @@ def lines(soaked: Soaked) -> list[str]:
 def as_page(soaked: Soaked) -> str:
     """One page that needs nothing else."""
     objections = soaked.objections
+    judged = any(one.judged for one in soaked.growths)
+    growing = "no process grows" if judged else "too short to tell whether processes grow"
     verdict = (
         f'<p class="bad"><b>Not content:</b> {len(objections)} objections</p><ul>{_items(objections[:30])}</ul>'
         if objections
-        else '<p class="ok"><b>Content:</b> nothing lost, nothing doubled, no answer 5xx, no process that grows.</p>'
+        else f'<p class="ok"><b>Content:</b> nothing lost, nothing doubled, no answer 5xx but 503; {growing}.</p>'
     )
     body = [
         f"<h1>Soak, {soaked.plan.seconds / 60:.1f} minutes on {soaked.plan.engine}</h1>",
@@ -105,11 +107,13 @@ def as_page(soaked: Soaked) -> str:
         *_charts(soaked),
         '<div class="wide">',
         _table("Answers", {f"{variant} {code}": times for (variant, code), times in sorted(soaked.codes.items())}),
-        _table("Refused, as they had to be", soaked.refused)
-        + _table("Other faces", soaked.used)
-        + _table("Messages sent", _messages(soaked)),
-        _table("Simulated CSPs", soaked.csps)
-        + _table("Faults", {f"{who} {deed}": times for (deed, who), times in sorted(soaked.faults.items())}),
+        "<div>",
+        _table("Faults", {f"{who} {deed}": times for (deed, who), times in sorted(soaked.faults.items())}),
+        _table("Refused, as they had to be", soaked.refused),
+        _table("Other faces", soaked.used),
+        _table("Messages sent", _messages(soaked)),
+        "</div>",
+        _table("Simulated CSPs", soaked.csps),
         "</div>",
     ]
     return (
@@ -170,7 +174,7 @@ def _charts(soaked: Soaked) -> Iterable[str]:
             for life in lives
         ]
 
-    long = {one.process for one in soaked.growths if not one.process.startswith("killed")}
+    long = {one.process for one in soaked.growths if not one.process.startswith("second")}
     yield chart("Memory, MB", curves("memory", MEGABYTE), long)
     yield chart("Open files", curves("files", 1), long)
     yield chart(

@@ -124,13 +124,12 @@ class Soaked:
 
 
 def clock_changes(began: datetime, ended: datetime) -> list[datetime]:
-    """A moment within a day after each change of the clocks in London between two moments."""
-    found, day = [], began
-    while day < ended:
-        later = day + timedelta(days=1)
-        if day.astimezone(_LONDON).utcoffset() != later.astimezone(_LONDON).utcoffset() and later <= ended:
+    """A moment within an hour after each change of the clocks in London between two moments."""
+    found, moment = [], began
+    while (later := moment + timedelta(hours=1)) <= ended:
+        if moment.astimezone(_LONDON).utcoffset() != later.astimezone(_LONDON).utcoffset():
             found.append(later)
-        day = later
+        moment = later
     return found
 
 
@@ -290,6 +289,6 @@ def _seats(plan: Plan, nursery: Nursery, ports: Sequence[int], wrong: list[str])
     return [
         seat("gateway", lambda: ("--role", "gateway", "--port", str(kept)), steady=True),
         seat("worker", lambda: ("--role", "worker"), steady=True),
-        seat("killed gateway", gateway, steady=False),
-        seat("killed worker", lambda: ("--role", "worker"), steady=False),
+        seat("second gateway", gateway, steady=False),
+        seat("second worker", lambda: ("--role", "worker"), steady=False),
     ]

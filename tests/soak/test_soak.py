@@ -68,5 +68,5 @@ def test_the_page_has_curves_and_needs_nothing_else(soaked: Soaked) -> None:
 def test_nights_in_which_the_clocks_change_are_found() -> None:
     found = clock_changes(datetime(2026, 10, 1, tzinfo=UTC), datetime(2027, 4, 10, tzinfo=UTC))
 
-    assert [one.date().isoformat() for one in found] == ["2026-10-26", "2027-03-29"]
+    assert [one.date().isoformat() for one in found] == ["2026-10-25", "2027-03-28"]
     assert clock_changes(datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 3, 27, tzinfo=UTC)) == []

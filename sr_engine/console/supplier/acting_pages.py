@@ -114,13 +114,14 @@ class ActingPages:
         )
 
     def _about(self, connection: Connection, visit: Visit, selection: Selection) -> _About:
-        viewer, hubs = viewer_of(visit), self.supplier.hubs
+        hubs = self.supplier.hubs
         try:
             if selection.schedule_id is not None:
+                viewer = viewer_of(visit)
                 schedule, _ = self.supplier.answers.schedule(connection, viewer, selection.schedule_id)
                 return _About(hubs.release(connection, viewer, schedule.release_id, visit.now), schedule)
             if selection.release_id is not None:
-                return _About(hubs.release(connection, viewer, selection.release_id, visit.now), None)
+                return _About(hubs.release(connection, viewer_of(visit), selection.release_id, visit.now), None)
         except (UnknownRelease, UnknownSchedule):
             raise HTTPException(404) from None
         return _About(None, None)

@@ -21,13 +21,17 @@ class Content:
     hub_ids: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     """Of the requests of a sheet, by which each is done once."""
+    same: tuple[tuple[str, ...], ...] = ()
+    """Ids in a sheet that stand for one hub."""
 
     @staticmethod
     def read(text: str) -> Content:
         """What `write` gave."""
         kept = json.loads(text)
         wish = None if kept["wish"] is None else Wish.from_kept(kept["wish"])
-        return Content(kept["user"], wish, Selection.of(kept["selection"]), tuple(kept["hubs"]), tuple(kept["keys"]))
+        selection = Selection.of(kept["selection"])
+        same = tuple(tuple(ids) for ids in kept["same"])
+        return Content(kept["user"], wish, selection, tuple(kept["hubs"]), tuple(kept["keys"]), same)
 
     def write(self) -> str:
         """As JSON."""
@@ -37,5 +41,6 @@ class Content:
             "selection": self.selection.query(),
             "hubs": self.hub_ids,
             "keys": self.keys,
+            "same": self.same,
         }
         return json.dumps(kept)

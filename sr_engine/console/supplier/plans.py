@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,10 +73,12 @@ class SheetPlan:
         account: str,
         user_eui: str,
         most: int,
+        same: Collection[Collection[str]] = (),
     ) -> SheetPlan:
-        """Read a sheet; raises SheetRefused."""
+        """Read a sheet; `same` are ids that stand for one hub. Raises SheetRefused."""
         sheet = open_sheet(name, data, spreadsheets)
         reading = read_rows(sheet, spreadsheets, firmware=firmware)
+        reading.refuse_same_hubs(same)
         groups = grouped(reading, sheet.digest, most=most)
         acts = [act_of(group, account=account, user_eui=user_eui) for group in groups]
         return SheetPlan(sheet, reading, groups, acts, spreadsheets)

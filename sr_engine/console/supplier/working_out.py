@@ -206,6 +206,11 @@ class Proposing:
         if content.wish is not None:
             content = replace(content, hub_ids=self._select(connection, person, content.selection, now))
         plan = self._plan(connection, person, content, proposal_id, actor_of(person.login))
+        if content.wish is None:
+            named = [hub_id for act in plan.acts for hub_id in act.body.device_ids]
+            same = self._supplier.hubs.named_twice(connection, self._viewer(person), named, now)
+            content = replace(content, same=same, keys=())
+            plan = self._plan(connection, person, content, proposal_id, actor_of(person.login)) if same else plan
         unit_of_work = UnitOfWork(connection, now)
         acting, tally = self._supplier.acting, Tally()
         prepared = [acting.prepare(act) for act in plan.acts]
@@ -258,6 +263,7 @@ class Proposing:
             account=account,
             user_eui=content.user_eui,
             most=self._most,
+            same=content.same,
         )
         if not content.keys:
             return plan
