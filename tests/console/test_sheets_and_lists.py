@@ -101,7 +101,9 @@ def test_what_ends_in_the_midst_of_it_says_how_much_was_done(fronts: Callable[..
         keys = json.loads(str(connection.scalar(select(console_proposals.c.content))))["keys"]
     other = UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, (HOMES[0].chf,))
     acting = acting_of(front.world.instance)
-    front.world.run(lambda uow: acting.execute(uow, Act(Channel.SHEET, "account:ann", A.eui, keys[2], other)))
+    front.world.run(
+        lambda uow: acting.execute(uow, acting.prepare(Act(Channel.SHEET, "account:ann", A.eui, keys[2], other)))
+    )
     browser.send("Do it for 3 hubs")
     assert "It could not be done" in browser.text
     assert "2 of its 3 requests had been done, and stay so" in browser.text
