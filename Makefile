@@ -28,16 +28,16 @@ demo: $(STAMP) ## run the main job end to end on a small synthetic country
 	$(BIN)/sr-engine demo
 
 test: $(STAMP) ## all tests but the slow ones; ARGS="..." goes to pytest
-	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-all: $(STAMP) ## all tests, the slow ones too
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-browser: $(STAMP) ## journeys through the console in a real Chromium, with screenshots in test-output
-	SR_ENGINE_TEST_OUTPUT=test-output $(BIN)/python -m pytest -n auto -m browser $(ARGS)
+	SR_ENGINE_TEST_OUTPUT=test-output $(BIN)/python -m pytest -n auto --dist worksteal -m browser $(ARGS)
 
 test-postgresql: $(STAMP) ## the same on a PostgreSQL that it brings and starts itself
-	SR_ENGINE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+	SR_ENGINE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 crash: $(STAMP) ## kill processes and the database server at named points under load; ARGS="--kills 500 --seed 1"
 	$(BIN)/python -m tests.crash $(ARGS)

@@ -123,7 +123,7 @@ async def post(session: aiohttp.ClientSession, url: str, data: bytes) -> Sent:
     while True:
         rounds += 1
         with suppress(TimeoutError):
-            answer = await post_until_answered(session, url, data)
+            answer = await post_until_answered(session, [url], data)
             return Sent(data, answer.body, answer.status, answer.tries + rounds - 1, began, time.monotonic())
 
 
