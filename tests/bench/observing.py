@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sr_engine.bootstrap import peers_of
 from sr_engine.gateway.binding import Binding
 from sr_engine.monitoring import counting_of
 from sr_engine.observing import logs
 from sr_engine.observing.counting import Stage
 from sr_engine.observing.exchanges import Observer
+from sr_engine.transport import peers_of
 from tests.bench.stages import measure
 from tests.world import A, World, make_world
 
