@@ -15,7 +15,7 @@ from sr_engine.cli.opening import Opened, instance_option, opened
 from sr_engine.cli.output import show_table
 from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
 from sr_engine.peers import fingerprint_of_pem
-from sr_engine.store import api_tokens
+from sr_engine.store import api_tokens, webhooks
 from sr_engine.store.api_tokens import Scope
 
 _HOUR = timedelta(hours=1)
@@ -154,7 +154,13 @@ def revoke(name: str, directory: Path) -> None:
             ended = instance.transactions.run_now(lambda uow: _desk(instance).revoke(uow, name))
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
-    click.echo(f"{ended} revoked")
+        users = {one.user_eui for one in ended if one.user_eui is not None and Scope.WEBHOOKS in one.scopes}
+        with instance.engine.connect() as connection:
+            left = [hook for user in sorted(users) for hook in webhooks.of_user(connection, user)]
+    click.echo(f"{len(ended)} revoked")
+    for hook in left:
+        # Which token made it is not kept.
+        click.echo(f"webhook {hook.webhook_id} of {hook.user_eui} goes on, to {hook.url}: `sr-engine webhook remove`")
 
 
 def _show(issued: Issued) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks of Suppliers: looking at them, and sending on to parked ones."""
+"""Webhooks of Suppliers: looking at them, sending on to parked ones, and taking them away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import show_table
-from sr_engine.operations.webhooks import WebhookRefused
+from sr_engine.operations.webhooks import WebhookRefused, take_away
 from sr_engine.operations.webhooks import resend as send_again
 from sr_engine.store import webhooks
 
@@ -58,3 +58,16 @@ def resend(webhook_id: str, leave_out: bool, directory: Path) -> None:
         except WebhookRefused as refused:
             raise Failure(str(refused)) from None
     click.echo("it is sent again")
+
+
+@webhook.command(short_help="Have nothing sent to a webhook any more.")
+@click.argument("webhook_id", metavar="WEBHOOK_ID")
+@instance_option
+def remove(webhook_id: str, directory: Path) -> None:
+    """Remove a webhook, whoever made it: its Supplier can make another."""
+    with opened(directory, writing=True) as instance:
+        try:
+            taken = instance.transactions.run_now(lambda uow: take_away(uow, webhook_id))
+        except WebhookRefused as refused:
+            raise Failure(str(refused)) from None
+    click.echo(f"removed: nothing is sent to {taken.url} any more")

@@ -82,13 +82,13 @@ class TokenDesk:
         bound = certificate_sha256 or good[-1].certificate_sha256
         return self._issue(unit_of_work, replace(good[-1], ends_at=None, certificate_sha256=bound), "api token rotated")
 
-    def revoke(self, unit_of_work: UnitOfWork, name: str) -> int:
-        """End all of a name at once; how many. Raises TokenRefused if none is good."""
+    def revoke(self, unit_of_work: UnitOfWork, name: str) -> list[Token]:
+        """End all of a name at once, and return them. Raises TokenRefused if none is good."""
         good = _good(unit_of_work, name)
         for one in good:
             api_tokens.revoke(unit_of_work.connection, one.token_id, unit_of_work.now)
         _record(unit_of_work, good[-1], "api token revoked", OPERATOR)
-        return len(good)
+        return good
 
     def _issue(self, unit_of_work: UnitOfWork, like: Token, action: str) -> Issued:
         """Add a token of a new id and secret; raises TokenRefused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 
+from sr_engine.operations.api_tokens import OPERATOR
 from sr_engine.sealing import NotSealed, Sealer
 from sr_engine.store import audit, changes, webhooks
 from sr_engine.store.changes import Position
@@ -77,6 +78,16 @@ def remove(unit_of_work: UnitOfWork, webhook: Webhook, who: str) -> None:
     _record(unit_of_work, webhook, f"user:{webhook.user_eui}", "webhook removed", who)
 
 
+def take_away(unit_of_work: UnitOfWork, webhook_id: str) -> Webhook:
+    """The same by the operator, whoever made it; raises WebhookRefused if there is none."""
+    known = webhooks.find(unit_of_work.connection, webhook_id)
+    if known is None:
+        raise _unknown(webhook_id)
+    webhooks.remove(unit_of_work.connection, webhook_id)
+    _record(unit_of_work, known, OPERATOR, "webhook removed", known.url)
+    return known
+
+
 def resend(unit_of_work: UnitOfWork, webhook_id: str, *, leave_out: bool = False) -> Webhook:
     """Send on to a webhook from where it was, parked or not; with `leave_out` from what is newest now.
 
@@ -85,19 +96,23 @@ def resend(unit_of_work: UnitOfWork, webhook_id: str, *, leave_out: bool = False
     connection = unit_of_work.connection
     known = webhooks.find(connection, webhook_id)
     if known is None:
-        raise WebhookRefused(f"there is no webhook {webhook_id}: `sr-engine webhook list` shows all")
+        raise _unknown(webhook_id)
     sent = changes.end(connection) if leave_out else known.sent
     # At once, by whatever clock.
     after = replace(known, sent=sent, tries=0, next_try_at=known.created_at, last_error=None, parked_at=None)
     webhooks.settle(connection, known, after)
     more = "what had not been sent is left out" if leave_out else "from where it was"
-    _record(unit_of_work, known, "operator", "webhook sent again", more)
+    _record(unit_of_work, known, OPERATOR, "webhook sent again", more)
     return after
 
 
 def parked(unit_of_work: UnitOfWork, webhook: Webhook) -> None:
     """Record that nothing is sent to a webhook any more."""
     _record(unit_of_work, webhook, "processor", "webhook parked", f"after {webhook.tries} tries: {webhook.last_error}")
+
+
+def _unknown(webhook_id: str) -> WebhookRefused:
+    return WebhookRefused(f"there is no webhook {webhook_id}: `sr-engine webhook list` shows all")
 
 
 def _purpose(webhook_id: str) -> str:

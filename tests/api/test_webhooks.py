@@ -180,12 +180,14 @@ def test_only_the_kinds_that_were_asked_for_are_sent(api: ApiWorld, receiver: Re
     assert receiver.changes() == [("exclusion", "Excluded")]
 
 
-def test_a_webhook_is_parked_after_the_last_try_and_goes_on_where_it_was(api: ApiWorld, receiver: Receiver) -> None:
-    def run(*arguments: str) -> str:
-        result = CliRunner().invoke(commands, [*arguments, "--dir", str(api.world.directory)])
-        assert result.exit_code == 0, result.output
-        return result.stdout
+def run(api: ApiWorld, *arguments: str) -> str:
+    """What a command says that succeeds."""
+    result = CliRunner().invoke(commands, [*arguments, "--dir", str(api.world.directory)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
+
+def test_a_webhook_is_parked_after_the_last_try_and_goes_on_where_it_was(api: ApiWorld, receiver: Receiver) -> None:
     receiver.status = 500
     webhook_id = api.client(A).do("/webhooks", {"url": receiver.url})["webhook_id"]
     api.suppliers.exclude(A, SOLE.chf)
@@ -200,9 +202,9 @@ def test_a_webhook_is_parked_after_the_last_try_and_goes_on_where_it_was(api: Ap
     until(later)
     shown = api.client(A).get(f"/webhooks/{webhook_id}")
     assert (shown["state"], shown["failures"], shown["last_error"]) == ("Parked", 3, "HTTP 500")
-    assert "HTTP 500" in run("webhook", "list", "--parked")
+    assert "HTTP 500" in run(api, "webhook", "list", "--parked")
     receiver.status = 204
-    run("webhook", "resend", webhook_id)
+    run(api, "webhook", "resend", webhook_id)
     until(lambda: receiver.changes() == [("exclusion", "Excluded")])
     until(lambda: api.client(A).get(f"/webhooks/{webhook_id}")["state"] == "Active")
 
@@ -229,6 +231,23 @@ def test_a_webhook_is_removed_unless_it_has_changed(api: ApiWorld) -> None:
     assert ask("DELETE", path, headers={"If-Match": '"another"'}).status == 412
     assert ask("DELETE", path, headers={"If-Match": etag}).status == 204
     assert ask("GET", path).status == 404
+
+
+def test_a_webhook_outlives_the_token_and_the_operator_can_take_it_away(api: ApiWorld) -> None:
+    run(api, "api-token", "create", "stolen", "--user", A.eui, "--scope", "webhooks")
+    run(api, "api-token", "create", "reader", "--user", A.eui, "--scope", "read")
+    webhook_id = api.client(A).do("/webhooks", {"url": "http://127.0.0.1:9/"})["webhook_id"]
+
+    assert run(api, "api-token", "revoke", "reader") == "1 revoked\n"
+    said = run(api, "api-token", "revoke", "stolen")
+    assert f"webhook {webhook_id} of {A.eui} goes on, to http://127.0.0.1:9/" in said
+    assert "http://127.0.0.1:9/" in run(api, "webhook", "remove", webhook_id)
+
+    assert api.client(A)("GET", f"/webhooks/{webhook_id}").status == 404
+    assert "webhook removed" in run(api, "audit", "show")
+    again = CliRunner().invoke(commands, ["webhook", "remove", webhook_id, "--dir", str(api.world.directory)])
+    assert again.exit_code != 0
+    assert "there is no webhook" in again.output
 
 
 def test_a_supplier_has_so_many_webhooks_and_no_more(api: ApiWorld) -> None:
