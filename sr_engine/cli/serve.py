@@ -69,8 +69,8 @@ times in a transaction; with Python's own 5 ms it could wait each time for one t
     type=click.Choice([role.value for role in Role], case_sensitive=False),
     default=Role.ALL.value,
     show_default=True,
-    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for /health and /metrics; "
-    "all does both.",
+    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for /health and "
+    "/metrics; all does both.",
 )
 @click.option(
     "--workers",
