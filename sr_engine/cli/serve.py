@@ -42,6 +42,10 @@ _STOP_WITHIN_SECONDS = 30
 _STOP_ALL_WITHIN_SECONDS = 60
 """That processes have to answer what they have taken, and to give back what they hold."""
 _ONE_WRITER = "SQLite has one writer at a time: %d processes answer all requests, but no more a second than one does"
+_METRICS_ELSEWHERE = (
+    "change [monitoring.metrics] in sr-engine.toml: without host and port, metrics are where requests arrive, which "
+    "several processes of one instance need"
+)
 _BACKLOG = 2048
 _ACCEPTED_AT_ONCE = 16
 """Connections taken in one turn of the event loop, which takes one of each socket: with a single socket a burst of new
@@ -65,8 +69,8 @@ times in a transaction; with Python's own 5 ms it could wait each time for one t
     type=click.Choice([role.value for role in Role], case_sensitive=False),
     default=Role.ALL.value,
     show_default=True,
-    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for GET /health/live; "
-    "all does both.",
+    help="gateway takes requests; worker runs what is due, and listens only if --port is given, for /health and "
+    "/metrics; all does both.",
 )
 @click.option(
     "--workers",
@@ -123,7 +127,7 @@ def _listening_for_monitoring(instance: Instance) -> list[socket.socket]:
     metrics = instance.settings.monitoring.metrics
     if metrics is None or metrics.host is None or metrics.port is None:
         return []
-    listening = listen_on(metrics.host, metrics.port)
+    listening = listen_on(metrics.host, metrics.port, instead=_METRICS_ELSEWHERE)
     log.info("metrics: http://%s:%d/metrics", url_host(metrics.host), listening.getsockname()[1])
     return [listening]
 
@@ -249,16 +253,14 @@ def saying(line: str, *, to_stderr: bool = False) -> Callable[[], None]:
     return say
 
 
-def listen_on(host: str, port: int) -> socket.socket:
+def listen_on(host: str, port: int, *, instead: str = "choose another with --port") -> socket.socket:
     """A socket that listens; raises Failure, saying what to do, if there can be none."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise Failure(
-                f"port {port} of {host} is taken: stop what listens there, or choose another with --port"
-            ) from None
+            raise Failure(f"port {port} of {host} is taken: stop what listens there, or {instead}") from None
         raise Failure(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 
 

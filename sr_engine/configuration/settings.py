@@ -253,7 +253,7 @@ def settings_table(folder: Path) -> Table[_File]:
             "relay",
             Table(
                 RelaySettings,
-                Key("url", values.base_url()),
+                Key("url", values.base_url("/api/v1/...")),
                 Key("timeout_seconds", values.seconds_below(_CLIENT_GIVES_UP_AFTER), field="timeout", optional=True),
                 Key("requests_at_once", values.whole_number(1, 1000), optional=True),
                 Key("token_sha256", values.token_sha256(), optional=True),
@@ -279,10 +279,10 @@ def _console(path: Scalar[Path]) -> Table[ConsoleSettings]:
             Table(
                 OpenIdSettings,
                 Key("name", values.text()),
-                Key("issuer", values.base_url()),
+                Key("issuer", values.base_url("/.well-known/openid-configuration")),
                 Key("client_id", values.text()),
                 Key("client_secret_file", path, optional=True),
-                Key("redirect_base", values.base_url(), optional=True),
+                Key("redirect_base", values.base_url("/console/oidc/callback"), optional=True),
             ),
             optional=True,
         ),

@@ -112,8 +112,8 @@ def seconds_below(limit: int) -> Scalar[timedelta]:
     return Scalar(f"a number of seconds from 0.01 and below {limit}", convert)
 
 
-def base_url() -> Scalar[str]:
-    """An http or https address to which paths are added; without a slash at the end."""
+def base_url(followed_by: str) -> Scalar[str]:
+    """An http or https address to which a path is added, such as `followed_by`; without a slash at the end."""
     address = url()
 
     def convert(value: object) -> str:
@@ -122,7 +122,7 @@ def base_url() -> Scalar[str]:
             raise ValueError
         return base.rstrip("/")
 
-    return Scalar("an http or https address to which /api/v1/... is added", convert)
+    return Scalar(f"an http or https address to which {followed_by} is added", convert)
 
 
 def rate() -> Scalar[float]:

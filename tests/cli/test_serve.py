@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -98,3 +99,15 @@ def test_an_address_that_is_not_ours_is_named(run: Run, world: World) -> None:
 
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith("sr-engine: cannot listen on 192.0.2.1, port 0: ")
+
+
+def test_where_the_port_of_metrics_is_taken_it_is_said_which_setting_that_is(run: Run, world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (world.directory / "sr-engine.toml").open("a", encoding="utf-8") as settings:
+            settings.write(f'\n[monitoring.metrics]\nhost = "127.0.0.1"\nport = {port}\n')
+
+        code, said = refused(run, world, "--port", "0")
+
+    assert code == 2
+    assert f"port {port} of 127.0.0.1 is taken: stop what listens there, or change [monitoring.metrics]" in said

@@ -159,6 +159,27 @@ def test_the_relay_has_an_address_and_gives_up_before_clients_do_or_is_off(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("key", "added"), [("issuer", "/.well-known/openid-configuration"), ("redirect_base", "/console/oidc/callback")]
+)
+def test_of_an_address_at_an_openid_provider_it_is_said_what_is_added_to_it(
+    tmp_path: Path, key: str, added: str
+) -> None:
+    given = {
+        "name": "Example ID",
+        "issuer": "https://id.example",
+        "client_id": "sr-engine",
+        key: "https://id.example/?a",
+    }
+    lines = "\n".join(f'{name} = "{value}"' for name, value in given.items())
+
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings(_write(tmp_path, f"{SETTINGS}\n[console.openid]\n{lines}\n"))
+
+    says = f"must be an http or https address to which {added} is added, not 'https://id.example/?a'"
+    assert refusal.value.problems == (f"sr-engine.toml: console.openid.{key}: {says}",)
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("timeout_seconds = 3", "timeout_seconds: must be a number of seconds from 0.01 and below 3, not 3"),

@@ -173,9 +173,11 @@ def _facts(found: Any) -> Iterator[str]:
         "maxInclusive": "up to {}",
         "totalDigits": "at most {} digits",
     }
-    for facet, wording in names.items():
-        if (limit := found.facets.get(f"{{{_XS}}}{facet}")) is not None:
-            yield wording.format(limit.value).replace("characters", _unit(found))
+    limits = {facet: limit.value for facet in names if (limit := found.facets.get(f"{{{_XS}}}{facet}")) is not None}
+    if {"minLength", "maxLength"} <= limits.keys():
+        yield f"{limits.pop('minLength')} to {limits.pop('maxLength')} {_unit(found)}"
+    for facet, limit in limits.items():
+        yield names[facet].format(limit).replace("characters", _unit(found))
     patterns = found.facets.get(f"{{{_XS}}}pattern")
     if patterns is not None and not told:
         yield f"pattern {quoted(patterns.regexps[0])}"

@@ -171,6 +171,18 @@ def test_every_service_request_stands_in_the_catalogue_and_each_that_is_offered_
         assert (f"<sr:{one.body_element}>" in told) == one.offered
 
 
+def test_a_service_request_names_the_codes_that_can_answer_it_and_no_other(pages: Pages) -> None:
+    named = {
+        variant: set(re.findall(r"\(codes\.md#(\w+)\)", section(pages["requests.md"], f"sr-{variant}")))
+        for variant in ("8.2", "11.6", "11.7")
+    }
+
+    always = {"I99", "E1", "E2", "E3", "E12", "E13", "E40", "E41", "E42", "E100"}
+    assert named["8.2"] == always | {"I0", "E080201"}
+    assert named["11.7"] == always | {"I0", "E4", "E11", "E19", "E110707"}
+    assert named["11.6"] == always | {"W110601"} | {f"E11060{number}" for number in (1, 3, 5, 6, 8, 9)}
+
+
 def test_every_message_of_the_exchange_with_csps_has_an_example(pages: Pages) -> None:
     roots = etree.parse(ROOT / "xsd" / "csp.xsd").findall(f"{XS}element")
 

@@ -27,11 +27,24 @@ from tests.site.schema import (
 )
 
 MESSAGES = ROOT / "fixtures" / "messages"
+SIGNED = ROOT / "fixtures" / "attacks" / "good" / "read-inventory.xml"
 _INDENTED = "Examples are indented for readers; what is sent has no white space between elements.\n"
 _ENVELOPE = """# The envelope
 
 What every message between Suppliers and the processor has. Bodies: [requests](requests.md), [answers](answers.md) and
 [alerts](alerts.md).
+"""
+_SIGNING = """
+To sign:
+
+1. Write the document without a Signature and without white space between elements. Its *inclusive* C14N 1.0 is what is
+   digested: the SHA-256 of that, in base64, is the `DigestValue`.
+2. Write `SignedInfo` around it. The *exclusive* C14N of `SignedInfo` is what is signed, by ECDSA with SHA-256;
+   `SignatureValue` is r and s, 32 bytes each and not in DER, in base64.
+3. Put the Signature in as the last child of the root, and change no byte any more.
+
+To verify, take the Signature out and do the same; then hold the certificate against its role, dates, issuers and
+their revocation lists. EUI-64 and role stand in its subject, as x500UniqueIdentifier and OU.
 """
 _REQUESTS = f"""# Service Requests
 
@@ -99,7 +112,9 @@ def _envelope() -> str:
     for name, of in (("Request", duis), ("Response", duis), ("Signature", signature)):
         element = of.elements[name]
         text += heading(2, name, name) + says(element) + "\n\n" + as_table(parts(element, inside=inside))
-    return text
+    where = f"{quoted(str(SIGNED.relative_to(ROOT)))}; its certificate is in `fixtures/attacks/pki/trust`"
+    text += f"{_SIGNING}\nA signed request as it is sent, from {where}:\n"
+    return text + code(SIGNED.read_text(encoding="utf-8"), "xml")
 
 
 def _requests(loaded: Configuration) -> str:
@@ -125,7 +140,8 @@ def _facts(entry: ServiceReferenceVariant) -> str:
 
 
 def _codes_of(entry: ServiceReferenceVariant, loaded: Configuration) -> Iterator[str]:
-    return (name for name, one in loaded.response_codes.items() if not one.sr or entry.variant in one.sr)
+    known = loaded.response_codes.items()
+    return (name for name, one in known if not one.reserved and (not one.sr or entry.variant in one.sr))
 
 
 def _answers() -> str:
