@@ -63,8 +63,8 @@ class Crowd:
         self._opened: dict[str, Rate] = {}
         """By origin, how many it has opened of late."""
         self._forgotten_at = 0.0
-        self._members: dict[Connection, None] = {}
-        """Oldest first."""
+        self._members: dict[Connection, str] = {}
+        """With their origins, the oldest first."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -77,16 +77,15 @@ class Crowd:
             return False
         if len(self._members) >= self.limits.most and not self._make_room():
             return False
-        self._members[connection] = None
+        self._members[connection] = origin
         self._of[origin] += 1
         return True
 
-    def leave(self, connection: Connection, address: str) -> None:
+    def leave(self, connection: Connection) -> None:
         """One has ended."""
-        if connection not in self._members:
+        origin = self._members.pop(connection, None)
+        if origin is None:
             return
-        del self._members[connection]
-        origin = origin_of(address)
         self._of[origin] -= 1
         if not self._of[origin]:
             del self._of[origin]
@@ -105,11 +104,11 @@ class Crowd:
         return too_many
 
     def _make_room(self) -> bool:
-        idle = Counter(origin_of(one.address) for one in self._members if one.is_idle)
+        idle = Counter(origin for one, origin in self._members.items() if one.is_idle)
         if not idle:
             return False
         ((most, _),) = idle.most_common(1)
-        oldest = next(one for one in self._members if origin_of(one.address) == most and one.is_idle)
+        oldest = next(one for one, origin in self._members.items() if origin == most and one.is_idle)
         oldest.break_off()
         return True
 
@@ -162,7 +161,7 @@ class Connection(HttpToolsProtocol):
 
     def break_off(self) -> None:
         """End it now, without a word."""
-        self._crowd.leave(self, self.address)
+        self._crowd.leave(self)
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -181,7 +180,7 @@ class Connection(HttpToolsProtocol):
         self._timer = self.loop.call_later(self._limits.head, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._crowd.leave(self, self.address)
+        self._crowd.leave(self)
         self._stop_timer()
         self._stop_waiting_for_reader()
         super().connection_lost(exc)

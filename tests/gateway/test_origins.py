@@ -37,7 +37,7 @@ def test_whoever_connects_from_ever_new_addresses_of_one_network_has_the_connect
 
     assert taken == [True, True, True, False, False]
     assert crowd.join(object(), "2001:db8:0:1::", 0.0), "another network has its own"  # type: ignore[arg-type]
-    crowd.leave(members[0], "2001:db8::0")
+    crowd.leave(members[0])
     assert crowd.join(object(), "2001:db8::ffff", 0.0)  # type: ignore[arg-type]
 
 
