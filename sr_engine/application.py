@@ -33,6 +33,7 @@ from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import Gate
 from sr_engine.gateway.operator import OperatorDesk
 from sr_engine.gateway.pull import PullDesk
+from sr_engine.gateway.refusals import Refusals
 from sr_engine.gateway.resumer import Resumer
 from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
 from sr_engine.monitoring import counting_of, health_of, metrics_routes, tracing_of
@@ -91,10 +92,13 @@ def application(
         claims=claims,
     )
     processor = processor_of(instance)
+    refusals = Refusals(processor, instance.transactions, instance.clock, monotonic)
     relay = relay_of(instance, processor, outgoing.get("relay"))
-    leased = [Leased(one, claims) for one in triggers(instance, dispatcher.wake)]
-    daily = DailyPruning(pruning_of(instance), claims, instance.clock)
-    ticker = Ticker([*leased, daily], policy.triggers.tick)
+    due: list[Leased | DailyPruning] = [
+        *(Leased(one, claims) for one in triggers(instance, dispatcher.wake)),
+        DailyPruning(pruning_of(instance), claims, instance.clock),
+    ]
+    ticker = Ticker(due, policy.triggers.tick)
 
     def woken(left: Collection[Left]) -> None:
         if Left.OUTBOX in left:
@@ -135,6 +139,7 @@ def application(
             if api is not None:
                 api.threads.shutdown(wait=False)
                 api.preparing.shutdown(wait=False)
+            await refusals.close()
             await instance.transactions.close(within=TELL_WITHIN_SECONDS)
 
     if role is Role.WORKER:
@@ -143,7 +148,6 @@ def application(
             lifespan=lifespan,
         )
     feed = instance.settings.registration_feed
-    desk = None if feed is None else registration_desk_of(instance, feed.token_sha256)
     peers = peers_of(instance.settings)
     gateway = Gateway(
         processor=processor,
@@ -152,10 +156,11 @@ def application(
         clock=instance.clock,
         gate=Gate(shares_of(instance), monotonic),
         doubts=Doubts(policy.overload.unauthenticated_per_second, monotonic),
+        refusals=refusals,
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
         resumer=resumer,
-        registration_desk=desk,
+        registration_desk=None if feed is None else registration_desk_of(instance, feed.token_sha256),
         peers=peers,
         binding=Binding(policy.connections.bound_to, instance.users),
         observer=Observer(counting, trace=tracing_of(instance.settings)),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -65,9 +64,6 @@ from sr_engine.store.database import DatabaseError, check_tables, open_engine
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
-
-if TYPE_CHECKING:
-    pass
 
 SETTINGS_FILE = "sr-engine.toml"
 
@@ -146,7 +142,7 @@ def open_instance(
     users = configuration.load_users(settings.users_file)
     key = SoftwareKey.load(settings.signing.key, settings.signing.certificate)
     policy = loaded.policy
-    _check_tokens(settings, loaded, users)
+    check_tokens(settings, loaded, users)
     if key.eui != policy.access_control_broker_eui:
         problem = (
             f"{SETTINGS_FILE}: signing.certificate: is for {key.eui}, but policy.toml says that "
@@ -202,7 +198,7 @@ def open_instance(
     )
 
 
-def _check_tokens(settings: Settings, loaded: Configuration, users: UserDirectory) -> None:
+def check_tokens(settings: Settings, loaded: Configuration, users: UserDirectory) -> None:
     """Every token opens one thing; raises ConfigurationError where one would open two."""
     feed, operator, relay = settings.registration_feed, settings.operator, settings.relay
     owners: list[tuple[str, str | None]] = [

@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from sr_engine.origins import origin_of
 from sr_engine.rates import Rate
 from sr_engine.tls import is_allowed
 
@@ -51,61 +52,63 @@ class ConnectionLimits:
 
 
 class Crowd:
-    """All connections of a process: so many at most, and so many of each address."""
+    """All connections of a process: so many at most, and so many of each address, IPv6 by its network of 64 bits."""
 
     def __init__(self, limits: ConnectionLimits, *, is_proxy: Callable[[str], bool] = lambda _: False) -> None:
         """`is_proxy` tells which addresses bring the connections of others."""
         self.limits = limits
         self._is_proxy = is_proxy
         self._of: Counter[str] = Counter()
+        """By origin."""
         self._opened: dict[str, Rate] = {}
-        """By address, how many it has opened of late."""
+        """By origin, how many it has opened of late."""
         self._forgotten_at = 0.0
-        self._members: dict[Connection, None] = {}
-        """Oldest first."""
+        self._members: dict[Connection, str] = {}
+        """With their origins, the oldest first."""
 
     def __len__(self) -> int:
         return len(self._members)
 
     def join(self, connection: Connection, address: str, now: float) -> bool:
         """Take one more in, if there is room or room can be made; `now` is a time in seconds that only goes forward."""
-        too_many = self._opens_too_many(address, now) or self._of[address] >= self.limits.of_one_address
+        origin = origin_of(address)
+        too_many = self._opens_too_many(origin, now) or self._of[origin] >= self.limits.of_one_address
         if too_many and not self._is_proxy(address):
             return False
         if len(self._members) >= self.limits.most and not self._make_room():
             return False
-        self._members[connection] = None
-        self._of[address] += 1
+        self._members[connection] = origin
+        self._of[origin] += 1
         return True
 
-    def leave(self, connection: Connection, address: str) -> None:
+    def leave(self, connection: Connection) -> None:
         """One has ended."""
-        if connection not in self._members:
+        origin = self._members.pop(connection, None)
+        if origin is None:
             return
-        del self._members[connection]
-        self._of[address] -= 1
-        if not self._of[address]:
-            del self._of[address]
+        self._of[origin] -= 1
+        if not self._of[origin]:
+            del self._of[origin]
 
-    def _opens_too_many(self, address: str, now: float) -> bool:
+    def _opens_too_many(self, origin: str, now: float) -> bool:
         if now - self._forgotten_at >= 1:
             self._forgotten_at = now
             self._opened = {one: rate for one, rate in self._opened.items() if rate.level(now)}
-        rate = self._opened.get(address)
+        rate = self._opened.get(origin)
         if rate is None:
             per_second = self.limits.new_of_one_address_per_second
-            rate = self._opened[address] = Rate(per_second, now, at_once=per_second * _OPENED_SECONDS)
+            rate = self._opened[origin] = Rate(per_second, now, at_once=per_second * _OPENED_SECONDS)
         too_many = rate.used_up(now)
         if not too_many:
             rate.count(now)
         return too_many
 
     def _make_room(self) -> bool:
-        idle = Counter(one.address for one in self._members if one.is_idle)
+        idle = Counter(origin for one, origin in self._members.items() if one.is_idle)
         if not idle:
             return False
         ((most, _),) = idle.most_common(1)
-        oldest = next(one for one in self._members if one.address == most and one.is_idle)
+        oldest = next(one for one, origin in self._members.items() if origin == most and one.is_idle)
         oldest.break_off()
         return True
 
@@ -158,7 +161,7 @@ class Connection(HttpToolsProtocol):
 
     def break_off(self) -> None:
         """End it now, without a word."""
-        self._crowd.leave(self, self.address)
+        self._crowd.leave(self)
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -177,7 +180,7 @@ class Connection(HttpToolsProtocol):
         self._timer = self.loop.call_later(self._limits.head, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._crowd.leave(self, self.address)
+        self._crowd.leave(self)
         self._stop_timer()
         self._stop_waiting_for_reader()
         super().connection_lost(exc)

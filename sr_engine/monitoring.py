@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from signing import Certificate
+from sr_engine.bootstrap import SETTINGS_FILE, Instance
 from sr_engine.configuration import (
     Configuration,
     ConfigurationError,
@@ -24,10 +24,6 @@ from sr_engine.observing.standing import Standing
 from sr_engine.operations.expiries import expiries
 from sr_engine.store.reading import Reading
 from sr_engine.transport import peers_of
-
-if TYPE_CHECKING:
-    pass
-from sr_engine.bootstrap import SETTINGS_FILE, Instance
 
 
 def layout_of(loaded: Configuration) -> Layout:

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from sr_engine.connections import CLIENT_CERTIFICATE
 from sr_engine.messages.identifiers import canonical_eui
+from sr_engine.origins import origin_of
 
 Scope = MutableMapping[str, Any]
 
@@ -46,6 +47,11 @@ class Peer:
     """Of the certificate in DER, in hexadecimal; None without one."""
     objection: str | None = None
     """Why nothing is taken that somebody must stand for: a certificate had to be shown, or is not believed."""
+
+    @property
+    def origin(self) -> str:
+        """As whose the address counts."""
+        return origin_of(self.address)
 
 
 @dataclass(frozen=True, slots=True)

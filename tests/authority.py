@@ -57,11 +57,11 @@ class Authority:
         paths[1].chmod(0o600)
         return paths
 
-    def revoke(self, certificates: Iterable[Path]) -> Path:
-        """The file of a revocation list that names some certificates."""
+    def revoke(self, certificates: Iterable[Path], *, until: timedelta = _DAY) -> Path:
+        """The file of a revocation list that names some certificates, and after that time is overdue."""
         now = SystemClock().now()
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
-        builder = builder.last_update(now - _DAY).next_update(now + _DAY)
+        builder = builder.last_update(now - _DAY).next_update(now + until)
         for one in certificates:
             serial = x509.load_pem_x509_certificate(one.read_bytes()).serial_number
             revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _DAY).build()

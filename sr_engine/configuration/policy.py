@@ -68,6 +68,8 @@ class Overload:
     """How long a body may take to arrive."""
     unauthenticated_per_second: int = 10
     """From one address in one User's name: more is no mistake, and does not count as that User's."""
+    unauthenticated_recorded_per_minute: int = 30
+    """In one User's name, one by one: of more the audit trail has the number."""
 
 
 class Bound(StrEnum):
@@ -287,6 +289,7 @@ _OVERLOAD = Table(
     Key("retry_after_seconds", values.seconds(1, 3600), field="retry_after"),
     Key("body_seconds", values.seconds(1, 600), field="body"),
     Key("unauthenticated_per_second", values.whole_number(1), optional=True),
+    Key("unauthenticated_recorded_per_minute", values.whole_number(1), optional=True),
     check=_check_overload,
 )
 

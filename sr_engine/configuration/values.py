@@ -161,7 +161,7 @@ def eui() -> Scalar[str]:
 
 
 def url() -> Scalar[str]:
-    """The http or https address of a party."""
+    """The http or https address of a party; without a password, for addresses are shown and logged."""
 
     def convert(value: object) -> str:
         if not isinstance(value, str) or re.search(r"\s", value):
@@ -169,9 +169,11 @@ def url() -> Scalar[str]:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.fragment:
             raise ValueError
+        if parts.username is not None:
+            raise ValueError
         return value
 
-    return Scalar("an http or https address", convert)
+    return Scalar("an http or https address, no user in it", convert)
 
 
 def local_time() -> Scalar[time]:

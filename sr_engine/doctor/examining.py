@@ -54,11 +54,12 @@ def examine(
     database = Path(address.database or "") if in_file else None
     yield from files.permissions(directory, settings, database)
     yield from files.space(settings, database, free)
-    yield from files.tls(settings)
+    yield from files.tls(settings, now)
     yield from surroundings.own_address(settings)
     if loaded is None:
         return
     yield from files.key_that_signs(settings, loaded.policy.access_control_broker_eui)
+    yield from files.key_that_seals(settings)
     yield from files.webhooks(settings, loaded)
     yield from surroundings.open_files(loaded)
     yield from surroundings.database(settings, loaded)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from signing import KeyUnavailable, SoftwareKey, Trust
-from sr_engine.bootstrap import SETTINGS_FILE, official_schema_of
+from sr_engine.bootstrap import SETTINGS_FILE, check_tokens, official_schema_of
 from sr_engine.configuration import (
     Configuration,
     ConfigurationError,
@@ -20,11 +20,14 @@ from sr_engine.configuration import (
     UserDirectory,
 )
 from sr_engine.doctor.findings import Finding, error, ok, warning
-from sr_engine.operations.expiries import expiries
+from sr_engine.operations.expiries import TLS_REVOCATIONS, expiries, tls_revocations_until
+from sr_engine.sealing import SealingKeyUnusable, load_sealer
 from sr_engine.transport import incoming_tls, outgoing_tls
 
 SOON = timedelta(days=30)
 """Certificates that expire within it are warned of."""
+LIST_SOON = timedelta(hours=6)
+"""The same of revocation lists, which are made anew much more often."""
 LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
 """Bytes left on a disk: less than the first is warned of, less than the second is an error."""
 
@@ -53,6 +56,7 @@ def configured(settings: Settings, loaded: Configuration, users: UserDirectory, 
         )
     try:
         official_schema_of(settings)
+        check_tokens(settings, loaded, users)
     except ConfigurationError as wrong:
         yield from wrong_configuration(wrong)
 
@@ -87,6 +91,17 @@ def key_that_signs(settings: Settings, broker: str) -> Iterator[Finding]:
     yield ok("signing key", f"of {key.eui}, valid until {key.certificate.not_after:%Y-%m-%d}")
 
 
+def key_that_seals(settings: Settings) -> Iterator[Finding]:
+    """The key without which the interface for CRM systems, and so the processor, does not start."""
+    if settings.api is None:
+        return
+    try:
+        load_sealer(settings.api.key_file)
+    except SealingKeyUnusable as unusable:
+        to_do = "put back the one that was there, if there was one: with another, secrets of webhooks cannot be read"
+        yield error("sealing key", str(unusable), to_do)
+
+
 def trusted(settings: Settings, loaded: Configuration, users: UserDirectory, now: datetime) -> Iterator[Finding]:
     """Certificates of others, and until when all of them are valid."""
     try:
@@ -108,13 +123,15 @@ def trusted(settings: Settings, loaded: Configuration, users: UserDirectory, now
             f"put its certificate into {settings.trust_directory / 'certificates'}",
         )
     for whose, until in sorted(expiries(settings, trust).items()):
+        if whose == TLS_REVOCATIONS:
+            continue  # is looked at with TLS
         if until < now:
             yield error("certificates", f"{whose}: expired on {until:%Y-%m-%d}", "renew it")
         elif until < now + SOON:
             yield warning("certificates", f"{whose}: expires on {until:%Y-%m-%d}", "renew it before")
 
 
-def tls(settings: Settings) -> Iterator[Finding]:
+def tls(settings: Settings, now: datetime) -> Iterator[Finding]:
     """What HTTPS needs, in both directions."""
     try:
         incoming = incoming_tls(settings)
@@ -124,6 +141,13 @@ def tls(settings: Settings) -> Iterator[Finding]:
             error("TLS", one, "name files that belong together; key and certificate in PEM") for one in wrong.problems
         )
         return
+    until = tls_revocations_until(settings)
+    if until is not None and until < now:
+        says = f"a newer revocation list was due at {until:%Y-%m-%d %H:%MZ}: nobody who shows a certificate is let in"
+        yield error("TLS", says, "put it where client_crl says: it is read without a restart")
+    elif until is not None and until < now + LIST_SOON:
+        says = f"the revocation list is overdue at {until:%Y-%m-%d %H:%MZ}: then nobody with a certificate is let in"
+        yield warning("TLS", says, "put a newer one where client_crl says: it is read without a restart")
     if incoming is not None:
         yield ok("TLS", "certificate, key and authorities can be used")
     elif settings.proxy is None and settings.listen.host not in {"127.0.0.1", "::1", "localhost"}:

@@ -106,8 +106,9 @@ def _reached(url: str, tls: ssl.SSLContext | None) -> str | None:
             if secure:
                 context = tls or ssl.create_default_context()
                 context.wrap_socket(connection, server_hostname=host).close()
-    except OSError as wrong:
-        return getattr(wrong, "verify_message", "") or wrong.strerror or str(wrong)
+    except (OSError, ValueError) as wrong:
+        # A name that can be none, as with a label too long, is no error of the system's.
+        return getattr(wrong, "verify_message", "") or getattr(wrong, "strerror", "") or str(wrong)
     return None
 
 

@@ -22,6 +22,7 @@ from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
 from sr_engine.gateway.receiving import ReceivingDesk
+from sr_engine.gateway.refusals import Refusals
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.gateway.relay import Relay
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 
 HEAVY_BYTES = 8 * 1024
 """From this size on, some 300 hubs, a request is worked on in a thread, so that small ones pass in between."""
-
 
 CSP_SHARE = "csp"
 REGISTRATION_SHARE = "registrations"
@@ -65,6 +65,7 @@ class Gateway:
         clock: Clock,
         gate: Gate,
         doubts: Doubts,
+        refusals: Refusals,
         retry_after: timedelta,
         after_work: Callable[[], None],
         resumer: Resumer,
@@ -96,6 +97,7 @@ class Gateway:
         self._clock = clock
         self._gate = gate
         self._doubts = doubts
+        self._refusals = refusals
         self._retry_after = round(retry_after.total_seconds())
         self._after_work = after_work
         self._max_bytes = processor.configuration.policy.limits.max_body_bytes
@@ -134,7 +136,7 @@ class Gateway:
         originator = claimed_originator(head)
         if originator is None or self._binding.objection(peer, originator) is not None:
             return OTHERS
-        return OTHERS if self._doubts.of(peer.address, originator) else originator
+        return OTHERS if self._doubts.of(peer.origin, originator) else originator
 
     def _feed(self, desk: RegistrationDesk) -> Endpoint:
         """The registration feed; nothing of a body is read before its sender is let in."""
@@ -187,7 +189,7 @@ class Gateway:
             peer = self._peers.of(request.scope)
             if bound and peer.objection is not None:
                 return self._ended(exchange, problem(HTTPStatus.FORBIDDEN, peer.objection))
-            visit = self._gate.arrive(peer.address)
+            visit = self._gate.arrive(peer.origin)
             try:
                 data = await self._body(request, media_type, visit, lambda head: share_of(head, peer))
                 exchange.over(Stage.BODY)
@@ -288,9 +290,7 @@ class Gateway:
                     self._doubt(data, peer)
                 exchange.request_id, exchange.user = admitted.request_key, admitted.sender_eui
                 exchange.variant = admitted.variant
-                answer = await self._transactions.run(
-                    lambda unit_of_work: self._processor.record_turned(unit_of_work, admitted)
-                )
+                answer = await self._refusals.record(admitted)
             case Admitted():
                 exchange.request_id, exchange.user = admitted.sender.request_id, admitted.sender.eui
                 exchange.variant = admitted.entry.variant
@@ -311,7 +311,7 @@ class Gateway:
         """Note that what was sent was not authenticated; of those who are no User nothing need be known."""
         originator = claimed_originator(data)
         if originator is not None and self._processor.users.by_eui(originator) is not None:
-            self._doubts.count(peer.address, originator)
+            self._doubts.count(peer.origin, originator)
 
     async def _relayed(
         self, relay: Relay, service: str, admitted: Admitted, exchange: Exchange, *, heavy: bool

@@ -86,13 +86,17 @@ class Health:
         *,
         live: Callable[[], str] = lambda: "alive",
         monotonic: Callable[[], float] = time.monotonic,
+        within: float = READY_WITHIN_SECONDS,
     ) -> None:
-        """`live` says that the process is alive, and what else there is to say of it."""
+        """`live` says that the process is alive, and what else there is to say of it; the database answers `within`."""
         self._reading = reading
         self._clock = clock
         self._signing_until = signing_until
         self._live = live
         self._monotonic = monotonic
+        self._within = within
+        self._look: asyncio.Future[bool] | None = None
+        """Under way, or the last one."""
         self._asked_at: float | None = None
         self._problems: list[str] = []
         self._asking = asyncio.Lock()
@@ -119,16 +123,24 @@ class Health:
 
     async def _ask(self) -> AsyncIterator[str]:
         try:
-            async with asyncio.timeout(READY_WITHIN_SECONDS):
-                await asyncio.to_thread(self._reading, looks.answers)
+            async with asyncio.timeout(self._within):
+                await asyncio.shield(self._looking())
         except TimeoutError:
-            yield f"the database does not answer within {READY_WITHIN_SECONDS:g} s"
+            yield f"the database does not answer within {self._within:g} s"
         except Exception:
             # What the driver says may name hosts and users, and whoever asks may be anybody.
             log.exception("not ready: the database cannot be used")
             yield "the database cannot be used"
         if self._clock.now() > self._signing_until:
             yield "the certificate of the key that signs answers has expired"
+
+    def _looking(self) -> asyncio.Future[bool]:
+        """The look that is under way, or else another: one that hangs keeps a thread that requests are worked on in."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.ensure_future(asyncio.to_thread(self._reading, looks.answers))
+            # What it ends with is told to whoever waits still, and nobody may.
+            self._look.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._look
 
 
 def monitoring_app(metrics: MetricsDesk, health: Health) -> Starlette:

@@ -13,6 +13,7 @@ from sr_engine.clock import Clock
 from sr_engine.configuration.console import ConsoleRules
 from sr_engine.operations.accounts import actor_of, audit
 from sr_engine.operations.passwords import Passwords, digest_of_code, totp_step
+from sr_engine.origins import origin_of
 from sr_engine.store import accounts, console_sessions
 from sr_engine.store.accounts import Account
 from sr_engine.store.console_sessions import Session
@@ -171,6 +172,6 @@ class SigningIn:
     @staticmethod
     def _subjects(login: str, address: str) -> tuple[str, str, str]:
         """By what failures are counted: an account from one address, an account, an address."""
-        account = f"account:{login[:_LOGIN_MAX]}"
-        place = hashlib.sha256(address.encode()).hexdigest()[:16]
-        return f"{account} {place}", account, f"address:{address[:64]}"
+        account, origin = f"account:{login[:_LOGIN_MAX]}", origin_of(address)
+        place = hashlib.sha256(origin.encode()).hexdigest()[:16]
+        return f"{account} {place}", account, f"address:{origin[:64]}"

@@ -26,6 +26,14 @@ from sr_engine.store.tables import metadata
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_SECONDS = 10
+KEPT_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""For libpq: a PostgreSQL whose computer is gone is given up after 25 seconds, and not after minutes or hours."""
 WRITER_LOCK = 0x53525F454E47494E
 """The key of the advisory lock that a writing transaction holds in PostgreSQL."""
 _HOLD = 0x53524548
@@ -111,6 +119,7 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "sr-engine",
             "options": options,
+            **KEPT_ALIVE,
         },
     )
     if read_only:

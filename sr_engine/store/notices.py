@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, Engine, text
 
+from sr_engine.store.database import KEPT_ALIVE
 from sr_engine.store.dialects import POSTGRESQL
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ RECONNECT_SECONDS = 1.0
 _KEY = "sr_engine.left"
 _NOTIFY = text("SELECT pg_notify('sr_engine', :left)")
 _LISTEN = "LISTEN sr_engine"
-_ALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-"""How a connection on which nothing comes is known to be one still, in seconds and failures."""
 
 
 class Left(StrEnum):
@@ -85,7 +84,7 @@ class Listener:
 
     def _address(self) -> dict[str, Any]:
         _, parameters = self._engine.dialect.create_connect_args(self._engine.url)
-        return {**parameters, **_ALIVE, "connect_timeout": 10, "application_name": "sr-engine", "autocommit": True}
+        return {**parameters, **KEPT_ALIVE, "connect_timeout": 10, "application_name": "sr-engine", "autocommit": True}
 
 
 def _in_a_line(error: Exception) -> str:

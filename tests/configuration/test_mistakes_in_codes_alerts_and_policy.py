@@ -164,6 +164,11 @@ IN_POLICY = [
         "overload.unauthenticated_per_second: must be a whole number of at least 1, not 0",
     ),
     (
+        "unauthenticated_recorded_per_minute = 30",
+        "unauthenticated_recorded_per_minute = 0",
+        "overload.unauthenticated_recorded_per_minute: must be a whole number of at least 1, not 0",
+    ),
+    (
         "new_of_one_address_per_second = 100",
         "new_of_one_address_per_second = 0",
         "connections.new_of_one_address_per_second: must be a whole number of at least 1, not 0",

@@ -54,7 +54,7 @@ IN_REGIONS = [
     (
         'endpoint = "http://127.0.0.1:8090/north"',
         'endpoint = "ftp://csp.example/north"',
-        "region.North.endpoint: must be an http or https address, not 'ftp://csp.example/north'",
+        "region.North.endpoint: must be an http or https address, no user in it, not 'ftp://csp.example/north'",
     ),
     (
         "open_until = 05:30:00",

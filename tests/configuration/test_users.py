@@ -162,7 +162,18 @@ def test_the_receiver_has_the_most_preferred_role_that_anyone_has(
         (
             '"https://calm.example/"',
             '"calm.example"',
-            "users.toml: organisation[2].user[1].receiving_url: must be an http or https address, not 'calm.example'",
+            (
+                "users.toml: organisation[2].user[1].receiving_url: must be an http or https address, no user in it, "
+                "not 'calm.example'"
+            ),
+        ),
+        (
+            '"https://calm.example/"',
+            '"https://user@calm.example/"',
+            (
+                "users.toml: organisation[2].user[1].receiving_url: must be an http or https address, no user in it, "
+                "not 'https://user@calm.example/'"
+            ),
         ),
         (
             "duis_version = 5.1",

@@ -148,6 +148,16 @@ def test_an_address_is_locked_whatever_accounts_are_tried_from_it(fronts: Callab
     assert browser.sign_in("ann", PASSWORD).status_code == 429
 
 
+def test_whoever_has_a_network_of_addresses_has_no_more_guesses_than_who_has_one(fronts: Callable[..., Front]) -> None:
+    few = lambda place: edit(place / "config" / "console.toml", "failures_of_address = 50", "failures_of_address = 3")  # noqa: E731
+    front = fronts(few)
+    front.add()
+    for number in range(3):
+        front.somebody(f"2001:db8::{number:x}").sign_in(f"nobody{number}", "wrong")
+    assert front.somebody("2001:db8::beef").sign_in("ann", PASSWORD).status_code == 429
+    assert front.signed_in().path == "/console/releases"
+
+
 def test_a_second_factor_is_set_up_and_then_wanted(front: Front) -> None:
     front.add()
     browser = front.signed_in()

@@ -32,6 +32,17 @@ def test_every_unit_that_it_starts_is_there() -> None:
     assert {"sr-engine.sysusers.conf", "sr-engine.tmpfiles.conf"} <= {one.name for one in SYSTEMD.iterdir()}
 
 
+def test_what_was_sent_to_a_gateway_that_is_gone_is_given_to_another_by_machines_alone() -> None:
+    """What a person sends twice may be done twice."""
+    config = (DEPLOYMENT / "nginx.conf").read_text(encoding="utf-8")
+    everybody, machines, people = config.split("    server {\n")
+
+    assert "server_name duis.example;" in machines
+    assert "server_name people.example;" in people
+    again = [re.findall(r"proxy_next_upstream ([^;]+);", one) for one in (everybody, machines, people)]
+    assert again == [["error timeout"], ["error timeout non_idempotent"], []]
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_command_of_ours_in_it_is_one_that_there_is(block: str, tmp_path: Path) -> None:
     assert subprocess.run(["/bin/sh", "-n"], input=block, text=True, capture_output=True, check=False).returncode == 0

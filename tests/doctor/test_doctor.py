@@ -125,6 +125,32 @@ def _tls_that_does_not_match(directory: Path) -> None:
     append(directory, '[tls]\ncertificate = "tls/a.crt"\nkey = "tls/b.key"\nclient_certificate = "none"')
 
 
+def _revocations(directory: Path, until: timedelta) -> None:
+    authority = Authority(directory / "tls", "clients")
+    authority.issue("a", common_name("a"))
+    authority.revoke([], until=until)
+    own = 'certificate = "tls/a.crt"\nkey = "tls/a.key"\nclient_ca = "tls/clients.pem"'
+    append(directory, f'[tls]\n{own}\nclient_crl = "tls/revoked.crl"')
+
+
+def _overdue_revocations(directory: Path) -> None:
+    _revocations(directory, timedelta(hours=-1))
+
+
+def _revocations_soon_overdue(directory: Path) -> None:
+    _revocations(directory, timedelta(hours=1))
+
+
+def _no_sealing_key(directory: Path) -> None:
+    (directory / "api.key").unlink()
+
+
+def _a_token_for_two(directory: Path) -> None:
+    users, token = directory / "users.toml", "ab" * 32
+    append(directory, f'[registration_feed]\ntoken_sha256 = "{token}"')
+    edit(users, f'eui = "{A.eui}"', f'eui = "{A.eui}"\ntoken_sha256 = "{token}"')
+
+
 def _to_the_world(directory: Path) -> None:
     edit(directory / "sr-engine.toml", 'host = "127.0.0.1"', 'host = "0.0.0.0"')
 
@@ -175,6 +201,10 @@ def _to_the_world(directory: Path) -> None:
             _tls_that_does_not_match,
             ("error", "TLS", "are not the PEM files of a certificate and its key", "belong together"),
         ),
+        (_overdue_revocations, ("error", "TLS", "a newer revocation list was due", "read without a restart")),
+        (_revocations_soon_overdue, ("warning", "TLS", "the revocation list is overdue at", "put a newer one")),
+        (_no_sealing_key, ("error", "sealing key", "HERE/api.key: No such file", "put back the one")),
+        (_a_token_for_two, ("error", "configuration", "registration_feed and User", "put it right in that file")),
         (_to_the_world, ("warning", "TLS", "requests arrive at 0.0.0.0 over HTTP", "add [tls] to sr-engine.toml")),
     ],
 )
@@ -217,6 +247,16 @@ def test_receivers_that_cannot_be_reached_are_named(instance: Path) -> None:
         for one in receivers
         if "at http://127.0.0.1:9/smartdcc/duis cannot be reached: Connection refused" in one["says"]
     ]
+
+
+def test_a_receiver_whose_name_can_be_none_is_named_and_what_follows_is_looked_at(instance: Path) -> None:
+    edit(instance / "users.toml", "http://127.0.0.1:8091/", f"http://{'a' * 70}.example/")
+
+    _, all_of_it = said(instance)
+
+    unreached = [one["says"] for one in all_of_it if one["of"] == "receivers" and one["verdict"] == "warning"]
+    assert [one for one in unreached if A.eui in one and "cannot be reached: " in one]
+    assert len(unreached) > 1
 
 
 def test_an_address_that_somebody_else_has_is_an_error(instance: Path) -> None:

@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,17 @@ def test_versions_and_suites_that_python_cannot_choose(tmp_path: Path, options: 
         )
 
         assert (b"alive" in done.stdout) is served
+
+
+def test_with_a_revocation_list_that_is_overdue_nobody_is_let_in_until_there_is_a_newer_one(tmp_path: Path) -> None:
+    pki = tmp_path / "tls"
+    with site(tmp_path, f'client_crl = "{pki}/revoked.crl"') as here:
+        own = here.as_user(A.eui)
+        assert here.inventory(own).status == 200
+        here.clients.revoke([], until=timedelta(hours=-1))
+        _until(lambda: _is_refused(lambda: here.inventory(own)))
+        here.clients.revoke([])
+        _until(lambda: not _is_refused(lambda: here.inventory(own)))
 
 
 def test_a_revoked_certificate_is_not_taken_and_others_are(tmp_path: Path) -> None:

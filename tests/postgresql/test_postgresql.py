@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -185,6 +186,22 @@ def assert_answered_once(served: Served, answers: list[HttpAnswer], again: list[
     engine = served.world.instance.reading_engine
     assert number_of(engine, exchanges.c.exchange_id) == 1 + len(answers)
     assert number_of(engine, decisions.c.hub_id) == 2 * len(answers)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_server_whose_computer_is_gone_is_given_up_within_half_a_minute(engine: Engine, *, read_only: bool) -> None:
+    """By the system, which alone sees that nothing is acknowledged any more."""
+    own = open_engine(engine.url.render_as_string(hide_password=False), read_only=read_only)
+    with own.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        with socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM) as used:
+            unacknowledged = used.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            asked_after = used.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    own.dispose()
+
+    assert 0 < unacknowledged < 30_000
+    assert asked_after < 30
 
 
 def lose(connection: Connection) -> None:

@@ -14,6 +14,8 @@ JUDGED_FROM_SECONDS = 300.0
 """From here on a slope says something: what was measured for less time is shown and not judged."""
 LONGEST_WARM_UP_SECONDS, WARM_UP_SHARE = 600.0, 1 / 3
 """Of a life, at most: caches fill, code is loaded, connections are opened."""
+_ROOM = 1.2
+"""Samples begin a little later than the traffic, and end a little earlier."""
 MOST_MEMORY_PER_HOUR, MOST_MEMORY_PER_THOUSAND = 50.0, 0.5
 """Megabytes that a process may grow, in an hour and in a thousand exchanges; above both it leaks."""
 MOST_FILES_PER_HOUR, MOST_THREADS_PER_HOUR = 60.0, 12.0
@@ -69,6 +71,14 @@ class Growth:
         if self.threads_per_hour > MOST_THREADS_PER_HOUR:
             found.append(f"threads of {self.process} grow by {self.threads_per_hour:.1f} an hour")
         return found
+
+
+def not_judged(growths: Sequence[Growth], processes: Sequence[str], seconds: float) -> list[str]:
+    """Which processes that live for all of a soak it says nothing of, although it lasts for long enough to."""
+    if seconds < JUDGED_FROM_SECONDS / (1 - WARM_UP_SHARE) * _ROOM:
+        return []
+    judged = {one.process for one in growths if one.judged}
+    return [f"{one} was not measured for long enough to be judged" for one in processes if one not in judged]
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

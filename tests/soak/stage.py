@@ -30,7 +30,7 @@ from tests.ports import reserved_port
 from tests.postgres import PostgresServer
 from tests.soak import faces
 from tests.soak.faces import Faces
-from tests.soak.growth import Growth, growths
+from tests.soak.growth import Growth, growths, not_judged
 from tests.soak.sampling import Sampler
 from tests.soak.seats import KILLED, Faults, Seat
 from tests.soak.traffic import CPL, Mixed, mixed_homes
@@ -51,6 +51,8 @@ _FAULT_PAUSE_SECONDS, _FAULTS_AT_LEAST = 5.0, 8
 LOSING_FROM_SECONDS, REST_WITHIN_SECONDS = 120.0, 240.0
 """What is never reported is Missed after the end of its window, which may be two minutes away."""
 _SAMPLES = 600
+STEADY = ("gateway 1", "worker 1")
+"""Those that are never ended: of a soak that is long enough, their growth has to be told."""
 _DOWN = "supplier-b"
 _DOWN_SECONDS, _UP_SECONDS = (0.5, 3.0), (4.0, 15.0)
 _LONDON = ZoneInfo("Europe/London")
@@ -120,6 +122,7 @@ class Soaked:
         failures = [f"{times} answers were {status}" for status, times in self.statuses.items() if status >= 500]
         long = self.plan.seconds >= LONG_SECONDS
         missing = ["no night in which the clocks change was part of it"] if long and not self.clock_changes else []
+        missing += not_judged(self.growths, STEADY, self.plan.seconds)
         return [*self.violations, *self.wrong, *failures, *growing, *missing]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.growth import MEGABYTE, Growth, Sample, growths, slope
+from tests.soak.growth import MEGABYTE, Growth, Sample, growths, not_judged, slope
 
 
 def life(name: str = "gateway 1", *, seconds: int = 1_800, start: float = 100.0, per_hour: float = 0.0) -> list[Sample]:
@@ -63,6 +63,15 @@ def test_what_was_measured_for_a_short_time_is_shown_and_not_judged() -> None:
 
     assert growth.memory_per_hour > 4_000
     assert (growth.judged, growth.objections()) == (False, [])
+
+
+def test_a_long_soak_that_says_nothing_of_a_process_that_lived_for_all_of_it_is_not_content() -> None:
+    found = growths([*life("gateway 1"), *life("worker 1", seconds=200)])
+    both = ["gateway 1", "worker 1"]
+
+    assert not_judged(found, both, 1_800) == ["worker 1 was not measured for long enough to be judged"]
+    assert not_judged([], both, 1_800) == [f"{one} was not measured for long enough to be judged" for one in both]
+    assert not_judged([], both, 300) == []
 
 
 def test_files_and_threads_that_are_not_closed_are_told() -> None:
