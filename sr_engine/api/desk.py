@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -93,7 +93,7 @@ class Desk:
     """Of its own: reading here takes none of those that Service Requests are worked on in."""
     preparing: Executor
     """For what is to be done, one after the other: a list of 50,000 hubs takes none of the threads for reading."""
-    waiting: Waiting = field(default_factory=Waiting)
+    waiting: Waiting
 
     async def look(self, caller: Caller, look: Callable[[Connection], T]) -> T:
         """Read beside the transactions, in a thread; raises Problem if too many do."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from sr_engine.api.problems import Problem
+from sr_engine.places import Places
 
 _MINUTE = 60.0
 _FORGOTTEN_ABOVE = 10_000
@@ -63,50 +63,37 @@ class Rates:
         )
 
 
-@dataclass(slots=True)
 class Reads:
     """So many reads at a time, of which one caller leaves one to the others."""
 
-    number: int
-    _held: Counter[str] = field(default_factory=Counter)
+    def __init__(self, number: int) -> None:
+        self._places = Places(number, max(1, number - 1))
 
-    @contextmanager
-    def place(self, name: str) -> Iterator[None]:
+    def place(self, name: str) -> AbstractContextManager[None]:
         """A place until the end of the block; raises Problem if there is none."""
-        if self._held.total() >= self.number or self._held[name] >= max(1, self.number - 1):
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "too much is being read just now; send it again in a second",
-                headers={"Retry-After": "1"},
-            )
-        self._held[name] += 1
-        try:
-            yield
-        finally:
-            self._held[name] -= 1
+        return self._places.take(name, _too_much_is_read)
 
 
-@dataclass(slots=True)
 class Waiting:
     """Who waits for changes."""
 
-    most: int = 200
-    most_of_one: int = 4
-    _held: Counter[str] = field(default_factory=Counter)
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._places = Places(most, most_of_one)
+        self._most_of_one = most_of_one
 
-    @contextmanager
-    def place(self, name: str) -> Iterator[None]:
+    def place(self, name: str) -> AbstractContextManager[None]:
         """A place until the end of the block; raises Problem if there is none."""
-        if self._held.total() >= self.most or self._held[name] >= self.most_of_one:
-            mine = f"no more than {self.most_of_one} requests of yours can wait for changes at a time"
-            crowded = "too many wait for changes just now; ask without waiting, or again in a while"
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                mine if self._held[name] >= self.most_of_one else crowded,
-                headers={"Retry-After": "5"},
-            )
-        self._held[name] += 1
-        try:
-            yield
-        finally:
-            self._held[name] -= 1
+        return self._places.take(name, self._refusal)
+
+    def _refusal(self, of_this_caller: bool) -> Problem:
+        mine = f"no more than {self._most_of_one} requests of yours can wait for changes at a time"
+        crowded = "too many wait for changes just now; ask without waiting, or again in a while"
+        return Problem(HTTPStatus.TOO_MANY_REQUESTS, mine if of_this_caller else crowded, headers={"Retry-After": "5"})
+
+
+def _too_much_is_read(_of_this_caller: bool) -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "too much is being read just now; send it again in a second",
+        headers={"Retry-After": "1"},
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TypeVar
+
+from sr_engine.places import Places
 
 T = TypeVar("T")
 
@@ -24,22 +25,11 @@ class Streams:
     """The streams of a process: so many at most, and so many of each account."""
 
     def __init__(self, most: int, of_one: int) -> None:
-        self._most = most
-        self._of_one = of_one
-        self._held: Counter[int] = Counter()
+        self._places = Places(most, of_one)
 
-    @contextmanager
-    def place(self, account_id: int) -> Iterator[None]:
+    def place(self, account_id: int) -> AbstractContextManager[None]:
         """A place until the end of the block; raises Crowded if there is none."""
-        if self._held.total() >= self._most or self._held[account_id] >= self._of_one:
-            raise Crowded(retry_after=60)
-        self._held[account_id] += 1
-        try:
-            yield
-        finally:
-            self._held[account_id] -= 1
-            if not self._held[account_id]:
-                del self._held[account_id]
+        return self._places.take(account_id, lambda _of_this_account: Crowded(retry_after=60))
 
 
 class Hashing:
