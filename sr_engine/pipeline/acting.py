@@ -153,7 +153,7 @@ class Acting:
     processor: Processor
 
     def prepare(self, act: Act) -> Prepared:
-        """Write and check the document: the part that needs no database, and half a second for 50,000 hubs.
+        """Write and check the document: the part that needs no database, a tenth of a second for 50,000 hubs.
 
         Raises NotTaken.
         """

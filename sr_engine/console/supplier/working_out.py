@@ -217,8 +217,8 @@ class Proposing:
         answers = [acting.preview(unit_of_work, one, tally) for one in prepared]
         if content.wish is None:
             answers = [self._as_before(connection, one, answer) for one, answer in zip(prepared, answers, strict=True)]
-            told = zip(plan.acts, answers, strict=True)
-            keys = (self._key_not_refused(connection, act) if answer.accepted else act.key for act, answer in told)
+            told = zip(prepared, answers, strict=True)
+            keys = (self._key_not_refused(connection, one) if answer.accepted else one.act.key for one, answer in told)
             content = replace(content, keys=tuple(keys))
         return {
             "state": ProposalState.DRAFT.value,
@@ -233,15 +233,16 @@ class Proposing:
         code = self._supplier.acting.answered(connection, prepared)
         return answer if code is None or code.startswith("E") else replace(answer, repeated=True)
 
-    def _key_not_refused(self, connection: Connection, act: Act) -> str:
+    def _key_not_refused(self, connection: Connection, prepared: Prepared) -> str:
         """The first key under which it was not refused: what was done is done once, what was not can be done by now.
 
         The keys follow from each other, so that all who bring the same sheet come to the same one.
         """
         acting = self._supplier.acting
-        while (acting.answered(connection, acting.prepare(act)) or "").startswith("E"):
-            act = replace(act, key=hashlib.sha256(f"{act.key} again".encode()).hexdigest())
-        return act.key
+        while (acting.answered(connection, prepared) or "").startswith("E"):
+            key = hashlib.sha256(f"{prepared.act.key} again".encode()).hexdigest()
+            prepared = acting.prepare(replace(prepared.act, key=key))
+        return prepared.act.key
 
     def _plan(self, connection: Connection, person: Person, content: Content, proposal_id: str, account: str) -> Plan:
         """The requests, which are the same each time; raises SheetRefused and UnknownRelease."""
