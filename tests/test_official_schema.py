@@ -146,7 +146,7 @@ def test_what_11_1_and_11_4_are_answered_and_their_users_told_is_valid_against_t
         (ids[2], {"gbcs_version": "3.2"}),
     ):
         statement = devices.update().where(devices.c.device_id == device_id).values(**values)
-        world.run(lambda uow, statement=statement: uow.connection.execute(statement))
+        world.execute(statement)
 
     def every_list() -> str:
         """What is refused for all five reasons, in the order of their lists."""

@@ -32,8 +32,8 @@ def sandbox(*arguments: object) -> Iterator[str]:
     """Runs one; gives what it prints once it is ready."""
     command = [sys.executable, "-m", "sr_engine", "sandbox", "--port", "0", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         lines: list[str] = []
         while "sr-engine submit" not in "".join(lines[-2:]):
             line = process.stdout.readline()

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Executable, Select, Table, select
 
 from signing import Signer, SoftwareKey
 from sr_engine.bootstrap import Instance, open_instance, processor_of, resuming_of
@@ -37,7 +37,9 @@ from sr_engine.store.tables import counters, devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
 from tests.databases import KIND, give_a_database_of_its_own
 
+S = TypeVar("S")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 SECONDS = 90
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -83,6 +85,10 @@ class World:
     def run(self, work: Callable[[UnitOfWork], T]) -> T:
         """One committed transaction."""
         return self.instance.transactions.run_now(work)
+
+    def execute(self, statement: Executable) -> None:
+        """One statement in a transaction of its own."""
+        self.run(lambda uow: uow.connection.execute(statement))
 
     def add_hubs(self, hubs: Iterable[TestHub]) -> None:
         known = list(hubs)
@@ -164,7 +170,7 @@ class World:
         reading = Reading(self.instance.reading_engine)
         while due := resuming.due(reading, self.clock.now()):
             for held_id in due:
-                done += self.run(lambda uow, held_id=held_id: resuming.resume(uow, held_id))
+                done += self.run(bound(resuming.resume, held_id))
         return done
 
     def sent(self, supplier: SupplierSeed, kind: str) -> list[DecodedResponse]:
@@ -252,7 +258,19 @@ def _prepared(now: datetime, suppliers: tuple[SupplierSeed, ...]) -> Path:
     return folder / "instance"
 
 
-def change_record(connection: Connection, hub_id: str, **values: object) -> None:
+def bound(work: Callable[Concatenate[S, P], T], *rest: P.args, **named: P.kwargs) -> Callable[[S], T]:
+    """Work that is given all but its first argument now: in a loop, for a lambda would see what later rounds have."""
+    return lambda first: work(first, *rest, **named)
+
+
+def on_connection(
+    work: Callable[Concatenate[Connection, P], T], *rest: P.args, **named: P.kwargs
+) -> Callable[[UnitOfWork], T]:
+    """The same for work that takes no more of a unit of work than its connection."""
+    return lambda uow: work(uow.connection, *rest, **named)
+
+
+def change_record(connection: Connection, hub_id: str, /, **values: object) -> None:
     """The inventory says something else of a hub from now on, as an import has it."""
     row = connection.execute(select(devices).where(devices.c.device_id == hub_id)).mappings().one()
     inventory.put_devices(connection, [{**row, **values}])

@@ -49,7 +49,9 @@ class Answer:
     @property
     def is_problem(self) -> bool:
         """It is a problem document that says its own status."""
-        found = self.headers["content-type"] == "application/problem+json" and self.json
+        if self.headers["content-type"] != "application/problem+json":
+            return False
+        found = self.json
         return bool(found) and {"type", "title", "status", "detail"} <= found.keys() and found["status"] == self.status
 
 

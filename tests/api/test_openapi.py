@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
+from schemathesis.core.result import Ok
 
 from sr_engine.api.app import application
 from sr_engine.store.api_tokens import Scope
@@ -61,6 +62,7 @@ def fuzzed(api: ApiWorld, examples: int) -> Counter[str]:
         )
 
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
         operation = result.ok()
         for mode in schemathesis.GenerationMode:
             strategy = operation.as_strategy(generation_mode=mode)

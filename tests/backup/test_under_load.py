@@ -66,10 +66,15 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def world(tmp_path: Path, kind: str) -> Iterator[World]:
     """Hubs that one Supplier has scheduled and the other is to approve; nobody takes messages."""
+
+    def prepare(directory: Path) -> None:
+        still(directory)
+        nobody_takes(directory)
+
     world = make_world(
         tmp_path / "instance",
         database_url=url_of_instance(kind),
-        prepare=lambda directory: (still(directory), nobody_takes(directory)),
+        prepare=prepare,
     )
     world.add_hubs(HUBS)
     world.open_release()

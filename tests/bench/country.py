@@ -65,8 +65,8 @@ class Country:
         schedule_ids = count(1)
         for (region, organisation), numbers in scheduled.items():
             for start in range(0, len(numbers), SCHEDULED_AT_ONCE):
-                some = numbers[start : start + SCHEDULED_AT_ONCE]
-                self._schedule(connection, next(schedule_ids), organisation, region, some)
+                at_once = numbers[start : start + SCHEDULED_AT_ONCE]
+                self._schedule(connection, next(schedule_ids), organisation, region, at_once)
         for index in indexes:
             index.create(connection)
         after: str | None = ""

@@ -23,6 +23,7 @@ from sr_engine.messages.model import Period
 from sr_engine.operations.releases import open_release
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.lists import ListCutter, Portion
+from sr_engine.regions.night_plan import NightPlan
 from sr_engine.store.tables import attempts
 from sr_engine.store.transactions import Transactions, UnitOfWork
 from tests.bench.country import Country
@@ -176,7 +177,8 @@ async def cut_night(
     def run(unit_of_work: UnitOfWork) -> Portion:
         return cutter.run(unit_of_work, region, due, period, plan)
 
-    listed, more, plan = 0, True, None
+    listed, more = 0, True
+    plan: NightPlan | None = None
     while more:
         plan = plan or await asyncio.to_thread(cutter.look, region, due, period, now)
         portion = await transactions.run(run, heavy=True)

@@ -38,7 +38,8 @@ def rows() -> list[Row]:
         found = []
         for number in range(_ROUNDS):
             shutil.copytree(folder / "instance", folder / str(number))
-            command = [sys.executable, "-m", "tests.bench.firmware", str(folder / str(number)), folder / "request.xml"]
+            place, request = str(folder / str(number)), str(folder / "request.xml")
+            command = [sys.executable, "-m", "tests.bench.firmware", place, request]
             found.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
     best = min(found, key=lambda one: one["seconds"])
     what = f"11.1: {IMAGE_BYTES // 1000} KB image, {METERS:,} meters, without HTTP"

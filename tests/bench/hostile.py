@@ -212,5 +212,5 @@ def _peak(process: int) -> float:
 
 
 if __name__ == "__main__":
-    for row in rows(*sys.argv[1:2], *map(int, sys.argv[2:])):
+    for row in rows(sys.argv[1] if sys.argv[1:] else "", int(sys.argv[2]) if sys.argv[2:] else SECONDS):
         print(f"{row.name}: {row.figure:.1f} {row.unit}{' NOT MET' if row.met is False else ''}", flush=True)

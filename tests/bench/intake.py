@@ -32,7 +32,7 @@ from tests.bench.burst import Serving, serving_apart
 from tests.bench.country import SUPPLIERS, Country, chf, suppliers_of
 from tests.bench.measure import Row
 from tests.postgres import PostgresServer, postgres_server
-from tests.world import BROKER, World, eui, make_world
+from tests.world import BROKER, World, eui, make_world, on_connection
 
 REPORTS, HUBS = 1_000, 1_000
 PROCESSES = 2
@@ -107,7 +107,7 @@ def prepare(directory: Path, reports: int, hubs_each: int, database_url: str) ->
     country = Country(release_id, ("Central",), reports * hubs_each, window, now, split_in_three)
     world.run(lambda uow: country.put(uow.connection))
     for number in range(reports):
-        world.run(lambda uow, number=number: _put_on_list(uow.connection, release_id, number, hubs_each, uow.now))  # type: ignore[misc]
+        world.run(on_connection(_put_on_list, release_id, number, hubs_each, world.clock.now()))
     return world
 
 

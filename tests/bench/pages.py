@@ -37,9 +37,9 @@ from sr_engine.store.tables import (
 from tests.bench.country import Country, chf, suppliers_of
 from tests.bench.cutting import new_release
 from tests.bench.measure import Row
-from tests.console.desk import Front, Somebody, plain
+from tests.console.desk import Somebody, plain
 from tests.console.operator.office import OperatorFront
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, World
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, World, on_connection
 
 HUBS = 1_000_000
 MOST_MILLISECONDS, MOST_KILOBYTES = 300, 150
@@ -68,7 +68,7 @@ def prepare(directory: Path, hubs: int) -> tuple[World, dict[str, str]]:
     world.run(lambda uow: country.put(uow.connection))
     after: str | None = ""
     while after is not None:
-        after = world.run(lambda uow, after=after: candidates.look_through(uow.connection, after, _AT_ONCE))  # type: ignore[misc]
+        after = world.run(on_connection(candidates.look_through, after, _AT_ONCE))
     world.clock.set(_LATER)
     list_id = world.run(lambda uow: _go_on(uow.connection, release_id, regions, hubs))
     world.run(lambda uow: set_thresholds(uow, A.eui, Breach.USER, Thresholds(20, None)))
@@ -271,7 +271,7 @@ def _measured(front: OperatorFront, values: Mapping[str, str], hubs: int) -> Ite
     yield Row(f"largest page of the console, {hubs:,} hubs", largest, "KB", MOST_KILOBYTES)
 
 
-def _page(front: Front, browser: Somebody, path: str) -> tuple[float, float]:
+def _page(front: OperatorFront, browser: Somebody, path: str) -> tuple[float, float]:
     """Seconds that a page takes once what takes long is known, and its kilobytes."""
     browser.open(path)
     front.runner.run(front.office.looks.come_to_rest())

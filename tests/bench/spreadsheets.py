@@ -18,6 +18,7 @@ from pathlib import Path
 from sr_engine.clock import SystemClock
 from sr_engine.configuration import SheetColumn
 from sr_engine.messages.model import Period
+from sr_engine.spreadsheets.tables import Cell
 from sr_engine.spreadsheets.template import TemplateRow, write_template
 from tests.bench.country import Country, chf
 from tests.bench.cutting import new_release
@@ -110,7 +111,7 @@ def _rows(count: int, window: Period) -> Iterator[TemplateRow]:
     for number in range(count):
         # Whole minutes, as people have them; windows differ by where a hub is, say.
         start = window.start.replace(second=0) + timedelta(hours=number * _WINDOWS // count)
-        row = {
+        row: dict[SheetColumn, Cell] = {
             SheetColumn.HUB_ID: chf(number),
             SheetColumn.MPXN: f"{1_000_000_000_000 + number}",
             SheetColumn.REGION: "Central",

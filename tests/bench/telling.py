@@ -12,9 +12,10 @@ from pathlib import Path
 from statistics import median
 
 from sr_engine.instance import SAMPLE_SUPPLIERS
-from tests.api.conftest import HOMES, NO_HUB, THEIRS, ApiWorld, C, prepare, serving
+from tests.api.conftest import HOMES, NO_HUB, THEIRS, ApiWorld, C, prepare
 from tests.api.test_isolation import UNKNOWN_SCHEDULE, UNKNOWN_WEBHOOK, Ids, ask, tries
 from tests.bench.measure import Row
+from tests.gateway.conftest import serving
 from tests.requests.conftest import schedule_id
 from tests.world import A, B, make_world
 

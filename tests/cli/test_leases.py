@@ -7,13 +7,13 @@ from datetime import timedelta
 from sr_engine.clock import SystemClock
 from sr_engine.store import leases
 from tests.cli.conftest import Run
-from tests.world import World
+from tests.world import World, on_connection
 
 
 def test_leases_are_listed_with_their_holders_and_times(run: Run, world: World) -> None:
     now, minute = SystemClock().now() - timedelta(hours=1), timedelta(minutes=1)
     for name, holder in (("held", "a"), ("run out", "b"), ("back", "c")):
-        world.run(lambda uow, name=name, holder=holder: leases.claim(uow.connection, name, holder, now, minute))
+        world.run(on_connection(leases.claim, name, holder, now, minute))
     world.run(lambda uow: leases.renew(uow.connection, "a", now, timedelta(days=1)))
     world.run(lambda uow: leases.give_back(uow.connection, "c", now))
 

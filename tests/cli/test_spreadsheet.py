@@ -43,7 +43,7 @@ class Row:
     """A row of a report."""
 
     hub: object
-    result: object
+    result: str
     words: str
 
 
@@ -96,7 +96,7 @@ def report_of(sheet: Path) -> list[Row]:
         *("Hub ID", "Decision", "Firmware", "Window start (UK time)", "Window end (UK time)", "Until (UK time)"),
         *("Customer", "Result", "Reason / what to do"),
     )
-    return [Row(row[0], row[7], str(row[8])) for row in others]
+    return [Row(row[0], str(row[7]), str(row[8])) for row in others]
 
 
 def by_key(world: World, port: int, sheet: Path, *more: str) -> Sequence[object]:

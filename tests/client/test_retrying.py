@@ -159,7 +159,7 @@ def test_the_processor_says_how_long_to_wait_and_otherwise_waits_grow(served: Se
         uniform=lambda _, most: most,
     )
     date = format_datetime(NOW + timedelta(seconds=7), usegmt=True)
-    replies = [
+    replies: list[Reply | NoReply] = [
         Reply(503, {"retry-after": "3"}, b""),
         NoReply("no answer"),
         Reply(429, {"retry-after": date}, b""),

@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -24,7 +25,7 @@ from sr_engine.store.tables import console_proposals, decisions, exchanges, sche
 from tests.console.desk import Front, Somebody
 from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
 from tests.requests.conftest import Suppliers
-from tests.world import A, B, TestHub, edit, reopen
+from tests.world import A, B, TestHub, edit, on_connection, reopen
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -34,7 +35,7 @@ def front(fronts: Callable[..., Front]) -> Front:
     return opened(fronts())
 
 
-def sheet(*rows: tuple[object, ...]) -> bytes:
+def sheet(*rows: tuple[Any, ...]) -> bytes:
     book = openpyxl.Workbook()
     page = book.active
     assert page is not None
@@ -360,7 +361,7 @@ def test_the_inbox_is_read_page_by_page_without_a_number_that_counts_what_others
     letters = [Outgoing(f"{number:032x}", "Alert", f"user:{A.eui}", "listed", body) for number in range(12)]
     for letter in letters:
         others = Outgoing(letter.message_id.replace("0", "f"), "Alert", f"user:{B.eui}", "listed", body)
-        front.world.run(lambda uow, both=(letter, others): outbox.put(uow.connection, both, uow.now))
+        front.world.run(on_connection(outbox.put, (letter, others), front.world.clock.now()))
     browser = front.signed_in()
     browser.open("/alerts?about=listed")
     (following,) = [one for one in browser.tree.xpath("//a/@href") if "before=" in one]

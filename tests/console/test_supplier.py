@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -55,7 +56,7 @@ def trail(front: Front) -> list[audit.Entry]:
         return list(reversed(audit.newest(connection, 100)))
 
 
-def compose(browser: Somebody, query: str, **values: str) -> None:
+def compose(browser: Somebody, query: str, **values: Any) -> None:
     browser.open(f"/act?{query}")
     browser.send("Show what will happen", **values)
 

@@ -21,13 +21,15 @@ from typing import Any
 
 import aiohttp
 import psycopg
+from aiohttp.connector import Connection as HttpConnection
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from sr_engine.application import application
 from sr_engine.cli import serve
 from sr_engine.delivery import dispatch
-from sr_engine.delivery.tries import Reply
+from sr_engine.delivery.tries import Reply, post
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.store import exchanges, held, leases, lists, outbox, tidings
 from tests.crash import points
@@ -156,7 +158,7 @@ def _hook_transactions(trap: Trap) -> None:
         for what in _marks(connection.info):
             trap.reach(what, points.BEFORE_COMMIT)
 
-    commit = DefaultDialect.do_commit
+    commit: Callable[[DefaultDialect, Any], None] = DefaultDialect.do_commit
 
     def do_commit(self: DefaultDialect, connection: Any) -> None:
         commit(self, connection)
@@ -180,8 +182,6 @@ def _marks(info: dict[Any, Any]) -> list[str]:
 
 
 def _hook_answers(trap: Trap) -> None:
-    application = serve.application
-
     def hooked(*arguments: Any, **named: Any) -> Any:
         app = application(*arguments, **named)
 
@@ -205,7 +205,7 @@ def _hook_answers(trap: Trap) -> None:
         wrapped.state = app.state  # type: ignore[attr-defined]
         return wrapped
 
-    serve.application = hooked
+    serve.application = hooked  # type: ignore[attr-defined]  # what is put in its place there is served
 
 
 def _answered(path: str, headers: Mapping[bytes, bytes]) -> str:
@@ -220,7 +220,7 @@ def _answered(path: str, headers: Mapping[bytes, bytes]) -> str:
 
 
 def _hook_messages(trap: Trap) -> None:
-    post, write = dispatch.post, aiohttp.ClientRequest.send
+    write = aiohttp.ClientRequest.send
     under_way: ContextVar[str | None] = ContextVar("under_way", default=None)
 
     async def hooked_post(session: aiohttp.ClientSession, url: str, body: bytes, message_id: str) -> Reply:
@@ -235,12 +235,12 @@ def _hook_messages(trap: Trap) -> None:
             trap.reach(what, points.TAKEN)
         return reply
 
-    async def hooked_write(self: Any, connection: Any) -> Any:
-        response = await write(self, connection)
+    async def hooked_write(self: aiohttp.ClientRequest, conn: HttpConnection) -> aiohttp.ClientResponse:
+        response = await write(self, conn)
         what = under_way.get()
         if what is not None:
             trap.reach(what, points.ON_ITS_WAY)
         return response
 
-    dispatch.post = hooked_post
+    dispatch.post = hooked_post  # type: ignore[attr-defined]  # as above
     aiohttp.ClientRequest.send = hooked_write  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import signal
+from typing import Any
 
 from sr_engine.cli.main import commands
 from tests.crash import hooks
@@ -17,7 +18,8 @@ from tests.crash import hooks
 
 def main() -> None:
     """Start processes until stdin is closed; then kill those that are left."""
-    pending, children = b"", {}
+    pending = b""
+    children: dict[int, int] = {}
     while True:
         for ready in select.select([0, *children], [], [])[0]:
             if ready != 0:
@@ -36,7 +38,7 @@ def main() -> None:
                 print(f"started {process}", flush=True)
 
 
-def _start(wanted: dict[str, object], open_files: list[int]) -> int:
+def _start(wanted: dict[str, Any], open_files: list[int]) -> int:
     process = os.fork()
     if process != 0:
         return process
@@ -45,7 +47,7 @@ def _start(wanted: dict[str, object], open_files: list[int]) -> int:
         os.dup2(log, stream)
     for one in (0, log, *open_files):
         os.close(one)
-    os.environ.update(wanted["environment"])  # type: ignore[call-overload] # a table of texts
+    os.environ.update(wanted["environment"])
     hooks.install(os.environ)
     commands.main(wanted["arguments"], prog_name="sr-engine")
     raise SystemExit("a command ends by itself")

@@ -134,13 +134,13 @@ def without(name: str, *places: int) -> Callable[[Evidence], Evidence]:
 
     def change(evidence: Evidence) -> Evidence:
         kept = [one for place, one in enumerate(getattr(evidence, name)) if place not in places]
-        return replace(evidence, **{name: kept})
+        return with_(**{name: kept})(evidence)
 
     return change
 
 
 def added(name: str, *more: Any) -> Callable[[Evidence], Evidence]:
-    return lambda evidence: replace(evidence, **{name: (*getattr(evidence, name), *more)})
+    return lambda evidence: with_(**{name: (*getattr(evidence, name), *more)})(evidence)
 
 
 def changed(name: str, place: int, **values: Any) -> Callable[[Evidence], Evidence]:
@@ -148,7 +148,7 @@ def changed(name: str, place: int, **values: Any) -> Callable[[Evidence], Eviden
 
     def change(evidence: Evidence) -> Evidence:
         rows: Sequence[Any] = getattr(evidence, name)
-        return replace(evidence, **{name: [*rows[:place], replace(rows[place], **values), *rows[place + 1 :]]})
+        return with_(**{name: [*rows[:place], replace(rows[place], **values), *rows[place + 1 :]]})(evidence)
 
     return change
 

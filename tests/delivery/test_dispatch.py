@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
 from tests.delivery.conftest import POLICY, WAIT, Post, Received, Receiver, listening, longest, message, until
 from tests.regions.conftest import Nights
-from tests.world import FIRMWARE, NOW, TestHub, make_world
+from tests.world import FIRMWARE, NOW, TestHub, make_world, on_connection
 
 SECOND = timedelta(seconds=1)
 Story = Callable[[], Coroutine[Any, Any, None]]
@@ -74,8 +74,8 @@ def test_what_is_put_just_after_a_destination_was_found_to_have_no_more_does_not
         async with listening(Receiver()) as receiver, post.dispatching(poll=3600) as dispatcher:
             choose, look = dispatcher._choose, dispatcher._look
 
-            def choose_late(*asked: Any) -> Any:
-                found = choose(*asked)
+            def choose_late(destination: str, in_hand: Collection[int], most: int) -> list[outbox.Queued]:
+                found = choose(destination, in_hand, most)
                 if receiver.ids == ["m1"] and not found and not chosen.is_set():
                     chosen.set()
                     assert looked.wait(WAIT)
@@ -132,17 +132,17 @@ def test_of_large_messages_only_as_many_are_read_as_a_limit_allows_and_all_arriv
             await until(post.all_in([DELIVERED]))
             assert sorted(receiver.ids) == names
 
-    chosen = []
+    chosen: list[str] = []
     while names[len(chosen) :]:
         with post.engine.connect() as connection:
             some = outbox.sendable(connection, "csp:Central", NOW, 100)
         chosen += [one.message_id for one in some]
         assert len(some) == 1 or sum(len(one.body) for one in some) <= 100
         done = [replace(settle(one, None, NOW, POLICY, longest), state=PARKED) for one in some]
-        post.transactions.run_now(lambda uow, done=done: outbox.settle(uow.connection, done))
+        post.transactions.run_now(on_connection(outbox.settle, done))
     assert chosen == names
     for name in names:
-        post.transactions.run_now(lambda uow, name=name: outbox.send_again(uow.connection, name, NOW))
+        post.transactions.run_now(on_connection(outbox.send_again, name, NOW))
     run(story)
 
 

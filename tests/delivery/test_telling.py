@@ -62,7 +62,7 @@ def told(world: World) -> list[tuple[str, str, str]]:
             .where(outbox.c.kind == "alert")
             .order_by(outbox.c.outbox_id)
         )
-        return [tuple(row) for row in found]  # type: ignore[misc]
+        return [tuple(row) for row in found]
 
 
 def expected(*events: AlertEvent) -> list[tuple[str, str, str]]:
@@ -194,7 +194,7 @@ def test_what_cannot_be_prepared_is_told_once_it_can_be(world: World, monkeypatc
         await world.instance.transactions.close()
 
     with monkeypatch.context() as patched:
-        patched.setattr(telling.tidings, "oldest", lambda *_: 1 / 0)
+        patched.setattr(tidings, "oldest", lambda *_: 1 / 0)
         asyncio.run(story())
     assert told(world) == []
     asyncio.run(story())

@@ -34,7 +34,7 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        connection: ssl.SSLSocket = self.connection  # type: ignore[assignment]  # it is one
+        connection: ssl.SSLSocket = self.connection
         shown = connection.getpeercert(binary_form=True)
         self.brought_by.append(None if shown is None else certified_eui(shown))
         self.send_response(204)

@@ -150,7 +150,7 @@ def test_each_share_is_within_one_of_its_proportion_but_for_single_places(limit:
         assert abs(shares[name] - Fraction(left * count, sum(others.values()))) < 1
     for name, count in hubs.items():
         if count:
-            assert shares[name] <= max(1, Fraction(limit * count, sum(hubs.values())) + 1)
+            assert shares[name] <= max(Fraction(1), Fraction(limit * count, sum(hubs.values())) + 1)
 
 
 def test_the_split_of_a_pilot_is_what_one_would_expect() -> None:

@@ -32,7 +32,7 @@ from sr_engine.spreadsheets.reading import open_sheet
 from sr_engine.spreadsheets.rows import read_rows
 from sr_engine.spreadsheets.template import TemplateRow, write_template
 from sr_engine.store import audit, tables
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, make_world
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, bound, make_world
 
 HUBS = [TestHub(number) for number in range(1, 7)]
 SPLIT = [TestHub(number, gas=B.name) for number in (11, 12)]
@@ -104,7 +104,7 @@ def by_console(world: World, supplier: SupplierSeed, bodies: Sequence[GroupBody]
     for number, body in enumerate(bodies):
         act = Act(Channel.CONSOLE, ACCOUNT, supplier.eui, f"{world.clock.now()}-{number}", body)
         prepared = acting.prepare(act)
-        answers.append(world.run(lambda uow, prepared=prepared: acting.execute(uow, prepared)))  # type: ignore[misc]
+        answers.append(world.run(bound(acting.execute, prepared)))
     return [answered(answer.code, answer.result) for answer in answers]
 
 

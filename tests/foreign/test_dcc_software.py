@@ -56,7 +56,8 @@ def signed(world: World, xml: str) -> bytes:
 
 
 def parsed(foreign: Foreign, *messages: bytes) -> list[dict[str, Any]]:
-    return foreign("parse", messages=[message.decode() for message in messages])
+    found: list[dict[str, Any]] = foreign("parse", messages=[message.decode() for message in messages])
+    return found
 
 
 def test_an_8_2_that_its_parser_builds_is_answered_in_a_way_it_reads(world: World, foreign: Foreign) -> None:

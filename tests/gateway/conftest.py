@@ -90,14 +90,15 @@ def serving(
     """Serve a world until the end of the block."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        app = application(world.instance, role=role, monotonic=monotonic)
         config = uvicorn.Config(
-            application(world.instance, role=role, monotonic=monotonic),
+            app,
             log_config=None,
             lifespan="on",
             access_log=False,
         )
         server = _Server(config)
-        config.app.state.is_stopping = lambda: server.should_exit
+        app.state.is_stopping = lambda: server.should_exit
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

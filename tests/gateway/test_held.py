@@ -33,7 +33,7 @@ from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.pipeline.answer import Answer
 from sr_engine.regions.calendar import cut_time, open_periods
 from tests.gateway.conftest import WAIT, HttpAnswer, Served, serving, still
-from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world, short_leases
+from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, bound, edit, make_world, short_leases
 
 TOKEN, OTHER_TOKEN, OPERATOR, CSP = "token-of-supplier-a", "token-of-supplier-b", "token-of-the-operator", "token-csp"
 HUB = TestHub(1)
@@ -173,7 +173,7 @@ def test_a_csp_fetches_the_lists_of_its_region(served: Served) -> None:
         region = world.instance.configuration.regions[name]
         night = next(open_periods(region, WINDOW))
         due = cut_time(region, night)
-        world.run(lambda uow, region=region, due=due, night=night: cutter.run(uow, region, due, night))
+        world.run(bound(cutter.run, region, due, night))
 
     (listed,) = json.loads(get(served, "/api/v1/messages", CSP).body)["messages"]
 

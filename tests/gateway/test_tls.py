@@ -27,6 +27,7 @@ from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import ReadInventory, UpgradeListAcknowledgement
 from sr_engine.peers import Forwarded, Peers, ProxyHeaders
+from sr_engine.pipeline.answer import Answer
 from sr_engine.serving import Door
 from sr_engine.store.tables import audit as audit_records
 from sr_engine.transport import incoming_tls, outgoing_tls
@@ -114,7 +115,8 @@ def one_organisation(directory: Path) -> None:
 
 def test_a_user_is_served_over_a_connection_of_its_own_and_nobody_without_a_certificate(tmp_path: Path) -> None:
     with site(tmp_path) as here:
-        assert here.world.decoded(here.inventory(here.as_user(A.eui))).code == "I0"
+        answer = here.inventory(here.as_user(A.eui))
+        assert here.world.decoded(Answer(answer.status, answer.body, answer.detail)).code == "I0"
         with pytest.raises((ssl.SSLError, ConnectionError)):
             here.inventory(here.context(None))
         stranger = Authority(tmp_path / "strangers", "strangers").issue("a", unique_identifier(A.eui))
@@ -219,9 +221,9 @@ def test_other_suites_than_aes_gcm_with_ecdsa_are_not_spoken(
 def test_versions_and_suites_that_python_cannot_choose(tmp_path: Path, options: list[str], *, served: bool) -> None:
     with site(tmp_path) as here:
         certificate, key = here.clients.issue("a", unique_identifier(A.eui))
-        to = ["-connect", f"127.0.0.1:{here.served.port}", "-cert", certificate, "-key", key, "-CAfile"]
+        to = ["-connect", f"127.0.0.1:{here.served.port}", "-cert", str(certificate), "-key", str(key), "-CAfile"]
         done = subprocess.run(
-            ["openssl", "s_client", "-quiet", *to, here.servers.path, *options],
+            ["openssl", "s_client", "-quiet", *to, str(here.servers.path), *options],
             input=b"GET /health/live HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n",
             capture_output=True,
             timeout=WAIT,

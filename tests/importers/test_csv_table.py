@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ NUMBER = Column("number", "3 digits", digits(3, 3))
 COLUMNS = (NAME, NUMBER)
 
 
-def read(path: Path, **more: object) -> list[dict[str, object]]:
+def read(path: Path, **more: Any) -> list[dict[str, object]]:
     return read_csv(path, COLUMNS, key=("name",), **more)
 
 
@@ -30,7 +32,7 @@ def refused(path: Path) -> list[str]:
     return problems(caught.value)
 
 
-def rows_or_problems(path: Path) -> list[dict[str, object]] | list[str]:
+def rows_or_problems(path: Path) -> Sequence[dict[str, object] | str]:
     try:
         return read(path)
     except CsvRefused as caught:

@@ -40,7 +40,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.store.tables import attempts, outbox
 from sr_engine.store.transactions import UnitOfWork
 from tests.interference.variations import NEXT, OTHER, THIS, Home, Party, Traffic, Variation
-from tests.world import BROKER, FIRMWARE, NOW, A, TestHub, World
+from tests.world import BROKER, FIRMWARE, NOW, A, TestHub, World, bound
 
 DAY = timedelta(days=1)
 _SIGNATURE = re.compile(rb"<ds:Signature .*?</ds:Signature>", re.DOTALL)
@@ -284,7 +284,7 @@ class Play:
             message = UpgradeListAcknowledgement(
                 self._csp_message(region), self.now, list_id, region, accepted, refusals
             )
-            self.world.run(lambda uow, one=message: outcomes_of(self.world.instance).acknowledge(uow, one))
+            self.world.run(bound(outcomes_of(self.world.instance).acknowledge, message))
         self._look_at_alerts()
 
     def report(self, status: ReportStatus, *hubs: int, reason: str | None = None) -> None:
@@ -292,7 +292,7 @@ class Play:
             chf, region, list_id = self._listed(number)
             entry = ReportEntry(chf, status, self.now, reason)
             message = UpgradeReport(self._csp_message(region), self.now, list_id, region, (entry,))
-            self.world.run(lambda uow, one=message: outcomes_of(self.world.instance).report(uow, one))
+            self.world.run(bound(outcomes_of(self.world.instance).report, message))
         self._look_at_alerts()
 
     def _csp_message(self, region: str) -> RequestId:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from sr_engine.delivery import alerts
+from sr_engine.domain.eligibility import refusal
+from sr_engine.domain.status import upgrade_status
 from sr_engine.messages.model import RefusalReason, UpgradeStatus
 from sr_engine.pipeline.process import Processor
 from sr_engine.requests import read_schedule, schedule_firmware
 from sr_engine.requests.lists import Judgement
-from sr_engine.store import outbox
+from sr_engine.store import counters, outbox
 from tests.interference import histories
 from tests.interference.conftest import ALL, BASE, CAUSES, ENDINGS, FUTURES, PASTS
 from tests.interference.play import History
@@ -48,26 +49,23 @@ def number_messages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def share_the_counter(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = alerts.counters.draw
+    draw = counters.draw
 
     def draw_for_all(connection: Connection, _name: str) -> int:
         return draw(connection, "message")
 
-    monkeypatch.setattr(alerts.counters, "draw", draw_for_all)
+    monkeypatch.setattr(counters, "draw", draw_for_all)
 
 
 def show_every_exclusion(monkeypatch: pytest.MonkeyPatch) -> None:
-    status = read_schedule.upgrade_status
     monkeypatch.setattr(
         read_schedule,
         "upgrade_status",
-        lambda upgrade, *rest: UpgradeStatus.EXCLUDED if upgrade.exclusions else status(upgrade, *rest),
+        lambda upgrade, *rest: UpgradeStatus.EXCLUDED if upgrade.exclusions else upgrade_status(upgrade, *rest),
     )
 
 
 def tell_quiet_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = schedule_firmware.refusal
-
     def refuse(upgrade: Any, **rest: Any) -> RefusalReason | None:
         reason = refusal(upgrade, **rest)
         return RefusalReason.WINDOW_NOT_AVAILABLE if reason is RefusalReason.NOT_AVAILABLE and upgrade.quiet else reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +55,9 @@ def same(found: Any, expected: Any, broken: str, *details: object) -> None:
 class Country(RuleBasedStateMachine):
     """One example: a few homes, two releases, two to four Suppliers, two regions."""
 
+    all_agree: Callable[..., None]
+    """A rule for what Suppliers do, of whoever has them."""
+
     def __init__(self) -> None:
         super().__init__()
         self.stage = the_stage()
@@ -102,9 +105,10 @@ class Country(RuleBasedStateMachine):
                 han=FRAGILE if fragile else None,
             )
             hubs.append(hub)
-            meters = {row["role"]: [(row["effective_from"], row["organisation"])] for row in hub.registrations()}
+            rows: list[dict[str, Any]] = hub.registrations()
+            meters = {row["role"]: [(row["effective_from"], row["organisation"])] for row in rows}
             self.model.settled |= {(hub.chf, role): known[-1] for role, known in meters.items()}
-            self.model.homes[hub.chf] = Home(hub.chf, hub.region, meters, hub.version, fragile=fragile)  # type: ignore[arg-type]  # rows are of any type
+            self.model.homes[hub.chf] = Home(hub.chf, hub.region, meters, hub.version, fragile=fragile)
         self.stage.world.add_hubs(hubs)
         one = Release(
             FIRMWARE["one"],

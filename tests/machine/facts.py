@@ -176,6 +176,12 @@ class Attempt:
     at: datetime | None = None
     """When it came to its outcome; for what a CSP has reported, by its word."""
 
+    @property
+    def ended_at(self) -> datetime:
+        """The same of one that has an outcome."""
+        assert self.at is not None
+        return self.at
+
 
 def overlap(one: Period, other: Period) -> bool:
     return one.start < other.end and other.start < one.end

@@ -178,8 +178,8 @@ class Hubs:
             self.answers[hub, release, organisation] = answer
         if self.approval(hub, release, organisation) != seen:
             self.tell("other_supplier_answer_changed", hub, but=organisation)
-        anew = answer is not None and answer.schedule is not None
-        anew = anew and (before is None or before.schedule is not answer.schedule)
+        schedule = None if answer is None else answer.schedule
+        anew = schedule is not None and (before is None or before.schedule is not schedule)
         self.settle(hub, release, anew=anew, by=organisation)
 
     def compulsory_window(self, release: str) -> Period | None:

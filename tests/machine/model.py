@@ -61,12 +61,12 @@ class Model(Hubs):
                 self.cancel_waiting(name, region)
             elif region not in one.halted and (one.status == "Open" or self.waiting(name, region)):
                 outcomes = self._outcomes(name, region)
-                since = [each for each in outcomes if region not in one.resumed or each.at > one.resumed[region]]
+                since = [each for each in outcomes if region not in one.resumed or each.ended_at > one.resumed[region]]
                 failures = [each for each in since if each.state != "Activated"]
                 if len(since) >= one.minimum_sample and len(failures) * 100 > one.failure_percent * len(since):
                     self.halt(name, region)
                 elif one.automatic and region not in one.gates:
-                    self._open_after_soak(name, region, [each.at for each in outcomes if each.pilot])
+                    self._open_after_soak(name, region, [each.ended_at for each in outcomes if each.pilot])
 
     def announce(self, release: str, effective_at: datetime, *, dcc: bool, comply_by: datetime) -> None:
         self.releases[release].announced = effective_at, dcc, comply_by

@@ -35,7 +35,7 @@ from sr_engine.messages.model import (
 from sr_engine.store.tables import alerted_hubs, attempts, audit, decisions, devices, outbox, schedule_hubs
 from tests.machine.facts import REGIONS
 from tests.machine.hubs import LEAD, NOTICE
-from tests.world import BROKER, NOW, World, edit, make_world, reopen
+from tests.world import BROKER, NOW, World, bound, edit, make_world, reopen
 
 SUPPLIERS = tuple(
     SupplierSeed(f"supplier-{letter}", f"00-00-5E-EF-10-00-00-A{number}", f"http://127.0.0.1:809{number}/duis")
@@ -124,7 +124,7 @@ class Stage:
         for _ in range(times):
             admitted = desk.admit(data, self.world.clock.now())
             assert isinstance(admitted, AdmittedCspMessage), admitted
-            status = self.world.run(lambda uow, admitted=admitted: desk.execute(uow, admitted)).status
+            status = self.world.run(bound(desk.execute, admitted)).status
         return status
 
     def look(self) -> None:

@@ -50,9 +50,9 @@ def _turnover(model: Model, hub: str) -> Turnover:
     result = Turnover(list(dict.fromkeys(one for one in (holders.get("IS"), holders.get("GS")) if one is not None)))
     moves = sorted((at, role, one) for role in home.meters for at, one in _steps(model, hub, role))
     for when in sorted({at for at, _, _ in moves}):
-        previous = set(holders.values()) - {None}
+        previous = {one for one in holders.values() if one is not None}
         holders |= {role: one for at, role, one in moves if at == when}
-        present = set(holders.values()) - {None}
+        present = {one for one in holders.values() if one is not None}
         for one in previous - present:
             result.left[one] = when
             result.arrived.pop(one, None)

@@ -85,7 +85,7 @@ def schedule(
     for hub in judged.taken:
         model.answer(organisation, release, hub, Answer("Approved", None, new, accepts_han))
     for hub in old.hubs if old is not None else ():
-        left_out = hub not in hubs and model.in_force(old, hub) and organisation in model.sides(hub)
+        left_out = old is not None and hub not in hubs and model.in_force(old, hub) and organisation in model.sides(hub)
         if left_out and not model.with_csp(hub, release):
             model.answer(organisation, release, hub, None)
     return ("W110501" if judged.refused else "I0"), judged.refused

@@ -29,7 +29,7 @@ from tests.machine.facts import DAY, HOUR, REGIONS, WITH_CSP, Region
 from tests.machine.hubs import NOTICE
 from tests.machine.requesting import Requesting
 from tests.machine.stage import hubs_of
-from tests.world import TestHub, change_record
+from tests.world import TestHub, bound, change_record
 
 
 class Surrounded(Requesting):
@@ -241,7 +241,7 @@ class Surrounded(Requesting):
     def a_release_is_resumed(self) -> None:
         machinery = phases_of(self.stage.world.instance)
         for region in sorted(self.model.releases["one"].halted):
-            self.operate(lambda uow, region=region: phases.resume(uow, machinery, FIRMWARE["one"], region))
+            self.operate(bound(phases.resume, machinery, FIRMWARE["one"], region))
             self.model.resume("one", region)
 
     def terms_are_announced(self, dcc: bool, days: int) -> None:

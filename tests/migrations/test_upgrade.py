@@ -20,6 +20,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     inspect,
     select,
     text,
@@ -116,7 +117,7 @@ def fill(engine: Engine) -> dict[str, list[dict[str, object]]]:
     found = MetaData()
     with engine.begin() as connection:
         found.reflect(connection)
-        rows = {}
+        rows: dict[str, list[dict[str, object]]] = {}
         for table in found.sorted_tables:
             if table.name in {"alembic_version", "schema_support"}:
                 continue
@@ -169,6 +170,7 @@ def test_a_table_that_others_refer_to_is_written_anew_with_all_its_rows(made: En
         assert connection.scalar(text("SELECT count(*) FROM releases")) == 2
         assert connection.scalar(text("SELECT count(*) FROM attempts")) == 2
         (column,) = (one for one in inspect(connection).get_columns("releases") if one["name"] == "image_hash")
+        assert isinstance(column["type"], String)
         assert column["type"].length == 80
     if made.dialect.name == "sqlite":
         with made.begin() as connection, pytest.raises(Exception, match="FOREIGN KEY"):

@@ -21,7 +21,7 @@ from sr_engine.store import circuits, quarantined, sla, tables
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.paging import UpTo
 from tests.operations.test_releases import central
-from tests.world import FIRMWARE, NOW, A, TestHub, World
+from tests.world import FIRMWARE, NOW, A, TestHub, World, bound
 
 
 def look(world: World) -> Attention:
@@ -84,7 +84,7 @@ def test_what_is_parked_matters_until_it_is_sent_again(listed: World) -> None:
     with listed.instance.reading_engine.connect() as connection:
         message_ids = list(connection.scalars(tables.outbox.select().with_only_columns(tables.outbox.c.message_id)))
     for message_id in message_ids:
-        listed.run(lambda uow, message_id=message_id: resend(uow, message_id))
+        listed.run(bound(resend, message_id))
 
     assert (look(listed).parked, look(listed).pending) == (UpTo(0), parked)
 

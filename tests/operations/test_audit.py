@@ -222,6 +222,7 @@ def test_a_link_with_one_record_that_is_not_old_enough_stays(trail: Trail) -> No
 def test_pruning_is_on_record_and_says_how_far_it_went(trail: Trail) -> None:
     with trail.engine.connect() as connection:
         third = connection.scalar(select(audit_links.c.hash).where(audit_links.c.number == 3))
+    assert third is not None
     trail.prune(NOW + 3 * HOUR)
 
     with trail.engine.connect() as connection:

@@ -11,7 +11,7 @@ from sr_engine.operations.outbox import NotParked, resend, resend_to
 from sr_engine.store import audit, circuits, outbox, summaries, tables
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import PARKED, PENDING, Outgoing
-from tests.world import NOW, World
+from tests.world import NOW, World, on_connection
 
 
 def put(world: World, message_id: str, state: str) -> None:
@@ -58,7 +58,7 @@ def test_all_that_is_parked_for_a_receiver_is_queued_again_in_its_order_and_its_
     world.run(lambda uow: uow.connection.execute(tables.outbox.update().values(state=PARKED, tries=30)))
     for destination in ("user:A", "user:B"):
         opened = OpenCircuit(destination, NOW, later, 3, "HTTP 503")
-        world.run(lambda uow, opened=opened: circuits.keep(uow.connection, opened))
+        world.run(on_connection(circuits.keep, opened))
 
     assert [world.run(lambda uow: resend_to(uow, "user:A")) for _ in range(3)] == [2, 1, 0]
 

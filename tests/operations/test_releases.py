@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -151,7 +152,7 @@ def test_a_supplier_may_pilot_its_share_and_one_without_share_nothing(world: Wor
         ({"minimum_sample": 0}, "a sample of 1 or more"),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(world: World, values: dict[str, object], says: str) -> None:
+def test_a_plan_that_cannot_be_is_refused(world: World, values: dict[str, Any], says: str) -> None:
     before = world.snapshot()
 
     with pytest.raises(ReleaseRefused, match=says):
@@ -170,7 +171,7 @@ def test_a_plan_that_cannot_be_is_refused(world: World, values: dict[str, object
         ({"image_hash": "AB"}, "64 hexadecimal digits"),
     ],
 )
-def test_a_release_that_cannot_be_is_refused(world: World, values: dict[str, object], says: str) -> None:
+def test_a_release_that_cannot_be_is_refused(world: World, values: dict[str, Any], says: str) -> None:
     with pytest.raises(ReleaseRefused, match=says):
         open_(world, **values)
 
@@ -197,7 +198,7 @@ def test_a_release_is_opened_once(world: World) -> None:
         ({"han_models": [("1234", "x" * 31)]}, "the model of a HAN device must be 1 to 30"),
     ],
 )
-def test_what_messages_could_not_carry_is_refused(world: World, values: dict[str, object], says: str) -> None:
+def test_what_messages_could_not_carry_is_refused(world: World, values: dict[str, Any], says: str) -> None:
     with pytest.raises(ReleaseRefused, match=says):
         open_(world, **values)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -25,6 +26,7 @@ from sr_engine.messages.model import (
     ReportStatus,
     ScheduleRead,
     UpdateCommsHubFirmwareExclusion,
+    UpgradeStatus,
 )
 from sr_engine.operations import registrations as operations
 from sr_engine.operations.imports import import_devices, import_registrations
@@ -390,7 +392,7 @@ def test_first_registrations_are_settled_many_at_once_as_if_each_had_been_looked
     assert ["hub_voided" in events for events in told] == [False, True, False]
 
 
-def _after_first_registrations(market: Market) -> tuple[list[object], list[object], list[list[str]]]:
+def _after_first_registrations(market: Market) -> tuple[list[Any], list[Any], list[list[str]]]:
     """Hubs 3 and 5 have changed hands before anybody looked, 4 will; for 6 two have answered, of which one has left."""
     hubs = [TestHub(number, gas=B.name) for number in range(3, 7)]
     market.world.run(lambda uow: import_devices(uow, [row for hub in hubs for row in hub.rows()], "hubs.csv"))
@@ -628,7 +630,7 @@ def test_many_changes_are_carried_out_in_portions(market: Market, monkeypatch: p
     market.look()
 
     assert more
-    assert 0 < some.count("Voided") < 8
+    assert 0 < some.count(UpgradeStatus.VOIDED) < 8
     assert [one.status for one in market.frozen(A, number)] == ["Voided"] * 8
     assert len(market.welcomes(B)) == 16
 

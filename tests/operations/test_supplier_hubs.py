@@ -27,7 +27,7 @@ from sr_engine.store.supplier_hubs import Sought
 from sr_engine.store.tables import counters, supplier_hubs
 from tests.regions.conftest import Nights
 from tests.requests.conftest import Suppliers, days, schedule_id
-from tests.world import FIRMWARE, NOW, A, B, TestHub, World, make_world
+from tests.world import FIRMWARE, NOW, A, B, TestHub, World, bound, make_world
 
 T = TypeVar("T")
 
@@ -141,8 +141,9 @@ def test_what_is_found_and_counted_by_status_is_what_11_7_shows_of_each_hub(desk
     """Whatever Suppliers and CSPs have done, for each of three Suppliers."""
     chance = random.Random(20261123)
     homes = [
-        TestHub(number, *chance.choices((A.name, B.name, C.name), k=2), region=chance.choice(("Central", "North")))
+        TestHub(number, electricity, gas, chance.choice(("Central", "North")))
         for number in range(100, 220)
+        for electricity, gas in [chance.choices((A.name, B.name, C.name), k=2)]
     ]
     desk.world.add_hubs(homes)
     release_id = desk.world.open_release()
@@ -157,7 +158,7 @@ def test_what_is_found_and_counted_by_status_is_what_11_7_shows_of_each_hub(desk
             assert hub.upgrade == desk.suppliers.view(supplier, hub.hub_id)
             by_status[hub.region, hub.upgrade.status] += 1
         counted: Counter[tuple[str, str]] = Counter()
-        for one in desk.read(lambda it, of=viewer: desk.hubs.counts(it, of, release_id, desk.world.clock.now())):
+        for one in desk.read(bound(desk.hubs.counts, viewer, release_id, desk.world.clock.now())):
             counted[one.region, one.status] += one.hubs
         assert counted == by_status
         for status in UpgradeStatus:
@@ -335,7 +336,7 @@ def test_a_supplier_looks_up_its_own_schedules_and_no_other(desk: Desk) -> None:
     assert shown == [desk.suppliers.view(A, HOMES[1].chf)]
     for number in (theirs, 1):
         with pytest.raises(UnknownSchedule):
-            desk.read(lambda one, number=number: desk.answers.schedule(one, viewer, number))
+            desk.read(bound(desk.answers.schedule, viewer, number))
 
 
 def test_a_supplier_looks_up_its_own_exclusions_and_no_other(desk: Desk) -> None:

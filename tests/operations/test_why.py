@@ -21,10 +21,10 @@ from sr_engine.messages.model import (
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.store.tables import upgrade_lists
 from tests.operations.conftest import Operator
-from tests.world import BROKER, FIRMWARE, NOW, WINDOW, A, B, TestHub, World, eui
+from tests.world import BROKER, FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, eui
 
 
-def schedule(world: World, hub: TestHub, supplier: object = A, window: Period = WINDOW) -> None:
+def schedule(world: World, hub: TestHub, supplier: SupplierSeed = A, window: Period = WINDOW) -> None:
     body = ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, (hub.chf,))
     assert world.send(supplier, body, "11.5").code == "I0"
 

@@ -41,7 +41,7 @@ from sr_engine.resources import data_directory
 from sr_engine.store import audit
 from sr_engine.store.tables import alerted_hubs, attempts, devices, outbox, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
-from tests.world import BROKER, FIRMWARE, WINDOW, A, TestHub, World, make_world
+from tests.world import BROKER, FIRMWARE, WINDOW, A, TestHub, World, bound, make_world
 
 HOUR = timedelta(hours=1)
 
@@ -107,7 +107,7 @@ class Nights:
         listed, portion = 0, Portion(0, more=True)
         while portion.more:
             plan = portion.plan
-            portion = self.world.run(lambda uow, plan=plan: self.cutter.run(uow, self.region, due, period, plan))
+            portion = self.world.run(bound(self.cutter.run, self.region, due, period, plan))
             listed += portion.listed
         return listed
 

@@ -39,13 +39,13 @@ def planned(connection: Connection, oracle: Oracle, period: Period, due_at: date
     ).all()
     known = {one.release_id: one for one in releases.all_releases(connection)}
     for row in rows:
-        release, attempt = known[row.release_id], attempt_of(row)
+        release, scheduled_attempt = known[row.release_id], attempt_of(row)
         compulsory = (
             release.compulsory_from is not None
             and release.comply_by is not None
             and release.compulsory_from <= due_at < release.comply_by
         )
-        if attempt.pilot or attempt.compulsory or compulsory or region.name in release.general_open:
+        if scheduled_attempt.pilot or scheduled_attempt.compulsory or compulsory or region.name in release.general_open:
             scheduled[row.release_id].append(row.hub_id)
     has_period = PeriodFinder({region.name: region}, due_at)
     nights_left = NightCounter(region, period.end)

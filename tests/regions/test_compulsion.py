@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -32,7 +33,7 @@ from sr_engine.store import compulsion as store
 from sr_engine.store import inventory
 from sr_engine.store.tables import attempts, exclusions, release_regions, releases, schedule_hubs, schedules
 from tests.regions.conftest import Nights, commit_refused, hubs
-from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, World
+from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, World, bound
 
 DAY = timedelta(days=1)
 COMPLY_BY = NOW + 15 * DAY
@@ -145,7 +146,7 @@ def test_a_hub_the_firmware_cannot_be_installed_on_here_is_not_planned(
 
 @pytest.mark.parametrize("values", [{"status": "Closed"}, {"status": "Withdrawn"}, {"cpl_status": "Removed"}])
 def test_nothing_is_planned_of_a_release_that_is_not_open_or_off_the_list(
-    central: Nights, values: dict[str, object]
+    central: Nights, values: dict[str, Any]
 ) -> None:
     (hub,) = hubs(1)
     central.world.add_hubs([hub])
@@ -292,7 +293,7 @@ def compel_both(nights: Nights, first: datetime, second: datetime) -> None:
     for is_newer, comply_by in ((False, first), (True, second)):
         chosen = update(releases).where((releases.c.release_id == newer) == is_newer)
         terms = {"obligation": "Mandatory", "compulsory_from": NOW, "comply_by": comply_by}
-        nights.world.run(lambda uow, chosen=chosen, terms=terms: uow.connection.execute(chosen.values(terms)))
+        nights.world.execute(chosen.values(terms))
 
 
 @pytest.mark.parametrize(("first", "second"), [(15, 60), (60, 15)])
@@ -632,7 +633,7 @@ def cut_while(nights: Nights, change: Callable[[], object]) -> None:
     cutter, portion = replace(nights.cutter, listed_at_once=1), Portion(0, more=True)
     while portion.more:
         plan, before = portion.plan, portion.listed
-        portion = nights.world.run(lambda uow, plan=plan: cutter.run(uow, nights.region, due, period, plan))
+        portion = nights.world.run(bound(cutter.run, nights.region, due, period, plan))
         if not before:
             change()
 

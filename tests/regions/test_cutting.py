@@ -45,7 +45,7 @@ from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.waiting import DUE_SOON, MANY
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.regions.oracle import Oracle, drafts, planned
-from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, change_record, make_world
+from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, bound, change_record, make_world, on_connection
 
 DAY = timedelta(days=1)
 HAN = ("AAAA", "DISPLAY")
@@ -61,7 +61,7 @@ def in_steps(nights: Nights, number: int = 0, *, keep_plan: Sequence[bool] = (),
     portion, listed = Portion(0, more=True), []
     while portion.more:
         plan = portion.plan if next(keeps, True) else None
-        portion = nights.world.run(lambda uow, plan=plan: cutter.run(uow, nights.region, due, period, plan))
+        portion = nights.world.run(bound(cutter.run, nights.region, due, period, plan))
         listed.append(portion.listed)
     return listed
 
@@ -362,7 +362,7 @@ def test_a_place_that_is_lost_before_its_list_is_cut_goes_to_the_next(central: N
     portion, listed = first, 2
     while portion.more:
         plan = portion.plan
-        portion = central.world.run(lambda uow, plan=plan: cutter.run(uow, central.region, due, period, plan))
+        portion = central.world.run(bound(cutter.run, central.region, due, period, plan))
         listed += portion.listed
 
     assert listed == 6
@@ -391,7 +391,7 @@ def test_a_window_that_is_changed_in_between_is_kept(central: Nights, few: int) 
     portion, listed = first, 2
     while portion.more:
         plan = portion.plan
-        portion = central.world.run(lambda uow, plan=plan: cutter.run(uow, central.region, due, period, plan))
+        portion = central.world.run(bound(cutter.run, central.region, due, period, plan))
         listed += portion.listed
 
     assert listed == 5
@@ -430,7 +430,7 @@ def test_a_hub_whose_record_changes_in_between_is_not_listed(central: Nights) ->
 def test_a_hub_whose_record_suits_again_is_listed(central: Nights) -> None:
     (hub, *rest) = waiting(central, 3)
     for status in ("Suspended", "Decommissioned", "Commissioned"):
-        central.world.run(lambda uow, status=status: change_record(uow.connection, hub.chf, device_status=status))
+        central.world.run(on_connection(change_record, hub.chf, device_status=status))
 
     assert in_steps(central) == [3]
     assert central.states([hub, *rest]) == ["Listed"] * 3
@@ -477,7 +477,7 @@ def test_hubs_of_which_nothing_is_under_way_are_not_kept_in_mind(central: Nights
     hub, *_ = some = waiting(central, 3)
     central.change(hubs_per_night=2)
     for status in ("Decommissioned", "Commissioned"):
-        central.world.run(lambda uow, status=status: change_record(uow.connection, hub.chf, device_status=status))
+        central.world.run(on_connection(change_record, hub.chf, device_status=status))
     in_steps(central)
     central.report(central.list_ids()[0], central.saw(hub, ReportStatus.ACTIVATED))
 
@@ -549,7 +549,7 @@ def test_of_two_that_hold_the_same_plan_only_one_goes_on_with_it(central: Nights
     mine, others = look(), look()
     listed = Counter[str]()
     for who, plan in (("me", mine), ("other", others), ("me", mine), ("other", others), ("me", mine)):
-        portion = central.world.run(lambda uow, plan=plan: cutter.run(uow, central.region, due, period, plan))
+        portion = central.world.run(bound(cutter.run, central.region, due, period, plan))
         listed[who] += portion.listed
 
     assert listed.total() == 6

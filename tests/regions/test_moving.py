@@ -82,7 +82,7 @@ def what_becomes(nights: Nights, reports: list[list[ReportEntry]]) -> dict[str, 
             for event, organisation, hubs in all_of(tidings.c.event, tidings.c.organisation, tidings.c.hubs)
             for one in json.loads(hubs)
         )
-        found = {
+        found: dict[str, object] = {
             "attempts": all_of(*attempts.columns),
             "firmware": all_of(devices.c.device_id, devices.c.firmware_version),
             "schedules": all_of(schedule_hubs.c.hub_id, schedule_hubs.c.in_force, schedule_hubs.c.done),

@@ -22,7 +22,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.pipeline.answer import Answer
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import OLD_VERSION, WINDOW, TestHub, World, make_world
+from tests.world import OLD_VERSION, WINDOW, TestHub, World, bound, make_world
 
 DELIVERED, ACTIVATED, FAILED = ReportStatus.DELIVERED, ReportStatus.ACTIVATED, ReportStatus.FAILED
 NEW = "9002"
@@ -39,7 +39,9 @@ class Desk:
         self.desk: CspDesk = csp_desk_of(self.world.instance)
         self.x, self.y, self.z = members
         self.south_hub, self.south_list = south
-        (self.list_id,) = {nights.attempt(hub).list_id for hub in members} - {None}
+        (list_id,) = {nights.attempt(hub).list_id for hub in members} - {None}
+        assert list_id is not None
+        self.list_id = list_id
         self.region, self.signed_by = "Central", "Central"
 
     def hub(self, name: str) -> str:
@@ -56,7 +58,7 @@ class Desk:
         """The status and what is said of it."""
         admitted = self.desk.admit(data, self.world.clock.now())
         if not isinstance(admitted, Answer):
-            admitted = self.world.run(lambda uow, letter=admitted: self.desk.execute(uow, letter))
+            admitted = self.world.run(bound(self.desk.execute, admitted))
         return admitted.status, admitted.detail
 
     def signed(self, message: UpgradeReport | UpgradeListAcknowledgement) -> bytes:

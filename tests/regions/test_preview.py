@@ -38,7 +38,7 @@ from sr_engine.store.tables import (
     upgrade_lists,
 )
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, change_record, make_world
+from tests.world import FIRMWARE, NOW, OLD_VERSION, WINDOW, A, B, TestHub, change_record, make_world, on_connection
 
 DAY = timedelta(days=1)
 OTHER = Firmware("2B7E", "C1A20002", "9002")
@@ -164,7 +164,7 @@ def test_exclusions_keep_a_hub_off_lists_until_they_end(central: Nights) -> None
     ready(central, hubs(2), window=until(4))
     for hub, ends in zip(hubs(2), (central.period(1).start, None), strict=True):
         row = {"hub_id": hub.chf, "organisation": A.name, "set_at": NOW, "until": ends}
-        central.world.run(lambda uow, row=row: uow.connection.execute(insert(exclusions).values(row)))
+        central.world.execute(insert(exclusions).values(row))
 
     assert fates(seen(central)) == [
         ("29", Fate.WAITS, Obstacle.EXCLUDED, 2),
@@ -341,7 +341,7 @@ def random_world(directory: Path, chance: random.Random) -> Nights:
     for hub in chance.sample(some, 8):
         ends = None if chance.random() < 0.3 else WINDOW.start + chance.randint(0, 8) * DAY
         row = {"hub_id": hub.chf, "organisation": B.name, "set_at": NOW, "until": ends}
-        world.run(lambda uow, row=row: uow.connection.execute(insert(exclusions).values(row)))
+        world.execute(insert(exclusions).values(row))
     agreed = [
         hub
         for hub in some
@@ -352,7 +352,7 @@ def random_world(directory: Path, chance: random.Random) -> Nights:
         if chance.random() < 0.4:
             register(nights, hub, NOW + 13 * DAY, chance.choice([A.name, B.name]))
     for hub in chance.sample(some, 3):
-        world.run(lambda uow, hub=hub: change_record(uow.connection, hub.chf, device_status="Decommissioned"))
+        world.run(on_connection(change_record, hub.chf, device_status="Decommissioned"))
     if chance.random() < 0.4:
         compel(nights, WINDOW.start + chance.randint(4, 9) * DAY)
     # Whatever is due already is done, but no list is cut.

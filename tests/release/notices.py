@@ -43,11 +43,16 @@ def _rows() -> Iterator[tuple[str, str, str, str]]:
         yield name, version, _licence(found), _place(found)
 
 
+def _value(of: PackageMetadata, field: str) -> str:
+    said = of.get_all(field)
+    return said[0] if said else ""
+
+
 def _licence(of: PackageMetadata) -> str:
-    said = of.get("License-Expression") or ""
+    said = _value(of, "License-Expression")
     classifiers = [one for one in of.get_all("Classifier") or () if one.startswith("License ::")]
-    if not said and len(of.get("License") or "") <= _WHOLE_TEXT:
-        said = (of.get("License") or "").strip()
+    if not said and len(_value(of, "License")) <= _WHOLE_TEXT:
+        said = _value(of, "License").strip()
     if not said:
         said = "; ".join(one.rpartition(" :: ")[2] for one in classifiers)
     if not said or said.upper() == "UNKNOWN":
@@ -60,7 +65,7 @@ def _place(of: PackageMetadata) -> str:
     for line in of.get_all("Project-URL") or ():
         label, _, url = line.partition(", ")
         named[label.lower()] = url
-    if home := of.get("Home-page"):
+    if home := _value(of, "Home-page"):
         named["home-page"] = home
     address = next((named[one] for one in _PLACES if one in named), f"https://pypi.org/project/{of['Name']}/")
     return re.sub(r"[<>|\s]", "", address)

@@ -20,7 +20,7 @@ from sr_engine.store.tables import archives as files
 from sr_engine.store.tables import attempts, decisions, exchanges, outbox, releases
 from tests.databases import only_sqlite
 from tests.retention.conftest import HUBS, YEARS, Aged
-from tests.world import FIRMWARE, A
+from tests.world import FIRMWARE, A, bound
 
 STRANGER = "00-00-5E-EF-FF-00-00-{:02X}"
 
@@ -223,7 +223,7 @@ def test_a_portion_costs_the_same_however_much_is_left(
     while (prepared := aged.pruning.prepare(kind_of_rows, now, reached)) is not None:
         costs.append(steps)
         steps, reached = 0, prepared.reached
-        aged.world.run(lambda uow, prepared=prepared: aged.pruning.remove(uow, prepared))
+        aged.world.run(bound(aged.pruning.remove, prepared))
     alike = costs[1:-2]
     assert len(alike) > 2
     assert max(alike) < 1.05 * min(alike), costs

@@ -57,7 +57,7 @@ def judge() -> Judge:
     return Judge(Verifier(Trust.from_directory(ATTACKS / "pki" / "trust")), schemas, EXPECTED["at"])
 
 
-def named(entries: list[dict[str, str]]) -> Any:
+def named(entries: list[dict[str, str]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("entry", entries, ids=[Path(entry["file"]).stem for entry in entries])
 
 

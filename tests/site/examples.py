@@ -37,7 +37,9 @@ def requests() -> Iterator[tuple[str, Path, str]]:
     seen: set[str] = set()
     for path in sorted(REQUESTS.glob("*.xml"), key=lambda path: (len(path.name), path.name)):
         root = etree.parse(path).getroot()
-        element = local_name(root.find(f"{DUIS}Body")[0])
+        body = root.find(f"{DUIS}Body")
+        assert body is not None
+        element = local_name(body[0])
         if element not in seen:
             seen.add(element)
             for ids in root.iter(f"{DUIS}DeviceIDList"):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import xmlschema
-from xmlschema.validators import XsdElement, XsdGroup
+from xmlschema.validators import XsdComplexType, XsdElement, XsdGroup, XsdSimpleType
 
 from sr_engine.resources import data_directory
 from tests.site.markdown import quoted, table
@@ -55,7 +55,7 @@ def parts(element: XsdElement, *, inside: frozenset[str] = frozenset()) -> Itera
 
 def member(schema: xmlschema.XMLSchema10, type_name: str, element: str) -> XsdElement:
     """An element of a named type."""
-    for one, _ in _particles(schema.types[type_name].content, ""):
+    for one, _ in _particles(_content_of(schema, type_name), ""):
         if one.local_name == element:
             return one
     raise LookupError(f"{type_name} has no {element}")
@@ -63,14 +63,14 @@ def member(schema: xmlschema.XMLSchema10, type_name: str, element: str) -> XsdEl
 
 def members(schema: xmlschema.XMLSchema10, type_name: str) -> Iterator[tuple[str, bool]]:
     """The elements of a named type, and whether the content of each is open."""
-    for one, _ in _particles(schema.types[type_name].content, ""):
+    for one, _ in _particles(_content_of(schema, type_name), ""):
         yield str(one.local_name), _is_open(one)
 
 
 def simple_types(schema: xmlschema.XMLSchema10) -> Iterator[SimpleType]:
     """Every simple type that has a name, in the order of the alphabet."""
     for _, found in sorted(schema.types.items()):
-        if found.is_simple():
+        if isinstance(found, XsdSimpleType):
             yield SimpleType(str(found.local_name), "; ".join(_facts(found)), tuple(map(str, found.enumeration or ())))
 
 
@@ -108,6 +108,12 @@ def _content(element: XsdElement, prefix: str, inside: frozenset[str]) -> Iterat
         if one.ref is None:
             yield from _attributes(one, f"{path}/")
             yield from _content(one, f"{path}/", inside)
+
+
+def _content_of(schema: xmlschema.XMLSchema10, type_name: str) -> Any:
+    found = schema.types[type_name]
+    assert isinstance(found, XsdComplexType)
+    return found.content
 
 
 def _particles(group: Any, choice: str) -> Iterator[tuple[XsdElement, str]]:

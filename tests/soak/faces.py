@@ -23,7 +23,7 @@ from sr_engine.store.api_tokens import Scope
 from tests.console.desk import Somebody, add_account, plain
 from tests.crash.country import FIRMWARE, NAMES
 from tests.crash.evidence import Acted
-from tests.world import edit
+from tests.world import bound, edit
 
 OPERATOR = "olga"
 _LOGIN = {name: f"ann-{name}" for name in NAMES}
@@ -60,9 +60,7 @@ def add_people(instance: Instance) -> dict[str, str]:
         euis[user.organisation_id] = user.eui
     scopes = (Scope.READ, Scope.ACT)
     return {
-        name: instance.transactions.run_now(
-            lambda uow, name=name: desk.create(uow, f"soak-{name}", euis[name], scopes)  # type: ignore[misc]
-        ).secret
+        name: instance.transactions.run_now(bound(desk.create, f"soak-{name}", euis[name], scopes)).secret
         for name in NAMES
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_what_was_lost_or_doubled_is_found(soaked: Soaked) -> None:
 
 @pytest.mark.slow
 def test_a_failure_is_told_on_the_page_and_by_the_verdict(soaked: Soaked, tmp_path: Path) -> None:
-    failing = replace(soaked, wrong=["gateway 1 ended with 1 by itself"], statuses=soaked.statuses | {500: 2})
+    failing = replace(soaked, wrong=["gateway 1 ended with 1 by itself"], statuses=Counter({**soaked.statuses, 500: 2}))
 
     page, data = write(failing, tmp_path)
 

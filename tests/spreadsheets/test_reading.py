@@ -323,11 +323,12 @@ def test_dates_of_a_workbook_are_local_time_wherever_it_counts_from(date_1904: b
 
 def test_the_sheet_is_taken_that_has_hubs_in_it() -> None:
     book = openpyxl.Workbook()
-    for title, rows in {
+    pages: dict[str, list[tuple[str, ...]]] = {
         "Notes": [("hello",)],
         "Data": [HEADER, (HUB, "Exclude")],
         "Old": [HEADER, (OTHER, "Exclude")],
-    }.items():
+    }
+    for title, rows in pages.items():
         sheet = book.create_sheet(title)
         for row in rows:
             sheet.append(row)
@@ -428,7 +429,7 @@ def test_the_template_has_lists_to_choose_from_and_a_guide(spreadsheets: Spreads
     assert [rule.formula1 for rule in book["Hubs"].data_validations.dataValidation][
         1
     ] == '"Approve,Decline,Defer,Schedule,Exclude,Include"'
-    guide = {row[0].value: row[1].value for row in book["Guide"].iter_rows(min_row=2)}
+    guide = {str(row[0].value): str(row[1].value) for row in book["Guide"].iter_rows(min_row=2)}
     assert guide["Window start (UK time)"].startswith("With Schedule: not before.")
     assert len(COLUMNS) <= len(guide)
     assert read(data.getvalue(), "t.xlsx").count == 0

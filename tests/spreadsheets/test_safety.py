@@ -34,10 +34,10 @@ def changed(parts: dict[str, bytes | Callable[[bytes], bytes]], data: bytes = GO
             change = parts.get(name)
             content = old.read(name)
             new.writestr(name, content if change is None else change(content) if callable(change) else change)
-        for name, content in parts.items():
+        for name, added in parts.items():
             if name not in old.namelist():
-                assert isinstance(content, bytes)
-                new.writestr(name, content)
+                assert isinstance(added, bytes)
+                new.writestr(name, added)
     return made.getvalue()
 
 

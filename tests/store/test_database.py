@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -149,6 +150,7 @@ def test_a_time_comes_back_as_the_same_instant_in_utc(moment: datetime, offset: 
         assert read is not None
         back = read(written(aware))
     engine.dispose()
+    assert back is not None
     assert (back, back.tzinfo) == (aware, UTC)
 
 
@@ -157,7 +159,7 @@ def test_the_two_instants_of_an_hour_that_comes_twice_are_two(engine: Engine, ma
     # Python takes the two for equal: values of one zone compare by what the clock shows.
     twice = [datetime(2026, 10, 25, 1, 30, tzinfo=ZoneInfo("Europe/London"), fold=fold) for fold in (0, 1)]
     add = Prepared(trigger_runs.insert())
-    columns = {"region": ["0", "1"], "period_start": twice}
+    columns: dict[str, Sequence[object]] = {"region": ["0", "1"], "period_start": twice}
     alike = {"trigger": "t", "done_at": NOW}
     with engine.begin() as connection:
         if many:

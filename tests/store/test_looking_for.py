@@ -24,7 +24,7 @@ from sr_engine.store.looking_back import Budget
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Outgoing
 from sr_engine.store.paging import UpTo
 from tests.regions.conftest import HOUR, Nights
-from tests.world import FIRMWARE, NOW, A, B, TestHub, World, make_world
+from tests.world import FIRMWARE, NOW, A, B, TestHub, World, make_world, on_connection
 
 AMPLE = Budget(lambda: 0.0, 60.0)
 INTERFACES = ("DUIS", "CSP")
@@ -52,7 +52,7 @@ def record(world: World, number: int, **values: object) -> None:
     """So many records, a minute between one and the next."""
     for _ in range(number):
         entry = audit.Entry(world.clock.now(), **{"actor": "operator", "action": "looked", "detail": "", **values})  # type: ignore[arg-type]  # Entry's own names
-        world.run(lambda uow, entry=entry: audit.record(uow.connection, [entry]))
+        world.run(on_connection(audit.record, [entry]))
         world.clock.advance(timedelta(minutes=1))
 
 

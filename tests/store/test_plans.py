@@ -231,7 +231,7 @@ def test_attempts_on_lists_and_on_their_way_are_found_without_going_through_all(
 
 def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     hour = timedelta(hours=1)
-    month = {"now": NOW, "limit": hour}
+    month: dict[str, Any] = {"now": NOW, "limit": hour}
     events = ("hub_activated", "hub_failed")
     (completion,) = plans_of(engine, lambda one: sla.completion(one, "Central", NOW, NOW, **month))
     (alerts,) = plans_of(engine, lambda one: sla.alert_times(one, "Central", NOW, NOW, **month, events=events))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -127,7 +127,7 @@ def test_a_unit_that_ends_in_something_unusual_is_told_of_it_and_holds_up_nobody
         write("unusual")(uow)
         raise _Unusual
 
-    async def story() -> list[str | BaseException]:
+    async def story() -> Sequence[str | BaseException]:
         shared = transactions(engine)
         submitted = (shared.run(write("before")), shared.run(end, heavy=heavy), shared.run(write("after")))
         answers = await asyncio.gather(*submitted, return_exceptions=True)
@@ -147,7 +147,7 @@ def test_whatever_fails_and_however_heavy_exactly_the_others_are_stored(plan: li
     engine = open_engine("sqlite:///file::memory:?cache=shared&uri=true")
     create_tables(engine)
 
-    async def story() -> list[str | BaseException]:
+    async def story() -> Sequence[str | BaseException]:
         shared = transactions(engine)
         return await asyncio.gather(
             *(
@@ -218,7 +218,7 @@ def test_a_commit_that_fails_fails_all_that_share_it(engine: Engine) -> None:
     def refuse(_connection: object) -> None:
         raise OSError("the disk is gone")
 
-    async def story() -> list[str | BaseException]:
+    async def story() -> Sequence[str | BaseException]:
         shared = transactions(engine)
         event.listen(engine, "commit", refuse)
         failed = await asyncio.gather(*(shared.run(write(f"n{n}")) for n in range(3)), return_exceptions=True)
@@ -241,7 +241,7 @@ def test_a_transaction_that_the_database_itself_gives_up_fails_all_that_share_it
         uow.connection.execute(table.insert(), [{"name": f"{n:030}", "value": n} for n in range(100_000)])
         return "never"
 
-    async def story() -> list[str | BaseException]:
+    async def story() -> Sequence[str | BaseException]:
         shared = transactions(engine)
         return await asyncio.gather(
             shared.run(write("before")), shared.run(fill_the_disk), shared.run(write("after")), return_exceptions=True
@@ -297,7 +297,7 @@ def test_the_event_loop_goes_on_while_a_heavy_unit_runs(engine: Engine) -> None:
 def test_heavy_units_of_one_that_come_in_a_burst_wait_behind_themselves(engine: Engine) -> None:
     order: list[str] = []
 
-    def note(name: str) -> Work[None]:
+    def note(name: str) -> Callable[[UnitOfWork], None]:
         return lambda _: order.append(name)
 
     async def story() -> None:
