@@ -14,6 +14,7 @@ from sr_engine.api.desk import device_id_of
 from sr_engine.api.door import JSON
 from sr_engine.api.models import Hub, Hubs, HubWithHistory, LookedUp, LookUp, Release, ReleaseId, Releases
 from sr_engine.api.problems import Problem, unknown
+from sr_engine.configuration.duis import CSP_REGIONS
 from sr_engine.messages.model import Approval, UpgradeStatus
 from sr_engine.operations.supplier_hubs import ReleaseAtSupplier, UnknownHub, UnknownRelease
 from sr_engine.store.supplier_hubs import Sought
@@ -33,13 +34,15 @@ async def list_hubs(
     status: Annotated[UpgradeStatus | None, Query(description="At the release, which has to be named")] = None,
     own_approval: Annotated[Approval | None, Query(description="At the release, which has to be named")] = None,
     waiting: Annotated[bool, Query(description="Only those that wait for an answer of yours to the release")] = False,
-    region: Annotated[str | None, Query(max_length=16)] = None,
+    region: Annotated[str | None, Query(max_length=16, json_schema_extra={"enum": list(CSP_REGIONS)})] = None,
     prefix: Annotated[str, Query(max_length=23, description="How the id begins")] = "",
     after: After = None,
     limit: Limit = None,
 ) -> Hubs:
     if release_id is None and (status or own_approval or waiting):
         raise Problem(HTTPStatus.BAD_REQUEST, "a status is one at a release: name it by release_id")
+    if region is not None and region not in CSP_REGIONS:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"region must be one of {', '.join(CSP_REGIONS)}")
     sought = Sought(region, _prefix(prefix), status, own_approval, waiting)
     begin = "" if after is None else desk.unseal(caller, _CURSOR, after)
     now = desk.clock.now()

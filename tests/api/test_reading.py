@@ -23,6 +23,19 @@ def test_a_supplier_reads_its_hubs_page_by_page(api: ApiWorld) -> None:
     assert (north["region"], north["roles"], north["upgrade"]["status"]) == ("North", ["IS", "GS"], "NotScheduled")
 
 
+def test_a_region_that_there_is_not_is_refused_with_those_there_are(api: ApiWorld) -> None:
+    ask = api.client(A)
+
+    for unknown in ("Atlantis", "north", ""):
+        answer = ask("GET", f"/hubs?region={unknown}")
+        assert (answer.status, answer.is_problem) == (400, True)
+        assert answer.json["detail"] == (
+            "region must be one of North, Central, South, 4G North, 4G Central, 4G South, Unknown, SMETS1"
+        )
+    # Where no hub is upgraded there may be hubs all the same.
+    assert ask.get("/hubs?region=4G%20North")["hubs"] == ask.get("/hubs?region=Unknown")["hubs"] == []
+
+
 def test_hubs_are_found_by_their_status_at_a_release(api: ApiWorld) -> None:
     api.suppliers.schedule(A, SOLE.chf)
     ask = api.client(A)
