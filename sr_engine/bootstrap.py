@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
+from typing import Protocol
 
 from sqlalchemy import Engine
 
 from signing import Certificate, Signer, SoftwareKey, Trust, Verifier
 from sr_engine import configuration
 from sr_engine.claims import Claims, Terms
-from sr_engine.clock import Clock, ScaledClock, SystemClock
+from sr_engine.clock import Clock
 from sr_engine.configuration import (
+    SETTINGS_FILE,
     Configuration,
     ConfigurationError,
     Policy,
     Region,
     Settings,
     UserDirectory,
+    clock_of,
 )
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
@@ -65,7 +68,11 @@ from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 
-SETTINGS_FILE = "sr-engine.toml"
+
+class LoadSchema(Protocol):
+    """Loads a schema as `Schema` itself does."""
+
+    def __call__(self, path: Path, *, roots: Collection[str], signature_apart: bool) -> Schema: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +114,6 @@ def identifiers(randbelow: Callable[[int], int], how_many: int) -> Sequence[str]
     return [digits[start : start + 32] for start in range(0, len(digits), 32)]
 
 
-def clock_of(settings: Settings) -> Clock:
-    """The clock an instance's settings ask for."""
-    if settings.clock is None:
-        return SystemClock()
-    return ScaledClock(settings.clock.anchored_at, settings.clock.starts_at, settings.clock.rate)
-
-
 def official_schema_of(settings: Settings) -> OfficialSchema | None:
     """The official DUIS schema that an instance's settings name; raises ConfigurationError if it is not usable."""
     if settings.official_schema is None:
@@ -130,15 +130,18 @@ def open_instance(
     clock: Clock | None = None,
     randbelow: Callable[[int], int] = secrets.randbelow,
     durable: bool = True,
+    load_configuration: Callable[[Path], Configuration] = configuration.load,
+    load_schema: LoadSchema = Schema,
 ) -> Instance:
     """Read and check everything an instance needs; `clock` and `randbelow` stand in for real time and chance.
 
-    One that is not `durable` does not wait for the disk, and may be lost with the computer's power.
+    One that is not `durable` does not wait for the disk, and may be lost with the computer's power. Whoever opens many
+    instances may have read configuration and schemas before: neither changes once it is loaded.
 
     Raises ConfigurationError, signing.KeyUnavailable or DatabaseError, each naming the file and what to do.
     """
     settings = configuration.load_settings(directory / SETTINGS_FILE)
-    loaded = configuration.load(settings.config_directory)
+    loaded = load_configuration(settings.config_directory)
     users = configuration.load_users(settings.users_file)
     key = SoftwareKey.load(settings.signing.key, settings.signing.certificate)
     policy = loaded.policy
@@ -188,8 +191,8 @@ def open_instance(
         trust=trust,
         verifier=Verifier(trust),
         signer=signer,
-        duis_schema=Schema(schemas / "duis.xsd", roots={"Request"}, signature_apart=True),
-        csp_schema=Schema(schemas / "csp.xsd", roots=MESSAGES_OF_CSPS, signature_apart=True),
+        duis_schema=load_schema(schemas / "duis.xsd", roots={"Request"}, signature_apart=True),
+        csp_schema=load_schema(schemas / "csp.xsd", roots=MESSAGES_OF_CSPS, signature_apart=True),
         alerts=alerts,
         firmware_alerts=firmware_alerts,
         telling=telling,

@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute
 from signing import Certificate
 from sr_engine.apart import Apart
 from sr_engine.bootstrap import (
-    SETTINGS_FILE,
     Instance,
     acting_of,
     phases_of,
@@ -24,7 +23,7 @@ from sr_engine.bootstrap import (
     supplier_hubs_of,
 )
 from sr_engine.clock import Clock, SystemClock
-from sr_engine.configuration import ConfigurationError
+from sr_engine.configuration import SETTINGS_FILE, ConfigurationError
 from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules

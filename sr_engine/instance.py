@@ -12,8 +12,7 @@ from pathlib import Path
 
 from signing import Participant, make_pki
 from sr_engine import configuration
-from sr_engine.bootstrap import SETTINGS_FILE
-from sr_engine.configuration import ClockSettings
+from sr_engine.configuration import SETTINGS_FILE, ClockSettings
 from sr_engine.resources import data_directory
 from sr_engine.sealing import new_key
 from sr_engine.store.database import DatabaseError, create_tables, open_engine

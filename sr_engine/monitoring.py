@@ -8,8 +8,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from signing import Certificate
-from sr_engine.bootstrap import SETTINGS_FILE, Instance
+from sr_engine.bootstrap import Instance
 from sr_engine.configuration import (
+    SETTINGS_FILE,
     Configuration,
     ConfigurationError,
     Metrics,

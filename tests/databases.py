@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from sr_engine.bootstrap import SETTINGS_FILE
+from sr_engine.configuration import SETTINGS_FILE
 from sr_engine.store.database import create_tables, open_engine
 from tests.postgres import PostgresServer, postgres_server
 

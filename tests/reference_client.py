@@ -208,7 +208,7 @@ def listening(client: ReferenceClient) -> Iterator[ReferenceClient]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         client.url = f"http://127.0.0.1:{server.server_address[1]}{CALLBACK_PATH}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield client

@@ -12,8 +12,7 @@ from sr_engine.backup import manifest as manifests
 from sr_engine.backup.manifest import DATABASE, INSTANCE, Manifest
 from sr_engine.backup.places import new_folder
 from sr_engine.backup.settings_file import with_database, without_archive
-from sr_engine.bootstrap import SETTINGS_FILE, clock_of
-from sr_engine.configuration import Settings, load_settings
+from sr_engine.configuration import SETTINGS_FILE, Settings, clock_of, load_settings
 from sr_engine.operations.audit_verification import Verification
 from sr_engine.operations.audit_verification import verify as verify_audit
 from sr_engine.store import audit, counters, dump, leases, outbox

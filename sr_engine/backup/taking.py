@@ -13,8 +13,7 @@ from sqlalchemy import make_url
 from sr_engine.backup.manifest import DATABASE, INSTANCE, Manifest, files_in, write
 from sr_engine.backup.places import new_folder
 from sr_engine.backup.settings_file import with_database
-from sr_engine.bootstrap import SETTINGS_FILE
-from sr_engine.configuration import Settings, load_settings
+from sr_engine.configuration import SETTINGS_FILE, Settings, load_settings
 from sr_engine.store import dump
 from sr_engine.store.database import check_tables, open_engine, schema_state
 from sr_engine.store.dialects import SQLITE

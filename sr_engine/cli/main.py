@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 
 import click
 
-from sr_engine.cli.accounts import account
-from sr_engine.cli.api_tokens import api_token
-from sr_engine.cli.audit import audit
-from sr_engine.cli.backup import backup, restore
-from sr_engine.cli.cpl import cpl
-from sr_engine.cli.data import inventory, registration
-from sr_engine.cli.database import db
-from sr_engine.cli.doctor import doctor
-from sr_engine.cli.exclusions import exclusion
-from sr_engine.cli.failures import EXIT_CODES, Commands
-from sr_engine.cli.insight import status, why
-from sr_engine.cli.instance import init, pki
-from sr_engine.cli.leases import lease
-from sr_engine.cli.lifecycle import lifecycle
-from sr_engine.cli.lists import list_
-from sr_engine.cli.messages import sign, validate, verify
-from sr_engine.cli.outbox import outbox
-from sr_engine.cli.parse import parse_
-from sr_engine.cli.phases import phase
-from sr_engine.cli.plan import plan
-from sr_engine.cli.policy import policy
-from sr_engine.cli.prune import archive, prune
-from sr_engine.cli.quarantine import anomaly, held_, quarantine
-from sr_engine.cli.receive import receive
-from sr_engine.cli.releases import release
-from sr_engine.cli.replay import replay_
-from sr_engine.cli.report import report
-from sr_engine.cli.sandbox import sandbox
-from sr_engine.cli.serve import serve
-from sr_engine.cli.sign_server import sign_server
-from sr_engine.cli.simulate import simulate
-from sr_engine.cli.simulate_csp import simulate_csp
-from sr_engine.cli.spreadsheet import spreadsheet
-from sr_engine.cli.submit import submit
-from sr_engine.cli.webhooks import webhook
+from sr_engine.cli.failures import EXIT_CODES, failure_of
 
 _DESCRIPTION = f"""Schedule and approve Communications Hub firmware upgrades over DUIS.
 
@@ -49,70 +16,91 @@ current one.
 
 {EXIT_CODES}"""
 
+_COMMANDS = {
+    "account": "accounts:account",
+    "anomaly": "quarantine:anomaly",
+    "api-token": "api_tokens:api_token",
+    "archive": "prune:archive",
+    "audit": "audit:audit",
+    "backup": "backup:backup",
+    "cpl": "cpl:cpl",
+    "db": "database:db",
+    "demo": "demo:demo",
+    "doctor": "doctor:doctor",
+    "exclusion": "exclusions:exclusion",
+    "held": "quarantine:held_",
+    "init": "instance:init",
+    "inventory": "data:inventory",
+    "lease": "leases:lease",
+    "lifecycle": "lifecycle:lifecycle",
+    "list": "lists:list_",
+    "outbox": "outbox:outbox",
+    "parse": "parse:parse_",
+    "phase": "phases:phase",
+    "pki": "instance:pki",
+    "plan": "plan:plan",
+    "policy": "policy:policy",
+    "prune": "prune:prune",
+    "quarantine": "quarantine:quarantine",
+    "receive": "receive:receive",
+    "registration": "data:registration",
+    "release": "releases:release",
+    "replay": "replay:replay_",
+    "report": "report:report",
+    "restore": "backup:restore",
+    "sandbox": "sandbox:sandbox",
+    "serve": "serve:serve",
+    "sign": "messages:sign",
+    "sign-server": "sign_server:sign_server",
+    "simulate": "simulate:simulate",
+    "simulate-csp": "simulate_csp:simulate_csp",
+    "spreadsheet": "spreadsheet:spreadsheet",
+    "status": "insight:status",
+    "submit": "submit:submit",
+    "validate": "messages:validate",
+    "verify": "messages:verify",
+    "webhook": "webhooks:webhook",
+    "why": "insight:why",
+}
+"""Of each command: the module of `sr_engine.cli` that holds it, and its name there.
+
+All of them together take a second or two to import, and who runs one waits for no other.
+"""
+
+
+class Commands(click.Group):
+    """The group of all commands: imports the one that is run, and turns every error into a Failure."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """The names of all commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command of a name, imported if it was not yet."""
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(import_module(f"sr_engine.cli.{module}"), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command named on the command line."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.params["traceback"]:
+                raise
+            raise failure_of(error) from None
+
 
 @click.group(cls=Commands, help=_DESCRIPTION, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("sr-engine"), prog_name="sr-engine")
 @click.option("--traceback", is_flag=True, help="Show where an error arose; for reports of defects.")
 def commands(traceback: bool) -> None:
     pass
-
-
-@click.command(short_help="Run the main job on a small country, end to end.")
-def demo() -> None:
-    """Run the main job on a small synthetic country and show it working."""
-    # Nobody else needs what the demonstration loads.
-    from sr_engine.demo.play import run  # noqa: PLC0415 - see above
-
-    click.get_current_context().exit(run())
-
-
-for command in (
-    init,
-    db,
-    backup,
-    restore,
-    serve,
-    doctor,
-    sign_server,
-    demo,
-    sandbox,
-    simulate,
-    simulate_csp,
-    inventory,
-    registration,
-    cpl,
-    release,
-    phase,
-    policy,
-    list_,
-    lease,
-    plan,
-    exclusion,
-    held_,
-    quarantine,
-    anomaly,
-    api_token,
-    webhook,
-    report,
-    status,
-    why,
-    audit,
-    account,
-    outbox,
-    prune,
-    archive,
-    lifecycle,
-    sign,
-    verify,
-    validate,
-    parse_,
-    submit,
-    spreadsheet,
-    receive,
-    replay_,
-    pki,
-):
-    commands.add_command(command)
 
 
 def main() -> None:

@@ -27,10 +27,10 @@ from signing import (
     parse,
 )
 from sr_engine import configuration
-from sr_engine.bootstrap import SETTINGS_FILE, clock_of
 from sr_engine.cli.failures import Failure, failure_of
 from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.clock import Clock, FixedClock, SystemClock
+from sr_engine.configuration import SETTINGS_FILE, clock_of
 from sr_engine.counters import FILE_NAME, Counters, CounterSource, RunCounters
 from sr_engine.messages.csp import decode_csp_message
 from sr_engine.messages.decode import decode_request, decode_response

@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from sqlalchemy import Engine
 
 from sr_engine import configuration
-from sr_engine.bootstrap import SETTINGS_FILE, Instance, clock_of, open_instance
 from sr_engine.cli.failures import Failure
 from sr_engine.clock import Clock
-from sr_engine.configuration import Configuration, Settings
+from sr_engine.configuration import SETTINGS_FILE, Configuration, Settings, clock_of
 from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.transactions import Transactions
+
+if TYPE_CHECKING:
+    from sr_engine.bootstrap import Instance
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -77,6 +79,9 @@ def opened(directory: Path, *, writing: bool = False) -> Iterator[Opened]:
 @contextmanager
 def fully_opened(directory: Path) -> Iterator[Instance]:
     """An instance with its keys, certificates and schemas."""
+    # All parts of an instance take a second to import; what only reads or imports needs a few of them.
+    from sr_engine.bootstrap import open_instance  # noqa: PLC0415 - see above
+
     settings_of(directory)
     instance = open_instance(directory)
     try:

@@ -11,11 +11,11 @@ import click
 
 from signing import Trust
 from sr_engine import configuration
-from sr_engine.bootstrap import clock_of
 from sr_engine.cli.failures import REFUSED
 from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.cli.times import as_moment
 from sr_engine.clock import SystemClock
+from sr_engine.configuration import clock_of
 from sr_engine.parsing import MessageRefused, Parser, json_schema, to_json
 from sr_engine.resources import data_directory
 

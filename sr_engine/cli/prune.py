@@ -24,6 +24,8 @@ _WHAT = {
     "messages": "messages that were delivered or expired",
     "requests": "requests and messages of CSPs, with their answers",
     "upgrades": "hubs at releases that are over",
+    "lists": "lists of which no upgrade is left",
+    "deliveries": "meters and PPMIDs of firmware lists that are over",
     "images": "firmware images that nobody needs",
     "audit": "records of the audit trail",
 }

@@ -12,11 +12,11 @@ import click
 import uvicorn
 
 from sr_engine import configuration
-from sr_engine.bootstrap import clock_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.cli.serve import listen_on, saying, url_host
 from sr_engine.clock import Clock, SystemClock
+from sr_engine.configuration import clock_of
 from sr_engine.observing.logs import log_to_stderr
 from sr_engine.receiver import JsonLines, Pull, Receiver
 from sr_engine.receiver.inbox import Inbox

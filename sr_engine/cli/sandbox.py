@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from sr_engine.bootstrap import SETTINGS_FILE
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, settings_of
 from sr_engine.cli.serve import door_of, listen_on, run_until_told, saying
 from sr_engine.clock import SystemClock
+from sr_engine.configuration import SETTINGS_FILE
 from sr_engine.observing.logs import log_to_stderr
 from sr_engine.replay.fixture import FixtureRefused, read_given_file
 from sr_engine.replay.remote import GIVEN_FILE

@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 
 from sr_engine import configuration
-from sr_engine.bootstrap import clock_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.messages import key_password
 from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.cli.serve import listen_on, url_host
 from sr_engine.clock import SystemClock
+from sr_engine.configuration import clock_of
 from sr_engine.counters import FILE_NAME
 from sr_engine.observing.logs import log_to_stderr
 from sr_engine.resources import data_directory

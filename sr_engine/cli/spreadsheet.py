@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from sr_engine.bootstrap import SETTINGS_FILE, quiet_days_of
+from sr_engine.bootstrap import quiet_days_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import Opened, instance_option, opened, settings_of
 from sr_engine.cli.sheet_import import import_
-from sr_engine.configuration import load, load_users
+from sr_engine.configuration import SETTINGS_FILE, load, load_users
 from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations.supplier_hubs import SupplierHubs, UnknownRelease
 from sr_engine.resources import data_directory

@@ -29,6 +29,7 @@ from sr_engine.configuration.reader import ConfigurationError
 from sr_engine.configuration.regions import Region
 from sr_engine.configuration.response_codes import ResponseCode, ResponseCodeSource
 from sr_engine.configuration.settings import (
+    SETTINGS_FILE,
     ApiSettings,
     ClockSettings,
     Listen,
@@ -36,6 +37,7 @@ from sr_engine.configuration.settings import (
     RelaySettings,
     Settings,
     Signing,
+    clock_of,
     load_settings,
 )
 from sr_engine.configuration.spreadsheets import (
@@ -50,6 +52,7 @@ from sr_engine.configuration.transport import Demand, Network, Outgoing, Outgoin
 from sr_engine.configuration.users import Organisation, Status, User, UserDirectory, load_users
 
 __all__ = [
+    "SETTINGS_FILE",
     "AlertBodyElement",
     "AlertDefinition",
     "AlertEvent",
@@ -110,6 +113,7 @@ __all__ = [
     "UserRole",
     "Webhooks",
     "YesNo",
+    "clock_of",
     "load",
     "load_settings",
     "load_spreadsheets",

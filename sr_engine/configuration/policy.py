@@ -221,7 +221,9 @@ class Retention:
     requests: timedelta
     """What was received and answered, word for word; that it was, and its code, is kept for ever."""
     upgrades: timedelta
-    """What was agreed and done at each hub for a release that is over, from the last of it at the hub."""
+    """What was agreed and done at each hub for a release that is over, from the last of it at the hub.
+
+    Also which hubs and devices were on the lists for it, and on those of meters and PPMIDs."""
     images: timedelta
     """Firmware of meters and PPMIDs, from when it was last asked for."""
     audit: timedelta

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sr_engine.clock import Clock, ScaledClock, SystemClock
 from sr_engine.configuration import transport, values
 from sr_engine.configuration.monitoring import Monitoring, monitoring
 from sr_engine.configuration.reader import ConfigurationError, Key, Scalar, Table, read_file
 from sr_engine.configuration.transport import Outgoing, ProxySettings, TlsSettings
 from sr_engine.resources import data_directory
+
+SETTINGS_FILE = "sr-engine.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,13 @@ def load_settings(path: Path) -> Settings:
         console=content.console,
         api=content.api,
     )
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The clock an instance's settings ask for."""
+    if settings.clock is None:
+        return SystemClock()
+    return ScaledClock(settings.clock.anchored_at, settings.clock.starts_at, settings.clock.rate)
 
 
 @dataclass(frozen=True, slots=True)

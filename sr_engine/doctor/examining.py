@@ -11,8 +11,7 @@ from typing import TypeVar
 from sqlalchemy import make_url
 
 from sr_engine import configuration
-from sr_engine.bootstrap import SETTINGS_FILE
-from sr_engine.configuration import Configuration, ConfigurationError, Settings, UserDirectory
+from sr_engine.configuration import SETTINGS_FILE, Configuration, ConfigurationError, Settings, UserDirectory
 from sr_engine.doctor import files, surroundings
 from sr_engine.doctor.findings import Finding, error
 from sr_engine.store.dialects import SQLITE

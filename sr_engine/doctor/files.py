@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from signing import KeyUnavailable, SoftwareKey, Trust
-from sr_engine.bootstrap import SETTINGS_FILE, check_tokens, official_schema_of
+from sr_engine.bootstrap import check_tokens, official_schema_of
 from sr_engine.configuration import (
+    SETTINGS_FILE,
     Configuration,
     ConfigurationError,
     OutgoingTls,

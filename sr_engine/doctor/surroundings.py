@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sr_engine.bootstrap import clock_of
 from sr_engine.clock import SystemClock
-from sr_engine.configuration import Configuration, Settings, UserDirectory
+from sr_engine.configuration import Configuration, Settings, UserDirectory, clock_of
 from sr_engine.doctor.findings import Finding, error, ok, warning
 from sr_engine.operations.clocks import clock_differences
 from sr_engine.store import circuits, standing

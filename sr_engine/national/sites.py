@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_engine.bootstrap import SETTINGS_FILE
+from sr_engine.configuration import SETTINGS_FILE
 from sr_engine.store import spare
 
 

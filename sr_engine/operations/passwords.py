@@ -22,6 +22,9 @@ _STEPS_AROUND = 1
 """The clock of a telephone may be half a minute wrong."""
 _LONGEST = 1024
 """Characters; nobody has to hash a novel."""
+_NOBODYS = f"$argon2id$v=19$m={{memory}},t={{passes}},p={{lanes}}${'A' * 22}${'A' * 43}"
+"""What no password is known to be hashed to, nothing but zeros: to be held against, it takes as long as any other, and
+to be written down no time, which a process would take at every start."""
 
 
 class PasswordTooWeak(Exception):
@@ -37,7 +40,9 @@ class Passwords:
             time_cost=rules.argon2_passes, memory_cost=rules.argon2_memory_kib, parallelism=rules.argon2_lanes
         )
         self._places = BoundedSemaphore(rules.hashes_at_once)
-        self._nobodys = self.hash("nobody has this password")
+        self._nobodys = _NOBODYS.format(
+            memory=rules.argon2_memory_kib, passes=rules.argon2_passes, lanes=rules.argon2_lanes
+        )
 
     def hash(self, password: str) -> str:
         """The encoded hash of a password, with a salt of its own."""

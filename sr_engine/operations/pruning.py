@@ -77,6 +77,8 @@ class Pruning:
             Kind.MESSAGES: self.terms.messages,
             Kind.REQUESTS: self.terms.requests,
             Kind.UPGRADES: self.terms.upgrades,
+            Kind.LISTS: self.terms.upgrades,
+            Kind.DELIVERIES: self.terms.upgrades,
             Kind.IMAGES: self.terms.images,
             Kind.AUDIT: self.terms.audit,
         }
@@ -124,7 +126,8 @@ class Pruning:
                 archives.set_mark(connection, kind.value, chosen.up_to)
 
     def count(self, now: datetime) -> dict[Kind, int]:
-        """How much would go by now, nothing of it changed: hubs of upgrades, records of the audit trail, else rows."""
+        """How much would go by now, nothing of it changed: hubs of upgrades, devices of deliveries, records of the
+        audit trail, else rows or lists."""
         return self.reading(lambda connection: self._count(connection, now))
 
     def _prepare(self, connection: Connection, kind: Kind, now: datetime, reached: Any) -> Prepared | None:

@@ -17,9 +17,9 @@ from random import Random
 
 from sqlalchemy import Connection
 
-from sr_engine.bootstrap import SETTINGS_FILE, Instance, open_instance
+from sr_engine.bootstrap import Instance, open_instance
 from sr_engine.clock import FixedClock
-from sr_engine.configuration import ConfigurationError, load_settings
+from sr_engine.configuration import SETTINGS_FILE, ConfigurationError, load_settings
 from sr_engine.gateway.csp import CSP
 from sr_engine.replay.log_player import Changed, Event, Memory, Player, Told, differences
 from sr_engine.replay.running import quietly

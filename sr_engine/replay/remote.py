@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from signing import SoftwareKey, Trust, Verifier, parse
 from sr_engine import configuration
-from sr_engine.bootstrap import SETTINGS_FILE, Instance, clock_of
+from sr_engine.bootstrap import Instance
 from sr_engine.clock import Clock
-from sr_engine.configuration import Configuration, Region
+from sr_engine.configuration import SETTINGS_FILE, Configuration, Region, clock_of
 from sr_engine.messages.decode import DecodedResponse, decode_response
 from sr_engine.replay.fixture import Fixture, FixtureRefused, verb_of
 from sr_engine.replay.given import Given

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from sr_engine.bootstrap import SETTINGS_FILE, Instance, open_instance, triggers
+from sr_engine.bootstrap import Instance, open_instance, triggers
 from sr_engine.clock import FixedClock
-from sr_engine.configuration import ConfigurationError
+from sr_engine.configuration import SETTINGS_FILE, ConfigurationError
 from sr_engine.domain.terms import Announced, Management, Obligation, Terms
 from sr_engine.instance import create_instance
 from sr_engine.messages.model import Firmware

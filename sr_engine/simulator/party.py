@@ -17,8 +17,8 @@ from aiohttp import web
 
 from signing import ParsedDocument, Signer, SigningError, SoftwareKey, Trust, VerifiedDocument, Verifier, parse
 from sr_engine import configuration
-from sr_engine.bootstrap import SETTINGS_FILE, clock_of
 from sr_engine.clock import Clock
+from sr_engine.configuration import SETTINGS_FILE, clock_of
 
 BROKER_ROLES = frozenset({"89"})
 MAX_BODY = 16 * 1024 * 1024

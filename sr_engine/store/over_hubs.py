@@ -29,7 +29,7 @@ _CUTOFF = bindparam("cutoff", type_=UtcDateTime)
 _HUBS_AT_ONCE = 250
 """Each has some rows."""
 
-_OVER = (
+OVER = (
     select(releases.c.release_id)
     .where(
         releases.c.status.in_(("Closed", "Withdrawn")),
@@ -37,8 +37,10 @@ _OVER = (
             select(attempts.c.attempt_id).where(attempts.c.release_id == releases.c.release_id, attempts.c.is_open)
         ),
     )
-    .order_by(releases.c.release_id)
+    .subquery("over")
 )
+"""Releases that are closed or withdrawn and have no upgrade under way; neither can come back."""
+_OVER = select(OVER.c.release_id).order_by(OVER.c.release_id)
 _SCHEDULES = select(schedules.c.schedule_id).where(schedules.c.release_id == bindparam("release_id"))
 _OF_RELEASE = schedules.alias("of_release")
 _OF_SCHEDULE = (

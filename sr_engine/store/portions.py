@@ -22,6 +22,8 @@ class Kind(StrEnum):
     MESSAGES = "messages"
     REQUESTS = "requests"
     UPGRADES = "upgrades"
+    LISTS = "lists"
+    DELIVERIES = "deliveries"
     IMAGES = "images"
     AUDIT = "audit"
 

@@ -22,9 +22,9 @@ from sqlalchemy import (
     select,
 )
 
-from sr_engine.store import over_hubs
+from sr_engine.store import over_hubs, over_lists
 from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
-from sr_engine.store.outbox import DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
+from sr_engine.store.outbox import ALERT, DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
 from sr_engine.store.portions import (
     BYTES_AT_ONCE,
     ROWS_AT_ONCE,
@@ -38,6 +38,7 @@ from sr_engine.store.portions import (
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
     UtcDateTime,
+    alerted_hubs,
     attempts,
     exchanges,
     firmware_deliveries,
@@ -48,6 +49,7 @@ from sr_engine.store.tables import (
     held_requests,
     listed_hubs,
     outbox,
+    releases,
     upgrade_lists,
 )
 
@@ -74,14 +76,28 @@ _OPEN_AT_METERS = or_(
         exists(_OPEN_DELIVERIES.where(firmware_lists.c.image_message_id == outbox.c.message_id)),
     ),
 )
+_ID_LENGTH = 32
+"""Of a release; with it begin the occurrences that another of its happenings could repeat."""
+_OF_MESSAGE = alerted_hubs.c.message_id == outbox.c.message_id
+# What was told is told once as long as it is known that it was. The same could happen again only while its release
+# goes on: what an occurrence names beside that, a list, a request, terms or a moment, is there once and never again.
+_MAY_HAPPEN_AGAIN = exists(
+    select(alerted_hubs.c.hub_id).where(
+        _OF_MESSAGE,
+        func.substr(alerted_hubs.c.occurrence, 1, _ID_LENGTH).in_(
+            select(releases.c.release_id).where(releases.c.release_id.not_in(select(over_hubs.OVER.c.release_id)))
+        ),
+    )
+)
+_TOLD = select(func.count()).select_from(alerted_hubs).where(_OF_MESSAGE).scalar_subquery()
 _SENT = and_(
     outbox.c.state.in_((DELIVERED, EXPIRED)),
     func.coalesce(outbox.c.delivered_at, outbox.c.created_at) <= _CUTOFF,
     outbox.c.outbox_id < select(func.max(outbox.c.outbox_id)).scalar_subquery(),
     # Lists say for ever that they were delivered; what they said goes.
     or_(
-        outbox.c.kind.not_in(_OF_LISTS),
-        and_(size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS),
+        and_(outbox.c.kind.not_in(_OF_LISTS), or_(outbox.c.kind != ALERT, ~_MAY_HAPPEN_AGAIN)),
+        and_(outbox.c.kind.in_(_OF_LISTS), size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS),
     ),
 )
 _MESSAGES = (
@@ -90,6 +106,7 @@ _MESSAGES = (
         outbox.c.created_at,
         case((_SENT, 1), else_=0).label("sent"),
         size(outbox.c.body).label("size"),
+        case((outbox.c.kind == ALERT, _TOLD), else_=0).label("told"),
     )
     .where(outbox.c.outbox_id > bindparam("after"))
     .order_by(outbox.c.outbox_id)
@@ -97,17 +114,22 @@ _MESSAGES = (
 )
 
 
+_TOLD_BY_THEM = alerted_hubs.c.message_id.in_(
+    select(outbox.c.message_id).where(is_one_of(outbox.c.outbox_id, "keys"), outbox.c.kind == ALERT)
+)
+
+
 def _choose_messages(connection: Connection, cutoff: datetime, after: int) -> Portion | None:
     keys: list[int] = []
-    left = BYTES_AT_ONCE
+    left, rows_left = BYTES_AT_ONCE, ROWS_AT_ONCE
     while rows := connection.execute(_MESSAGES, {"cutoff": cutoff, "after": after}).all():
         for row in rows:
             # What was queued later cannot have been delivered before: the rest of the table is not looked at.
             if row.created_at > cutoff:
                 return Portion(keys, reached=after) if keys else None
             if row.sent:
-                left -= row.size
-                if left < 0 and keys:
+                left, rows_left = left - row.size, rows_left - 1 - row.told
+                if (left < 0 or rows_left < 0) and keys:
                     return Portion(keys, reached=after)
                 keys.append(row.outbox_id)
             after = row.outbox_id
@@ -118,11 +140,13 @@ def _choose_messages(connection: Connection, cutoff: datetime, after: int) -> Po
 
 def _read_messages(connection: Connection, portion: Portion) -> Iterator[Line]:
     yield from lines(connection, outbox, is_one_of(outbox.c.outbox_id, "keys"), portion.keys)
+    yield from lines(connection, alerted_hubs, _TOLD_BY_THEM, portion.keys)
 
 
 def _remove_messages(connection: Connection, portion: Portion) -> None:
     keys = {"keys": members(portion.keys)}
     still = and_(is_one_of(outbox.c.outbox_id, "keys"), outbox.c.state.in_((DELIVERED, EXPIRED)))
+    connection.execute(alerted_hubs.delete().where(_TOLD_BY_THEM), keys)
     emptied = connection.execute(
         outbox.update()
         .where(still, outbox.c.kind.in_(_OF_LISTS), size(outbox.c.body) > 0, ~_OPEN_ON_LIST, ~_OPEN_AT_METERS)
@@ -263,6 +287,10 @@ def choose(connection: Connection, kind: Kind, cutoff: datetime, mark: int, reac
             return _choose_requests(connection, cutoff, mark, reached)
         case Kind.UPGRADES:
             return over_hubs.choose(connection, cutoff, reached or ("", 0, ""))
+        case Kind.LISTS:
+            return over_lists.choose_lists(connection, cutoff, reached or "")
+        case Kind.DELIVERIES:
+            return over_lists.choose_deliveries(connection, cutoff, reached or "")
         case Kind.IMAGES:
             return _choose_images(connection, cutoff)
         case _:
@@ -275,6 +303,8 @@ def read(connection: Connection, kind: Kind, portion: Portion) -> Iterator[Line]
         Kind.MESSAGES: _read_messages,
         Kind.REQUESTS: _read_requests,
         Kind.UPGRADES: over_hubs.read,
+        Kind.LISTS: over_lists.read_lists,
+        Kind.DELIVERIES: over_lists.read_deliveries,
         Kind.IMAGES: _read_images,
     }
     yield from reading[kind](connection, portion)
@@ -286,16 +316,23 @@ def remove(connection: Connection, kind: Kind, portion: Portion) -> None:
         Kind.MESSAGES: _remove_messages,
         Kind.REQUESTS: _remove_requests,
         Kind.UPGRADES: over_hubs.remove,
+        Kind.LISTS: over_lists.remove_lists,
+        Kind.DELIVERIES: over_lists.remove_deliveries,
         Kind.IMAGES: _remove_images,
     }
     removing[kind](connection, portion)
 
 
 def count(connection: Connection, kind: Kind, cutoff: datetime) -> int:
-    """How much of a kind would go: messages, requests, hubs or images."""
+    """How much of a kind would go: messages, requests, hubs, lists, devices or images."""
     values: dict[str, object] = {"cutoff": cutoff}
-    if kind is Kind.UPGRADES:
-        return over_hubs.count(connection, cutoff)
+    counting = {
+        Kind.UPGRADES: over_hubs.count,
+        Kind.LISTS: over_lists.count_lists,
+        Kind.DELIVERIES: over_lists.count_deliveries,
+    }
+    if kind in counting:
+        return counting[kind](connection, cutoff)
     counted: dict[Kind, Select[Any]] = {
         Kind.MESSAGES: select(func.count()).select_from(outbox).where(_SENT),
         Kind.REQUESTS: select(func.count()).select_from(exchanges).where(_ANSWERED, ~_HELD),

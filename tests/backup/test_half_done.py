@@ -17,8 +17,7 @@ from sqlalchemy import text
 
 from signing import KeyUnavailable
 from sr_engine.backup import restoring, taking
-from sr_engine.bootstrap import SETTINGS_FILE
-from sr_engine.configuration import load_settings
+from sr_engine.configuration import SETTINGS_FILE, load_settings
 from sr_engine.store import counters
 from sr_engine.store.database import DatabaseError, open_engine
 from tests.cli.conftest import Run

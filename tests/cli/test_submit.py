@@ -58,7 +58,7 @@ def peer() -> Iterator[Peer]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         peer.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield peer
         server.shutdown()

@@ -62,7 +62,7 @@ def receiver(
     brought_by: list[str | None] = []
     with Server(("127.0.0.1", 0), type("Noting", (Receiver,), {"brought_by": brought_by})) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server.server_address[1], brought_by
         server.shutdown()

@@ -84,7 +84,7 @@ def understood(arguments: Sequence[str]) -> click.Context:
     left = list(arguments)
     while isinstance(group, click.Group):
         name, *left = left
-        found = group.commands.get(name)
+        found = group.get_command(click.Context(group), name)
         if found is None:
             raise click.UsageError(f"there is no command {name}")
         group = found

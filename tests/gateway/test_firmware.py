@@ -104,7 +104,7 @@ def receiving(received: list[bytes], statuses: list[int], enough: threading.Even
             """Nothing: tests are quiet."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/central"

@@ -62,7 +62,7 @@ class Inbox:
 
         with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
             self.url = f"http://127.0.0.1:{server.server_port}/duis"
-            thread = threading.Thread(target=server.serve_forever)
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
             thread.start()
             try:
                 yield

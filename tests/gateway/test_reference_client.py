@@ -275,7 +275,7 @@ def test_it_throws_unless_the_answer_is_2xx_and_application_xml_within_3_seconds
     client = ReferenceClient(ours, lambda: NOW)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Stubborn) as server:
         server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, daemon=True)
+        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         port = server.server_address[1]
 

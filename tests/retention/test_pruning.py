@@ -14,6 +14,7 @@ from sr_engine.messages.model import (
     Decision,
     ExclusionAction,
     ReadCommsHubFirmwareSchedule,
+    ReportStatus,
     UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.operations.archive_verification import verify as verify_archive
@@ -26,20 +27,24 @@ from sr_engine.store import firmware, held, outbox
 from sr_engine.store.outbox import DELIVERED, NOTICE, PARKED, PENDING, Outgoing
 from sr_engine.store.portions import Kind
 from sr_engine.store.tables import (
+    alerted_hubs,
     arrivals,
     attempts,
     audit,
     decisions,
     exchanges,
+    firmware_deliveries,
     firmware_images,
     held_requests,
+    listed_hubs,
     schedule_hubs,
     upgrade_lists,
 )
 from sr_engine.store.tables import outbox as messages
 from tests.databases import KINDS
+from tests.firmware import ENTRY, Meters, esme, listed
 from tests.retention.conftest import HUBS, Aged
-from tests.world import FIRMWARE, NOW, A, B
+from tests.world import FIRMWARE, NOW, A, B, TestHub
 
 SOMEBODY = "user:00-00-5E-EF-10-00-00-A1"
 
@@ -212,6 +217,95 @@ def test_nothing_of_a_release_goes_while_one_of_its_hubs_is_under_way_or_it_is_o
     aged.pass_time()
     assert not aged.prune()[Kind.UPGRADES]
     assert aged.number_of(attempts) == len(HUBS)
+
+
+# --- what was told, and who was on lists --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_what_suppliers_were_told_goes_with_the_alert_that_told_it(aged: Aged) -> None:
+    before = aged.number_of(alerted_hubs)
+    queue(aged, "f" * 32, PENDING)  # the newest message stays, whatever it is
+    deliver_all_but(aged, "f" * 32)
+    aged.pass_time(timedelta(days=399))
+    assert aged.number_of(alerted_hubs) == before
+
+    aged.pass_time(timedelta(days=2))
+    aged.prune()
+    assert not aged.number_of(alerted_hubs)
+    told = {row["message_id"] for row in aged.archived_from(alerted_hubs)}
+    assert len(aged.archived_from(alerted_hubs)) == before
+    assert told <= {row["message_id"] for row in aged.archived_from(messages)}
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_what_could_happen_again_is_remembered_while_its_release_goes_on(aged: Aged) -> None:
+    reopen_one(aged)
+    queue(aged, "f" * 32, PENDING)
+    deliver_all_but(aged, "f" * 32)
+    before = aged.rows(alerted_hubs)
+    with aged.world.instance.reading_engine.connect() as connection:
+        release_id = connection.scalar(select(attempts.c.release_id).limit(1))
+    aged.pass_time()
+    aged.prune()
+    # What names a list, and not the release, was there once: no list is cut twice.
+    assert aged.rows(alerted_hubs) == {row for row in before if f"'occurrence', '{release_id}" in row}
+    assert aged.rows(alerted_hubs)
+    with aged.world.instance.reading_engine.connect() as connection:
+        alerts = set(connection.scalars(select(alerted_hubs.c.message_id)))
+    assert alerts <= ids_of_messages(aged)
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_who_was_on_a_list_goes_once_the_last_upgrade_on_it_has_gone(aged: Aged) -> None:
+    (list_id,) = aged.nights.list_ids()
+    aged.pass_time()
+    # One hub of it has the newest attempt, which stays.
+    assert not aged.prune()[Kind.LISTS]
+    assert aged.number_of(listed_hubs) == 1
+
+    newest(aged)
+    would = aged.pruning.count(aged.world.clock.now())
+    assert aged.prune()[Kind.LISTS]
+    # The hub that stood on it has gone in the same run.
+    assert (would[Kind.LISTS], aged.number_of(listed_hubs)) == (0, 0)
+    (row,) = aged.archived_from(listed_hubs)
+    assert all(hub.chf in str(row["hub_ids"]) for hub in HUBS)
+    assert aged.number_of(upgrade_lists) == 1
+    aged.nights.report(list_id, *(aged.nights.saw(hub, ReportStatus.ACTIVATED) for hub in HUBS))
+    assert not aged.prune()[Kind.LISTS]
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_what_became_of_the_devices_of_a_firmware_list_goes_once_all_of_it_is_over(aged: Aged) -> None:
+    first, second = TestHub(7), TestHub(8)
+    aged.world.add_hubs([first, second])
+    listed(aged.world, ENTRY)
+    meters = Meters(aged.world)
+    assert meters.update([esme(first), esme(second)]).code == "I99"
+    (one,) = meters.lists()
+    aged.pass_time()
+    meters.report(one.list_id, [esme(first)])
+    assert not aged.prune()[Kind.DELIVERIES]
+
+    meters.report(one.list_id, [esme(second)])
+    aged.pass_time(timedelta(days=799))
+    assert not aged.prune()[Kind.DELIVERIES]
+    now = aged.pass_time(timedelta(days=2))
+    assert aged.pruning.count(now)[Kind.DELIVERIES] == 2
+    assert aged.prune()[Kind.DELIVERIES]
+    assert {row["device_id"] for row in aged.archived_from(firmware_deliveries)} == {esme(first), esme(second)}
+    assert not aged.number_of(firmware_deliveries)
+    # What a CSP reports all the same is answered, and changes nothing.
+    assert meters.report(one.list_id, [esme(first)]).status < 500
+    assert not aged.number_of(firmware_deliveries)
+
+
+def deliver_all_but(aged: Aged, message_id: str) -> None:
+    """The receivers have taken everything else that was queued."""
+    now = aged.world.clock.now()
+    taken = update(messages).where(messages.c.message_id != message_id).values(state=DELIVERED, delivered_at=now)
+    aged.world.run(lambda uow: uow.connection.execute(taken))
 
 
 # --- images -------------------------------------------------------------------------------------------------------

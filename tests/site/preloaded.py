@@ -13,6 +13,8 @@ import socket
 import sys
 import traceback
 
+import click
+
 CLIENT = """\
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -25,8 +27,11 @@ with socket.socket(socket.AF_UNIX) as server:
 
 def serve(path: str) -> None:
     """Take commands until it is told to stop; says so once it does."""
-    from sr_engine.cli.main import main
+    from sr_engine.cli.main import commands, main
 
+    nothing = click.Context(commands)
+    for name in commands.list_commands(nothing):
+        commands.get_command(nothing, name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)

@@ -246,6 +246,23 @@ def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     assert "ix_attempts_outcomes (release_id=? AND region=? AND outcome=? AND outcome_at>? AND outcome_at<?)" in missed
 
 
+def test_what_was_told_and_who_was_on_lists_is_found_along_indexes_when_it_goes_into_the_archive(
+    engine: Engine,
+) -> None:
+    (told,) = plans_of(engine, lambda one: retention.choose(one, Kind.MESSAGES, NOW, 0))
+    (hubs,) = plans_of(engine, lambda one: retention.choose(one, Kind.LISTS, NOW, 0))
+    (devices_,) = plans_of(engine, lambda one: retention.choose(one, Kind.DELIVERIES, NOW, 0))
+
+    assert "ix_alerted_hubs_message_id (message_id=?)" in told
+    assert "SCAN alerted_hubs" not in told
+    assert "SEARCH listed_hubs" in hubs
+    assert "SEARCH attempts" in hubs
+    assert "SCAN attempts" not in hubs
+    assert "SEARCH firmware_deliveries USING PRIMARY KEY (list_id=?)" in devices_
+    for plan in (told, hubs, devices_):
+        assert "AUTOMATIC" not in plan
+
+
 def test_what_is_open_is_not_gone_through_for_each_list_that_may_go_into_the_archive(engine: Engine) -> None:
     chosen = Portion([1, 2])
     plans = [

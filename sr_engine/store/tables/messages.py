@@ -94,7 +94,7 @@ alerted_hubs = Table(
     Column("organisation", ORGANISATION, primary_key=True),
     # What happened once: the attempt, or the release, with a number where it may happen again.
     Column("occurrence", String(64), primary_key=True),
-    # The alert in the outbox that says so.
-    Column("message_id", String(32), nullable=False),
+    # The alert in the outbox that says so; both go into the archive together.
+    Column("message_id", String(32), nullable=False, index=True),
     **BY_KEY,
 )
