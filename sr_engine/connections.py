@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 CLIENT_CERTIFICATE = "sr_engine.client_certificate"
 """Where in an ASGI scope the TLS client certificate stands, in DER; missing where none was shown."""
 
+WHOLE = "sr_engine.whole"
+"""Stands in an ASGI scope if the whole request had come before the application was called."""
+
 _QUEUED = 32
 """Requests that may wait on one connection for the one before them; uvicorn would take any number."""
 
@@ -229,6 +232,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._stage = _Stage.WHOLE
+        cast("dict[str, Any]", self.scope)[WHOLE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
