@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from sr_engine.gathered import Gathered
 from sr_engine.origins import origin_of
 from sr_engine.rates import Rate
 from sr_engine.tls import is_allowed
@@ -168,12 +169,12 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
+        super().connection_made(Gathered(transport, self.loop))
         self.address = "" if self.client is None else self.client[0]
         tls: Any = transport.get_extra_info("ssl_object")
         if tls is not None:
             if not is_allowed(tls.cipher()):
-                transport.abort()
+                self.transport.abort()
                 return
             self._certificate = tls.getpeercert(binary_form=True)
         self._taken = self._crowd.join(self, self.address, self.loop.time())
