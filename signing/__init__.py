@@ -13,7 +13,7 @@ from .keys import SigningKey, SoftwareKey
 from .names import DistinguishedName
 from .pki import Participant, Pki, make_pki
 from .revocation import RevocationList
-from .sign import Series, Signer, is_signed_form_of, remove_signatures, take_out_signatures
+from .sign import Blank, Series, Signer, is_signed_form_of, remove_signatures, take_out_signatures
 from .trust import DEFAULT_CRL_GRACE, Trust
 from .verify import VerifiedDocument, Verifier, verify_value
 
@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_CRL_GRACE",
     "DEFAULT_MAX_BYTES",
     "Authority",
+    "Blank",
     "Certificate",
     "DistinguishedName",
     "DocumentRefused",

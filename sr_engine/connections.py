@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from sr_engine.gathered import Gathered
 from sr_engine.origins import origin_of
 from sr_engine.rates import Rate
 from sr_engine.tls import is_allowed
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 CLIENT_CERTIFICATE = "sr_engine.client_certificate"
 """Where in an ASGI scope the TLS client certificate stands, in DER; missing where none was shown."""
+
+WHOLE = "sr_engine.whole"
+"""Stands in an ASGI scope if the whole request had come before the application was called."""
 
 _QUEUED = 32
 """Requests that may wait on one connection for the one before them; uvicorn would take any number."""
@@ -165,12 +169,12 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
+        super().connection_made(Gathered(transport, self.loop))
         self.address = "" if self.client is None else self.client[0]
         tls: Any = transport.get_extra_info("ssl_object")
         if tls is not None:
             if not is_allowed(tls.cipher()):
-                transport.abort()
+                self.transport.abort()
                 return
             self._certificate = tls.getpeercert(binary_form=True)
         self._taken = self._crowd.join(self, self.address, self.loop.time())
@@ -229,6 +233,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._stage = _Stage.WHOLE
+        cast("dict[str, Any]", self.scope)[WHOLE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

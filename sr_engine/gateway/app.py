@@ -10,23 +10,25 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope
 
 from sr_engine.clock import Clock
 from sr_engine.gateway.binding import Binding
+from sr_engine.gateway.bodies import Bodies
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.doubts import Doubts
-from sr_engine.gateway.fairness import HEAD_BYTES, OTHERS, Gate, Visit, claimed_originator
+from sr_engine.gateway.fairness import OTHERS, Gate, claimed_originator
 from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.refusals import Refusals
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.gateway.relay import Relay
 from sr_engine.gateway.resumer import Resumer
+from sr_engine.gateway.services import Direct, Service, response_of
 from sr_engine.observing.counting import Stage
 from sr_engine.observing.exchanges import Exchange, Observer
 from sr_engine.observing.exposition import Health
@@ -49,6 +51,7 @@ UPSTREAM_SHARE = "upstream"
 Endpoint = Callable[[Request], Awaitable[Response]]
 ShareOf = Callable[[bytes, Peer], str]
 """Whose a message is, judged by its first bytes and by who sends it."""
+Guarded = Callable[[Scope, Receive], Awaitable[Answer]]
 Taker = Callable[[bytes, Peer, Exchange], Awaitable[Answer | Awaitable[Answer]]]
 """Answers a message of a peer, or says what answers it once it no longer takes up a place here."""
 
@@ -98,20 +101,23 @@ class Gateway:
         self._gate = gate
         self._doubts = doubts
         self._refusals = refusals
-        self._retry_after = round(retry_after.total_seconds())
         self._after_work = after_work
-        self._max_bytes = processor.configuration.policy.limits.max_body_bytes
-        self._body_seconds = processor.configuration.policy.overload.body.total_seconds()
+        policy = processor.configuration.policy
+        self._bodies = Bodies(
+            max_bytes=policy.limits.max_body_bytes,
+            seconds=policy.overload.body.total_seconds(),
+            retry_after=round(retry_after.total_seconds()),
+        )
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         """The ASGI application."""
-        services = sorted(self._processor.configuration.catalogue.service)
-        routes: list[BaseRoute] = [
-            Route(f"/api/v1/{service}", self._service(service), methods=["POST"]) for service in services
-        ]
-        routes.append(
-            Route("/api/v1/csp", self._guarded(self._csp, lambda _head, _peer: CSP_SHARE, CSP_SHARE), methods=["POST"])
+        names = sorted(self._processor.configuration.catalogue.service)
+        services = {f"/api/v1/{name}": self._service(name) for name in names}
+        services["/api/v1/csp"] = Service(
+            self._guarded(self._csp, lambda _head, _peer: CSP_SHARE, CSP_SHARE), self._resumer.answer_left
         )
+        # Of these the router knows for those who do anything but post to them.
+        routes: list[BaseRoute] = [Route(path, service, methods=["POST"]) for path, service in services.items()]
         if self._registration_desk is not None:
             routes.append(Route("/registrations", self._feed(self._registration_desk), methods=["POST"]))
         routes += self._more_routes
@@ -123,13 +129,14 @@ class Gateway:
         )
         # An address is taken as it is written: a redirect would have the client send its request twice.
         app.router.redirect_slashes = False
+        app.add_middleware(Direct, services=services)
         return app
 
-    def _service(self, service: str) -> Endpoint:
+    def _service(self, service: str) -> Service:
         async def take(data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
             return await self._duis(service, data, peer, exchange)
 
-        return self._guarded(take, self._claimed, service)
+        return Service(self._guarded(take, self._claimed, service), self._resumer.answer_left)
 
     def _claimed(self, head: bytes, peer: Peer) -> str:
         """Whose share a request is of: nobody's, if its connection is not for what it claims, or that is in doubt."""
@@ -150,9 +157,9 @@ class Gateway:
 
         async def endpoint(request: Request) -> Response:
             if desk.lets_in(request.headers.get("authorization")):
-                return await guarded(request)
+                return response_of(await guarded(request.scope, request.receive))
             detail = "you are not let in: send the token that is known here, as Authorization: Bearer TOKEN"
-            refused = _response(json_problem(HTTPStatus.UNAUTHORIZED, detail))
+            refused = response_of(json_problem(HTTPStatus.UNAUTHORIZED, detail))
             refused.headers["WWW-Authenticate"] = "Bearer"
             return refused
 
@@ -164,114 +171,57 @@ class Gateway:
         async def endpoint(request: Request) -> Response:
             if not desk.lets_in(request.headers.get("authorization")):
                 detail = "you are not let in: send the token that is known here, as Authorization: Bearer TOKEN"
-                refused = _response(problem(HTTPStatus.UNAUTHORIZED, detail))
+                refused = response_of(problem(HTTPStatus.UNAUTHORIZED, detail))
                 refused.headers["WWW-Authenticate"] = "Bearer"
                 return refused
 
             async def take(data: bytes, _peer: Peer, exchange: Exchange) -> Answer:
                 return await self._received(desk, request.path_params["eui"], data, exchange)
 
-            return await self._guarded(take, lambda _head, _peer: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)(request)
+            guarded = self._guarded(take, lambda _head, _peer: UPSTREAM_SHARE, UPSTREAM_SHARE, bound=False)
+            return response_of(await guarded(request.scope, request.receive))
 
         return endpoint
 
     def _guarded(
         self, take: Taker, share_of: ShareOf, name: str, *, media_type: str = XML, bound: bool = True
-    ) -> Endpoint:
-        """Around a taker of bytes: overload, media type and size, the sender's turn, then the answer as HTTP.
+    ) -> Guarded:
+        """Around a taker of bytes: overload, media type and size, the sender's turn.
 
         What is `bound` comes over connections that are their senders' own, where that is asked for. `name` is what is
         noted of each exchange.
         """
 
-        async def endpoint(request: Request) -> Response:
-            exchange = self._observer.begin(name, request.scope["headers"])
-            peer = self._peers.of(request.scope)
+        async def guarded(scope: Scope, receive: Receive) -> Answer:
+            exchange = self._observer.begin(name, scope["headers"])
+            peer = self._peers.of(scope)
             if bound and peer.objection is not None:
                 return self._ended(exchange, problem(HTTPStatus.FORBIDDEN, peer.objection))
             visit = self._gate.arrive(peer.origin)
             try:
-                data = await self._body(request, media_type, visit, lambda head: share_of(head, peer))
+                data = await self._bodies.read(scope, receive, media_type, visit, lambda head: share_of(head, peer))
                 exchange.over(Stage.BODY)
                 if isinstance(data, Answer):
                     return self._ended(exchange, data)
                 if not await visit.turn():
-                    return self._ended(exchange, self._overloaded("too many requests are waiting"))
+                    return self._ended(exchange, self._bodies.overloaded("too many requests are waiting"))
                 exchange.over(Stage.TURN)
                 taken = await take(data, peer, exchange)
                 if not isinstance(taken, Answer):
                     visit.leave()
                     taken = await taken
-                response = self._ended(exchange, taken)
-                if taken.held is not None:
-                    # Runs once the answer has left.
-                    response.background = BackgroundTask(self._resumer.answer_left, *taken.held)
+                return self._ended(exchange, taken)
             except Exception:
                 self._observer.end(exchange, str(HTTPStatus.INTERNAL_SERVER_ERROR.value))
                 raise
-            else:
-                return response
             finally:
                 visit.leave()
 
-        return endpoint
+        return guarded
 
-    def _ended(self, exchange: Exchange, answer: Answer) -> Response:
+    def _ended(self, exchange: Exchange, answer: Answer) -> Answer:
         self._observer.end(exchange, answer.code or str(int(answer.status)))
-        return _response(answer)
-
-    def _overloaded(self, why: str) -> Answer:
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"{why}; send it again in {self._retry_after} s",
-            retry_after=self._retry_after,
-        )
-
-    async def _body(
-        self, request: Request, wanted: str, visit: Visit, share_of: Callable[[bytes], str]
-    ) -> bytes | Answer:
-        """The whole body; of one that there is no room for, or no more, nothing further is read once that is known."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != wanted:
-            return problem(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {media_type or 'of no media type'}"
-            )
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
-        announced = request.headers.get("content-length", "")
-        if announced.isascii() and announced.isdecimal() and int(announced) > self._max_bytes:
-            return self._too_large()
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(self._body_seconds) as limit:
-                visit.on_giving_way = lambda: limit.reschedule(0)
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > self._max_bytes:
-                        return self._too_large()
-                    chunks.append(chunk)
-                    if not visit.claimed and size >= HEAD_BYTES and not visit.claim(share_of(b"".join(chunks))):
-                        return self._no_room()
-        except TimeoutError:
-            if visit.gave_way:
-                return self._no_room()
-            return problem(
-                HTTPStatus.REQUEST_TIMEOUT,
-                f"the whole body did not come within {self._body_seconds:.0f} s; nothing of it was taken",
-            )
-        except ClientDisconnect:
-            # Nobody reads this answer; what matters is that half a request is none.
-            return problem(HTTPStatus.BAD_REQUEST, "the connection was closed before the whole body had come")
-        data = b"".join(chunks)
-        return data if visit.claimed or visit.claim(share_of(data)) else self._no_room()
-
-    def _too_large(self) -> Answer:
-        return problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the {self._max_bytes} bytes taken"
-        )
-
-    def _no_room(self) -> Answer:
-        return self._overloaded("the processor is busy, and there is no room for more requests of yours")
+        return answer
 
     async def _duis(self, service: str, data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
         heavy = len(data) >= HEAVY_BYTES
@@ -372,16 +322,6 @@ class Gateway:
         return answer
 
 
-def _response(answer: Answer) -> Response:
-    headers = {"DUIS-Response-Detail": answer.detail_header}
-    if answer.follows:
-        headers["DUIS-Response-Follows"] = "true"
-    if answer.retry_after is not None:
-        headers["Retry-After"] = str(answer.retry_after)
-    media_type = answer.content_type if answer.body else None
-    return Response(answer.body, answer.status, headers, media_type)
-
-
 async def _http_error(_request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
     headers = dict((isinstance(error, HTTPException) and error.headers) or {})
@@ -389,11 +329,11 @@ async def _http_error(_request: Request, error: Exception) -> Response:
         HTTPStatus.METHOD_NOT_ALLOWED: f"this address takes {headers.get('Allow', 'other methods')} only",
         HTTPStatus.NOT_FOUND: "no such address; below /api/v1 are serviceD, serviceS, serviceT, csp, messages and more",
     }
-    response = _response(problem(status, words.get(status, status.phrase)))
+    response = response_of(problem(status, words.get(status, status.phrase)))
     response.headers.update(headers)
     return response
 
 
 async def _failure(_request: Request, _error: Exception) -> Response:
     detail = "the request could not be worked on and changed nothing; it may be sent again as it is"
-    return _response(problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+    return response_of(problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))

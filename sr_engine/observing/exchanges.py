@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 FIELDS = "exchange"
 """The attribute of a log record that holds what is known, by name."""
 
+_LINE = "%s answered %s in %.1f ms: %s %s of %s"
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -83,22 +85,21 @@ class Observer:
 
 def _say(exchange: Exchange, ended: float) -> None:
     milliseconds = round(1000 * (ended - exchange.began), 1)
-    log.info(
-        "%s answered %s in %.1f ms: %s %s of %s",
+    known = {
+        "service": exchange.name,
+        "request_id": exchange.request_id,
+        "user": exchange.user,
+        "srv": exchange.variant,
+        "code": exchange.code,
+        "milliseconds": milliseconds,
+    }
+    said = (
         exchange.name,
         exchange.code,
         milliseconds,
         exchange.variant or "-",
         exchange.request_id or "-",
         exchange.user or "nobody known",
-        extra={
-            FIELDS: {
-                "service": exchange.name,
-                "request_id": exchange.request_id,
-                "user": exchange.user,
-                "srv": exchange.variant,
-                "code": exchange.code,
-                "milliseconds": milliseconds,
-            }
-        },
     )
+    # log.info would also look for the line of source that it is called from, which costs as much as all the rest.
+    log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, _LINE, said, None, extra={FIELDS: known}))

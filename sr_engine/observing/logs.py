@@ -17,6 +17,17 @@ class _OneLine(logging.Formatter):
 
     converter = staticmethod(time.gmtime)
 
+    def __init__(self) -> None:
+        super().__init__("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self._second = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
+        """Write a second out once: that takes longer than the rest of a line."""
+        second, text = self._second
+        if second != int(record.created):
+            second, text = self._second = int(record.created), super().formatTime(record, datefmt)
+        return text
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
         if not record.message.isprintable():
             record.message = "".join(one if one.isprintable() else " " for one in record.message)
@@ -45,6 +56,6 @@ def log_to_stderr(style: LogFormat = LogFormat.HUMAN) -> None:
     if style is LogFormat.JSON:
         handler.setFormatter(_Json())
     else:
-        handler.setFormatter(_OneLine("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
+        handler.setFormatter(_OneLine())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("sr_engine").setLevel(logging.INFO)

@@ -31,4 +31,6 @@ class Answer:
     def detail_header(self) -> str:
         """The detail as a header can carry it: one line of ASCII."""
         one_line = " ".join(self.detail.split())[:DETAIL_LIMIT]
+        if one_line.isascii() and one_line.isprintable():
+            return one_line
         return "".join(character if " " <= character <= "~" else "?" for character in one_line)

@@ -42,6 +42,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
+from sr_engine.messages.signed import sign_response
 from sr_engine.pipeline import checks
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.checks import Refusal
@@ -372,7 +373,8 @@ class Processor:
     def signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
         """The answer to a request, signed by the Access Control Broker."""
         header = request.header
-        root = build_response(
+        body = sign_response(
+            self.signer,
             schema_version=header.schema_version,
             request_id=header.request_id.text,
             code=code,
@@ -381,7 +383,7 @@ class Processor:
             service_reference_variant=header.service_reference_variant,
             result=result,
         )
-        return Answer(HTTP_OK, self.signer.sign(root), detail, code=code)
+        return Answer(HTTP_OK, body, detail, code=code)
 
 
 def _devices(request: ServiceRequest) -> int:

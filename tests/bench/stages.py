@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from signing import Signer, Verifier
+from signing import Blank, Verifier
 from sr_engine.clock import SystemClock
 from sr_engine.messages.schema import Schema
 from sr_engine.pipeline import process
@@ -39,8 +39,8 @@ _STAGES: Sequence[tuple[str, object, str]] = (
     ("statements, SQLite's part in them too", Prepared, "tuples"),
     ("statements, SQLite's part in them too", Prepared, "run"),
     ("statements, SQLite's part in them too", Prepared, "run_many"),
-    ("building the answer", process, "build_response"),
-    ("signing the answer", Signer, "sign"),
+    ("building the answer", Blank, "filled"),
+    ("signing the answer", process, "sign_response"),
     ("writing what changes", Processor, "carry_out"),
     ("the other steps in the transaction", Processor, "execute"),
     ("transaction: begin, commit, audit link", Transactions, "_run_together"),

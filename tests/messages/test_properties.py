@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from sr_engine.messages.csp import build_csp_message, decode_csp_message
 from sr_engine.messages.decode import DecodedResponse, decode_request, decode_response
 from sr_engine.messages.model import AlertBody, Body, CspMessage, Header, Result, ServiceRequest, UnofferedBody
 from sr_engine.messages.schema import Schema, SchemaRefused
+from sr_engine.messages.signed import sign_response
 from tests.fuzz.mutations import mutate
 from tests.messages import strategies
 from tests.messages.conftest import NOW, ROLE, Exchange
@@ -123,6 +124,27 @@ def test_alerts_that_differ_in_their_device_only_are_signed_in_series_as_one_by_
     series = signer.series(alert(ANY_DEVICE), ANY_DEVICE)
 
     assert [series.sign(one) for one in device_ids] == [signer.sign(alert(one)) for one in device_ids]
+
+
+_HEADER_TEXTS = st.one_of(
+    st.text("0123456789ABCDEFabcdef:.-", max_size=30),
+    st.text("ab &<>\"'\t\n%é\ue001", max_size=8),
+)
+
+
+@given(texts=st.tuples(*[_HEADER_TEXTS] * 5), at=strategies.moments)
+@SHORT
+def test_an_answer_without_a_result_has_the_bytes_of_its_tree_when_that_is_signed(
+    texts: tuple[str, str, str, str, str], at: datetime
+) -> None:
+    schema_version, request_id, code, reference, variant = texts
+    said = {"request_id": request_id, "service_reference": reference, "service_reference_variant": variant}
+    signer = Signer(PredictableKey())
+
+    signed = sign_response(signer, schema_version=schema_version, code=code, at=at, result=None, **said)
+
+    root = build_response(schema_version=schema_version, code=code, at=at, result=None, **said)
+    assert signed == signer.sign(root)
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Documents that are alike but for one text: signed as each would be alone."""
+"""Documents that are alike but for some texts: signed as each would be alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from signing import DocumentRefused, ProfileRefused, Signer, parse
+from signing import Blank, DocumentRefused, ProfileRefused, Signer, parse
 from tests.signing.conftest import EUI, World
 
 GAP = "\ue000"
@@ -93,3 +93,43 @@ def test_what_is_no_document_to_be_signed_makes_no_series(world: World) -> None:
     signed = parse(world.sign("<a>x</a>")).root
     with pytest.raises(ProfileRefused, match="signed already"):
         world.signer.series(signed, "x")
+
+
+GAPS = ("\ue001", "\ue002")
+
+
+@settings(deadline=None)
+@given(inside=TEXTS, after=TEXTS, texts=st.tuples(PLAIN, PLAIN))
+def test_a_blank_with_texts_in_it_is_signed_as_the_document_that_it_is(
+    inside: str, after: str, texts: tuple[str, str]
+) -> None:
+    def document(first: str, second: str) -> etree._Element:
+        root = etree.Element("{urn:x}a", {"k": first}, {"x": "urn:x"})
+        child = etree.SubElement(root, "b", {"percent": inside})
+        child.text, child.tail = second + inside, after
+        return root
+
+    signer = Signer(PredictableKey())
+
+    assert signer.sign_filled(Blank(document(*GAPS), GAPS), texts) == signer.sign(document(*texts))
+
+
+@pytest.mark.parametrize("text", ["a b", "a&b", "<", "é", "a\n", GAPS[0], "&amp;", "%s", '"'])
+def test_a_blank_takes_no_text_that_canonical_xml_might_write_in_another_way(text: str) -> None:
+    blank = Blank(etree.fromstring(f"<a k='{GAPS[0]}'>{GAPS[1]}</a>"), GAPS)
+
+    assert blank.filled(("a", text)) is None
+    assert blank.filled((text, "a")) is None
+
+
+@pytest.mark.parametrize(
+    "document", [f"<a>{GAPS[0]}</a>", f"<a>{GAPS[1]}{GAPS[0]}</a>", f"<a>{''.join(GAPS)}{GAPS[1]}</a>"]
+)
+def test_a_blank_whose_gaps_are_not_there_once_in_their_order_is_refused(document: str) -> None:
+    with pytest.raises(ValueError, match="not once"):
+        Blank(etree.fromstring(document), GAPS)
+
+
+def test_a_blank_is_filled_with_as_many_texts_as_it_has_gaps() -> None:
+    with pytest.raises(ValueError, match="1 texts for 2 gaps"):
+        Blank(etree.fromstring(f"<a k='{GAPS[0]}'>{GAPS[1]}</a>"), GAPS).filled(("a",))
