@@ -226,7 +226,7 @@ class Processor:
             exchanges.put(connection, exchange)
             freed = self.carry_out(unit_of_work, admitted, outcome)
             freed += held.free_followers(connection, key, now)
-            return replace(answer, frees=freed > 0)
+            return replace(answer, frees=True) if freed else answer
         exchange_id = exchanges.add(connection, exchange)
         self.carry_out(unit_of_work, admitted, outcome)
         held.add(connection, exchange_id, message_key=key, sender_eui=admitted.sender.eui, hold=verdict, now=now)
@@ -295,7 +295,8 @@ class Processor:
         """What a request comes to, in a code that its version has."""
         outcome = self._decided(unit_of_work, admitted)
         version = Decimal(admitted.request.header.schema_version)
-        return replace(outcome, code=self.configuration.expressed(outcome.code, version))
+        code = self.configuration.expressed(outcome.code, version)
+        return outcome if code == outcome.code else replace(outcome, code=code)
 
     def _decided(self, unit_of_work: UnitOfWork, admitted: Asked) -> Outcome:
         header, body = admitted.request.header, admitted.request.body

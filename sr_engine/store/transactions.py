@@ -147,8 +147,8 @@ class Transactions:
         self._waiting.append(_Submitted(work, heavy, of, foreseen, done))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
-        # A caller that goes away does not undo what others share with it.
-        return await asyncio.shield(done)
+        # A caller that goes away does not undo what others share with it: then nobody is told of it.
+        return await done
 
     async def _drain(self) -> None:
         while self._waiting:

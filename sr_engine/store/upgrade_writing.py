@@ -203,6 +203,8 @@ def _answer_values(change: AnswerChange, release_id: str, now: datetime) -> dict
 
 def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
     """Insert new attempts and bring changed ones to what they are now."""
+    if not changes:
+        return
     # One that was Scheduled may be so in another way now.
     scheduled.leave(connection, [one.hub_id for one in changes if one.before is AttemptState.SCHEDULED])
     new = [one for one in changes if one.attempt.attempt_id is None]
