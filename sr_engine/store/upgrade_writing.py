@@ -98,8 +98,12 @@ _FORGET = Prepared(
 
 def write(connection: Connection, changes: Changes, now: datetime) -> None:
     """Write schedule, answers and attempts of a decision; alerts and audit are written by their own modules."""
-    with sharing.sparing(connection, UPGRADES, _concerned(changes)):
+    shared = sharing.of(connection)
+    if shared is None:
         _write(connection, changes, now)
+    else:
+        with shared.sparing(UPGRADES, _concerned(changes)):
+            _write(connection, changes, now)
 
 
 def _concerned(changes: Changes) -> set[str]:
