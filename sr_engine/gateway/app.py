@@ -36,7 +36,8 @@ from sr_engine.peers import Peer, Peers
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Processor, Turned
-from sr_engine.store.transactions import Transactions
+from sr_engine.pipeline.reading_ahead import reading_ahead
+from sr_engine.store.transactions import Foreseen, Transactions
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Gateway:
         self._more_routes = more_routes
         self._registration_desk = registration_desk
         self._processor = processor
+        self._read_ahead = reading_ahead(processor)
         self._csp_desk = csp_desk
         self._transactions = transactions
         self._clock = clock
@@ -250,6 +252,7 @@ class Gateway:
                     lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
                     heavy=heavy or admitted.concerns_more,
                     of=admitted.sender.eui,
+                    foreseen=Foreseen(admitted, self._read_ahead),
                 )
                 self._after_work()
                 if answer.frees:

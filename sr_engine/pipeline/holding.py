@@ -53,7 +53,10 @@ class Holding:
 
     def _crossed(self, connection: Connection, sender_eui: str, counted: tuple[int, int]) -> Breach | None:
         default = Thresholds(self.policy.anomaly.requests_per_hour, self.policy.anomaly.devices_per_hour)
-        thresholds = {Breach.DCC: default, **anomalies.thresholds(connection, sender_eui)}
+        own = anomalies.thresholds(connection, sender_eui)
+        if not own and not default.crossed_by(*counted):
+            return None
+        thresholds = {Breach.DCC: default, **own}
         crossed = {whose for whose, one in thresholds.items() if one.crossed_by(*counted)}
         return next((whose for whose in Breach if whose in crossed), None)
 

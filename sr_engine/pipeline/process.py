@@ -178,6 +178,12 @@ class Processor:
             return Turned(answer, verified.signer.eui, key, _devices(request), variant)
         return Admitted(verified, request, entry, sender)
 
+    @property
+    def quiet_days(self) -> QuietDays:
+        """Those around a change of Supplier."""
+        quiet = self.configuration.policy.change_of_supplier
+        return QuietDays(quiet.quiet_before, quiet.quiet_after)
+
     def record_turned(self, unit_of_work: UnitOfWork, turned: Turned) -> Answer:
         """Note in the audit trail that a request was refused, and why."""
         actor = f"user:{turned.sender_eui}" if turned.sender_eui else "unauthenticated"
@@ -204,26 +210,26 @@ class Processor:
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
         answer = self.signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
-        exchange_id = exchanges.add(
-            connection,
-            exchanges.Exchange(
-                DUIS,
-                key,
-                header.command_variant,
-                admitted.document.digest,
-                admitted.sender.eui,
-                header.service_reference_variant,
-                now,
-                outcome.code,
-                outcome.detail,
-                admitted.document.data,
-                answer.body,
-            ),
+        exchange = exchanges.Exchange(
+            DUIS,
+            key,
+            header.command_variant,
+            admitted.document.digest,
+            admitted.sender.eui,
+            header.service_reference_variant,
+            now,
+            outcome.code,
+            outcome.detail,
+            admitted.document.data,
+            answer.body,
         )
-        freed = self.carry_out(unit_of_work, admitted, outcome)
         if not isinstance(verdict, Hold):
+            exchanges.put(connection, exchange)
+            freed = self.carry_out(unit_of_work, admitted, outcome)
             freed += held.free_followers(connection, key, now)
-            return replace(answer, frees=freed > 0)
+            return replace(answer, frees=True) if freed else answer
+        exchange_id = exchanges.add(connection, exchange)
+        self.carry_out(unit_of_work, admitted, outcome)
         held.add(connection, exchange_id, message_key=key, sender_eui=admitted.sender.eui, hold=verdict, now=now)
         self.holding.tell(unit_of_work, admitted.request, admitted.sender, verdict)
         return replace(answer, held=(key, header.command_variant), follows=True)
@@ -290,13 +296,12 @@ class Processor:
         """What a request comes to, in a code that its version has."""
         outcome = self._decided(unit_of_work, admitted)
         version = Decimal(admitted.request.header.schema_version)
-        return replace(outcome, code=self.configuration.expressed(outcome.code, version))
+        code = self.configuration.expressed(outcome.code, version)
+        return outcome if code == outcome.code else replace(outcome, code=code)
 
     def _decided(self, unit_of_work: UnitOfWork, admitted: Asked) -> Outcome:
         header, body = admitted.request.header, admitted.request.body
-        quiet = self.configuration.policy.change_of_supplier
-        quiet_days = QuietDays(quiet.quiet_before, quiet.quiet_after)
-        facts = StoredFacts(unit_of_work.connection, unit_of_work.now, quiet_days)
+        facts = StoredFacts(unit_of_work.connection, unit_of_work.now, self.quiet_days)
         rules = self._rules(unit_of_work, header.request_id.key)
         sender = admitted.sender
         match body:

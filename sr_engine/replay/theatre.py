@@ -31,7 +31,7 @@ from sr_engine.replay.homes import MANUFACTURER, MODEL, OLD_VERSION, move_in
 from sr_engine.replay.stage import FEED_TOKEN
 from sr_engine.store import cpl, observed, terms
 from sr_engine.store.database import open_engine
-from sr_engine.store.transactions import Transactions, UnitOfWork, Work
+from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
 
 T = TypeVar("T")
 
@@ -56,7 +56,14 @@ class Chance:
 class AtOnce(Transactions):
     """The same transactions, without changing threads for each: a fixture looks for due work some thousand times."""
 
-    async def run(self, work: Work[T], *, heavy: bool = False, of: str = "") -> T:  # noqa: ARG002 - nobody else works
+    async def run(
+        self,
+        work: Work[T],
+        *,
+        heavy: bool = False,  # noqa: ARG002 - nobody else works
+        of: str = "",  # noqa: ARG002
+        foreseen: Foreseen[Any] | None = None,  # noqa: ARG002
+    ) -> T:
         return self.run_now(work)
 
 

@@ -54,13 +54,15 @@ class Judgement(Generic[T]):
 
     def words(self) -> str:
         """How many were accepted, and how many refused for what."""
+        accepted = f"{len(self.accepted):,} hub(s) accepted"
+        if not self.refused:
+            return accepted
         reasons = "; ".join(
             f"{len(self.refused[reason])} x {reason.value.removesuffix('DeviceIDList')}: {self.wording[reason]}"
             for reason in RefusalReason
             if reason in self.refused
         )
-        accepted = f"{len(self.accepted):,} hub(s) accepted"
-        return f"{accepted}; refused {reasons}" if reasons else accepted
+        return f"{accepted}; refused {reasons}"
 
 
 def judge(

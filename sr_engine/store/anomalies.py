@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sr_engine.domain.holding import Breach, Thresholds
+from sr_engine.store import sharing
+from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, anomaly_counts, anomaly_thresholds
 
 _FIRST = insert(anomaly_counts).values(
@@ -27,20 +30,74 @@ _COUNT = Prepared(
         },
     ).returning(anomaly_counts.c.requests, anomaly_counts.c.devices)
 )
+_ANEW = insert(anomaly_counts)
+_SET_COUNTS = Prepared(
+    _ANEW.on_conflict_do_update(
+        index_elements=["user_eui", "hour"],
+        set_={"requests": _ANEW.excluded.requests, "devices": _ANEW.excluded.devices},
+    )
+)
 _COUNTED = Prepared(
     select(anomaly_counts.c.requests, anomaly_counts.c.devices).where(
         anomaly_counts.c.user_eui == bindparam("user_eui"),
         anomaly_counts.c.hour == bindparam("hour", type_=UtcDateTime),
     )
 )
-_THRESHOLDS = Prepared(select(anomaly_thresholds).where(anomaly_thresholds.c.user_eui == bindparam("user_eui")))
+_COUNTED_OF_ALL = Prepared(
+    select(anomaly_counts.c.user_eui, anomaly_counts.c.requests, anomaly_counts.c.devices).where(
+        is_one_of(anomaly_counts.c.user_eui, "user_euis"),
+        anomaly_counts.c.hour == bindparam("hour", type_=UtcDateTime),
+    )
+)
+_THRESHOLDS = Prepared(select(anomaly_thresholds).where(is_one_of(anomaly_thresholds.c.user_eui, "user_euis")))
+_COUNTS_KNOWN = ("anomaly counts",)
+_THRESHOLDS_KNOWN = ("anomaly thresholds",)
 
 
 def count(connection: Connection, user_eui: str, devices: int, now: datetime) -> tuple[int, int]:
     """Count a request that names so many devices; how many requests and devices that makes in this hour."""
     hour = now.replace(minute=0, second=0, microsecond=0)
+    shared = sharing.of(connection)
+    if shared is not None:
+        return _count_together(shared, connection, user_eui, devices, hour)
     (row,) = _COUNT.all(connection, {"user_eui": user_eui, "hour": hour, "devices": devices})
     return row.requests, row.devices
+
+
+def _count_together(
+    shared: sharing.Shared, connection: Connection, user_eui: str, devices: int, hour: datetime
+) -> tuple[int, int]:
+    """The same, written once for all requests of the User that share a transaction: no other writes meanwhile."""
+    key = (user_eui, hour)
+    if shared.known(_COUNTS_KNOWN, key) is sharing.UNKNOWN:
+        shared.read(_COUNTS_KNOWN, lambda: {key: counted(connection, user_eui, hour)})
+    before = shared.known(_COUNTS_KNOWN, key)
+    requests, devices = before[0] + 1, before[1] + devices
+    row = {"user_eui": user_eui, "hour": hour, "requests": requests, "devices": devices}
+    shared.keep(anomaly_counts.name, _set_counts, row, key)
+    shared.put(_COUNTS_KNOWN, key, (requests, devices))
+    return requests, devices
+
+
+def _set_counts(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    execute_many(connection, _SET_COUNTS, rows)
+
+
+def read_ahead(connection: Connection, user_euis: Collection[str], now: datetime) -> None:
+    """Read for all that share this transaction what some Users have sent, and what is set for them."""
+    shared = sharing.of(connection)
+    if shared is None:
+        return
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    sought = members(user_euis)
+
+    def look() -> Mapping[tuple[str, datetime], tuple[int, int]]:
+        rows = _COUNTED_OF_ALL.all(connection, {"user_euis": sought, "hour": hour})
+        found = {user_eui: (requests, devices) for user_eui, requests, devices in rows}
+        return {(user_eui, hour): found.get(user_eui, (0, 0)) for user_eui in user_euis}
+
+    shared.read(_COUNTS_KNOWN, look)
+    shared.read(_THRESHOLDS_KNOWN, lambda: _thresholds(connection, user_euis))
 
 
 def counted(connection: Connection, user_eui: str, now: datetime) -> tuple[int, int]:
@@ -52,10 +109,19 @@ def counted(connection: Connection, user_eui: str, now: datetime) -> tuple[int, 
 
 def thresholds(connection: Connection, user_eui: str) -> Mapping[Breach, Thresholds]:
     """What is set for one User, by whom; nothing for those who have set nothing."""
-    return {
-        Breach(row.set_by): Thresholds(row.requests_per_hour, row.devices_per_hour)
-        for row in _THRESHOLDS.all(connection, {"user_eui": user_eui})
-    }
+    shared = sharing.of(connection)
+    if shared is not None:
+        known: Mapping[Breach, Thresholds] = shared.known(_THRESHOLDS_KNOWN, user_eui)
+        if known is not sharing.UNKNOWN:
+            return known
+    return _thresholds(connection, [user_eui])[user_eui]
+
+
+def _thresholds(connection: Connection, user_euis: Collection[str]) -> Mapping[str, Mapping[Breach, Thresholds]]:
+    found: dict[str, dict[Breach, Thresholds]] = {user_eui: {} for user_eui in user_euis}
+    for row in _THRESHOLDS.all(connection, {"user_euis": members(user_euis)}):
+        found[row.user_eui][Breach(row.set_by)] = Thresholds(row.requests_per_hour, row.devices_per_hour)
+    return found
 
 
 def set_thresholds(connection: Connection, user_eui: str, set_by: Breach, wanted: Thresholds | None) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, exists, func, select
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange
 from sr_engine.domain.states import AttemptEvent, AttemptState
+from sr_engine.store import sharing
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.dialects import position_in
 from sr_engine.store.prepared import Prepared
@@ -85,9 +86,19 @@ def record(connection: Connection, entries: Iterable[Entry]) -> None:
         }
         for entry in entries
     ]
-    if rows:
-        execute_many(connection, _INSERT, rows)
-        connection.info[UNLINKED] = True
+    if not rows:
+        return
+    connection.info[UNLINKED] = True
+    shared = sharing.of(connection)
+    if shared is None:
+        _append(connection, rows)
+        return
+    for row in rows:
+        shared.keep(audit.name, _append, row)
+
+
+def _append(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    execute_many(connection, _INSERT, rows)
 
 
 def transitions(

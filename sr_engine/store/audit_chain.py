@@ -98,7 +98,12 @@ def _written(value: str | int | None) -> bytes:
     """A value of a record as the driver returns it."""
     if value is None:
         return b"n0:"
-    return _field(b"s", value.encode()) if isinstance(value, str) else _integer(value)
+    # A request takes some thirty of these.
+    if isinstance(value, str):
+        data = value.encode()
+        return b"s%d:%b" % (len(data), data)
+    data = b"%d" % value
+    return b"i%d:%b" % (len(data), data)
 
 
 # --- Linking -----------------------------------------------------------------------------------------------------
@@ -119,6 +124,7 @@ def _of_newest_link(column: Column[Any]) -> ScalarSelect[Any]:
     return _of_link(column, audit_links.c.number.desc())
 
 
+# Behind number and hash of the newest link, the records as they are hashed, the row number first.
 _UNLINKED = Prepared(
     select(_of_newest_link(audit_links.c.number), _of_newest_link(audit_links.c.hash), *map(_plain, audit.columns))
     .where(
@@ -138,7 +144,7 @@ def link(connection: Connection, now: datetime) -> None:
     """
     if not connection.info.pop(UNLINKED, False):
         return
-    rows = _UNLINKED.all(connection, {"chain_id": CHAIN})
+    rows = _UNLINKED.tuples(connection, {"chain_id": CHAIN})
     if not rows:
         return
     number, previous = rows[0][:2]
@@ -150,7 +156,7 @@ def link(connection: Connection, now: datetime) -> None:
         hashed.update(b"".join(map(_written, row[2:])))
     _INSERT_LINK.run(
         connection,
-        {"chain_id": CHAIN, "number": number + 1, "last_audit_id": rows[-1].audit_id, "hash": hashed.digest()},
+        {"chain_id": CHAIN, "number": number + 1, "last_audit_id": rows[-1][2], "hash": hashed.digest()},
     )
 
 

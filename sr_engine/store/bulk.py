@@ -16,7 +16,9 @@ from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.prepared import Prepared, Rewritten, compiled_once, each
 
 _WORTH_IT = 50
-"""From so many rows on PostgreSQL gets them as arrays, and a statement is compiled for them."""
+"""From so many rows on a statement is compiled for them; on PostgreSQL one for those columns whose values differ."""
+_WORTH_ARRAYS = 8
+"""From so many rows on PostgreSQL gets them as arrays."""
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -48,7 +50,7 @@ def execute_columns(
 ) -> None:
     """The same for rows that are given column by column, all of one length; what is `alike` is so in every row."""
     count = len(next(iter(columns.values())))
-    if count >= _WORTH_IT and connection.dialect.name == POSTGRESQL and not isinstance(prepared.statement, Select):
+    if count >= _WORTH_ARRAYS and connection.dialect.name == POSTGRESQL and not isinstance(prepared.statement, Select):
         _from_arrays(connection, prepared, prepared.statement, columns, alike)
     elif count:
         prepared.run_many(connection, columns, alike)
@@ -65,7 +67,8 @@ def _from_arrays(
     once = dict(alike)
     differing: dict[str, Sequence[object]] = {}
     for name, values in columns.items():
-        if values.count(values[0]) == len(values):
+        # Few are written again and again, each time others alike: then one statement does for all of them.
+        if len(values) >= _WORTH_IT and values.count(values[0]) == len(values):
             once[name] = values[0]
         else:
             differing[name] = values

@@ -20,6 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from sr_engine.store import sharing
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
 from sr_engine.store.tables import metadata
@@ -70,11 +71,17 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait
         dialect = address.get_backend_name()
     except (ArgumentError, NoSuchModuleError):
         raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
-    if dialect == SQLITE:
-        return _sqlite(address, read_only=read_only, durable=durable, wait_ms=wait_ms)
-    if dialect == POSTGRESQL:
-        return _postgresql(address, read_only=read_only, durable=durable, wait_ms=wait_ms)
-    raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
+    if dialect not in {SQLITE, POSTGRESQL}:
+        raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
+    opened = _sqlite if dialect == SQLITE else _postgresql
+    engine = opened(address, read_only=read_only, durable=durable, wait_ms=wait_ms)
+    if not read_only:
+        event.listen(engine, "before_cursor_execute", _note)
+    return engine
+
+
+def _note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+    sharing.note(connection, statement)
 
 
 def _sqlite(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> Engine:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from sr_engine.store import sharing
+from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import exchanges
 
 _FIND = Prepared(
@@ -17,10 +21,23 @@ _FIND = Prepared(
         exchanges.c.command_variant == bindparam("command_variant"),
     )
 )
+_FIND_ALL = Prepared(
+    select(
+        exchanges.c.message_key,
+        exchanges.c.command_variant,
+        exchanges.c.digest,
+        exchanges.c.code,
+        exchanges.c.detail,
+        exchanges.c.answer,
+    ).where(exchanges.c.interface == bindparam("interface"), is_one_of(exchanges.c.message_key, "message_keys"))
+)
 _ANSWERED_AT = select(func.max(exchanges.c.received_at)).where(
     exchanges.c.interface == bindparam("interface"), exchanges.c.message_key == bindparam("message_key")
 )
 _INSERT = Prepared(exchanges.insert().returning(exchanges.c.exchange_id))
+_PUT = Prepared(exchanges.insert())
+_ANSWERED = ("exchanges",)
+"""What is known of those that were answered before, by interface, key and Command Variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +70,30 @@ class Answered:
 
 def find(connection: Connection, interface: str, message_key: str, command_variant: int) -> Answered | None:
     """The answer already given under this key, if any."""
+    shared = sharing.of(connection)
+    if shared is not None:
+        known: Answered | None = shared.known(_ANSWERED, (interface, message_key, command_variant))
+        if known is not sharing.UNKNOWN:
+            return known
     sought = {"interface": interface, "message_key": message_key, "command_variant": command_variant}
     row = _FIND.one_or_none(connection, sought)
     return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
+
+
+def read_ahead(connection: Connection, interface: str, sought: Iterable[tuple[str, int]]) -> None:
+    """Find for all that share this transaction; `sought` are keys and Command Variants."""
+    shared = sharing.of(connection)
+    if shared is None:
+        return
+    wanted = set(sought)
+
+    def look() -> Mapping[tuple[str, str, int], Answered | None]:
+        keys = members(sorted({key for key, _ in wanted}))
+        rows = _FIND_ALL.all(connection, {"interface": interface, "message_keys": keys})
+        found = {(key, variant): Answered(*answered) for key, variant, *answered in rows}
+        return {(interface, *one): found.get(one) for one in wanted}
+
+    shared.read(_ANSWERED, look)
 
 
 def answered_at(connection: Connection, interface: str, message_key: str) -> datetime | None:
@@ -66,22 +104,45 @@ def answered_at(connection: Connection, interface: str, message_key: str) -> dat
 
 def add(connection: Connection, exchange: Exchange) -> int:
     """Keep an exchange and return its row number; raises IntegrityError if one is kept under the same key."""
-    added: int | None = _INSERT.scalar(
-        connection,
-        {
-            "interface": exchange.interface,
-            "message_key": exchange.message_key,
-            "command_variant": exchange.command_variant,
-            "digest": exchange.digest,
-            "sender_eui": exchange.sender_eui,
-            "service_reference_variant": exchange.service_reference_variant,
-            "received_at": exchange.received_at,
-            "code": exchange.code,
-            "detail": exchange.detail,
-            "received": exchange.received,
-            "answer": exchange.answer,
-        },
-    )
+    with sharing.sparing(connection, _ANSWERED[0], [_key(exchange)]):
+        added: int | None = _INSERT.scalar(connection, _row(exchange))
     if added is None:
         raise RuntimeError("the inbox gave no row number")
     return added
+
+
+def put(connection: Connection, exchange: Exchange) -> None:
+    """The same for one whose row number nobody needs: written with others of this transaction, if it is shared.
+
+    If one is kept under the same key, that is where the error is raised.
+    """
+    shared = sharing.of(connection)
+    if shared is None:
+        _PUT.run(connection, _row(exchange))
+    else:
+        shared.forget(_ANSWERED[0], [_key(exchange)])
+        shared.keep(exchanges.name, _put_all, _row(exchange))
+
+
+def _put_all(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    execute_many(connection, _PUT, rows)
+
+
+def _key(exchange: Exchange) -> tuple[str, str, int]:
+    return exchange.interface, exchange.message_key, exchange.command_variant
+
+
+def _row(exchange: Exchange) -> Mapping[str, object]:
+    return {
+        "interface": exchange.interface,
+        "message_key": exchange.message_key,
+        "command_variant": exchange.command_variant,
+        "digest": exchange.digest,
+        "sender_eui": exchange.sender_eui,
+        "service_reference_variant": exchange.service_reference_variant,
+        "received_at": exchange.received_at,
+        "code": exchange.code,
+        "detail": exchange.detail,
+        "received": exchange.received,
+        "answer": exchange.answer,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -13,8 +14,59 @@ from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.supplier_change import Arrival, Departure
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
-from sr_engine.store import cpl, exclusions, firmware, inventory, phases, registrations, releases, upgrades
+from sr_engine.store import cpl, exclusions, firmware, inventory, phases, registrations, releases, sharing, upgrades
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.upgrade_writing import UPGRADES
+
+_HUB_IDS = ("hub ids",)
+
+
+def read_ahead(
+    connection: Connection, wanted: Mapping[tuple[Firmware, bool], Sequence[str]], now: datetime, quiet_days: QuietDays
+) -> None:
+    """Read for all that share this transaction what is known of hubs for each release, with overlays or without.
+
+    Hubs are given by the canonical ids of CHF or GPF.
+    """
+    shared = sharing.of(connection)
+    if shared is None or not wanted:
+        return
+    device_ids = list(dict.fromkeys(device_id for some in wanted.values() for device_id in some))
+    shared.read(_HUB_IDS, lambda: dict.fromkeys(device_ids) | inventory.hub_ids_of(connection, device_ids))
+    for (of_firmware, with_overlays), some in wanted.items():
+        release = releases.by_firmware(connection, of_firmware)
+        if release is not None:
+            hub_ids = {hub_id for one in some if (hub_id := shared.known(_HUB_IDS, one)) not in {None, sharing.UNKNOWN}}
+            load = partial(_load, connection, of_firmware, hub_ids, now, quiet_days if with_overlays else None)
+            shared.read(_of_release(release, now, with_overlays=with_overlays), load)
+
+
+def _load(
+    connection: Connection, of_firmware: Firmware, hub_ids: Collection[str], now: datetime, quiet_days: QuietDays | None
+) -> Mapping[str, HubUpgrade]:
+    # Which devices behind a hub matter is for the release to say: what is known rests on what is known of that.
+    release = releases.by_firmware(connection, of_firmware)
+    return {} if release is None else upgrades.load(connection, hub_ids, release, now, quiet_days=quiet_days)
+
+
+def _of_release(release: Release, now: datetime, *, with_overlays: bool) -> sharing.Kind:
+    return (UPGRADES, release.release_id, now, with_overlays)
+
+
+def _read_before(
+    shared: sharing.Shared, kind: sharing.Kind, device_ids: Sequence[str]
+) -> Mapping[str, HubUpgrade] | None:
+    """What was read ahead of some devices; None if not all of it was, or something may have changed since."""
+    found: dict[str, HubUpgrade] = {}
+    for device_id in device_ids:
+        hub_id = shared.known(_HUB_IDS, device_id)
+        if hub_id is None:
+            continue
+        upgrade = sharing.UNKNOWN if hub_id is sharing.UNKNOWN else shared.known(kind, hub_id)
+        if upgrade is sharing.UNKNOWN:
+            return None
+        found[device_id] = upgrade
+    return found
 
 
 class StoredFacts:
@@ -31,6 +83,12 @@ class StoredFacts:
     def hub_upgrades(
         self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False
     ) -> Mapping[str, HubUpgrade]:
+        shared = sharing.of(self._connection)
+        if shared is not None:
+            kind = _of_release(release, self._now, with_overlays=with_overlays)
+            read = _read_before(shared, kind, device_ids)
+            if read is not None:
+                return read
         hub_ids = inventory.hub_ids_of(self._connection, device_ids)
         quiet_days = self._quiet_days if with_overlays else None
         known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now, quiet_days=quiet_days)

@@ -6,7 +6,7 @@ happened. So finding those that are due is a look at the beginning of one index,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, exists, func, not_, or_, select, update
 
 from sr_engine.domain.holding import Breach, Hold, HoldReason
-from sr_engine.store import notices
+from sr_engine.store import notices, sharing
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, exchanges, held_requests
@@ -135,6 +135,14 @@ _FREE = Prepared(
     )
     .values(ready_at=bindparam("now", type_=UtcDateTime))
 )
+_AWAITED = Prepared(
+    select(held_requests.c.preceding_key).where(
+        _WAITS,
+        is_one_of(held_requests.c.preceding_key, "keys"),
+        held_requests.c.reason == HoldReason.SEQUENCE.value,
+    )
+)
+_IS_AWAITED = ("awaited requests",)
 _ANSWER_LEFT = (
     held_requests.update()
     .where(
@@ -210,10 +218,26 @@ def _of_hold(hold: Hold) -> dict[str, object]:
 
 def free_followers(connection: Connection, message_key: str, now: datetime) -> int:
     """Those that wait for a request which has its final code wait no more; how many there are."""
+    shared = sharing.of(connection)
+    if shared is not None and shared.known(_IS_AWAITED, message_key) is False:
+        return 0
     freed = _FREE.run(connection, {"key": message_key, "now": now})
     if freed:
         notices.leave(connection, notices.Left.HELD)
     return freed
+
+
+def read_ahead(connection: Connection, message_keys: Collection[str]) -> None:
+    """Find for all that share this transaction which of some requests others wait for."""
+    shared = sharing.of(connection)
+    if shared is None:
+        return
+
+    def look() -> Mapping[str, bool]:
+        awaited = {row.preceding_key for row in _AWAITED.all(connection, {"keys": members(message_keys)})}
+        return {key: key in awaited for key in message_keys}
+
+    shared.read(_IS_AWAITED, look)
 
 
 def answer_left(connection: Connection, message_key: str, command_variant: int, now: datetime) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from sr_engine.store import sharing
 from sr_engine.store.dialects import SINGLE
 from sr_engine.store.sets import are_single, sets_of
 
@@ -252,6 +253,7 @@ def _execute(connection: Connection, compiled: _Compiled, parameters: Mapping[st
 def _executed(connection: Connection, sql: str, how: str, values: Any) -> _Cursor:
     if not connection.in_transaction():
         connection.begin()
+    sharing.note(connection, sql)
     driver: Any = connection.connection.driver_connection
     try:
         cursor: _Cursor = driver.cursor()

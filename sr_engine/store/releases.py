@@ -12,7 +12,7 @@ from sqlalchemy import Connection, ScalarSelect, Table, bindparam, select
 from sr_engine.domain.phases import PhasePlan
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import changed_hubs, phases
+from sr_engine.store import changed_hubs, phases, sharing
 from sr_engine.store.dialects import json_rows
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.tables import release_han_models, release_paths, release_regions, releases
@@ -37,6 +37,7 @@ _OF_MODEL = _RELEASES.where(
 _BY_FIRMWARE = Prepared(_OF_MODEL.where(releases.c.version == bindparam("version")))
 _OF_MODEL_NEWEST_FIRST = Prepared(_OF_MODEL.order_by(releases.c.opened_at.desc(), releases.c.release_id))
 _NEWEST_FIRST = Prepared(_RELEASES.order_by(releases.c.opened_at.desc()))
+_KNOWN = ("releases by firmware",)
 
 
 def add(connection: Connection, release: Release, phase_plan: PhasePlan, *, opened_at: datetime) -> None:
@@ -125,6 +126,17 @@ def set_cpl_status(connection: Connection, release_id: str, cpl_status: str) -> 
 
 def by_firmware(connection: Connection, firmware: Firmware) -> Release | None:
     """The release of exactly this manufacturer, model and version."""
+    shared = sharing.of(connection)
+    if shared is None:
+        return _by_firmware(connection, firmware)
+    known: Release | None = shared.known(_KNOWN, firmware)
+    if known is sharing.UNKNOWN:
+        shared.read(_KNOWN, lambda: {firmware: _by_firmware(connection, firmware)})
+        known = shared.known(_KNOWN, firmware)
+    return known
+
+
+def _by_firmware(connection: Connection, firmware: Firmware) -> Release | None:
     sought = {"manufacturer": firmware.manufacturer, "model": firmware.model, "version": firmware.version}
     found = _read(connection, _BY_FIRMWARE, sought)
     return found[0] if found else None

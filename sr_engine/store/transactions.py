@@ -1,14 +1,16 @@
 """Units of work: what is submitted while a transaction runs shares the next one, and its one commit.
 
 A unit of work that fails takes back what it did itself and nothing else; none is answered before the commit. The last
-thing in a transaction is the link of its audit records.
+thing in a transaction is the link of its audit records. What several need is read for all of them at once, and what
+they write is written at once, as far as their modules know how (`sharing`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,13 +20,14 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
-from sr_engine.store import audit_chain, notices
+from sr_engine.store import audit_chain, notices, sharing
 from sr_engine.store.database import in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 PAUSES = (0.05, 0.2, 0.5, *[1.0] * 15)
 """Seconds after which a transaction is tried again whose database was away; then it has failed."""
@@ -55,6 +58,16 @@ class UnitOfWork:
 
 
 Work = Callable[[UnitOfWork], T]
+ReadAhead = Callable[[UnitOfWork, Sequence[N]], None]
+"""Reads what several units of work need, before the first of them runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen(Generic[N]):
+    """What a unit of work will need, and who can read it for all that run together: the same object for all."""
+
+    needs: N
+    read: ReadAhead[N]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,7 @@ class _Submitted(Generic[T]):
     work: Work[T]
     heavy: bool
     of: str
+    foreseen: Foreseen[Any] | None
     done: asyncio.Future[T]
 
 
@@ -121,13 +135,16 @@ class Transactions:
         self._served: dict[str, None] = {}
         """Whose heavy ones have run, who was served longest ago first."""
 
-    async def run(self, work: Work[T], *, heavy: bool = False, of: str = "") -> T:
+    async def run(
+        self, work: Work[T], *, heavy: bool = False, of: str = "", foreseen: Foreseen[Any] | None = None
+    ) -> T:
         """Return what `work` returned, once it is committed; raises what it raised, or what the commit did.
 
-        `of` says whose it is: heavy ones of several run in turn.
+        `of` says whose it is: heavy ones of several run in turn. What is `foreseen` is read ahead for those that run
+        together.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submitted(work, heavy, of, done))
+        self._waiting.append(_Submitted(work, heavy, of, foreseen, done))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
         # A caller that goes away cancels this, and neither its work nor what others share with it.
@@ -248,21 +265,23 @@ class Transactions:
         That happens next to never, and what it takes to be ready for it costs more than many a unit of work.
         """
         try:
-            return self._run_together(group, _plainly)
+            return self._run_together(group, _alone if len(group) == 1 else _sharing)
         except BaseException as error:
             # Whatever it is: those who wait would wait for ever.
             if len(group) == 1 or isinstance(error, _ENDING):
                 return [_Failed(error) for _ in group]
         try:
-            return self._run_together(group, _attempt)
+            return self._run_together(group, _each_apart)
         except BaseException as error:
             return [_Failed(error) for _ in group]
 
-    def _run_together(self, group: list[_Submitted[Any]], run: Callable[[Work[Any], UnitOfWork], Any]) -> list[Any]:
+    def _run_together(
+        self, group: list[_Submitted[Any]], run: Callable[[list[_Submitted[Any]], UnitOfWork], list[Any]]
+    ) -> list[Any]:
         with self._engine.begin() as connection:
             notices.forget(connection)
             unit_of_work = UnitOfWork(connection, self._clock.now())
-            results = [run(one.work, unit_of_work) for one in group]
+            results = run(group, unit_of_work)
             notices.notify(connection)
             audit_chain.link(connection, unit_of_work.now)
         _remember(unit_of_work)
@@ -339,8 +358,23 @@ def _may_pass(result: object) -> bool:
     return isinstance(result, _Failed) and may_pass(result.error)
 
 
-def _plainly(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
-    return work(unit_of_work)
+def _alone(group: list[_Submitted[Any]], unit_of_work: UnitOfWork) -> list[Any]:
+    return [one.work(unit_of_work) for one in group]
+
+
+def _sharing(group: list[_Submitted[Any]], unit_of_work: UnitOfWork) -> list[Any]:
+    with sharing.shared_by(unit_of_work.connection):
+        needs: defaultdict[ReadAhead[Any], list[Any]] = defaultdict(list)
+        for one in group:
+            if one.foreseen is not None:
+                needs[one.foreseen.read].append(one.foreseen.needs)
+        for read, of_all in needs.items():
+            read(unit_of_work, of_all)
+        return [one.work(unit_of_work) for one in group]
+
+
+def _each_apart(group: list[_Submitted[Any]], unit_of_work: UnitOfWork) -> list[Any]:
+    return [_attempt(one.work, unit_of_work) for one in group]
 
 
 def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:

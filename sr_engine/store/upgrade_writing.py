@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -14,13 +14,16 @@ from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange, Changes
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt
-from sr_engine.store import changed_hubs, scheduled
+from sr_engine.store import changed_hubs, scheduled, sharing
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, schedule_hubs, schedules
 
 T = TypeVar("T")
+
+UPGRADES = "upgrades"
+"""What is known of hubs and their upgrades while a transaction is shared: by CHF id."""
 
 _WORTH_A_STATEMENT = 50
 """From so many on, changes that differ in nothing but the hub are written by a statement of their own."""
@@ -95,6 +98,24 @@ _FORGET = Prepared(
 
 def write(connection: Connection, changes: Changes, now: datetime) -> None:
     """Write schedule, answers and attempts of a decision; alerts and audit are written by their own modules."""
+    shared = sharing.of(connection)
+    if shared is None:
+        _write(connection, changes, now)
+    else:
+        with shared.sparing(UPGRADES, _concerned(changes)):
+            _write(connection, changes, now)
+
+
+def _concerned(changes: Changes) -> set[str]:
+    """The hubs of which anything else is known once a decision is written."""
+    concerned = {change.hub_id for change in changes.answers}
+    concerned.update(change.hub_id for change in changes.attempts)
+    concerned.update(hub_id for _, hub_id in changes.ended_schedules)
+    concerned.update(hub_id for hub_id, _ in changes.forgotten)
+    return concerned if changes.new_schedule is None else concerned.union(changes.new_schedule.hub_ids)
+
+
+def _write(connection: Connection, changes: Changes, now: datetime) -> None:
     new = changes.new_schedule
     if new is not None:
         _INSERT_SCHEDULE.run(
@@ -158,6 +179,15 @@ def _write_answers(connection: Connection, answers: Sequence[AnswerChange], rele
         values = _answer_values(some[0], release_id, now)
         execute_columns(connection, _PUT_ANSWERS, {"hub_id": [change.hub_id for change in some]}, values)
     rows = [{"hub_id": change.hub_id, **_answer_values(change, release_id, now)} for change in others]
+    shared = sharing.of(connection)
+    if shared is None:
+        _put_answers(connection, rows)
+        return
+    for row in rows:
+        shared.keep(decisions.name, _put_answers, row, (row["hub_id"], release_id, row["organisation"]))
+
+
+def _put_answers(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     execute_many(connection, _PUT_ANSWERS, rows)
 
 
@@ -177,6 +207,8 @@ def _answer_values(change: AnswerChange, release_id: str, now: datetime) -> dict
 
 def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
     """Insert new attempts and bring changed ones to what they are now."""
+    if not changes:
+        return
     # One that was Scheduled may be so in another way now.
     scheduled.leave(connection, [one.hub_id for one in changes if one.before is AttemptState.SCHEDULED])
     new = [one for one in changes if one.attempt.attempt_id is None]

@@ -20,9 +20,12 @@ from signing import Blank, Verifier
 from sr_engine.clock import SystemClock
 from sr_engine.messages.schema import Schema
 from sr_engine.pipeline import process
+from sr_engine.pipeline import reading_ahead as ahead
 from sr_engine.pipeline.process import Admitted, Processor
+from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.transactions import Transactions
+from sr_engine.store.sharing import Shared
+from sr_engine.store.transactions import Foreseen, Transactions
 from tests.bench.exchange import CONNECTIONS, raw_cost, request, wide
 from tests.bench.measure import Row
 from tests.world import TestHub, World, make_world
@@ -41,6 +44,8 @@ _STAGES: Sequence[tuple[str, object, str]] = (
     ("statements, SQLite's part in them too", Prepared, "run_many"),
     ("building the answer", Blank, "filled"),
     ("signing the answer", process, "sign_response"),
+    ("reading ahead for all, and writing for all", ahead, "_read_ahead"),
+    ("reading ahead for all, and writing for all", Shared, "finish"),
     ("writing what changes", Processor, "carry_out"),
     ("the other steps in the transaction", Processor, "execute"),
     ("transaction: begin, commit, audit link", Transactions, "_run_together"),
@@ -128,13 +133,15 @@ def _round(world: World, requests: Sequence[bytes]) -> dict[str, float]:
 
 async def _exchange(world: World, requests: Iterator[bytes]) -> None:
     processor, transactions = world.processor, world.instance.transactions
+    read_ahead = reading_ahead(processor)
 
     async def one_after_another() -> None:
         for data in requests:
             admitted = processor.admit("serviceD", data, world.clock.now())
             if not isinstance(admitted, Admitted):
                 raise TypeError(f"the request was not admitted: {admitted}")
-            await transactions.run(partial(processor.execute, admitted=admitted))
+            execute = partial(processor.execute, admitted=admitted)
+            await transactions.run(execute, foreseen=Foreseen(admitted, read_ahead))
 
     await asyncio.gather(*(one_after_another() for _ in range(CONNECTIONS)))
     await transactions.close()

@@ -138,6 +138,7 @@ def _hook_transactions(trap: Trap) -> None:
         return _OF_MESSAGES.get(arguments[1].service_reference_variant, "request")
 
     after(exchanges, "add", of_exchange)
+    after(exchanges, "put", of_exchange)
     after(held, "add", lambda _, arguments: "held request")
     after(held, "end", lambda _, arguments: "held request carried out")
     after(held, "answer_left", lambda _, arguments: "answer left")

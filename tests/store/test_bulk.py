@@ -14,7 +14,7 @@ from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import counters, outbox, sla_breaches, trigger_runs
 from tests.world import NOW
 
-LENGTHS = [0, 1, 49, 50, 1000]
+LENGTHS = [0, 1, 7, 8, 49, 50, 1000]
 _BREACH = {"found_at": NOW, "number": 1, "judged_up_to": NOW}
 
 
