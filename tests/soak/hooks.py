@@ -1,0 +1,158 @@
+"""Receivers of webhooks that come and go, and readers of the same changes, by whom the former are judged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from sr_engine.api.sending import ID, is_genuine
+
+_FOR_EVER = 10**10
+"""Seconds: how old a message is says little where eight hours pass in a second."""
+_REFUSED_PERCENT, _UNHEARD_PERCENT = 4, 4
+"""Of messages: answered 500 and not taken, or taken and hung up on, so that they come again."""
+_DOWN_SECONDS, _UP_SECONDS = (0.5, 4.0), (4.0, 15.0)
+_READ_SECONDS, _COMES_WITHIN_SECONDS, _GIVE_UP_SECONDS = 1.0, 60, 90
+_MOST_TOGETHER = 1_000
+_BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+@dataclass
+class Hook:
+    """A Supplier's receiver at a port, and the feed of changes of the same Supplier read over `session`."""
+
+    name: str
+    port: int
+    url: str
+    """Of the interface for CRM systems, without a slash at the end."""
+    session: aiohttp.ClientSession
+    chance: random.Random
+    used: Counter[str]
+    wrong: list[str]
+    taken: dict[str, None] = field(default_factory=dict)
+    """Ids of changes, in the order in which they came first."""
+    read: dict[str, None] = field(default_factory=dict)
+    secret: str = ""
+    _messages: set[str] = field(default_factory=set)
+    _after: str = "beginning"
+    _runner: web.AppRunner | None = None
+
+    async def subscribe(self) -> None:
+        """Have all changes sent here; the same again shows the same secret."""
+        await self._listen()
+        body = {"url": f"http://127.0.0.1:{self.port}/hook", "after": "beginning"}
+        made = await self._ask("POST", "/webhooks", json=body, headers={"Idempotency-Key": f"soak-{self.name}"})
+        self.secret = made["secret"]
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Come and go, and read, until `stopped`; then it is there."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._come_and_go(stopped))
+            group.create_task(self._follow(stopped))
+
+    async def settle(self) -> None:
+        """Read to the end, and wait until all of that has been sent; notes what has not, or in another order."""
+        while await self._read():
+            pass
+        until = time.monotonic() + _COMES_WITHIN_SECONDS
+        while not self.read.keys() <= self.taken.keys() and time.monotonic() < until:
+            await asyncio.sleep(0.1)
+        self.wrong += [f"webhook of {self.name}: {one}" for one in differences(list(self.read), list(self.taken))]
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    # --- Receiving ---
+
+    async def _listen(self) -> None:
+        app = web.Application()
+        app.router.add_post("/hook", self._take)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    async def _come_and_go(self, stopped: asyncio.Event) -> None:
+        while not stopped.is_set():
+            for away, (least, most) in ((False, _UP_SECONDS), (True, _DOWN_SECONDS)):
+                if away and not stopped.is_set():
+                    await self.close()
+                    self.used["receivers of webhooks killed"] += 1
+                elif self._runner is None:
+                    await self._listen()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.chance.uniform(least, most)):
+                        await stopped.wait()
+        if self._runner is None:
+            await self._listen()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if not is_genuine(self.secret, request.headers, body, 0, window=_FOR_EVER):
+            self.wrong.append(f"webhook of {self.name}: a message was not signed as it has to be")
+        if is_genuine(self.secret, request.headers, body + b" ", 0, window=_FOR_EVER):
+            self.wrong.append(f"webhook of {self.name}: a signature is good for other bytes")
+        draw = self.chance.random() * 100
+        if draw < _REFUSED_PERCENT:
+            return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        again = request.headers[ID] in self._messages
+        self._messages.add(request.headers[ID])
+        self.used["messages to webhooks, repeated" if again else "messages to webhooks"] += 1
+        for one in json.loads(body)["changes"]:
+            self.taken.setdefault(one["id"])
+        if draw < _REFUSED_PERCENT + _UNHEARD_PERCENT:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    # --- Reading ---
+
+    async def _follow(self, stopped: asyncio.Event) -> None:
+        while not stopped.is_set():
+            if not await self._read():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_READ_SECONDS):
+                        await stopped.wait()
+
+    async def _read(self) -> bool:
+        """The next changes; whether there may be more."""
+        found = await self._ask("GET", f"/changes?after={self._after}&limit={_MOST_TOGETHER}")
+        self._after = found["next"]
+        for one in found["changes"]:
+            if one["id"] in self.read:
+                self.wrong.append(f"the changes of {self.name} have {one['id']} twice")
+            self.read[one["id"]] = None
+        return bool(found["more"])
+
+    async def _ask(self, method: str, path: str, **more: Any) -> Any:
+        async with asyncio.timeout(_GIVE_UP_SECONDS):
+            while True:
+                async with self.session.request(method, self.url + path, **more) as answer:
+                    if answer.status not in _BUSY:
+                        if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+                            raise RuntimeError(f"{method} {path}: {answer.status} {await answer.text()}")
+                        return await answer.json()
+                await asyncio.sleep(0.2)
+
+
+def differences(read: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """In what the changes that were sent are not those that were read, in their order; what came later is no matter."""
+    missing = len(set(read) - set(taken))
+    if missing:
+        return [f"{missing} of {len(read)} changes never came"]
+    if list(taken[: len(read)]) != list(read):
+        place = next(number for number, (one, other) in enumerate(zip(read, taken, strict=False)) if one != other)
+        return [f"changes came in another order, from number {place} on"]
+    return []
