@@ -77,6 +77,7 @@ class Csps(Receivers):
         instance: Instance,
         directory: Path,
         processors: Sequence[str],
+        *,
         nursery: Nursery,
         ports: Mapping[str, int],
         habits: Sequence[str],

@@ -160,7 +160,8 @@ class Everything:
 
     async def settle(self) -> None:
         """All changes have come to webhooks."""
-        await asyncio.gather(*(hook.settle() for hook in self._hooks))
+        late = {one.hub: one for one in self.moves if one.known > one.effective}
+        await asyncio.gather(*(hook.settle(late) for hook in self._hooks))
 
     def counts(self, evidence: Evidence) -> Counter[str]:
         """How much of each there was."""

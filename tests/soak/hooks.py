@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from sr_engine.api.sending import ID, is_genuine
+from tests.crash.evidence import Move
 
 _FOR_EVER = 10**10
 """Seconds: how old a message is says little where eight hours pass in a second."""
@@ -26,6 +27,27 @@ _DOWN_SECONDS, _UP_SECONDS = (0.5, 4.0), (4.0, 15.0)
 _READ_SECONDS, _COMES_WITHIN_SECONDS, _GIVE_UP_SECONDS = 1.0, 60, 90
 _MOST_TOGETHER = 1_000
 _BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A change."""
+
+    identifier: str
+    at: datetime
+    hub: str | None = None
+    what: str = ""
+
+    @classmethod
+    def of(cls, change: Mapping[str, Any]) -> Told:
+        """As it stands in JSON."""
+        at = datetime.fromisoformat(change["at"])
+        return cls(change["id"], at, change["device_id"], f"{change['kind']} {change['what']}")
+
+    def is_of(self, late: Mapping[str, Move]) -> bool:
+        """Whether it lies between one of these changes of Supplier and its notice."""
+        move = late.get(self.hub or "")
+        return move is not None and move.effective <= self.at <= move.known
 
 
 @dataclass
@@ -40,11 +62,12 @@ class Hook:
     chance: random.Random
     used: Counter[str]
     wrong: list[str]
-    taken: dict[str, None] = field(default_factory=dict)
-    """Ids of changes, in the order in which they came first."""
-    read: dict[str, None] = field(default_factory=dict)
+    taken: dict[str, Told] = field(default_factory=dict)
+    """By the ids of changes, in the order in which they came first."""
+    read: dict[str, Told] = field(default_factory=dict)
     secret: str = ""
     _messages: set[str] = field(default_factory=set)
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
     _after: str = "beginning"
     _runner: web.AppRunner | None = None
 
@@ -61,14 +84,21 @@ class Hook:
             group.create_task(self._come_and_go(stopped))
             group.create_task(self._follow(stopped))
 
-    async def settle(self) -> None:
-        """Read to the end, and wait until all of that has been sent; notes what has not, or in another order."""
+    async def settle(self, late: Mapping[str, Move]) -> None:
+        """Read to the end, and wait until all of that has been sent; notes what has not, or in another order.
+
+        What happened at a hub between a change of Supplier that was announced `late` and its notice was one Supplier's
+        when it was read before, and another's when it was read after that.
+        """
         while await self._read():
             pass
-        until = time.monotonic() + _COMES_WITHIN_SECONDS
-        while not self.read.keys() <= self.taken.keys() and time.monotonic() < until:
-            await asyncio.sleep(0.1)
-        self.wrong += [f"webhook of {self.name}: {one}" for one in differences(list(self.read), list(self.taken))]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_COMES_WITHIN_SECONDS):
+                while any(one not in self.taken and not told.is_of(late) for one, told in self.read.items()):
+                    self._came.clear()
+                    await self._came.wait()
+        read, taken = ([one for one in told.values() if not one.is_of(late)] for told in (self.read, self.taken))
+        self.wrong += [f"webhook of {self.name}: {one}" for one in differences(read, taken)]
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -111,7 +141,8 @@ class Hook:
         self._messages.add(request.headers[ID])
         self.used["messages to webhooks, repeated" if again else "messages to webhooks"] += 1
         for one in json.loads(body)["changes"]:
-            self.taken.setdefault(one["id"])
+            self.taken.setdefault(one["id"], Told.of(one))
+        self._came.set()
         if draw < _REFUSED_PERCENT + _UNHEARD_PERCENT:
             assert request.transport is not None
             request.transport.abort()
@@ -133,7 +164,7 @@ class Hook:
         for one in found["changes"]:
             if one["id"] in self.read:
                 self.wrong.append(f"the changes of {self.name} have {one['id']} twice")
-            self.read[one["id"]] = None
+            self.read[one["id"]] = Told.of(one)
         return bool(found["more"])
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
@@ -147,12 +178,12 @@ class Hook:
                 await asyncio.sleep(0.2)
 
 
-def differences(read: Sequence[str], taken: Sequence[str]) -> list[str]:
+def differences(read: Sequence[Told], taken: Sequence[Told]) -> list[str]:
     """In what the changes that were sent are not those that were read, in their order; what came later is no matter."""
-    missing = len(set(read) - set(taken))
-    if missing:
-        return [f"{missing} of {len(read)} changes never came"]
-    if list(taken[: len(read)]) != list(read):
-        place = next(number for number, (one, other) in enumerate(zip(read, taken, strict=False)) if one != other)
-        return [f"changes came in another order, from number {place} on"]
+    came = {one.identifier for one in taken}
+    if missing := [one for one in read if one.identifier not in came]:
+        return [f"{len(missing)} of {len(read)} changes never came, the first of them {missing[0]}"]
+    for number, (one, other) in enumerate(zip(read, taken, strict=False)):
+        if one.identifier != other.identifier:
+            return [f"changes came in another order, from number {number} on: {other} for {one}"]
     return []

@@ -12,6 +12,7 @@ from tests.crash.telling import CAME, LEFT
 
 QUIET = timedelta(days=3)
 """Before and after a change of Supplier, as shipped."""
+_TAKEN_BACK = "Pending"
 _TOLD, _VOIDED, _QUARANTINED, _NOTICE = "change_of_supplier", "hub_voided", "quarantined_request", "notice"
 
 
@@ -55,7 +56,9 @@ def whoever_has_left_is_told_what_is_void(evidence: Evidence) -> Iterator[str]:
     wanted: Counter[tuple[str, str]] = Counter()
     for one in evidence.records:
         if one.action == "answer":
-            answers.update((hub, of_actor.get(one.actor, one.actor)) for hub in one.hubs)
+            given = {(hub, of_actor.get(one.actor, one.actor)) for hub in one.hubs}
+            # What was taken back is of no use to anybody, and nothing is lost with it.
+            answers = answers - given if one.after == _TAKEN_BACK else answers | given
         elif one.action == VOID:
             for hub in one.hubs:
                 stay = evidence.homes[hub].surely(one.at)
