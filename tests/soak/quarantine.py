@@ -31,7 +31,7 @@ DEVICES_AN_HOUR = 60
 """What its other requests name in an eighth of a second does not come near."""
 HOURS = 720
 """How long a request waits: a minute and a half here."""
-_MANY, _OFTEN = 70, 2
+_MANY, _OFTEN = 70, 5
 _RELEASED, _DELETED, _LEFT = "released", "deleted", "left"
 _GIVE_UP_SECONDS = 90
 
