@@ -71,6 +71,7 @@ class Csps(Receivers):
         self._of_eui: dict[str, str] = {}
         self._urls: Sequence[str] = ()
         self._asking: asyncio.Task[None] | None = None
+        self._is_over = False
 
     async def open(
         self,
@@ -111,8 +112,10 @@ class Csps(Receivers):
     # --- Messages ---
 
     async def hand_on(self, name: str, body: bytes) -> int:
-        """To the process of its CSP; 503 while there is none."""
+        """To the process of its CSP; 503 while there is none. In the end it is taken, and nobody acts on it."""
         desk = self._of_region[name]
+        if self._is_over:
+            return HTTPStatus.NO_CONTENT
         if not desk.seat.is_up:
             return HTTPStatus.SERVICE_UNAVAILABLE
         assert self._inside is not None
@@ -181,6 +184,7 @@ class Csps(Receivers):
 
     async def stop_acting(self) -> None:
         """Tell the processes to stop."""
+        self._is_over = True
         if self._asking is not None:
             self._asking.cancel()
         for desk in self.desks.values():
