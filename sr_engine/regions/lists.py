@@ -277,12 +277,18 @@ class _Cutting:
                 listing.told[organisation].append(hub_id)
 
     def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
-        """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them."""
+        """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them.
+
+        One that somebody has left who has answered waits for the change of Supplier to be carried out: only that knows
+        who has come, to whom an attempt from before its time must not be told.
+        """
         connection, now = self.unit_of_work.connection, self.unit_of_work.now
         changes = Changes(release, self.cutter.lifecycle)
         kept = {}
         loaded = upgrades.load(connection, hub_ids, release, now, quiet_days=self.cutter.quiet_days)
         for hub_id, upgrade in loaded.items():
+            if any(one not in upgrade.hub.responsible for one in upgrade.answers):
+                continue
             before = len(changes.attempts)
             settle(changes, upgrade, now=now, has_period=self.judge.has_period)
             if len(changes.attempts) == before and self.judge.may_be_listed(upgrade, release):

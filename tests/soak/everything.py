@@ -160,8 +160,8 @@ class Everything:
 
     async def settle(self) -> None:
         """All changes have come to webhooks."""
-        late = {one.hub: one for one in self.moves if one.known > one.effective}
-        await asyncio.gather(*(hook.settle(late) for hook in self._hooks))
+        moves = {one.hub: one for one in self.moves}
+        await asyncio.gather(*(hook.settle(moves) for hook in self._hooks))
 
     def counts(self, evidence: Evidence) -> Counter[str]:
         """How much of each there was."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,8 @@ from aiohttp import web
 from sr_engine.api.sending import ID, is_genuine
 from tests.crash.evidence import Move
 
+_CARRIED_OUT_WITHIN = timedelta(days=3)
+"""Nine seconds."""
 _FOR_EVER = 10**10
 """Seconds: how old a message is says little where eight hours pass in a second."""
 _REFUSED_PERCENT, _UNHEARD_PERCENT = 4, 4
@@ -44,10 +46,10 @@ class Told:
         at = datetime.fromisoformat(change["at"])
         return cls(change["id"], at, change["device_id"], f"{change['kind']} {change['what']}")
 
-    def is_of(self, late: Mapping[str, Move]) -> bool:
-        """Whether it lies between one of these changes of Supplier and its notice."""
-        move = late.get(self.hub or "")
-        return move is not None and move.effective <= self.at <= move.known
+    def is_of(self, moves: Mapping[str, Move]) -> bool:
+        """Whether it lies between the date of one of these changes of Supplier and its being carried out."""
+        move = moves.get(self.hub or "")
+        return move is not None and move.effective <= self.at <= move.latest + _CARRIED_OUT_WITHIN
 
 
 @dataclass
@@ -84,20 +86,20 @@ class Hook:
             group.create_task(self._come_and_go(stopped))
             group.create_task(self._follow(stopped))
 
-    async def settle(self, late: Mapping[str, Move]) -> None:
+    async def settle(self, moves: Mapping[str, Move]) -> None:
         """Read to the end, and wait until all of that has been sent; notes what has not, or in another order.
 
-        What happened at a hub between a change of Supplier that was announced `late` and its notice was one Supplier's
-        when it was read before, and another's when it was read after that.
+        What happened at a hub between the date of a change of Supplier and when that was known and carried out may be
+        one Supplier's when it is read before, and another's, or nobody's, when it is read after that.
         """
         while await self._read():
             pass
         with suppress(TimeoutError):
             async with asyncio.timeout(_COMES_WITHIN_SECONDS):
-                while any(one not in self.taken and not told.is_of(late) for one, told in self.read.items()):
+                while any(one not in self.taken and not told.is_of(moves) for one, told in self.read.items()):
                     self._came.clear()
                     await self._came.wait()
-        read, taken = ([one for one in told.values() if not one.is_of(late)] for told in (self.read, self.taken))
+        read, taken = ([one for one in told.values() if not one.is_of(moves)] for told in (self.read, self.taken))
         self.wrong += [f"webhook of {self.name}: {one}" for one in differences(read, taken)]
 
     async def close(self) -> None:

@@ -189,13 +189,14 @@ def test_changes_that_never_came_or_came_in_another_order_are_told() -> None:
     assert disordered.startswith("changes came in another order, from number 1 on")
 
 
-def test_only_what_a_late_notice_moves_from_one_feed_to_another_is_no_difference() -> None:
-    late = {HUB: replace(MOVED, known=ON + DAY)}
+def test_only_what_a_change_of_supplier_moves_from_one_feed_to_another_is_no_difference() -> None:
+    moves = {HUB: replace(MOVED, known=ON + DAY)}
 
-    assert Told("a", ON + HOUR, HUB).is_of(late)
-    assert not Told("a", ON - HOUR, HUB).is_of(late)
-    assert not Told("a", ON + 2 * DAY, HUB).is_of(late)
-    assert not Told("a", ON + HOUR, OTHER).is_of(late)
+    assert Told("a", ON + HOUR, HUB).is_of(moves)
+    assert Told("a", ON + 2 * DAY, HUB).is_of(moves)
+    assert not Told("a", ON - HOUR, HUB).is_of(moves)
+    assert not Told("a", ON + 9 * DAY, HUB).is_of(moves)
+    assert not Told("a", ON + HOUR, OTHER).is_of(moves)
 
 
 def test_a_part_that_has_done_nothing_in_a_long_soak_is_told() -> None:
