@@ -188,7 +188,6 @@ async def _soak(plan: Plan) -> Soaked:
             ),
         )
         await everything.subscribe(stack, tokens)
-        plan.say(f"up {time.monotonic() - began}")
         plan.say(f"{len(homes):,} hubs are there, and {len(seats) + len(of_csps)} processes serve")
         sampler = Sampler(
             instance,
@@ -216,22 +215,16 @@ async def _soak(plan: Plan) -> Soaked:
         plan.say(f"{load.answered:,} exchanges, {faults.done.total()} faults; now it comes to rest")
         await everything.decide_all()
         await rest(instance, csps, whole=True, within=REST_WITHIN_SECONDS)
-        plan.say(f"rest {time.monotonic() - began}")
         await load.repeat_all(_REPEATED)
-        plan.say(f"repeated {time.monotonic() - began}")
         # What crosses a threshold by being sent again is held no second time, but something else of that hour may be.
         await everything.decide_all()
         await csps.stop_acting()
         at_rest = await rest(instance, csps, whole=False)
-        plan.say(f"rest {time.monotonic() - began}")
         await everything.settle()
-        plan.say(f"settled {time.monotonic() - began}")
         await asyncio.gather(*(seat.stop() for seat in seats))
         # What has happened by itself since everything was at rest is still to be told.
         instance.transactions.run_now(remind)
-        plan.say(f"stopped {time.monotonic() - began}")
         await pruner.finish()
-        plan.say(f"pruned {time.monotonic() - began}")
         evidence = collect(instance, load, csps, homes, at_rest, acted=people.acted, moves=everything.moves)
         return Soaked(
             plan,

@@ -31,7 +31,7 @@ A, B, C = "supplier-a", "supplier-b", "supplier-c"
 ADDRESSES = {A: "user:A", B: "user:B", C: "user:C"}
 ON = datetime(2027, 3, 1, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-MOVED = Move(HUB, 1, C, A, frozenset({B, C}), ON, ON - 5 * DAY, ON, under_way=True)
+MOVED = Move(HUB, 1, C, A, frozenset({B, C}), ON, ON - 9 * DAY, ON, under_way=True)
 """Electricity goes from A to C, gas stays with B."""
 CARRIED_OUT = ON + HOUR
 ALERTS = {"attempt missed": "hub_missed", "attempt supplier_changed": "hub_cancelled"}
