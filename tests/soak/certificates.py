@@ -21,7 +21,7 @@ from tests.authority import Authority, common_name, unique_identifier
 SERVER, PROCESSOR, PEOPLE = "server", "processor", "people"
 _HELD_FOR_SECONDS = 1.0
 """How long a connection is kept that nothing is sent over: others are made often."""
-_IN_FORCE_WITHIN_SECONDS, _LOOK_SECONDS = 20.0, 0.25
+_IN_FORCE_WITHIN_SECONDS, _LOOK_SECONDS = 30.0, 0.25
 _HALF = 0.5
 
 

@@ -24,12 +24,12 @@ from sr_engine.store.api_tokens import Scope
 from tests.console.desk import Somebody, add_account, plain
 from tests.crash.country import FIRMWARE, NAMES
 from tests.crash.evidence import Acted
+from tests.soak.asking import ask_until_answered
 from tests.world import edit
 
 OPERATOR = "olga"
 _LOGIN = {name: f"ann-{name}" for name in NAMES}
 _PAUSE_SECONDS = (0.3, 1.5)
-_GIVE_UP_SECONDS = 90
 _PAGES = ("/", "/releases", "/hubs", "/schedules", "/calendar", "/alerts", "/exclusions", "/proposals", "/sheets")
 _OPERATOR_PAGES = (
     "/operator",
@@ -160,12 +160,7 @@ class Faces:
 
     async def _asked(self, session: aiohttp.ClientSession, method: str, path: str, **more: Any) -> tuple[int, Any]:
         """Ask until something other than 503 and 429 is answered."""
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            while True:
-                async with session.request(method, f"{self.url}/api/v2{path}", **more) as answer:
-                    if answer.status not in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-                        return answer.status, await answer.json(content_type=None)
-                await asyncio.sleep(0.2)
+        return await ask_until_answered(session, method, f"{self.url}/api/v2{path}", **more)
 
     # --- People ---
 

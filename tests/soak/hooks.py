@@ -18,6 +18,7 @@ from aiohttp import web
 
 from sr_engine.api.sending import ID, is_genuine
 from tests.crash.evidence import Move
+from tests.soak.asking import ask_until_answered
 
 _CARRIED_OUT_WITHIN = timedelta(days=3)
 """Nine seconds."""
@@ -26,9 +27,8 @@ _FOR_EVER = 10**10
 _REFUSED_PERCENT, _UNHEARD_PERCENT = 4, 4
 """Of messages: answered 500 and not taken, or taken and hung up on, so that they come again."""
 _DOWN_SECONDS, _UP_SECONDS = (0.5, 4.0), (4.0, 15.0)
-_READ_SECONDS, _COMES_WITHIN_SECONDS, _GIVE_UP_SECONDS = 1.0, 60, 90
+_READ_SECONDS, _COMES_WITHIN_SECONDS = 1.0, 60
 _MOST_TOGETHER = 1_000
-_BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,10 @@ class Hook:
         return bool(found["more"])
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            while True:
-                async with self.session.request(method, self.url + path, **more) as answer:
-                    if answer.status not in _BUSY:
-                        if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
-                            raise RuntimeError(f"{method} {path}: {answer.status} {await answer.text()}")
-                        return await answer.json()
-                await asyncio.sleep(0.2)
+        status, answer = await ask_until_answered(self.session, method, self.url + path, **more)
+        if status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+            raise RuntimeError(f"{method} {path}: {status} {answer}")
+        return answer
 
 
 def differences(read: Sequence[Told], taken: Sequence[Told]) -> list[str]:

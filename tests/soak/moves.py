@@ -23,12 +23,11 @@ from tests.crash.country import NAMES
 from tests.crash.evidence import Move
 from tests.crash.load import Load
 from tests.crash.processes import Nursery
+from tests.soak.asking import ask_until_answered
 
 FEED_TOKEN = "registrations-of-the-soak"
 _DAY = timedelta(days=1)
-_GIVE_UP_SECONDS = 90
 _TOGETHER = 3
-_BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 _RECENT = 40
 """Requests of a Supplier that count as recent: what they asked for is under way, as a rule."""
 _UNDER_WAY_PERCENT, _FAR_PERCENT, _LATE_PERCENT, _CANCELLED_PERCENT, _BOTH_PERCENT = 75, 25, 15, 30, 60
@@ -152,13 +151,10 @@ class Moving:
 
     async def _post(self, session: aiohttp.ClientSession, path: str, rows: Sequence[Row], token: str) -> str | None:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            while True:
-                async with session.post(self.url + path, data=json.dumps(list(rows)), headers=headers) as answer:
-                    if answer.status not in _BUSY:
-                        taken = answer.status == HTTPStatus.NO_CONTENT
-                        return None if taken else f"{answer.status}: {await answer.text()}"
-                await asyncio.sleep(0.2)
+        status, said = await ask_until_answered(
+            session, "POST", self.url + path, data=json.dumps(list(rows)), headers=headers
+        )
+        return None if status == HTTPStatus.NO_CONTENT else f"{status}: {said}"
 
     async def _import(self, rows: Sequence[Row]) -> str | None:
         text = io.StringIO()

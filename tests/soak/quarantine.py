@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 
@@ -23,6 +24,7 @@ from sr_engine.messages.model import (
 from sr_engine.operations.quarantine import set_thresholds
 from tests.crash.country import FIRMWARE, NAMES
 from tests.crash.load import Deed, Supplier
+from tests.soak.asking import ask_until_answered
 
 TOKEN = "operator-of-the-soak"
 WATCHED = NAMES[2]
@@ -33,7 +35,6 @@ HOURS = 720
 """How long a request waits: a minute and a half here."""
 _MANY, _OFTEN = 70, 5
 _RELEASED, _DELETED, _LEFT = "released", "deleted", "left"
-_GIVE_UP_SECONDS = 90
 
 
 def watch(instance: Instance) -> None:
@@ -104,14 +105,5 @@ class Operator:
         if status >= HTTPStatus.BAD_REQUEST and status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
             self.wrong.append(f"the operator's word on {reference} was answered {status}: {said}")
 
-    async def _ask(
-        self, session: aiohttp.ClientSession, method: str, path: str
-    ) -> tuple[int, dict[str, list[dict[str, str]]]]:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            while True:
-                async with session.request(method, self.url + path, headers=headers) as answer:
-                    if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
-                        found = await answer.json(content_type=None) if await answer.read() else {}
-                        return answer.status, found
-                await asyncio.sleep(0.2)
+    async def _ask(self, session: aiohttp.ClientSession, method: str, path: str) -> tuple[int, Any]:
+        return await ask_until_answered(session, method, self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
