@@ -31,10 +31,6 @@ class Archived:
     wrong: Sequence[str]
     """What is damaged, or was pruned before its time."""
 
-    def lines(self) -> dict[str, int]:
-        """How much there is, by table."""
-        return {name: len(rows) for name, rows in self.rows.items()} | {"audit": len(self.records)}
-
 
 def read_archive(instance: Instance, connection: Connection) -> Archived:
     """Read every file that counts; what another process has set aside does not."""
@@ -48,6 +44,11 @@ def read_archive(instance: Instance, connection: Connection) -> Archived:
         "audit": ("at", terms.audit),
     }
     for one in archives.counted(connection):
+        try:
+            archive.check(folder, archive.Written(one.name, one.sha256, one.lines))
+        except archive.ArchiveDamaged:
+            # That is told above, and what it says is worth nothing.
+            continue
         head, *lines = archive.read(folder, one.name)
         pruned_at = _pruned_at(one.name)
         for line in lines:

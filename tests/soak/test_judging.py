@@ -18,6 +18,8 @@ from tests.crash.evidence import (
     Message,
     Move,
     Record,
+    Sent,
+    Stored,
     UpgradeList,
 )
 from tests.crash.invariants import violations
@@ -177,6 +179,29 @@ def test_until_a_late_notice_is_answered_either_supplier_may_be_the_one() -> Non
     assert (home.surely(ON + HOUR), home.possibly(ON + HOUR)) == (frozenset({B}), frozenset({A, B, C}))
     assert home.surely(ON - HOUR) == home.possibly(ON - HOUR) == frozenset({A, B})
     assert home.surely(ON + 2 * DAY) == home.possibly(ON + 2 * DAY) == frozenset({B, C})
+
+
+@pytest.mark.parametrize(
+    ("pruned", "again", "found"),
+    [
+        (True, b"<ResponseCode>E100</ResponseCode>", False),
+        (False, b"<ResponseCode>E100</ResponseCode>", True),
+        (True, b"<ResponseCode>I99</ResponseCode>", True),
+    ],
+)
+def test_once_an_answer_is_pruned_a_repeat_has_to_be_told_so(pruned: bool, again: bytes, found: bool) -> None:
+    sent = Sent("A:X:1", A, "11.7", frozenset({HUB}), (b"answer", again), "I0")
+    evidence = Evidence(
+        sent=(sent,),
+        stored=(Stored("DUIS", sent.key, "I0", b"answer", pruned=pruned),),
+        records=(Record("user:A", "request", sent.key),),
+    )
+
+    assert any("other answer(s)" in one for one in violations(evidence)) is found
+
+
+def test_what_is_wrong_with_the_archive_is_told() -> None:
+    assert violations(Evidence(damaged=["a file is missing"])) == ["the_audit_trail_is_whole: a file is missing"]
 
 
 def test_changes_that_never_came_or_came_in_another_order_are_told() -> None:
