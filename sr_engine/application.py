@@ -36,6 +36,7 @@ from sr_engine.gateway.pull import PullDesk
 from sr_engine.gateway.refusals import Refusals
 from sr_engine.gateway.resumer import Resumer
 from sr_engine.gateway.working import TELL_WITHIN_SECONDS, Role, Working
+from sr_engine.heap import giving_back
 from sr_engine.monitoring import counting_of, health_of, metrics_routes, tracing_of
 from sr_engine.observing.counting import Counting
 from sr_engine.observing.exchanges import Observer
@@ -132,6 +133,7 @@ def application(
                 Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
                 relay.running() if relay and role is not Role.WORKER else nullcontext(),
                 console.taking_up.running() if console else nullcontext(),
+                giving_back(),
             ):
                 yield
         finally:

@@ -277,12 +277,17 @@ class _Cutting:
                 listing.told[organisation].append(hub_id)
 
     def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
-        """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them."""
+        """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them.
+
+        What a change of Supplier means for one is left until that is carried out.
+        """
         connection, now = self.unit_of_work.connection, self.unit_of_work.now
         changes = Changes(release, self.cutter.lifecycle)
         kept = {}
         loaded = upgrades.load(connection, hub_ids, release, now, quiet_days=self.cutter.quiet_days)
         for hub_id, upgrade in loaded.items():
+            if self._is_for_change_of_supplier(upgrade, release):
+                continue
             before = len(changes.attempts)
             settle(changes, upgrade, now=now, has_period=self.judge.has_period)
             if len(changes.attempts) == before and self.judge.may_be_listed(upgrade, release):
@@ -296,6 +301,17 @@ class _Cutting:
             ),
         )
         return kept
+
+    def _is_for_change_of_supplier(self, upgrade: HubUpgrade, release: Release) -> bool:
+        """Whether somebody has left who has answered, and the attempt does not stay what it is without that.
+
+        Only whoever carries the change out knows who has come, to whom an attempt from before its time is not told.
+        """
+        if all(one in upgrade.hub.responsible for one in upgrade.answers):
+            return False
+        found = Changes(release, self.cutter.lifecycle)
+        settle(found, upgrade, now=self.unit_of_work.now, has_period=self.judge.has_period)
+        return bool(found.attempts)
 
     def _issue(self, listing: _Listing) -> None:
         connection, now, cutter = self.unit_of_work.connection, self.unit_of_work.now, self.cutter

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Stored:
     key: str
     code: str
     answer: bytes
+    """From the archive, if it was pruned."""
+    pruned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Record:
     after: str | None = None
     number: int | None = None
     detail: str = ""
+    at: datetime = _LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,11 @@ class HeldRequest:
     code: str | None
     """None: it waits."""
     has_response: bool
+    sender: str = ""
+    """The EUI."""
+    was_quarantined: bool = False
+    word: str = ""
+    """What the operator has said of it: released, deleted, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class Message:
     """Of a Response: the RequestID it answers, in upper case."""
     may_be_under_way: bool = False
     """It was queued so late that it need not have been taken yet."""
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,10 @@ class UpgradeList:
     list_id: str
     message_id: str
     hubs: tuple[str, ...]
+    starts: datetime = _LONG_AGO
+    ends: datetime = _LONG_AGO
+    """Of its night."""
+    cut_at: datetime = _LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +159,7 @@ class Arrival:
     sha256: str
     taken: bool
     hubs: frozenset[str] = frozenset()
-    """Those named in it."""
+    """Those named in it, by themselves or by a meter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +179,61 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A change of Supplier at a hub, of which the processor was told."""
+
+    hub: str
+    meters: int
+    """That went to the gaining Supplier, which had nothing to do with the hub before."""
+    gains: str
+    loses: str | None
+    """None: it keeps the other meter."""
+    organisations: frozenset[str]
+    """Who is responsible afterwards."""
+    effective: datetime
+    known: datetime
+    """When the notice was answered."""
+    earliest: datetime
+    """It cannot have been in force before."""
+    under_way: bool = False
+    """Somebody had asked for an upgrade of the hub shortly before."""
+
+    @property
+    def latest(self) -> datetime:
+        """From here on it was in force."""
+        return max(self.effective, self.known)
+
+
+@dataclass(frozen=True, slots=True)
 class Home:
     region: str
     organisations: frozenset[str]
+    """At first."""
+    moves: tuple[Move, ...] = ()
+    """In the order of their dates."""
+
+    def surely(self, at: datetime) -> frozenset[str]:
+        """Those that were responsible then, whatever was known of a notice that was under way."""
+        first, *others = self._candidates(at)
+        return first.intersection(*others)
+
+    def possibly(self, at: datetime) -> frozenset[str]:
+        """Those that may have been."""
+        return frozenset().union(*self._candidates(at))
+
+    @property
+    def ever(self) -> frozenset[str]:
+        """Those that were, or are going to be."""
+        return self.organisations.union(*(one.organisations for one in self.moves))
+
+    def _candidates(self, at: datetime) -> list[frozenset[str]]:
+        found = [self.organisations]
+        for one in self.moves:
+            if at >= one.latest:
+                found = [one.organisations]
+            elif at >= one.earliest:
+                found.append(one.organisations)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +261,10 @@ class Evidence:
     arrivals: Sequence[Arrival] = ()
     leases: Sequence[Lease] = ()
     broken_chains: Sequence[str] = ()
+    damaged: Sequence[str] = ()
+    """What is wrong with the archive, or was pruned too early."""
+    at_rest: datetime = _LONG_AGO
+    """When nothing was under way any more that had begun before."""
     homes: Mapping[str, Home] = field(default_factory=dict)
     upgraded: frozenset[str] = frozenset()
     """Hubs whose CHF and GPF run the release, by the inventory."""

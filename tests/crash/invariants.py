@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tests.crash.evidence import Evidence, Message
+from tests.crash.evidence import Evidence, Message, Stored
+from tests.crash.telling import told
 
 MOST_TOLD = 20
 """Violations of one kind that are told; the rest is counted."""
@@ -13,14 +14,19 @@ MOST_TOLD = 20
 DELIVERED, EXPIRED, PARKED, PENDING = "Delivered", "Expired", "Parked", "Pending"
 _LISTED, _RESPONSE, _SET, _LIFTED = "attempt listed", "response", "exclusion set", "exclusion lifted"
 _NO_NIGHT = "list too late"
+VOID = "answer void"
+_NO_MORE = b"ResponseCode>E100<"
+"""In what a request gets whose answer is not kept any more."""
 _FREEING = frozenset({"attempt refused", "attempt undelivered", "attempt list_replaced", "attempt relisted"})
 """What takes a hub off a list while its attempt goes on."""
 
+Check = Callable[[Evidence], Iterator[str]]
 
-def violations(evidence: Evidence) -> list[str]:
-    """All that is not as it must be; nothing if all is well."""
+
+def violations(evidence: Evidence, more: Sequence[Check] = ()) -> list[str]:
+    """All that is not as it must be, also by `more` checks; nothing if all is well."""
     found: list[str] = []
-    for check in CHECKS:
+    for check in (*CHECKS, *more):
         some = list(check(evidence))
         found += [f"{check.__name__}: {one}" for one in some[:MOST_TOLD]]
         if len(some) > MOST_TOLD:
@@ -40,14 +46,21 @@ def each_request_has_one_answer(evidence: Evidence) -> Iterator[str]:
             yield f"{sent.key} was never answered"
         elif len(kept) != 1:
             yield f"{sent.key} was answered {sent.code} and is in the inbox {len(kept)} times"
-        elif set(sent.answers) != {kept[0].answer}:
-            others = len(set(sent.answers) - {kept[0].answer})
+        elif others := _otherwise(sent.answers, kept[0]):
             yield f"{sent.key}: {others} other answer(s) than the one in the inbox, of {len(sent.answers)}"
     known = {("DUIS", sent.key) for sent in evidence.sent} | {("CSP", one.key) for one in evidence.of_csps}
     at_faces = {one.interface for one in evidence.acted}
     for interface, key in sorted(stored.keys() - known):
         if interface not in at_faces:
             yield f"{key} ({interface}) is in the inbox and nobody has sent it"
+
+
+def _otherwise(answers: Sequence[bytes], kept: Stored) -> int:
+    """How many answers are not the one that is kept; once that is pruned, E100 is what a repeat has to get."""
+    others = [one for one in answers if one != kept.answer]
+    if kept.pruned and answers[0] == kept.answer:
+        others = [one for one in others if _NO_MORE not in one]
+    return len(set(others))
 
 
 def each_act_at_a_face_was_done_once(evidence: Evidence) -> Iterator[str]:
@@ -115,6 +128,11 @@ def _answers_in_force(evidence: Evidence) -> Iterator[str]:
         if one.action == "answer":
             for hub in one.hubs:
                 last[hub, of_actor.get(one.actor, one.actor)] = (one.after or "", one.key or "")
+        elif one.action == VOID:
+            for hub in one.hubs:
+                stay = evidence.homes[hub].surely(one.at)
+                for gone in evidence.homes[hub].ever - stay:
+                    last.pop((hub, gone), None)
     for whose in sorted(last.keys() | evidence.decisions.keys()):
         if last.get(whose) != evidence.decisions.get(whose):
             hub, organisation = whose
@@ -186,16 +204,16 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
     for of_device in evidence.alerted_devices:
         if of_device.message_id not in known:
             yield f"{of_device.event} of {of_device.device} counts as told by {of_device.message_id}, which is nowhere"
-    for name, wanted, told in _told(evidence):
-        if told < wanted:
-            yield f"{' '.join(name)}: happened {wanted} times, told {told} times"
+    for name, least, _, times in told(evidence):
+        if times < least:
+            yield f"{' '.join(name)}: happened {least} times, told {times} times"
 
 
 def nothing_is_doubled(evidence: Evidence) -> Iterator[str]:
     """No two messages say the same, and no message says what has not happened."""
-    for name, wanted, told in _told(evidence):
-        if told > wanted:
-            yield f"{' '.join(name)}: happened {wanted} times, told {told} times"
+    for name, _, most, times in told(evidence):
+        if times > most:
+            yield f"{' '.join(name)}: happened {most} times, told {times} times"
     for (destination, sha256), messages in _by_key(evidence.outbox, lambda one: (one.destination, one.sha256)).items():
         if len(messages) > 1:
             yield f"{len(messages)} messages to {destination} have the bytes {sha256}"
@@ -211,21 +229,6 @@ def nothing_is_doubled(evidence: Evidence) -> Iterator[str]:
     for alerted in evidence.alerted:
         if alerted.message_id in named and alerted.hub not in named[alerted.message_id]:
             yield f"alert {alerted.message_id} does not name {alerted.hub}, to whose {alerted.event} it belongs"
-
-
-def _told(evidence: Evidence) -> Iterator[tuple[tuple[str, str, str], int, int]]:
-    """Alert, hub and organisation: how often it has happened, and how often that was told."""
-    happened: Counter[tuple[str, str, str]] = Counter()
-    for one in evidence.records:
-        alert = evidence.alerts_of.get(one.action)
-        if alert is not None:
-            for hub in one.hubs:
-                for organisation in evidence.homes[hub].organisations:
-                    happened[alert, hub, organisation] += 1
-    of_interest = set(evidence.alerts_of.values())
-    told = Counter((one.event, one.hub, one.organisation) for one in evidence.alerted if one.event in of_interest)
-    for name in sorted(happened.keys() | told.keys()):
-        yield name, happened[name], told[name]
 
 
 def repeats_have_the_same_bytes_and_id(evidence: Evidence) -> Iterator[str]:
@@ -329,6 +332,7 @@ def hubs_are_conserved(evidence: Evidence) -> Iterator[str]:
 
 def the_audit_trail_is_whole(evidence: Evidence) -> Iterator[str]:
     yield from evidence.broken_chains
+    yield from evidence.damaged
 
 
 def no_lease_blocks(evidence: Evidence) -> Iterator[str]:
@@ -337,7 +341,7 @@ def no_lease_blocks(evidence: Evidence) -> Iterator[str]:
             yield f"the lease {one.name} is kept by {one.holder}, which has stopped"
 
 
-CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
+CHECKS: tuple[Check, ...] = (
     each_request_has_one_answer,
     each_act_at_a_face_was_done_once,
     each_request_was_carried_out_once,

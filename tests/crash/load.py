@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,8 @@ from tests.crash.sending import HttpAnswer, post_until_answered
 
 PAUSE_SECONDS = 0.06
 """Between two requests, in the middle."""
+Connect = Callable[[str], aiohttp.ClientSession]
+"""A session of a Supplier."""
 Deed = tuple[int, Callable[[aiohttp.ClientSession], Awaitable[object]]]
 """Something that a Supplier does, and how often, beside the others."""
 _NEW_HUBS = 3
@@ -90,7 +93,7 @@ class Supplier:
         self._counter = 0
         self.homes = load.homes
         self._new = [home for home in load.homes if home.electricity == name]
-        self._known = [home.chf for home in load.homes if name in {home.electricity, home.gas}]
+        self.known = [home.chf for home in load.homes if name in {home.electricity, home.gas}]
         self._schedules: list[int] = []
 
     async def act(self, session: aiohttp.ClientSession) -> None:
@@ -189,7 +192,7 @@ class Supplier:
         return ScheduleCommsHubFirmware(FIRMWARE, window, Phase.GENERAL, tuple(hubs), **more)  # type: ignore[arg-type]
 
     def some(self, count: int) -> list[str]:
-        return self.chance.sample(self._known, count)
+        return self.chance.sample(self.known, count)
 
     def _waiting(self, count: int) -> list[str]:
         found, self.to_answer = self.to_answer[:count], self.to_answer[count:]
@@ -251,12 +254,14 @@ class Load:
         at_once: int,
         pause: float = PAUSE_SECONDS,
         more: Callable[[Supplier], Sequence[Deed]] = lambda _: (),
+        connect: Connect = lambda _: _session(),
     ) -> None:
         """`at_once` is how many requests of one Supplier are under way at a time, `pause` the seconds between them.
 
-        `more` says what a Supplier does beside 11.5 to 11.9.
+        `more` says what a Supplier does beside 11.5 to 11.9, `connect` how it connects.
         """
         self._at_once = at_once
+        self._connect = connect
         self.pause = pause
         self.more = more
         self.urls = urls
@@ -275,15 +280,17 @@ class Load:
 
     async def run(self) -> None:
         """Send until `stopped`; every request that was sent has been answered then."""
-        async with _session() as session, asyncio.TaskGroup() as group:
-            for supplier in self.suppliers.values():
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            for name, supplier in self.suppliers.items():
                 for _ in range(self._at_once):
+                    session = await stack.enter_async_context(self._connect(name))
                     group.create_task(supplier.act(session))
 
     async def repeat_all(self, most: int | None = None) -> None:
         """Send everything once more, or so many requests of each Supplier."""
-        async with _session() as session, asyncio.TaskGroup() as group:
-            for supplier in self.suppliers.values():
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            for name, supplier in self.suppliers.items():
+                session = await stack.enter_async_context(self._connect(name))
                 group.create_task(supplier.repeat_all(session, most))
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import random
 import re
+import ssl
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
@@ -25,7 +26,9 @@ from tests.crash.sending import post_until_answered
 
 TURNED_AWAY_PERCENT = 2
 """Of messages to Suppliers: answered 503, and to be sent again."""
-_HUB = re.compile(rb"00-00-5E-EF-C0-[0-9A-F]{2}-[0-9A-F]{2}-[0-9A-F]{2}")
+_HOME = re.compile(rb"00-00-5E-EF-(?:C0|E0|F0)(-[0-9A-F]{2}-[0-9A-F]{2}-[0-9A-F]{2})")
+"""A hub, or a meter at it: what there is in a home has the home's number."""
+_OF_HUBS = "00-00-5E-EF-C0"
 _MESSAGE_ID = re.compile(rb"MessageID>([^<]+)<")
 _STOP_WITHIN_SECONDS = 60
 
@@ -64,21 +67,20 @@ class Receivers:
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
 
-    async def listen(self) -> None:
-        """Listen on a free port; nobody is served before `take_part`."""
+    async def listen(self, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a free port, over HTTPS if told how; nobody is served before `take_part`."""
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_post("/supplier/{name}", self._supplier)
         app.router.add_post("/csp/{name}", self._csp)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'http' if tls is None else 'https'}://{host}:{port}"
 
     def take_part(self, instance: Instance, directory: Path, processors: Sequence[str], behaviour: Behaviour) -> None:
         """Be the Suppliers and CSPs of an instance that is served at `processors`."""
-        for user in instance.users.users():
-            self._destinations[user.organisation_id] = f"user:{user.eui}"
+        self.be_suppliers(instance)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
         regions = instance.configuration.regions
         broker = instance.configuration.policy.access_control_broker_eui
@@ -91,6 +93,11 @@ class Receivers:
             self.csps[name] = party
             self._acting[name] = SimulatedCsp(party, broker, name, behaviour)
             self._tasks.append(asyncio.create_task(self._acting[name].act(self._session)))
+
+    def be_suppliers(self, instance: Instance) -> None:
+        """Be its Suppliers."""
+        for user in instance.users.users():
+            self._destinations[user.organisation_id] = f"user:{user.eui}"
 
     async def _supplier(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -106,12 +113,17 @@ class Receivers:
     async def _csp(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         body = await request.read()
-        self._note(f"csp:{name}", request, body, taken=True)
+        status = await self.hand_on(name, body)
+        self._note(f"csp:{name}", request, body, taken=status == HTTPStatus.NO_CONTENT)
+        return web.Response(status=status)
+
+    async def hand_on(self, name: str, body: bytes) -> int:
+        """Give a CSP what has come for a region; with which status it answers."""
         await self.csps[name].take(body, self._acting[name].handle)
-        return web.Response(status=HTTPStatus.NO_CONTENT)
+        return HTTPStatus.NO_CONTENT
 
     def _note(self, destination: str, request: web.Request, body: bytes, *, taken: bool) -> None:
-        hubs = frozenset(one.decode() for one in _HUB.findall(body.upper()))
+        hubs = frozenset(f"{_OF_HUBS}{one.decode()}" for one in _HOME.findall(body.upper()))
         digest = hashlib.sha256(body).hexdigest()
         self.arrivals.append(Arrival(destination, request.headers["DUIS-Message-ID"], digest, taken, hubs))
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import func, select
 
@@ -177,9 +178,15 @@ async def _kill(slots: list[Slot], loading: asyncio.Task[None], tally: Tally, sa
             say(f"  {told} kills")
 
 
-async def rest(
-    instance: Instance, receivers: Receivers, *, whole: bool, within: float = QUIET_WITHIN_SECONDS
-) -> datetime:
+class Csps(Protocol):
+    """All CSPs of an instance."""
+
+    @property
+    def lists_are_done(self) -> bool:
+        """Every CSP has reported on all that it has taken."""
+
+
+async def rest(instance: Instance, csps: Csps, *, whole: bool, within: float = QUIET_WITHIN_SECONDS) -> datetime:
     """Wait until nothing is under way that began before now, and if `whole` no hub is with a CSP; returns that now.
 
     Time goes on: what happens by itself meanwhile is not waited for.
@@ -187,7 +194,7 @@ async def rest(
     began, deadline = instance.clock.now(), time.monotonic() + within
     while time.monotonic() < deadline:
         is_quiet = not await asyncio.to_thread(_under_way, instance, began, whole=whole)
-        if is_quiet and (not whole or receivers.lists_are_done):
+        if is_quiet and (not whole or csps.lists_are_done):
             break
         await asyncio.sleep(0.1)
     # What is left after so long shows as lost.

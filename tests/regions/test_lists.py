@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
+from sr_engine.bootstrap import supplier_changes_of
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Decision, Period, Phase
+from sr_engine.operations import registrations
 from sr_engine.operations.phases import open_gate
 from sr_engine.store import inventory
 from sr_engine.store.tables import releases
@@ -24,6 +26,22 @@ def listed(nights: Nights) -> list[tuple[str, ...]]:
 
 def chfs(of: list[TestHub]) -> tuple[str, ...]:
     return tuple(hub.chf for hub in of)
+
+
+def register(nights: Nights, hub: TestHub, organisation: str | None) -> None:
+    """Both fuels of a home go to another Supplier, or to nobody, an hour before the cut."""
+    rows = [
+        {"mpxn": mpxn, "role": role, "effective_from": nights.due() - HOUR, "organisation": organisation}
+        for mpxn, role in ((hub.mpan, "IS"), (hub.mprn, "GS"))
+    ]
+    nights.world.run(lambda uow: registrations.receive(uow, rows))
+
+
+def carry_out_changes(nights: Nights) -> None:
+    """Carry out the changes of Supplier that are effective."""
+    chore = supplier_changes_of(nights.world.instance)
+    while nights.world.run(chore):
+        pass
 
 
 # --- the list itself -------------------------------------------------------------------------------------------------
@@ -216,14 +234,26 @@ def test_a_hub_without_any_supplier_left_is_not_listed(central: Nights) -> None:
     (hub,) = hubs(1)
     central.world.add_hubs([hub])
     central.schedule([hub])
-    nobody = [
-        {"mpxn": mpxn, "role": role, "effective_from": central.due() - HOUR, "organisation": None}
-        for mpxn, role in ((hub.mpan, "IS"), (hub.mprn, "GS"))
-    ]
-    central.world.run(lambda uow: inventory.put_registrations(uow.connection, nobody))
+    register(central, hub, None)
 
     assert central.cut() == 0
-    assert central.attempt(hub).state is AttemptState.CANCELLED
+    carry_out_changes(central)
+    assert central.attempt(hub).state is AttemptState.VOIDED
+
+
+def test_whoever_has_just_come_is_not_told_by_the_cut_of_an_attempt_from_before_its_time(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    central.schedule([hub])
+    register(central, hub, B.name)
+
+    assert central.cut() == 0
+    assert central.attempt(hub).state is AttemptState.SCHEDULED, "what follows is not for the cut to say"
+    carry_out_changes(central)
+
+    assert central.attempt(hub).state is AttemptState.VOIDED
+    assert central.told("hub_cancelled") == []
+    assert central.told("hub_voided") == [(hub.chf, A.name)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.crash.__main__ import ENGINES, QUICKLY
 from tests.postgres import postgres_server
 from tests.soak.report import lines, write
-from tests.soak.stage import Plan, Soaked, soak
+from tests.soak.site import Plan
+from tests.soak.stage import Soaked, soak
 
 
 def run(minutes: float, *, seed: int, engine: str, folder: Path, quietly: bool = False) -> Soaked:

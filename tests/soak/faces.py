@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -23,12 +24,12 @@ from sr_engine.store.api_tokens import Scope
 from tests.console.desk import Somebody, add_account, plain
 from tests.crash.country import FIRMWARE, NAMES
 from tests.crash.evidence import Acted
+from tests.soak.asking import ask_until_answered
 from tests.world import bound, edit
 
 OPERATOR = "olga"
 _LOGIN = {name: f"ann-{name}" for name in NAMES}
 _PAUSE_SECONDS = (0.3, 1.5)
-_GIVE_UP_SECONDS = 90
 _PAGES = ("/", "/releases", "/hubs", "/schedules", "/calendar", "/alerts", "/exclusions", "/proposals", "/sheets")
 _OPERATOR_PAGES = (
     "/operator",
@@ -58,7 +59,7 @@ def add_people(instance: Instance) -> dict[str, str]:
     desk, euis = TokenDesk(instance.draw_id, instance.randbelow), {}
     for user in instance.users.users():
         euis[user.organisation_id] = user.eui
-    scopes = (Scope.READ, Scope.ACT)
+    scopes = (Scope.READ, Scope.ACT, Scope.WEBHOOKS)
     return {
         name: instance.transactions.run_now(bound(desk.create, f"soak-{name}", euis[name], scopes)).secret
         for name in NAMES
@@ -68,8 +69,8 @@ def add_people(instance: Instance) -> dict[str, str]:
 class Http:
     """A browser's way to the console, over HTTP."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, follow_redirects=True, timeout=60)
+    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+        self._http = httpx.Client(base_url=url, follow_redirects=True, timeout=60, verify=tls)
 
     def get(self, url: str, **kwargs: Any) -> httpx.Response:
         return self._http.get(url, **kwargs)
@@ -86,9 +87,13 @@ class Faces:
     """Everybody who uses a face, until told to stop; `url` is of a process that is not killed."""
 
     url: str
+    tls: ssl.SSLContext
+    """With what everybody connects."""
     tokens: Mapping[str, str]
     homes: Sequence[Home]
     seed: int
+    moved: Collection[str]
+    """Hubs that have another Supplier than at first, or are going to."""
     used: Counter[str] = field(default_factory=Counter)
     """What was done, by kind."""
     acted: list[Acted] = field(default_factory=list)
@@ -108,12 +113,14 @@ class Faces:
         chance, keys, after = random.Random(f"{self.seed} {name} crm"), 0, "beginning"
         mine = [home for home in self.homes if name in {home.electricity, home.gas}]
         headers = {"Authorization": f"Bearer {self.tokens[name]}"}
-        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
+        connector = aiohttp.TCPConnector(ssl=self.tls)
+        timeout = aiohttp.ClientTimeout(total=60)
+        async with aiohttp.ClientSession(headers=headers, connector=connector, timeout=timeout) as session:
             while not stopped.is_set():
                 hub = chance.choice(mine).chf
                 match chance.choices(("hub", "page", "changes", "approve", "exclude"), (4, 3, 4, 2, 2))[0]:
                     case "hub":
-                        await self._get(session, f"/hubs/{hub}")
+                        await self._get(session, f"/hubs/{hub}", may_be_gone=hub in self.moved)
                     case "page":
                         await self._get(session, chance.choice(("/hubs", "/releases", "/schedules", "/exclusions")))
                     case "changes":
@@ -129,10 +136,12 @@ class Faces:
                         await self._do(session, "/exclusions", body, f"{self.seed}-{keys}")
                 await asyncio.sleep(chance.uniform(*_PAUSE_SECONDS))
 
-    async def _get(self, session: aiohttp.ClientSession, path: str) -> Any:
+    async def _get(self, session: aiohttp.ClientSession, path: str, *, may_be_gone: bool = False) -> Any:
         status, body = await self._asked(session, "GET", path)
         self.used["read over the interface for CRM systems"] += 1
-        if status != HTTPStatus.OK:
+        if status == HTTPStatus.NOT_FOUND and may_be_gone:
+            self.used["read of a hub that has another Supplier now"] += 1
+        elif status != HTTPStatus.OK:
             self.wrong.append(f"GET {path} was answered {status}: {body}")
             return None
         return body
@@ -149,24 +158,19 @@ class Faces:
 
     async def _asked(self, session: aiohttp.ClientSession, method: str, path: str, **more: Any) -> tuple[int, Any]:
         """Ask until something other than 503 and 429 is answered."""
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            while True:
-                async with session.request(method, f"{self.url}/api/v2{path}", **more) as answer:
-                    if answer.status not in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-                        return answer.status, await answer.json(content_type=None)
-                await asyncio.sleep(0.2)
+        return await ask_until_answered(session, method, f"{self.url}/api/v2{path}", **more)
 
     # --- People ---
 
     async def _person(self, login: str, name: str | None, stopped: asyncio.Event) -> None:
-        chance, http = random.Random(f"{self.seed} {login}"), Http(self.url)
+        chance, http = random.Random(f"{self.seed} {login}"), Http(self.url, self.tls)
         browser = Somebody(http, None)  # type: ignore[arg-type] # as its client; a world is not needed for what it does here
         mine = [home.chf for home in self.homes if name is not None and name in {home.electricity, home.gas}]
         try:
             await asyncio.to_thread(browser.sign_in, login)
             while not stopped.is_set():
                 if name is not None and chance.random() * 3 < 1:
-                    hubs = chance.sample(mine, 3)
+                    hubs = [one for one in chance.sample(mine, 20) if one not in self.moved][:3]
                     await asyncio.to_thread(self._bring_sheet, browser, hubs)
                 else:
                     pages = _OPERATOR_PAGES if name is None else _PAGES

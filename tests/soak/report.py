@@ -60,6 +60,7 @@ def as_json(soaked: Soaked) -> dict[str, Any]:
         "refused_as_they_had_to_be": dict(soaked.refused),
         "other_faces": dict(soaked.used),
         "faults": {f"{who} {deed}": times for (deed, who), times in sorted(soaked.faults.items())},
+        "everything_on": dict(soaked.parts),
         "csps": dict(soaked.csps),
         "messages": _messages(soaked),
         "growth": [asdict(one) | {"judged": one.judged} for one in soaked.growths],
@@ -78,6 +79,7 @@ def lines(soaked: Soaked) -> list[str]:
         f"{soaked.exchanges:,} exchanges in {length}: {_faults(soaked)}; {_nights(soaked)}",
         f"lost or doubled: {len(soaked.violations)}; else wrong: {len(soaked.wrong)}",
     ]
+    found += [f"  {name}: {times:,}" for name, times in soaked.parts.items()]
     for one in soaked.growths:
         judged = "" if one.judged else " (too short to judge)"
         found.append(
@@ -106,8 +108,10 @@ def as_page(soaked: Soaked) -> str:
         _LIMITS,
         *_charts(soaked),
         '<div class="wide">',
-        _table("Answers", {f"{variant} {code}": times for (variant, code), times in sorted(soaked.codes.items())}),
         "<div>",
+        _table("Everything on", soaked.parts),
+        _table("Answers", {f"{variant} {code}": times for (variant, code), times in sorted(soaked.codes.items())}),
+        "</div><div>",
         _table("Faults", {f"{who} {deed}": times for (deed, who), times in sorted(soaked.faults.items())}),
         _table("Refused, as they had to be", soaked.refused),
         _table("Other faces", soaked.used),

@@ -34,7 +34,7 @@ class Seat:
 
     name: str
     arguments: Callable[[], Sequence[str]]
-    """Those of `serve`, drawn anew for each process."""
+    """Those of `sr-engine`, drawn anew for each process."""
     nursery: Nursery
     directory: Path
     wrong: list[str]
@@ -57,9 +57,8 @@ class Seat:
     async def start(self) -> None:
         """Start a process and wait until it is ready."""
         self.number += 1
-        arguments = ["serve", "--dir", str(self.directory), *self.arguments()]
         self.log.touch()
-        self.process = await self.nursery.start(arguments, _ENVIRONMENT, self.log)
+        self.process = await self.nursery.start(list(self.arguments()), _ENVIRONMENT, self.log)
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while "ready: " not in self.log.read_text(encoding="utf-8", errors="replace"):
             if time.monotonic() > deadline or await self.nursery.end_of(self.process, 0.0) is not None:

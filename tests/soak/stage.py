@@ -8,18 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sr_engine.bootstrap import Instance
 from sr_engine.delivery.telling import remind
-from sr_engine.replay.homes import Home
-from sr_engine.simulator.behaviour import Behaviour
-from sr_engine.store import cpl
 from tests.crash.collecting import collect
-from tests.crash.country import RATE, make_country
+from tests.crash.country import suppliers
 from tests.crash.evidence import Evidence
 from tests.crash.invariants import violations
 from tests.crash.load import Load
@@ -27,20 +22,22 @@ from tests.crash.processes import Nursery
 from tests.crash.receivers import Receivers, behaviour_of
 from tests.crash.stage import dispose, rest
 from tests.ports import reserved_port
-from tests.postgres import PostgresServer
 from tests.soak import faces
+from tests.soak.certificates import PEOPLE, Certificates
+from tests.soak.csps import Csps, euis_of_csps
+from tests.soak.everything import HOOKED, Everything
+from tests.soak.everything import missing as nothing_of
 from tests.soak.faces import Faces
 from tests.soak.growth import Growth, growths, not_judged
+from tests.soak.judging import CHECKS
+from tests.soak.pruning import Pruner
 from tests.soak.sampling import Sampler
 from tests.soak.seats import KILLED, Faults, Seat
-from tests.soak.traffic import CPL, Mixed, mixed_homes
-from tests.world import edit
+from tests.soak.site import Plan, make_site
+from tests.soak.traffic import Mixed, mixed_homes
 
-CLOCKS_CHANGE = datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
-CHANGE_AT_SHARE, LONG_SECONDS = 0.4, 60.0
-"""When the clocks change, as a share of the soak; one that is long has to have met it."""
-_SET_UP_SECONDS, _HUBS_SET_UP_PER_SECOND = 8, 1_000
-"""How long it takes, about, until there is traffic; the clock runs meanwhile."""
+LONG_SECONDS = 60.0
+"""A soak that is so long has to have met a night in which the clocks change."""
 AT_ONCE, PAUSE_SECONDS = 2, 0.3
 HUBS_PER_SECOND = 20
 """Hubs that are scheduled for the first time: there are as many as the traffic asks for, and some."""
@@ -58,24 +55,6 @@ _DOWN_SECONDS, _UP_SECONDS = (0.5, 3.0), (4.0, 15.0)
 _LONDON = ZoneInfo("Europe/London")
 _ALL_PERCENT = 25
 """Of the gateways that are killed: they do all the rest, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be soaked, and how long."""
-
-    directory: Path
-    """A folder that is not there yet."""
-    seconds: float
-    seed: int
-    server: PostgresServer | None = None
-    """Without one the engine is SQLite."""
-    say: Callable[[str], None] = lambda _: None
-    """Told of progress."""
-
-    @property
-    def engine(self) -> str:
-        return "sqlite" if self.server is None else "postgresql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +77,8 @@ class Soaked:
     used: Counter[str]
     faults: Counter[tuple[str, str]]
     csps: Counter[str]
+    parts: Counter[str]
+    """How much there was of all that has to be on."""
     sampler: Sampler
     growths: Sequence[Growth]
     evidence: Evidence
@@ -123,6 +104,7 @@ class Soaked:
         long = self.plan.seconds >= LONG_SECONDS
         missing = ["no night in which the clocks change was part of it"] if long and not self.clock_changes else []
         missing += not_judged(self.growths, STEADY, self.plan.seconds)
+        missing += nothing_of(self.parts, self.plan.seconds)
         return [*self.violations, *self.wrong, *failures, *growing, *missing]
 
 
@@ -147,24 +129,66 @@ async def _soak(plan: Plan) -> Soaked:
         nursery = Nursery()
         opening = asyncio.create_task(nursery.open())
         stack.push_async_callback(nursery.close)
-        receivers = Receivers(plan.seed)
-        stack.push_async_callback(receivers.close)
-        await receivers.listen()
-        ports = [stack.enter_context(reserved_port()) for _ in range(2)]
-        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        euis = euis_of_csps()
+        ports = [stack.enter_context(reserved_port()) for _ in range(3 + len(HOOKED) + len(euis))]
+        urls = [f"https://127.0.0.1:{port}" for port in ports[:2]]
+        certificates = Certificates(
+            plan.directory.with_name("tls"), {one.name: one.eui for one in suppliers("")} | euis
+        )
+        chance = random.Random(f"{plan.seed} connections")
+        csps = Csps(plan.seed, lambda name: certificates.session(name, chance), ports[2])
+        stack.push_async_callback(csps.close)
+        await csps.listen(certificates.receiving)
         homes = mixed_homes(_HUBS_AT_FIRST + round(HUBS_PER_SECOND * plan.seconds))
-        instance = _make(plan, receivers.url, ports[0], homes)
+        instance = make_site(plan, certificates, csps.url, ports[0], homes)
         stack.callback(dispose, instance)
         await opening
-        receivers.take_part(instance, plan.directory, urls, _behaviour(plan))
-        people = Faces(urls[0], faces.add_people(instance), homes, plan.seed)
-        mixed, wrong = Mixed(), list[str]()
+        mixed, faults_done = Mixed(), Counter[tuple[str, str]]()
+        wrong = certificates.wrong
         load = Load(
-            instance, plan.directory, urls, homes, plan.seed, at_once=AT_ONCE, pause=PAUSE_SECONDS, more=mixed.deeds
+            instance,
+            plan.directory,
+            urls,
+            homes,
+            plan.seed,
+            at_once=AT_ONCE,
+            pause=PAUSE_SECONDS,
+            more=mixed.deeds,
+            connect=lambda name: certificates.session(name, chance),
         )
+        pruner = Pruner(instance, plan.directory, nursery, wrong=wrong)
+        everything = Everything(
+            plan,
+            instance,
+            certificates,
+            csps,
+            pruner,
+            load,
+            homes,
+            nursery,
+            urls,
+            ports[-len(HOOKED) :],
+            faults_done,
+            wrong,
+        )
+        tokens = faces.add_people(instance)
+        people = Faces(urls[0], certificates.context(PEOPLE), tokens, homes, plan.seed, everything.moving.hubs)
         seats = _seats(plan, nursery, ports, wrong)
-        await asyncio.gather(*(seat.start() for seat in seats))
-        plan.say(f"{len(homes):,} hubs are there, and {len(seats)} processes serve")
+        of_csps = dict(zip(euis, ports[3:], strict=False))
+        await asyncio.gather(
+            *(seat.start() for seat in seats),
+            csps.open(
+                instance,
+                plan.directory,
+                urls,
+                nursery=nursery,
+                ports=of_csps,
+                habits=_habits(plan),
+                wrong=wrong,
+            ),
+        )
+        await everything.subscribe(stack, tokens)
+        plan.say(f"{len(homes):,} hubs are there, and {len(seats) + len(of_csps)} processes serve")
         sampler = Sampler(
             instance,
             lambda: {seat.life: seat.process for seat in seats if seat.is_up},
@@ -175,31 +199,33 @@ async def _soak(plan: Plan) -> Soaked:
             seats,
             random.Random(f"{plan.seed} faults"),
             min(_FAULT_PAUSE_SECONDS, plan.seconds / _FAULTS_AT_LEAST),
+            faults_done,
         )
         first = instance.clock.now()
         try:
-            await _traffic(plan, sampler, load=load, people=people, faults=faults, receivers=receivers)
+            await _traffic(plan, sampler, ports[0], load=load, people=people, faults=faults, everything=everything)
         except* Exception as failures:
             # What is left is judged all the same: the page says what it was.
             load.stopped.set()
             wrong += [f"the traffic ended: {type(one).__name__}: {one}" for one in _each(failures)]
-            for seat in seats:
+            for seat in (*seats, *(one.seat for one in csps.desks.values())):
                 if not seat.is_up:
                     await seat.start()
         last = instance.clock.now()
         plan.say(f"{load.answered:,} exchanges, {faults.done.total()} faults; now it comes to rest")
-        await rest(instance, receivers, whole=True, within=REST_WITHIN_SECONDS)
+        await everything.decide_all()
+        await rest(instance, csps, whole=True, within=REST_WITHIN_SECONDS)
         await load.repeat_all(_REPEATED)
-        await receivers.stop_acting()
-        at_rest = await rest(instance, receivers, whole=False)
-        for seat in seats:
-            await seat.stop()
+        # What crosses a threshold by being sent again is held no second time, but something else of that hour may be.
+        await everything.decide_all()
+        await csps.stop_acting()
+        at_rest = await rest(instance, csps, whole=False)
+        await everything.settle()
+        await asyncio.gather(*(seat.stop() for seat in seats))
         # What has happened by itself since everything was at rest is still to be told.
         instance.transactions.run_now(remind)
-        evidence = collect(instance, load, receivers, homes, at_rest, acted=people.acted)
-        csps = Counter[str]()
-        for party in receivers.csps.values():
-            csps.update(party.stats)
+        await pruner.finish()
+        evidence = collect(instance, load, csps, homes, at_rest, acted=people.acted, moves=everything.moves)
         return Soaked(
             plan,
             first,
@@ -212,17 +238,18 @@ async def _soak(plan: Plan) -> Soaked:
             mixed.refused,
             people.used,
             faults.done,
-            csps,
+            csps.counted(),
+            everything.counts(evidence),
             sampler,
             growths(sampler.samples),
             evidence,
-            violations(evidence),
+            violations(evidence, CHECKS),
             [*wrong, *mixed.wrong, *people.wrong],
         )
 
 
 async def _traffic(
-    plan: Plan, sampler: Sampler, *, load: Load, people: Faces, faults: Faults, receivers: Receivers
+    plan: Plan, sampler: Sampler, port: int, *, load: Load, people: Faces, faults: Faults, everything: Everything
 ) -> None:
     """Everybody at once, for as long as it is to last; then nobody, and all processes are there."""
     watching = asyncio.create_task(sampler.run())
@@ -231,7 +258,8 @@ async def _traffic(
             group.create_task(load.run())
             group.create_task(people.run(load.stopped))
             group.create_task(faults.run(load.stopped))
-            group.create_task(_come_and_go(receivers, random.Random(f"{plan.seed} down"), load.stopped))
+            group.create_task(everything.run(port, load.stopped))
+            group.create_task(_come_and_go(everything.csps, random.Random(f"{plan.seed} down"), load.stopped))
             until = time.monotonic() + plan.seconds
             told = time.monotonic()
             while (left := until - time.monotonic()) > 0:
@@ -268,46 +296,35 @@ async def _come_and_go(receivers: Receivers, chance: random.Random, stopped: asy
     receivers.down = set()
 
 
-def _make(plan: Plan, url: str, port: int, homes: Sequence[Home]) -> Instance:
-    def configure(directory: Path) -> None:
-        faces.prepare(directory)
-        # Nothing is given up: hours of trying pass in a second here, and what is given up is not to be told from lost.
-        edit(directory / "config" / "policy.toml", "max_tries = 30\n", "max_tries = 1_000_000\n")
-
-    set_up = _SET_UP_SECONDS + len(homes) / _HUBS_SET_UP_PER_SECOND
-    before_change = timedelta(seconds=(set_up + CHANGE_AT_SHARE * plan.seconds) * RATE)
-    instance = make_country(
-        plan.directory,
-        url=url,
-        port=port,
-        database_url="sqlite:///sr-engine.db" if plan.server is None else plan.server.new_database(),
-        known=homes,
-        starts_at=CLOCKS_CHANGE - before_change,
-        configure=configure,
-    )
-    instance.transactions.run_now(lambda uow: cpl.put_entries(uow.connection, CPL))
-    return instance
-
-
-def _behaviour(plan: Plan) -> Behaviour:
+def _habits(plan: Plan) -> Sequence[str]:
     """As in the crash matrix; in a soak that is long enough, now and then the outcome of a hub is never reported."""
-    return replace(behaviour_of(plan.seed), lose=1 if plan.seconds >= LOSING_FROM_SECONDS else 0)
+    habits = behaviour_of(plan.seed)
+    shares = {
+        "refuse": habits.refuse,
+        "fail": habits.fail,
+        "late": habits.late,
+        "out-of-order": habits.out_of_order,
+        "duplicate": habits.duplicate,
+        "lose": 1 if plan.seconds >= LOSING_FROM_SECONDS else 0,
+    }
+    return [word for name, share in shares.items() for word in (f"--{name}", str(share))] + ["--seed", str(plan.seed)]
 
 
 def _seats(plan: Plan, nursery: Nursery, ports: Sequence[int], wrong: list[str]) -> list[Seat]:
     chance = random.Random(f"{plan.seed} roles")
-    kept, killed = ports
+    kept, killed = ports[:2]
+    serve = ("serve", "--dir", str(plan.directory))
 
     def gateway() -> Sequence[str]:
         role = "all" if chance.random() * 100 < _ALL_PERCENT else "gateway"
-        return ("--role", role, "--port", str(killed))
+        return (*serve, "--role", role, "--port", str(killed))
 
     def seat(name: str, arguments: Callable[[], Sequence[str]], *, steady: bool) -> Seat:
         return Seat(name, arguments, nursery, plan.directory, wrong, steady)
 
     return [
-        seat("gateway", lambda: ("--role", "gateway", "--port", str(kept)), steady=True),
-        seat("worker", lambda: ("--role", "worker"), steady=True),
+        seat("gateway", lambda: (*serve, "--role", "gateway", "--port", str(kept)), steady=True),
+        seat("worker", lambda: (*serve, "--role", "worker"), steady=True),
         seat("second gateway", gateway, steady=False),
-        seat("second worker", lambda: ("--role", "worker"), steady=False),
+        seat("second worker", lambda: (*serve, "--role", "worker"), steady=False),
     ]

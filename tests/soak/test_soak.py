@@ -13,6 +13,17 @@ import pytest
 
 from tests.crash.invariants import violations
 from tests.soak.__main__ import run
+from tests.soak.everything import (
+    CHANGES,
+    DATED,
+    HOOKED_CHANGES,
+    LISTS,
+    OVER_TLS,
+    PRUNED_AFTERWARDS,
+    RENEWALS,
+    REVOKED,
+    TOLD,
+)
 from tests.soak.report import as_page, write
 from tests.soak.stage import Soaked, clock_changes
 
@@ -31,6 +42,14 @@ def test_a_short_soak_is_content(soaked: Soaked) -> None:
     assert soaked.refused["a wrong signature"]
     assert soaked.used["pages of the console"]
     assert {one.process for one in soaked.sampler.samples} >= {"gateway 1", "worker 1"}
+
+
+@pytest.mark.slow
+def test_everything_is_on_even_in_a_short_soak(soaked: Soaked) -> None:
+    on = [CHANGES, TOLD, OVER_TLS, RENEWALS, REVOKED, HOOKED_CHANGES, DATED, PRUNED_AFTERWARDS, LISTS]
+
+    assert [one for one in on if not soaked.parts[one]] == []
+    assert all(one.pruned for one in soaked.evidence.stored)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from sr_engine.replay.homes import Home
 from tests.crash.country import homes
 from tests.crash.load import Asked, Deed, Supplier
 from tests.firmware import ENTRY, IMAGE, PPMID, PPMID_ENTRY, VERSION
+from tests.soak import quarantine
 
 CPL: tuple[CplEntry, ...] = (ENTRY, PPMID_ENTRY)
 _WITH_PPMID = 5
@@ -52,6 +53,7 @@ class Mixed:
             (3, own.sign_wrongly),
             (1, own.send_nonsense),
             (2, own.ask_at_the_wrong_service),
+            *quarantine.deeds(supplier),
         ]
 
 

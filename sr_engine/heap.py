@@ -1,0 +1,40 @@
+"""Memory that was freed goes back to the system every so often.
+
+The C library keeps what lies between what is still used: a process would seem to grow until it has met its largest
+burst in every part of its heap, and stay so large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+GIVE_BACK_EVERY_SECONDS = 60.0
+"""It takes some milliseconds, in which threads wait that ask for memory."""
+
+
+def give_back() -> None:
+    """Give back to the system all pages of the heap that hold nothing; does nothing where the C library cannot."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@asynccontextmanager
+async def giving_back(every_seconds: float = GIVE_BACK_EVERY_SECONDS) -> AsyncIterator[None]:
+    """Give back in the background until the end of the block."""
+    task = asyncio.create_task(_run(every_seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _run(every_seconds: float) -> None:
+    while True:
+        await asyncio.sleep(every_seconds)
+        await asyncio.to_thread(give_back)
