@@ -120,7 +120,9 @@ def _stored(connection: Connection, archived: Archived) -> list[of.Stored]:
 
 def _records(connection: Connection, archived: Archived) -> list[of.Record]:
     kept = connection.execute(select(tables.audit).order_by(tables.audit.c.audit_id))
-    return [_record(row, when(row["at"])) for row in archived.records] + [_record(dict(row._mapping), row.at) for row in kept]
+    return [_record(row, when(row["at"])) for row in archived.records] + [
+        _record(dict(row._mapping), row.at) for row in kept
+    ]
 
 
 def _record(row: Mapping[str, Any], at: datetime) -> of.Record:
