@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, bindparam, func, select
 
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
@@ -58,8 +58,8 @@ class Alike:
     """Of the attempt."""
 
 
-Member = tuple[str, int]
-"""CHF id of a hub, and the place that its group was given: with that, it says which attempt is meant."""
+Member = tuple[str, int, int]
+"""CHF id of a hub, the place that its group was given, and the row number of the attempt that is meant."""
 
 _KEY = (
     scheduled_hubs.c.organisation,
@@ -83,23 +83,30 @@ _OF_GROUP = and_(
     scheduled_hubs.c.compulsory == bindparam("compulsory"),
     scheduled_hubs.c.number == bindparam("number"),
 )
-_ALL_MEMBERS: Select[Any] = (
-    select(scheduled_hubs.c.hub_id, bindparam("place", type_=Integer).label("place"))
-    .where(_OF_GROUP)
-    .order_by(scheduled_hubs.c.hub_id)
+_ITS_ATTEMPT = and_(
+    attempts.c.hub_id == scheduled_hubs.c.hub_id,
+    attempts.c.release_id == scheduled_hubs.c.release_id,
+    attempts.c.number == scheduled_hubs.c.number,
 )
+
+
+def _members(attempt_id: ColumnElement[int]) -> Select[Any]:
+    return (
+        select(scheduled_hubs.c.hub_id, bindparam("place", type_=Integer).label("place"), attempt_id)
+        .where(_OF_GROUP)
+        .order_by(scheduled_hubs.c.hub_id)
+    )
+
+
+# Looked up hub by hub, in the order in which they are found, whatever a database would make of a join.
+_ALL_MEMBERS = _members(select(attempts.c.attempt_id).where(_ITS_ATTEMPT).scalar_subquery().label("attempt_id"))
 _MEMBERS = Prepared(_ALL_MEMBERS)
 _FIRST_MEMBERS = Prepared(_ALL_MEMBERS.limit(bindparam("at_most", type_=Integer)))
 # Those that were chosen before: none that has come since.
 _CHOSEN_MEMBERS = Prepared(
-    _ALL_MEMBERS.join(
-        attempts,
-        and_(
-            attempts.c.hub_id == scheduled_hubs.c.hub_id,
-            attempts.c.release_id == scheduled_hubs.c.release_id,
-            attempts.c.number == scheduled_hubs.c.number,
-        ),
-    ).where(
+    _members(attempts.c.attempt_id)
+    .join(attempts, _ITS_ATTEMPT)
+    .where(
         scheduled_hubs.c.hub_id > bindparam("after"),
         scheduled_hubs.c.hub_id <= bindparam("upto"),
         attempts.c.state_at <= bindparam("scheduled_by"),
