@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, bindparam, cast, func, null, select
 
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
 from sr_engine.store import changed_hubs
 from sr_engine.store import due_hubs as hubs_due
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
 from sr_engine.store.prepared import Prepared
@@ -58,8 +59,11 @@ class Alike:
     """Of the attempt."""
 
 
-Member = tuple[str, int, int]
-"""CHF id of a hub, the place that its group was given, and the row number of the attempt that is meant."""
+Member = tuple[str, int, int | None]
+"""CHF id of a hub, the place that its group was given, and the row number of the attempt that is meant.
+
+Of the last only SQLite makes use, and PostgreSQL is not asked for it.
+"""
 
 _KEY = (
     scheduled_hubs.c.organisation,
@@ -90,7 +94,7 @@ _ITS_ATTEMPT = and_(
 )
 
 
-def _members(attempt_id: ColumnElement[int]) -> Select[Any]:
+def _members(attempt_id: ColumnElement[Any]) -> Select[Any]:
     return (
         select(scheduled_hubs.c.hub_id, bindparam("place", type_=Integer).label("place"), attempt_id)
         .where(_OF_GROUP)
@@ -98,10 +102,14 @@ def _members(attempt_id: ColumnElement[int]) -> Select[Any]:
     )
 
 
-# Looked up hub by hub, in the order in which they are found, whatever a database would make of a join.
-_ALL_MEMBERS = _members(select(attempts.c.attempt_id).where(_ITS_ATTEMPT).scalar_subquery().label("attempt_id"))
-_MEMBERS = Prepared(_ALL_MEMBERS)
-_FIRST_MEMBERS = Prepared(_ALL_MEMBERS.limit(bindparam("at_most", type_=Integer)))
+_ALL_MEMBERS = {
+    SQLITE: _members(select(attempts.c.attempt_id).where(_ITS_ATTEMPT).scalar_subquery().label("attempt_id")),
+    POSTGRESQL: _members(cast(null(), Integer).label("attempt_id")),
+}
+_MEMBERS = {name: Prepared(every) for name, every in _ALL_MEMBERS.items()}
+_FIRST_MEMBERS = {
+    name: Prepared(every.limit(bindparam("at_most", type_=Integer))) for name, every in _ALL_MEMBERS.items()
+}
 # Those that were chosen before: none that has come since.
 _CHOSEN_MEMBERS = Prepared(
     _members(attempts.c.attempt_id)
@@ -173,8 +181,8 @@ def of_group(
     """The first `limit` hubs of a group, or all, ascending."""
     values = {**key_of(region, alike), "place": place}
     if limit is None:
-        return _MEMBERS.tuples(connection, values)
-    return _FIRST_MEMBERS.tuples(connection, {**values, "at_most": limit})
+        return _MEMBERS[connection.dialect.name].tuples(connection, values)
+    return _FIRST_MEMBERS[connection.dialect.name].tuples(connection, {**values, "at_most": limit})
 
 
 def chosen_of_group(
