@@ -14,17 +14,18 @@ from sr_engine.store.states import IS_SCHEDULED
 from sr_engine.store.tables import attempts, scheduled_hubs
 
 _NAMES = tuple(scheduled_hubs.columns.keys())
-_KEY_OF_ATTEMPT = tuple(attempts.c[name] for name in _NAMES)
+_KEY = tuple(scheduled_hubs.primary_key.columns)
+_KEY_OF_ATTEMPT = tuple(attempts.c[column.name] for column in _KEY)
 _OPEN = (is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
 
 
 def _leave() -> Delete:
     # Found by the whole key, which the attempts hold.
-    return delete(scheduled_hubs).where(tuple_(*scheduled_hubs.columns).in_(select(*_KEY_OF_ATTEMPT).where(*_OPEN)))
+    return delete(scheduled_hubs).where(tuple_(*_KEY).in_(select(*_KEY_OF_ATTEMPT).where(*_OPEN)))
 
 
 _OF_GROUP = tuple(
-    scheduled_hubs.c[name] == bindparam(name, type_=scheduled_hubs.c[name].type) for name in _NAMES if name != "hub_id"
+    column == bindparam(column.name, type_=column.type) for column in _KEY if column is not scheduled_hubs.c.hub_id
 )
 _BETWEEN = scheduled_hubs.c.hub_id.between(bindparam("first_hub"), bindparam("last_hub"))
 
@@ -39,7 +40,8 @@ def _in_a_row() -> Select[int]:
 
 
 def _enter() -> Insert:
-    return scheduled_hubs.insert().from_select(_NAMES, select(*_KEY_OF_ATTEMPT).where(*_OPEN, IS_SCHEDULED))
+    all_of_it = select(*(attempts.c[name] for name in _NAMES)).where(*_OPEN, IS_SCHEDULED)
+    return scheduled_hubs.insert().from_select(_NAMES, all_of_it)
 
 
 _LEAVE, _LEAVE_GROUP, _ENTER = Prepared(_leave()), Prepared(_leave_group()), Prepared(_enter())

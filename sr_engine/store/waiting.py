@@ -102,8 +102,9 @@ def _members(attempt_id: ColumnElement[Any]) -> Select[Any]:
     )
 
 
+_LOOKED_UP = select(attempts.c.attempt_id).where(_ITS_ATTEMPT).scalar_subquery()
 _ALL_MEMBERS = {
-    SQLITE: _members(select(attempts.c.attempt_id).where(_ITS_ATTEMPT).scalar_subquery().label("attempt_id")),
+    SQLITE: _members(func.coalesce(scheduled_hubs.c.attempt_id, _LOOKED_UP).label("attempt_id")),
     POSTGRESQL: _members(cast(null(), Integer).label("attempt_id")),
 }
 _MEMBERS = {name: Prepared(every) for name, every in _ALL_MEMBERS.items()}
