@@ -208,6 +208,7 @@ class _Cutting:
         release = listing.release
         single = self.plan.single | changed_hubs.all_of_them(self.unit_of_work.connection) | (due or set())
         alone: list[Member] = []
+        together: list[tuple[Alike, list[Member]]] = []
         for group, those in groupby(sorted(some, key=_group), key=_group):
             alike, members = self.plan.groups[group], list(those)
             if due is None or len(members) < self.cutter.few or not self._stands(alike, release):
@@ -216,9 +217,11 @@ class _Cutting:
             if single:
                 alone += [one for one in members if one[0] in single]
                 members = [one for one in members if one[0] not in single]
-            self._tell_of_alike(listing, alike, self._list(listing, members, alike))
+            together.append((alike, members))
+        if together:
+            self._list_together(listing, together)
         if alone:
-            kept = self._look_at(release, [hub_id for hub_id, _ in alone])
+            kept = self._look_at(release, [one[0] for one in alone])
             of_group: dict[int, list[Member]] = defaultdict(list)
             for one in alone:
                 upgrade = kept.get(one[0])
@@ -234,15 +237,22 @@ class _Cutting:
                 ends = (attempt.window.end for hub_id in hub_ids if (attempt := kept[hub_id].attempt))
                 listing.windows_end = max([listing.windows_end, *ends])
 
+    def _list_together(self, listing: _Listing, together: Sequence[tuple[Alike, Sequence[Member]]]) -> None:
+        """Make Listed hubs about which nothing is peculiar; who has agreed to them is read beside that."""
+        with self.cutter.reading.beside(lambda connection: list_runs.others_agreed(connection, together)) as others:
+            listed = [(alike, self._list(listing, some, alike)) for alike, some in together]
+        for (alike, hub_ids), agreed in zip(listed, others(), strict=True):
+            self._tell_of_alike(listing, alike, hub_ids, agreed)
+
     def _stands(self, alike: Alike, release: Release) -> bool:
         return self.judge.settled(alike, release) and self.judge.admits(alike, release)
 
     def _list(self, listing: _Listing, some: Sequence[Member], alike: Alike, *, looked_at: bool = False) -> list[str]:
         """Make Listed those of a group that still may be, unless each was looked at; return them."""
-        connection, hub_ids = self.unit_of_work.connection, [hub_id for hub_id, _ in some]
+        connection, hub_ids = self.unit_of_work.connection, [one[0] for one in some]
         listed = list_runs.put_on_list(
             connection,
-            hub_ids,
+            some,
             list_id=listing.list_id,
             region=self.region.name,
             period=self.judge.period,
@@ -261,20 +271,22 @@ class _Cutting:
         listing.by_number[alike.number] += hub_ids
         return hub_ids
 
-    def _tell_of_alike(self, listing: _Listing, alike: Alike, hub_ids: Sequence[str]) -> None:
+    def _tell_of_alike(
+        self, listing: _Listing, alike: Alike, hub_ids: Sequence[str], agreed: Sequence[tuple[str, str]]
+    ) -> None:
         """Note whom the listing of hubs concerns about which nothing is peculiar.
 
-        Of an agreed hub that is the Supplier by which it counts, and whoever else has agreed to it.
+        Of an agreed hub that is the Supplier by which it counts, and whoever else has `agreed` to it.
         """
         if alike.compulsory:
             hubs = inventory.hubs(self.unit_of_work.connection, hub_ids, self.unit_of_work.now, with_han=False)
             listing.tell(hubs.values())
         elif hub_ids:
             listing.told[alike.organisation] += hub_ids
-            connection = self.unit_of_work.connection
-            others = list_runs.others_agreed(connection, listing.release.release_id, alike.organisation, hub_ids)
-            for hub_id, organisation in others:
-                listing.told[organisation].append(hub_id)
+            those = set(hub_ids)
+            for hub_id, organisation in agreed:
+                if hub_id in those:
+                    listing.told[organisation].append(hub_id)
 
     def _look_at(self, release: Release, hub_ids: Sequence[str]) -> dict[str, HubUpgrade]:
         """Those of some hubs that may still be listed; those no longer agreed go to where their answers leave them.

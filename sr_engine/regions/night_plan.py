@@ -197,7 +197,7 @@ class _Night:
         for alike in whole:
             self.counts[alike] = 0
             of_group = waiting.of_group(self.look.connection, self.region, alike)
-            known |= dict.fromkeys((hub_id for hub_id, _ in of_group), alike)
+            known |= dict.fromkeys((hub_id for hub_id, _, _ in of_group), alike)
         self.single |= known.keys()
         by_release: dict[str, list[str]] = defaultdict(list)
         for hub_id, alike in known.items():

@@ -7,7 +7,7 @@ where it was, with the same hubs, and none is listed twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,11 @@ from sqlalchemy import Connection, Update, bindparam, case, exists, null, select
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import Period
 from sr_engine.store import scheduled
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.overlays import exclusion_runs
 from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import UtcDateTime, attempts, decisions, exclusions, list_runs
-from sr_engine.store.waiting import Alike, key_of
+from sr_engine.store.waiting import Alike, Member, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,22 @@ _RUN = select(list_runs).where(*_OF)
 _MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_lists"))
 
 
-def _put_on_list(*, looked_at: bool) -> Update:
+_WHICH = {
+    # SQLite finds a row by its number in half the time, PostgreSQL by either in the same.
+    SQLITE: is_one_of(attempts.c.attempt_id, "attempt_ids"),
+    # Not that they are open: indexes of what is would lead to all that is at the release.
+    POSTGRESQL: is_one_of_many(attempts.c.hub_id, "hub_ids"),
+}
+
+
+def _put_on_list(dialect: str, *, looked_at: bool) -> Update:
     """Hubs that were `looked_at` one by one need not be looked at once more; of others it is seen that they are alike.
 
     Those whose record may not suit the release are among the ones looked at (`store.changed_hubs`).
     """
     excluded = exists().where(exclusions.c.hub_id == attempts.c.hub_id, exclusion_runs("now"))
     statement = attempts.update().where(
-        # Not that they are open: indexes of what is would lead to all that is at the release.
-        is_one_of_many(attempts.c.hub_id, "hub_ids"),
+        _WHICH[dialect],
         attempts.c.release_id == bindparam("of_release_id"),
         attempts.c.number == bindparam("of_number"),
         attempts.c.state == AttemptState.SCHEDULED.value,
@@ -88,7 +96,11 @@ def _put_on_list(*, looked_at: bool) -> Update:
     )
 
 
-_PUT_ON_LIST = {looked_at: _put_on_list(looked_at=looked_at) for looked_at in (False, True)}
+_PUT_ON_LIST = {
+    (dialect, looked_at): _put_on_list(dialect, looked_at=looked_at)
+    for dialect in _WHICH
+    for looked_at in (False, True)
+}
 _ON_LIST = select(attempts.c.hub_id).where(
     attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open
 )
@@ -144,7 +156,7 @@ def _change(connection: Connection, seen: Run, run: Run, values: Mapping[str, ob
 
 def put_on_list(
     connection: Connection,
-    hub_ids: Sequence[str],
+    some: Sequence[Member],
     *,
     list_id: str,
     region: str,
@@ -153,12 +165,12 @@ def put_on_list(
     group: Alike,
     looked_at: bool,
 ) -> set[str] | None:
-    """Make those hubs of a group Listed that still may be; return which these were, None for all.
+    """Make Listed those of some hubs of a group that still may be; return which these were, None for all.
 
     Of hubs that were `looked_at` one by one it is only seen that they are Scheduled.
     """
+    hub_ids = [hub_id for hub_id, _, _ in some]
     values: dict[str, object] = {
-        "hub_ids": members(hub_ids),
         "of_release_id": group.release_id,
         "of_number": group.number,
         "new_list_id": list_id,
@@ -166,6 +178,11 @@ def put_on_list(
         "new_period_end": period.end,
         "new_state_at": now,
     }
+    dialect = connection.dialect.name
+    if dialect == SQLITE:
+        values["attempt_ids"] = members([attempt_id or 0 for _, _, attempt_id in some])
+    else:
+        values["hub_ids"] = members(hub_ids)
     if looked_at:
         scheduled.leave(connection, hub_ids)
     else:
@@ -177,10 +194,10 @@ def put_on_list(
             "of_compulsory": group.compulsory,
             "now": now,
         }
-    done = connection.execute(_PUT_ON_LIST[looked_at], values).rowcount
+    done = connection.execute(_PUT_ON_LIST[dialect, looked_at], values).rowcount
     listed = None
     if done != len(hub_ids):
-        listed = set(connection.scalars(_ON_LIST, {"list_id": list_id, "hub_ids": values["hub_ids"]}))
+        listed = set(connection.scalars(_ON_LIST, {"list_id": list_id, "hub_ids": members(hub_ids)}))
     if looked_at:
         if listed is not None:
             scheduled.enter(connection, [hub_id for hub_id in hub_ids if hub_id not in listed])
@@ -190,10 +207,20 @@ def put_on_list(
 
 
 def others_agreed(
-    connection: Connection, release_id: str, organisation: str, hub_ids: Sequence[str]
-) -> Sequence[tuple[str, str]]:
-    """CHF id and organisation of those that have answered for some hubs, beside the one by which these count."""
-    asked = {"hub_ids": members(hub_ids), "release_id": release_id, "organisation": organisation}
+    connection: Connection, together: Iterable[tuple[Alike, Sequence[Member]]]
+) -> list[Sequence[tuple[str, str]]]:
+    """Of some hubs of each group, CHF id and organisation of whoever has answered beside the one by which they count.
+
+    Nobody of a group for which nobody need have.
+    """
+    return [
+        [] if alike.compulsory or not some else _agreed_beside(connection, alike, [hub_id for hub_id, _, _ in some])
+        for alike, some in together
+    ]
+
+
+def _agreed_beside(connection: Connection, alike: Alike, hub_ids: Sequence[str]) -> Sequence[tuple[str, str]]:
+    asked = {"hub_ids": members(hub_ids), "release_id": alike.release_id, "organisation": alike.organisation}
     found: Sequence[Any] = connection.execute(_OTHERS_AGREED, asked).all()
     return found
 

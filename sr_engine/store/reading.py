@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -22,3 +24,12 @@ class Reading:
         """Return what `look` returned."""
         with self._engine.connect() as connection:
             return look(connection)
+
+    @contextmanager
+    def beside(self, look: Callable[[Connection], T]) -> Iterator[Callable[[], T]]:
+        """Look in a thread of its own while something else is done; what is yielded waits for what `look` returned.
+
+        Begun in a transaction that writes, it sees what was committed before that: nobody else writes meanwhile.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            yield thread.submit(self, look).result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, Delete, Select, bindparam, delete, select, tuple_
+from sqlalchemy import Connection, Delete, Select, bindparam, delete, func, select, tuple_
 from sqlalchemy.sql import Insert
 
 from sr_engine.store.dialects import POSTGRESQL
@@ -14,17 +14,18 @@ from sr_engine.store.states import IS_SCHEDULED
 from sr_engine.store.tables import attempts, scheduled_hubs
 
 _NAMES = tuple(scheduled_hubs.columns.keys())
-_KEY_OF_ATTEMPT = tuple(attempts.c[name] for name in _NAMES)
+_KEY = tuple(scheduled_hubs.primary_key.columns)
+_KEY_OF_ATTEMPT = tuple(attempts.c[column.name] for column in _KEY)
 _OPEN = (is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
 
 
 def _leave() -> Delete:
     # Found by the whole key, which the attempts hold.
-    return delete(scheduled_hubs).where(tuple_(*scheduled_hubs.columns).in_(select(*_KEY_OF_ATTEMPT).where(*_OPEN)))
+    return delete(scheduled_hubs).where(tuple_(*_KEY).in_(select(*_KEY_OF_ATTEMPT).where(*_OPEN)))
 
 
 _OF_GROUP = tuple(
-    scheduled_hubs.c[name] == bindparam(name, type_=scheduled_hubs.c[name].type) for name in _NAMES if name != "hub_id"
+    column == bindparam(column.name, type_=column.type) for column in _KEY if column is not scheduled_hubs.c.hub_id
 )
 _BETWEEN = scheduled_hubs.c.hub_id.between(bindparam("first_hub"), bindparam("last_hub"))
 
@@ -33,17 +34,14 @@ def _leave_group() -> Delete:
     return delete(scheduled_hubs).where(*_OF_GROUP, is_one_of_many(scheduled_hubs.c.hub_id, "hub_ids"))
 
 
-def _in_a_row() -> Select[tuple[str]]:
-    return (
-        select(scheduled_hubs.c.hub_id)
-        .where(*_OF_GROUP, _BETWEEN)
-        .order_by(scheduled_hubs.c.hub_id)
-        .limit(bindparam("at_most"))
-    )
+def _in_a_row() -> Select[int]:
+    some = select(scheduled_hubs.c.hub_id).where(*_OF_GROUP, _BETWEEN).limit(bindparam("at_most")).subquery()
+    return select(func.count()).select_from(some)
 
 
 def _enter() -> Insert:
-    return scheduled_hubs.insert().from_select(_NAMES, select(*_KEY_OF_ATTEMPT).where(*_OPEN, IS_SCHEDULED))
+    all_of_it = select(*(attempts.c[name] for name in _NAMES)).where(*_OPEN, IS_SCHEDULED)
+    return scheduled_hubs.insert().from_select(_NAMES, all_of_it)
 
 
 _LEAVE, _LEAVE_GROUP, _ENTER = Prepared(_leave()), Prepared(_leave_group()), Prepared(_enter())
@@ -57,18 +55,16 @@ def leave(connection: Connection, hub_ids: Collection[str]) -> None:
 
 
 def leave_group(connection: Connection, group: Mapping[str, object], hub_ids: Collection[str]) -> None:
-    """The same for hubs of one group that are put on a list; `group` is what their keys have in common."""
+    """The same for hubs that all are in one group and are put on a list; `group` is what their keys have in common."""
     if connection.dialect.name == POSTGRESQL:
         # Which goes along the key once. SQLite, told what they have in common, would go through the whole group.
         _LEAVE_GROUP.run(connection, {**group, "hub_ids": members(hub_ids)})
         return
-    wanted = sorted(hub_ids)
-    if not wanted:
+    if not hub_ids:
         return
-    row = {**group, "first_hub": wanted[0], "last_hub": wanted[-1]}
+    row = {**group, "first_hub": min(hub_ids), "last_hub": max(hub_ids)}
     # As they are chosen, one after the other: then nothing has to be looked up hub by hub.
-    found = _IN_A_ROW.tuples(connection, {**row, "at_most": len(wanted) + 1})
-    if [hub_id for (hub_id,) in found] == wanted:
+    if _IN_A_ROW.scalar(connection, {**row, "at_most": len(hub_ids) + 1}) == len(hub_ids):
         _LEAVE_ROW.run(connection, row)
     else:
         leave(connection, hub_ids)

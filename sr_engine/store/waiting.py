@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, bindparam, cast, func, null, select
 
 from sr_engine.domain.upgrades import Attempt, Release
 from sr_engine.messages.model import Period
 from sr_engine.store import changed_hubs
 from sr_engine.store import due_hubs as hubs_due
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.inventory import HAN_DEVICE_TYPES
 from sr_engine.store.overlays import QuietDays, exclusion_runs
 from sr_engine.store.prepared import Prepared
@@ -58,8 +59,11 @@ class Alike:
     """Of the attempt."""
 
 
-Member = tuple[str, int]
-"""CHF id of a hub, and the place that its group was given: with that, it says which attempt is meant."""
+Member = tuple[str, int, int | None]
+"""CHF id of a hub, the place that its group was given, and the row number of the attempt that is meant.
+
+Of the last only SQLite makes use, and PostgreSQL is not asked for it.
+"""
 
 _KEY = (
     scheduled_hubs.c.organisation,
@@ -83,23 +87,35 @@ _OF_GROUP = and_(
     scheduled_hubs.c.compulsory == bindparam("compulsory"),
     scheduled_hubs.c.number == bindparam("number"),
 )
-_ALL_MEMBERS: Select[Any] = (
-    select(scheduled_hubs.c.hub_id, bindparam("place", type_=Integer).label("place"))
-    .where(_OF_GROUP)
-    .order_by(scheduled_hubs.c.hub_id)
+_ITS_ATTEMPT = and_(
+    attempts.c.hub_id == scheduled_hubs.c.hub_id,
+    attempts.c.release_id == scheduled_hubs.c.release_id,
+    attempts.c.number == scheduled_hubs.c.number,
 )
-_MEMBERS = Prepared(_ALL_MEMBERS)
-_FIRST_MEMBERS = Prepared(_ALL_MEMBERS.limit(bindparam("at_most", type_=Integer)))
+
+
+def _members(attempt_id: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(scheduled_hubs.c.hub_id, bindparam("place", type_=Integer).label("place"), attempt_id)
+        .where(_OF_GROUP)
+        .order_by(scheduled_hubs.c.hub_id)
+    )
+
+
+_LOOKED_UP = select(attempts.c.attempt_id).where(_ITS_ATTEMPT).scalar_subquery()
+_ALL_MEMBERS = {
+    SQLITE: _members(func.coalesce(scheduled_hubs.c.attempt_id, _LOOKED_UP).label("attempt_id")),
+    POSTGRESQL: _members(cast(null(), Integer).label("attempt_id")),
+}
+_MEMBERS = {name: Prepared(every) for name, every in _ALL_MEMBERS.items()}
+_FIRST_MEMBERS = {
+    name: Prepared(every.limit(bindparam("at_most", type_=Integer))) for name, every in _ALL_MEMBERS.items()
+}
 # Those that were chosen before: none that has come since.
 _CHOSEN_MEMBERS = Prepared(
-    _ALL_MEMBERS.join(
-        attempts,
-        and_(
-            attempts.c.hub_id == scheduled_hubs.c.hub_id,
-            attempts.c.release_id == scheduled_hubs.c.release_id,
-            attempts.c.number == scheduled_hubs.c.number,
-        ),
-    ).where(
+    _members(attempts.c.attempt_id)
+    .join(attempts, _ITS_ATTEMPT)
+    .where(
         scheduled_hubs.c.hub_id > bindparam("after"),
         scheduled_hubs.c.hub_id <= bindparam("upto"),
         attempts.c.state_at <= bindparam("scheduled_by"),
@@ -166,8 +182,8 @@ def of_group(
     """The first `limit` hubs of a group, or all, ascending."""
     values = {**key_of(region, alike), "place": place}
     if limit is None:
-        return _MEMBERS.tuples(connection, values)
-    return _FIRST_MEMBERS.tuples(connection, {**values, "at_most": limit})
+        return _MEMBERS[connection.dialect.name].tuples(connection, values)
+    return _FIRST_MEMBERS[connection.dialect.name].tuples(connection, {**values, "at_most": limit})
 
 
 def chosen_of_group(

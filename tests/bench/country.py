@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from sr_engine.messages.model import Period
 from sr_engine.store import candidates
+from sr_engine.store import scheduled as put_scheduled
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.tables import attempts, decisions, devices, registrations, schedule_hubs, scheduled_hubs, schedules
 from tests.world import FIRMWARE, OLD_VERSION
@@ -134,8 +135,7 @@ class Country:
         # An attempt rests on the schedule of whoever has the electricity.
         mine = [number for number in numbers if self.suppliers(number)[0] == organisation]
         execute_many(connection, attempts.insert(), [made | {"hub_id": chf(number)} for number in mine])
-        key = {column.name: made[column.name] for column in scheduled_hubs.c if column.name != "hub_id"}
-        execute_many(connection, scheduled_hubs.insert(), [key | {"hub_id": chf(number)} for number in mine])
+        put_scheduled.enter(connection, [chf(number) for number in mine])
 
 
 _EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in devices.columns)

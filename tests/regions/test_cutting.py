@@ -37,6 +37,7 @@ from sr_engine.store.tables import (
     release_regions,
     releases,
     schedule_hubs,
+    scheduled_hubs,
     schedules,
     trigger_runs,
     upgrade_lists,
@@ -638,6 +639,45 @@ def test_an_unfinished_night_is_due_again_after_a_stop(central: Nights) -> None:
 
     assert central.states(some) == ["Listed"] * 5
     assert len(central.list_ids()) == 3
+
+
+LATE = 9
+"""A night late enough for no registration to be of late."""
+
+
+def no_longer_peculiar(nights: Nights) -> None:
+    """Have everything looked at that is due: hubs whose registrations are new are listed one by one."""
+    while nights.world.run(supplier_changes_of(nights.world.instance)):
+        pass
+
+
+def test_hubs_that_an_older_program_has_scheduled_are_listed_with_the_others(central: Nights) -> None:
+    some = waiting(central, 4)
+    no_longer_peculiar(central)
+    older = [hub.chf for hub in some[1::2]]
+    # It knows nothing of the number of the row.
+    central.world.run(
+        lambda uow: uow.connection.execute(
+            update(scheduled_hubs).where(scheduled_hubs.c.hub_id.in_(older)).values(attempt_id=None)
+        )
+    )
+
+    in_steps(central, LATE)
+
+    assert central.states(some) == ["Listed"] * 4
+
+
+def test_of_hubs_that_are_listed_together_all_who_have_agreed_are_told_and_nobody_else(central: Nights) -> None:
+    alone, shared = hubs(3), [TestHub(number, gas=B.name) for number in (4, 5, 6)]
+    central.world.add_hubs([*alone, *shared])
+    central.schedule([*alone, *shared], A)
+    central.decide(shared, B, Decision.APPROVE)
+    no_longer_peculiar(central)
+
+    in_steps(central, LATE)
+
+    of_a, of_b = [(hub.chf, A.name) for hub in (*alone, *shared)], [(hub.chf, B.name) for hub in shared]
+    assert sorted(central.told("hub_listed")) == sorted([*of_a, *of_b])
 
 
 def test_small_requests_pass_in_between_the_lists(central: Nights) -> None:

@@ -145,6 +145,9 @@ def test_what_waits_to_be_listed_is_counted_and_chosen_in_the_order_of_an_index(
 
     assert "scheduled_hubs USING PRIMARY KEY (region=? AND release_id=?)" in counts
     assert "scheduled_hubs USING PRIMARY KEY (region=? AND release_id=? AND organisation=? AND window_end=?" in chosen
+    assert (
+        "attempts USING COVERING INDEX sqlite_autoindex_attempts_1 (hub_id=? AND release_id=? AND number=?)" in chosen
+    )
     assert all_of_it == chosen
     assert "TEMP B-TREE" not in counts + chosen
 
@@ -169,14 +172,16 @@ def test_what_may_keep_hubs_off_lists_is_looked_for_from_its_own_side(engine: En
 
 
 @pytest.mark.parametrize("looked_at", [False, True])
-def test_hubs_are_put_on_a_list_by_their_ids_and_no_table_is_gone_through(engine: Engine, looked_at: bool) -> None:
+def test_hubs_are_put_on_a_list_by_their_row_numbers_and_no_table_is_gone_through(
+    engine: Engine, looked_at: bool
+) -> None:
     group = waiting.Alike("release", "supplier", PERIOD, pilot=False, compulsory=False, number=1)
 
     def put(connection: Connection) -> None:
         scheduled.leave_group(connection, waiting.key_of("Central", group), ["hub"])
         list_runs.put_on_list(
             connection,
-            ["hub"],
+            [("hub", 0, 1)],
             list_id="list",
             region="Central",
             period=PERIOD,
@@ -187,7 +192,7 @@ def test_hubs_are_put_on_a_list_by_their_ids_and_no_table_is_gone_through(engine
 
     plan = "; ".join(plans_of(engine, put))
 
-    assert "SEARCH attempts USING INDEX sqlite_autoindex_attempts_1 (hub_id=? AND release_id=? AND number=?)" in plan
+    assert "SEARCH attempts USING INTEGER PRIMARY KEY (rowid=?)" in plan
     assert "SEARCH scheduled_hubs USING PRIMARY KEY (region=? AND release_id=? AND organisation=?" in plan
     assert "number=? AND hub_id=?)" in plan
     assert "SCAN attempts" not in plan

@@ -179,6 +179,8 @@ scheduled_hubs = Table(
     Column("compulsory", Boolean, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("hub_id", EUI, primary_key=True),
+    # The row number of the attempt; none in rows of programs before revision 0007, for which it is looked up.
+    Column("attempt_id", BigInteger),
     **BY_KEY,
 )
 
