@@ -20,7 +20,7 @@ from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store import anomalies, audit, exchanges, sharing
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import audit as trail
-from sr_engine.store.tables import counters, metadata
+from sr_engine.store.tables import metadata
 from sr_engine.store.tables import exchanges as table
 from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
 from tests.databases import only_sqlite, statements_of
@@ -160,7 +160,6 @@ def test_nothing_is_shared_once_a_transaction_has_ended(engine: Engine) -> None:
     together(engine, put("K1"), put("K2"))
     with engine.begin() as connection:
         assert sharing.of(connection) is None
-        assert connection.execute(counters.insert(), {"name": "n", "value": 1}).rowcount == 1
 
 
 @only_sqlite
