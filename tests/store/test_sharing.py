@@ -20,8 +20,8 @@ from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store import anomalies, audit, exchanges, sharing
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import audit as trail
-from sr_engine.store.tables import metadata
 from sr_engine.store.tables import exchanges as table
+from sr_engine.store.tables import metadata
 from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
 from tests.databases import only_sqlite, statements_of
 from tests.world import FIRMWARE, NOW, A, TestHub, make_world
