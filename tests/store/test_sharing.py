@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store import anomalies, audit, exchanges, sharing
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import audit as trail
-from sr_engine.store.tables import counters
 from sr_engine.store.tables import exchanges as table
+from sr_engine.store.tables import metadata
 from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
 from tests.databases import only_sqlite, statements_of
 from tests.world import FIRMWARE, NOW, A, TestHub, make_world
@@ -151,11 +152,14 @@ def test_requests_of_a_user_are_counted_together_and_one_by_one(engine: Engine) 
         assert anomalies.counted(connection, "E", NOW) == (4, 10)
 
 
+def test_every_table_has_a_name_by_which_a_statement_is_found_to_concern_it() -> None:
+    assert [name for name in metadata.tables if not re.fullmatch("[a-z_]+", name)] == []
+
+
 def test_nothing_is_shared_once_a_transaction_has_ended(engine: Engine) -> None:
     together(engine, put("K1"), put("K2"))
     with engine.begin() as connection:
         assert sharing.of(connection) is None
-        assert connection.execute(counters.insert(), {"name": "n", "value": 1}).rowcount == 1
 
 
 @only_sqlite
