@@ -160,8 +160,9 @@ def test_a_backup_is_taken_before_the_database_is_brought_forward(world: World, 
         faces += " console_recovery_codes console_sessions"
         for table in ("archives", "retention_marks", "delivery_circuits", *faces.split()):
             database.execute(f"DROP TABLE {table}")
-        for index in ("ix_schedules_of_organisation", "ix_exclusions_of_organisation"):
+        for index in ("ix_schedules_of_organisation", "ix_exclusions_of_organisation", "ix_alerted_hubs_message_id"):
             database.execute(f"DROP INDEX {index}")
+        database.execute("ALTER TABLE scheduled_hubs DROP COLUMN attempt_id")
         database.execute("UPDATE alembic_version SET version_num = '0001'")
     assert run("backup", tmp_path / "backup", "--dir", world.directory).exit_code == 0
     assert run("restore", tmp_path / "backup", "--directory", tmp_path / "restored").exit_code == 0
