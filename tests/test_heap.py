@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,24 @@ def test_it_is_given_back_in_the_background_until_the_end() -> None:
         return len(kept)
 
     assert asyncio.run(run()) == _BLOCKS // _KEPT
+
+
+def test_what_is_there_is_not_looked_through_for_cycles_any_more_and_what_comes_is() -> None:
+    program = """
+import gc, weakref
+from sr_engine.heap import keep_what_is_there
+
+class Node: pass
+
+keep_what_is_there()
+print(gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 1_000)
+node = Node()
+node.itself, gone = node, weakref.ref(node)
+del node
+kept = []
+while gone() is not None and len(kept) < 1_000_000:
+    kept.append([])
+print(gone() is None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\nTrue\n"

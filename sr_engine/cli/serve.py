@@ -26,6 +26,7 @@ from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
 from sr_engine.connections import Crowd
 from sr_engine.gateway.working import Role
+from sr_engine.heap import keep_what_is_there
 from sr_engine.monitoring import counting_of, layout_of, monitoring_of
 from sr_engine.observing.cells import Cells
 from sr_engine.observing.logs import log_to_stderr
@@ -157,6 +158,7 @@ def _serve_alone(
     if served.watching:
         limits = connection_limits(instance.configuration.policy)
         doors.append(Door(served.watching, Crowd(limits), application=monitoring_of(instance, counting)))
+    keep_what_is_there()
     run_until_told(app, doors, ready, parent=parent)
 
 
