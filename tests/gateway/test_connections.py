@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
-from sr_engine.connections import ConnectionLimits, Crowd
+from sr_engine.connections import Connection, ConnectionLimits, Crowd
 from sr_engine.messages.model import ReadInventory
 from sr_engine.serving import Door
 from tests.gateway.conftest import WAIT, still
@@ -174,6 +176,24 @@ def test_with_every_connection_taken_an_idle_one_gives_way(tmp_path: Path) -> No
         assert is_served(served)
 
         assert read_all(held[0]) == b""
+
+
+def test_an_answer_leaves_whose_connection_gives_way_as_soon_as_it_is_written() -> None:
+    crowd = Crowd(ConnectionLimits(1, 10, 10, 1, 1, 1024, 1, 1024, 1, 1))
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+        await send({"type": "http.response.body", "body": b"answer"})
+        # In the same turn of the event loop another connection is made.
+        another = Connection(uvicorn.Config(answer, ws="none", log_config=None), ServerState(), {}, crowd=crowd)
+        assert crowd.join(another, "127.0.0.2", asyncio.get_running_loop().time())
+
+    with (
+        guarded_app(answer, lambda listener: Door([listener], crowd)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=WAIT) as connection,
+    ):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: processor\r\n\r\n")
+        assert read_all(connection).endswith(b"answer")
 
 
 def test_connections_of_a_proxy_are_not_counted_as_those_of_one_address(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sr_engine.bootstrap import open_instance, processor_of
 from sr_engine.clock import FixedClock
-from sr_engine.domain.holding import Breach, Thresholds
+from sr_engine.domain.holding import CANCELLATION, Breach, Thresholds
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     Body,
@@ -30,6 +30,7 @@ from sr_engine.messages.model import (
     DeleteCommsHubFirmwareSchedule,
     ExclusionAction,
     Phase,
+    ReadCommsHubFirmwareSchedule,
     ReadInventory,
     ScheduleCommsHubFirmware,
     UpdateCommsHubFirmwareExclusion,
@@ -53,6 +54,9 @@ HUBS = [
 ]
 FEW_HUBS = st.lists(st.sampled_from([*(hub.chf for hub in HUBS), HUBS[0].gpf, HUBS[2].gpf]), min_size=1, max_size=3)
 SOON = NOW + timedelta(days=3)
+OTHER_FIRMWARE = replace(FIRMWARE, version="9003")
+"""Of another release for the same hubs, each of which has one upgrade under way at a time."""
+FIRMWARES = st.sampled_from([FIRMWARE, FIRMWARE, OTHER_FIRMWARE])
 PASSING = {"exchanges": {"answer"}, "outbox": {"message_id", "body", "sha256"}}
 """What bears a signature or is drawn at random."""
 
@@ -106,20 +110,21 @@ def _bodies() -> st.SearchStrategy[tuple[Body, str]]:
     hubs = FEW_HUBS.map(tuple)
     approvals = st.builds(
         ApproveCommsHubFirmware,
-        st.just(FIRMWARE),
+        FIRMWARES,
         st.sampled_from([Decision.APPROVE, Decision.APPROVE, Decision.DECLINE]),
         hubs,
-        execution_date_time=st.sampled_from([None, None, None, SOON]),
+        execution_date_time=st.sampled_from([None, None, None, SOON, CANCELLATION]),
     )
     deferrals = st.builds(ApproveCommsHubFirmware, st.just(FIRMWARE), st.just(Decision.DEFER), hubs, st.just(SOON))
     unknown = st.builds(
         ApproveCommsHubFirmware, st.just(replace(FIRMWARE, version="9999")), st.just(Decision.APPROVE), hubs
     )
     windows = st.sampled_from([WINDOW, replace(WINDOW, start=WINDOW.end - timedelta(days=2))])
-    schedules = st.builds(ScheduleCommsHubFirmware, st.just(FIRMWARE), windows, st.just(Phase.GENERAL), hubs)
+    schedules = st.builds(ScheduleCommsHubFirmware, FIRMWARES, windows, st.just(Phase.GENERAL), hubs)
     taken_back = st.builds(DeleteCommsHubFirmwareSchedule, st.just(THE_EARLIER), hubs)
     kept_out = st.builds(UpdateCommsHubFirmwareExclusion, st.just(ExclusionAction.EXCLUDE), hubs)
     reads = st.builds(ReadInventory, device_id=st.sampled_from([hub.chf for hub in HUBS]))
+    looks = st.builds(ReadCommsHubFirmwareSchedule, device_id=st.sampled_from([hub.chf for hub in HUBS]))
     return st.one_of(
         st.tuples(approvals, st.just("11.6")),
         st.tuples(approvals, st.just("11.6")),
@@ -129,6 +134,7 @@ def _bodies() -> st.SearchStrategy[tuple[Body, str]]:
         st.tuples(taken_back, st.just("11.8")),
         st.tuples(kept_out, st.just("11.9")),
         st.tuples(reads, st.just("8.2")),
+        st.tuples(looks, st.just("11.7")),
     )
 
 
@@ -169,6 +175,7 @@ def _prepared(kind: str) -> Place:
     world = make_world(folder / "instance", prepare=few, database_url=url)
     world.add_hubs(HUBS)
     release_id = world.open_release()
+    world.open_release(OTHER_FIRMWARE)
     earlier = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, (HUBS[0].chf, HUBS[2].chf))
     result = world.send(A, earlier, "11.5").result
     world.settle()

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sr_engine.clock import FixedClock
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ReportStatus, ScheduleCommsHubFirmware
 from sr_engine.operations.audit_verification import verify
+from sr_engine.store import audit
 from sr_engine.store import counters as counters_store
+from sr_engine.store import exchanges as inbox
 from sr_engine.store.database import DatabaseError, check_tables, create_tables, looking, open_engine
 from sr_engine.store.tables import counters, decisions, exchanges
 from sr_engine.store.transactions import Transactions, UnitOfWork
@@ -226,6 +229,28 @@ def test_all_that_shares_a_transaction_whose_connection_is_lost_is_done_again(en
 
     assert sorted(asyncio.run(together())) == [1, 2, 3]
     assert lost
+
+
+def test_what_was_kept_back_when_the_connection_is_lost_is_written_once_all_the_same(engine: Engine) -> None:
+    lost: list[bool] = []
+
+    def put(key: str, unit_of_work: UnitOfWork) -> str:
+        row = inbox.Exchange("DUIS", key, 8, bytes(32), "E", "11.6", NOW, "I99", "", b"r", b"a")
+        inbox.put(unit_of_work.connection, row)
+        audit.record(unit_of_work.connection, [audit.Entry(NOW, "operator", "put", key)])
+        if key == "K3" and not lost:
+            lose(unit_of_work.connection)
+            lost.append(True)
+        return key
+
+    async def together() -> list[str]:
+        transactions = Transactions(engine, FixedClock(NOW))
+        return await asyncio.gather(*(transactions.run(partial(put, key)) for key in ("K1", "K2", "K3")))
+
+    assert asyncio.run(together()) == ["K1", "K2", "K3"]
+    with engine.connect() as connection:
+        assert all(inbox.find(connection, "DUIS", key, 8) for key in ("K1", "K2", "K3"))
+        assert sorted(one.detail for one in audit.newest(connection, 9)) == ["K1", "K2", "K3"]
 
 
 def test_a_transaction_that_the_server_has_ended_with_its_connection_is_done_again(engine: Engine) -> None:
