@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,13 +24,21 @@ from tests.gateway.guarded import append
 from tests.world import BROKER, A, edit
 
 PASSED = datetime.now(UTC)
+_NOT_GIVEN_OUT = (20_000, 32_000)
+
+
+def free_port() -> int:
+    """Of those that the system gives to nobody who has not asked for it: it has to stay free, at every address."""
+    while True:
+        port = random.SystemRandom().randrange(*_NOT_GIVEN_OUT)
+        with suppress(OSError), socket.create_server(("0.0.0.0", port)):
+            return port
 
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Path:
     """A new one at a free port; with a database in a file, which is what some of these break."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     directory = tmp_path / "instance"
     create_instance(directory, now=PASSED, port=port)
     holidays = directory / "config" / "bank_holidays.toml"
