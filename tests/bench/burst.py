@@ -113,7 +113,7 @@ def serving_apart(directory: Path, *options: str, log: Path = Path(os.devnull)) 
 
 def _small(directory: Path) -> None:
     policy = directory / "config" / "policy.toml"
-    edit(policy, "operating_threshold_per_second = 1_000", f"operating_threshold_per_second = {THRESHOLD}")
+    edit(policy, "operating_threshold_per_second = 2_000", f"operating_threshold_per_second = {THRESHOLD}")
     edit(policy, "allocation_per_second = 100", f"allocation_per_second = {ALLOCATION}")
 
 

@@ -91,7 +91,7 @@ def request(world: World, hub: TestHub) -> bytes:
 def wide(directory: Path) -> None:
     """Nobody sends too much."""
     policy = directory / "config" / "policy.toml"
-    edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 100_000")
+    edit(policy, "operating_threshold_per_second = 2_000", "operating_threshold_per_second = 100_000")
     edit(policy, "allocation_per_second = 100", "allocation_per_second = 100_000")
 
 

@@ -174,7 +174,7 @@ IN_POLICY = [
         "connections.new_of_one_address_per_second: must be a whole number of at least 1, not 0",
     ),
     (
-        "operating_threshold_per_second = 1_000",
+        "operating_threshold_per_second = 2_000",
         "operating_threshold_per_second = 99",
         "overload.allocation_per_second: must not be above operating_threshold_per_second, which is 99",
     ),

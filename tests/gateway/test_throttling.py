@@ -25,7 +25,7 @@ def _small(directory: Path) -> None:
     """Two requests a second are A's, one anybody else's, and five all of theirs."""
     still(directory)
     policy = directory / "config" / "policy.toml"
-    edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 5")
+    edit(policy, "operating_threshold_per_second = 2_000", "operating_threshold_per_second = 5")
     edit(policy, "allocation_per_second = 100", "allocation_per_second = 1")
     edit(policy, "unauthenticated_per_second = 10", "unauthenticated_per_second = 2")
     users = directory / "users.toml"

@@ -280,7 +280,7 @@ def staged(directory: Path, seed: int) -> Iterator[Stage]:
         edit(policy, "heartbeat_seconds = 5", "heartbeat_seconds = 0.5")
         edit(policy, "back_off_seconds = [5, 30, 120, 600, 1_800, 3_600, 10_800]", "back_off_seconds = [1]")
         edit(policy, "circuit_seconds = [10, 30, 60, 120]", "circuit_seconds = [1]")
-        edit(policy, "operating_threshold_per_second = 1_000", "operating_threshold_per_second = 100_000")
+        edit(policy, "operating_threshold_per_second = 2_000", "operating_threshold_per_second = 100_000")
         with (folder / "sr-engine.toml").open("a", encoding="utf-8") as settings:
             settings.write(f"\n[clock]\nanchored_at = {datetime.now(UTC).isoformat()}\n")
             settings.write(f"starts_at = {NOW.isoformat()}\nrate = 1\n")
