@@ -53,7 +53,8 @@ class Telling:
                     composed = self.alerts.compose(connection, portions)
                     stop_looking(connection)
                     signed = self.alerts.sign(composed)
-                    return Taken(self._queueing(signed), stack.pop_all().close, number < len(waiting))
+                    let_go, more = stack.pop_all().close, number < len(waiting)
+                    return Taken(self._queueing(signed), let_go, more, beside=True)
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, Text, TypeDecorator, bindparam, column, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    TableClause,
+    Text,
+    TypeDecorator,
+    bindparam,
+    column,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql import Delete, Insert, Select, Update
 from sqlalchemy.sql.elements import BindParameter
@@ -13,12 +26,14 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
 
 from sr_engine.store.dialects import POSTGRESQL
-from sr_engine.store.prepared import Prepared, Rewritten, compiled_once, each
+from sr_engine.store.prepared import Prepared, Rewritten, compiled_once, done_by_driver, each
 
 _WORTH_IT = 50
 """From so many rows on a statement is compiled for them; on PostgreSQL one for those columns whose values differ."""
 _WORTH_ARRAYS = 8
 """From so many rows on PostgreSQL gets them as arrays."""
+_WORTH_COPYING = 100
+"""From so many rows on PostgreSQL gets new ones by COPY: a round trip more, and half the work of each row."""
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -50,10 +65,63 @@ def execute_columns(
 ) -> None:
     """The same for rows that are given column by column, all of one length; what is `alike` is so in every row."""
     count = len(next(iter(columns.values())))
-    if count >= _WORTH_ARRAYS and connection.dialect.name == POSTGRESQL and not isinstance(prepared.statement, Select):
-        _from_arrays(connection, prepared, prepared.statement, columns, alike)
+    statement = prepared.statement
+    if count >= _WORTH_ARRAYS and connection.dialect.name == POSTGRESQL and not isinstance(statement, Select):
+        if count >= _WORTH_COPYING and isinstance(statement, Insert) and _is_plain(prepared, statement):
+            _copy(connection, prepared, statement.table, columns, alike)
+        else:
+            _from_arrays(connection, prepared, statement, columns, alike)
     elif count:
         prepared.run_many(connection, columns, alike)
+
+
+def _is_plain(prepared: Prepared, statement: Insert) -> bool:
+    """It has no values of its own, and nothing happens on a conflict."""
+    return prepared.made("is plain", lambda: str(statement) == str(statement.table.insert()))
+
+
+def _copy(
+    connection: Connection,
+    prepared: Prepared,
+    table: TableClause,
+    columns: Mapping[str, Sequence[object]],
+    alike: Mapping[str, object],
+) -> None:
+    names = (*columns, *alike)
+    copying = prepared.made(("copy", names), lambda: _copying(connection, table, names))
+    parts: list[Iterable[object]] = []
+    for name, convert in zip(names, copying.convert, strict=True):
+        if name in columns:
+            parts.append(columns[name] if convert is None else each(columns[name], convert))
+        else:
+            parts.append(repeat(alike[name] if convert is None else convert(alike[name])))
+
+    def copy(driver: Any) -> None:
+        with driver.cursor() as cursor, cursor.copy(copying.sql) as rows:
+            rows.set_types(copying.kinds)
+            # Each row ends with the shortest: what is alike has no end.
+            for row in zip(*parts, strict=False):
+                rows.write_row(row)
+
+    done_by_driver(connection, copying.sql, copy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    sql: str
+    kinds: Sequence[str]
+    """Of the columns, as PostgreSQL names them: the binary form says nothing of them."""
+    convert: Sequence[Callable[[Any], object] | None]
+
+
+def _copying(connection: Connection, table: TableClause, names: Sequence[str]) -> _Copying:
+    dialect = connection.dialect
+    quoted = dialect.identifier_preparer.format_column
+    of_each = [table.c[name] for name in names]
+    plain = [_implementation(column.type) for column in of_each]
+    kinds = ["text" if isinstance(kind, String) else kind.compile(dialect).lower() for kind in plain]
+    sql = f"COPY {table.name} ({', '.join(map(quoted, of_each))}) FROM STDIN (FORMAT BINARY)"
+    return _Copying(sql, kinds, [_converter(column.type, connection) for column in of_each])
 
 
 def _from_arrays(
@@ -78,9 +146,7 @@ def _from_arrays(
         differing[name] = columns[name]
         del once[name]
     names = (*columns, *alike)
-    rewritten = prepared.rewritten(
-        (names, *differing), lambda: _over_arrays(connection, statement, names, tuple(differing))
-    )
+    rewritten = prepared.made((names, *differing), lambda: _over_arrays(connection, statement, names, tuple(differing)))
     converted: dict[str, object] = {}
     for name, value in once.items():
         convert = rewritten.convert.get(name)

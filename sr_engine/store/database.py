@@ -1,13 +1,14 @@
 """The engine behind the tables: connections set up so that what is committed is on disk.
 
 SQLite and PostgreSQL behave alike here: one writing transaction at a time, which sees all that was committed before it
-and waits at its start rather than fail in its middle; those that only read see one state and hold up nobody.
+and waits at its start rather than fail in its middle; those that only read see one state and hold up nobody. On
+PostgreSQL what writes nothing that such a transaction decides by may go beside it (`beside`).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sr_engine.store import sharing
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
+from sr_engine.store.sets import members
 from sr_engine.store.tables import metadata
 
 BUSY_TIMEOUT_MS = 30_000
@@ -40,7 +42,16 @@ WRITER_LOCK = 0x53525F454E47494E
 _HOLD = 0x53524548
 """With the hash of a name, the key of the advisory lock by which PostgreSQL knows that it is held."""
 
+_QUEUE = 0x53525155
+"""With the hash of a name, the key of the advisory lock by which PostgreSQL has one at a time add to a queue."""
+_BESIDE = "sr_engine_beside"
+
 _TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
+# In the order of the keys: whoever wants two never waits for who has the second and waits for the first.
+_WAIT_FOR_QUEUES = text(
+    f"SELECT pg_advisory_xact_lock({_QUEUE}, key) FROM "  # noqa: S608 - a key of ours
+    "(SELECT DISTINCT hashtext(value) AS key FROM jsonb_array_elements_text(CAST(:names AS JSONB)) ORDER BY 1) AS keys"
+)
 _SERVER_TIME = text("SELECT clock_timestamp()")
 _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
@@ -134,9 +145,24 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        if not connection.get_execution_options().get(_BESIDE):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     return engine
+
+
+def beside(engine: Engine) -> Engine:
+    """The same engine for transactions that on PostgreSQL do not wait for whoever writes; on SQLite they do."""
+    return engine.execution_options(**{_BESIDE: True})
+
+
+def wait_for_queues(connection: Connection, names: Collection[str]) -> None:
+    """Have nobody else add to these queues until this transaction ends: numbers then appear in their order.
+
+    On SQLite there is nobody else.
+    """
+    if connection.dialect.name == POSTGRESQL:
+        connection.execute(_WAIT_FOR_QUEUES, {"names": members(names)})
 
 
 @contextmanager

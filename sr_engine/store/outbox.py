@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from sr_engine.store import notices
 from sr_engine.store.bulk import execute_columns, execute_many
+from sr_engine.store.database import wait_for_queues
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release_regions, releases, upgrade_lists
@@ -274,6 +275,10 @@ def put(
     """Queue messages, in this order; they are due at once, or at `not_before` if that is later."""
     if not messages:
         return
+    # Alerts are queued beside other transactions; a receiver that asks for what came after a message misses none.
+    to_users = {message.destination for message in messages if message.destination.startswith(f"{USER}:")}
+    if to_users:
+        wait_for_queues(connection, to_users)
     due = now if not_before is None else max(now, not_before)
     columns: dict[str, Sequence[object]] = {
         "message_id": [message.message_id for message in messages],

@@ -9,7 +9,7 @@ from collections import namedtuple
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timezone
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,8 @@ from sqlalchemy.types import TypeEngine
 from sr_engine.store import sharing
 from sr_engine.store.dialects import SINGLE
 from sr_engine.store.sets import are_single, sets_of
+
+T = TypeVar("T")
 
 Row = Any
 """A named tuple of the columns that a statement selects or returns."""
@@ -123,7 +125,7 @@ class Prepared:
         # An INSERT names the columns that it is given.
         self._names_columns = isinstance(statement, Insert)
         self._by_dialect: dict[tuple[str, tuple[str, ...], bool], _Compiled] = {}
-        self._rewritten: dict[Hashable, Rewritten] = {}
+        self._made: dict[Hashable, Any] = {}
 
     def all(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
         """All rows that it selects or returns."""
@@ -170,11 +172,11 @@ class Prepared:
         else:
             _executed(connection, compiled.sql, "executemany", rows)
 
-    def rewritten(self, key: Hashable, rewrite: Callable[[], Rewritten]) -> Rewritten:
-        """What `rewrite` has once made of the statement under this key."""
-        found = self._rewritten.get(key)
+    def made(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` has once made of the statement under this key."""
+        found: T | None = self._made.get(key)
         if found is None:
-            found = self._rewritten[key] = rewrite()
+            found = self._made[key] = make()
         return found
 
     def _compiled(self, connection: Connection, parameters: Mapping[str, object]) -> _Compiled:
@@ -251,13 +253,22 @@ def _execute(connection: Connection, compiled: _Compiled, parameters: Mapping[st
 
 
 def _executed(connection: Connection, sql: str, how: str, values: Any) -> _Cursor:
+    def execute(driver: Any) -> _Cursor:
+        cursor: _Cursor = driver.cursor()
+        getattr(cursor, how)(sql, values)
+        return cursor
+
+    return done_by_driver(connection, sql, execute)
+
+
+def done_by_driver(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
+    """Do something with the driver's own connection, by this statement; raises what SQLAlchemy would."""
     if not connection.in_transaction():
         connection.begin()
     sharing.note(connection, sql)
     driver: Any = connection.connection.driver_connection
     try:
-        cursor: _Cursor = driver.cursor()
-        getattr(cursor, how)(sql, values)
+        return do(driver)
     except Exception as error:
         base = connection.dialect.loaded_dbapi.Error
         if not isinstance(error, base):
@@ -267,11 +278,10 @@ def _executed(connection: Connection, sql: str, how: str, values: Any) -> _Curso
             connection.invalidate(error)
         raise DBAPIError.instance(
             sql,
-            values,
+            None,
             error,
             base,
             hide_parameters=True,
             connection_invalidated=lost,
             dialect=connection.dialect,
         ) from error
-    return cursor

@@ -30,9 +30,10 @@ _OLDEST = Prepared(
     .limit(bindparam("at_most"))
 )
 _STILL_THERE = Prepared(
-    select(tidings.c.tidings_id, tidings.c.at, tidings.c.organisation, tidings.c.event).where(
-        is_one_of(tidings.c.tidings_id, "keys")
-    )
+    select(tidings.c.tidings_id, tidings.c.at, tidings.c.organisation, tidings.c.event)
+    .where(is_one_of(tidings.c.tidings_id, "keys"))
+    # Whoever tells the same beside this waits here, and then finds them gone.
+    .with_for_update()
 )
 _ANY = select(tidings.c.tidings_id).limit(1)
 _INSERT = Prepared(tidings.insert())

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from threading import Event
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -21,7 +22,7 @@ from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
 from sr_engine.store import audit_chain, notices, sharing
-from sr_engine.store.database import in_transaction, may_pass
+from sr_engine.store.database import beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ class Taken:
     """To be called once it is written, or will not be: another may have what was kept for it."""
     more: bool = False
     """There was something else to be done, which another may take meanwhile."""
+    beside: bool = False
+    """It may be written while another transaction writes, where the database can do that.
+
+    So it records nothing in the audit trail, and nothing that it writes decides what others do.
+    """
 
 
 class FollowUp(Protocol):
@@ -195,24 +201,29 @@ class Transactions:
             self._following.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _take(self, follow_up: FollowUp) -> Taken | None:
-        for wait in PAUSES:
-            try:
-                return await asyncio.to_thread(follow_up.take)
-            except Exception as error:
-                if not may_pass(error):
-                    raise
-                log.warning("the database was away; what is to be done is looked for again in %s s", wait)
-                await asyncio.sleep(wait)
-        return await asyncio.to_thread(follow_up.take)
+        return await _again(follow_up.take, "what is to be done is looked for")
 
     async def _write(self, taken: Taken) -> None:
         if taken.more:
             self._start_to_follow()
         try:
-            await self.run(taken.write, heavy=True)
+            if taken.beside and self._waits_elsewhere:
+                await _again(partial(self._run_beside, taken.write), "what was done is written")
+            else:
+                await self.run(taken.write, heavy=True)
         finally:
             await asyncio.to_thread(taken.let_go)
         self.after_follow_up()
+
+    def _run_beside(self, work: Work[None]) -> None:
+        """In a transaction that waits for no other, and gives the audit trail nothing to link."""
+        with beside(self._engine).begin() as connection:
+            notices.forget(connection)
+            unit_of_work = UnitOfWork(connection, self._clock.now())
+            work(unit_of_work)
+            notices.notify(connection)
+        _remember(unit_of_work)
+        self._to_follow |= unit_of_work.to_follow.is_set()
 
     def _next_group(self) -> list[_Submitted[Any]]:
         """A heavy one goes alone, when its turn comes; light ones that wait go together, after each heavy one.
@@ -333,6 +344,19 @@ class Transactions:
             if all(one.done() for one in under_way):
                 break
             await asyncio.wait(under_way)
+
+
+async def _again(do: Callable[[], T], what: str) -> T:
+    """Do something in a thread, and again if the database was away: it is safe to do twice."""
+    for wait in PAUSES:
+        try:
+            return await asyncio.to_thread(do)
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            log.warning("the database was away; %s again in %s s", what, wait)
+            await asyncio.sleep(wait)
+    return await asyncio.to_thread(do)
 
 
 @dataclass(frozen=True, slots=True)
