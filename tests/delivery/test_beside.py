@@ -1,0 +1,141 @@
+"""PostgreSQL: alerts are queued while another transaction writes, each once, and nobody misses one in a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select, text
+
+from sr_engine.configuration import AlertEvent
+from sr_engine.delivery import telling
+from sr_engine.delivery.telling import Telling
+from sr_engine.domain.changes import HubEvent
+from sr_engine.store import outbox as queue
+from sr_engine.store.database import beside
+from sr_engine.store.tables import outbox
+from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
+from tests.databases import new_url
+from tests.delivery.conftest import WAIT
+from tests.world import A, B, TestHub, World, make_world
+
+HUBS = [TestHub(number, A.name) for number in range(1, telling.QUEUED_AT_ONCE // 2)]
+TO_A, TO_B = f"user:{A.eui}", f"user:{B.eui}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = make_world(tmp_path / "instance", database_url=new_url(tmp_path, "postgresql"))
+    release_id = world.open_release()
+    events = [HubEvent(AlertEvent.HUB_LISTED, hub.chf, A.name, release_id, "once") for hub in HUBS]
+    Transactions(world.instance.engine, world.clock).run_now(lambda uow: world.instance.alerts.post(uow, events))
+    yield world
+    world.close()
+
+
+@contextmanager
+def transaction(world: World) -> Iterator[UnitOfWork]:
+    """One that waits for no other."""
+    with beside(world.instance.engine).begin() as connection:
+        yield UnitOfWork(connection, world.clock.now())
+
+
+@contextmanager
+def taken_by_a_process(world: World) -> Iterator[Taken]:
+    """What one process has signed, which it lets go in the end."""
+    instance = world.instance
+    taken = Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine).take(whoever_is_at_it=True)
+    assert taken is not None
+    try:
+        yield taken
+    finally:
+        taken.let_go()
+
+
+def in_queue(world: World, destination: str) -> list[str]:
+    with world.instance.reading_engine.connect() as connection:
+        wanted = select(outbox.c.kind).where(outbox.c.destination == destination).order_by(outbox.c.outbox_id)
+        return list(connection.scalars(wanted))
+
+
+def until_one_waits(world: World, other: Future[None]) -> None:
+    """Return once a transaction waits for another; fails if the other comes to its end instead."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        assert not other.done(), "nothing has held it up"
+        with world.instance.reading_engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+    raise TimeoutError("nobody waits")
+
+
+def notice(connection: Connection, world: World, destination: str) -> None:
+    message = queue.Outgoing(world.instance.draw_id(), queue.NOTICE, destination, "notice", b"<notice/>")
+    queue.put(connection, [message], world.clock.now())
+
+
+def test_alerts_are_queued_while_another_transaction_writes(world: World) -> None:
+    async def follow() -> None:
+        world.instance.transactions.follow()
+        await world.instance.transactions.close()
+
+    with world.instance.engine.begin():
+        asyncio.run(asyncio.wait_for(follow(), WAIT))
+        assert in_queue(world, TO_A) == [queue.ALERT] * len(HUBS)
+
+
+def test_two_that_tell_the_same_at_once_tell_it_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        monkeypatch.setattr(telling, "QUEUED_AT_ONCE", 1)
+        some = stack.enter_context(taken_by_a_process(world))
+        monkeypatch.undo()
+        all_of_it = stack.enter_context(taken_by_a_process(world))
+
+        def write_all() -> None:
+            with transaction(world) as unit_of_work:
+                all_of_it.write(unit_of_work)
+
+        with ThreadPoolExecutor(1) as threads:
+            with transaction(world) as unit_of_work:
+                some.write(unit_of_work)
+                other = threads.submit(write_all)
+                until_one_waits(world, other)
+            other.result(WAIT)
+    told_at_first = len(in_queue(world, TO_A))
+    world.run(telling.remind)
+    world.settle()
+
+    assert 0 < told_at_first < len(HUBS)
+    assert in_queue(world, TO_A) == [queue.ALERT] * len(HUBS)
+
+
+def test_what_is_sent_to_a_user_meanwhile_comes_after_its_alerts(world: World) -> None:
+    def send() -> None:
+        with world.instance.engine.begin() as connection:
+            notice(connection, world, TO_A)
+
+    with taken_by_a_process(world) as taken, ThreadPoolExecutor(1) as threads:
+        with transaction(world) as unit_of_work:
+            taken.write(unit_of_work)
+            other = threads.submit(send)
+            until_one_waits(world, other)
+            assert in_queue(world, TO_A) == []
+        other.result(WAIT)
+
+    assert in_queue(world, TO_A) == [*[queue.ALERT] * len(HUBS), queue.NOTICE]
+
+
+def test_what_is_sent_to_others_does_not_wait_for_it(world: World) -> None:
+    with taken_by_a_process(world) as taken, transaction(world) as unit_of_work:
+        taken.write(unit_of_work)
+        with world.instance.engine.begin() as connection:
+            notice(connection, world, TO_B)
+        assert in_queue(world, TO_B) == [queue.NOTICE]
