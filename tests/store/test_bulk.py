@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, bindparam, func, not_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.prepared import Prepared
@@ -14,7 +15,7 @@ from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import counters, outbox, sla_breaches, trigger_runs
 from tests.world import NOW
 
-LENGTHS = [0, 1, 7, 8, 49, 50, 1000]
+LENGTHS = [0, 1, 7, 8, 49, 50, 99, 100, 1000]
 _BREACH = {"found_at": NOW, "number": 1, "judged_up_to": NOW}
 
 
@@ -42,6 +43,17 @@ def test_rows_of_every_type_come_back_as_they_were(engine: Engine, length: int) 
             select(*(outbox.c[name] for name in rows[0])).order_by(outbox.c.outbox_id) if rows else select(outbox)
         )
         assert [dict(row) for row in found.mappings()] == rows
+
+
+@pytest.mark.parametrize("length", [2, 8, 50, 100])
+def test_rows_one_of_which_is_there_already_are_refused_as_any_database_error_is(engine: Engine, length: int) -> None:
+    rows = [{"name": f"n{n}", "value": n} for n in (*range(length - 1), 0)]
+
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        execute_many(connection, counters.insert(), rows)
+
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(counters)) == 0
 
 
 @pytest.mark.parametrize("length", LENGTHS)
