@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from sr_engine.delivery.alerts import Alerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.delivery.overtaken import Overtaken
 from sr_engine.delivery.telling import Telling, remind
+from sr_engine.drawing import identifier, identifiers
 from sr_engine.gateway.app import CSP_SHARE, REGISTRATION_SHARE, UPSTREAM_SHARE
 from sr_engine.gateway.csp import MESSAGES_OF_CSPS, CspDesk
 from sr_engine.gateway.fairness import Shares
@@ -103,17 +104,6 @@ class Instance:
         return identifier(self.randbelow)
 
 
-def identifier(randbelow: Callable[[int], int]) -> str:
-    """A random identifier of 32 hexadecimal digits."""
-    return f"{randbelow(1 << 128):032x}"
-
-
-def identifiers(randbelow: Callable[[int], int], how_many: int) -> Sequence[str]:
-    """So many random identifiers, drawn at once."""
-    digits = f"{randbelow(1 << 128 * how_many):0{32 * how_many}x}"
-    return [digits[start : start + 32] for start in range(0, len(digits), 32)]
-
-
 def official_schema_of(settings: Settings) -> OfficialSchema | None:
     """The official DUIS schema that an instance's settings name; raises ConfigurationError if it is not usable."""
     if settings.official_schema is None:
@@ -161,7 +151,7 @@ def open_instance(
         signer=signer,
         access_control_broker=policy.access_control_broker_eui,
         max_devices=policy.limits.alert_max_devices,
-        draw_ids=partial(identifiers, randbelow),
+        draw_ids=partial(identifiers, clock, randbelow),
     )
     firmware_alerts = FirmwareAlerts(
         definitions=loaded.alerts,

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from sr_engine import configuration
-from sr_engine.bootstrap import identifier
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import Opened, instance_option, opened
 from sr_engine.cli.output import show_table
+from sr_engine.drawing import identifier
 from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
 from sr_engine.peers import fingerprint_of_pem
 from sr_engine.store import api_tokens, webhooks

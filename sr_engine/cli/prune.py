@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from signing import Certificate, SoftwareKey
-from sr_engine.bootstrap import identifier
 from sr_engine.cli.audit import CERTIFICATE
 from sr_engine.cli.failures import REFUSED, Failure
 from sr_engine.cli.opening import Opened, instance_option, opened
 from sr_engine.cli.output import moment, show_table
+from sr_engine.drawing import identifier
 from sr_engine.operations.archive_verification import verify as verify_archive
 from sr_engine.operations.pruning import Pruning
 from sr_engine.operations.retaining import prune_all

@@ -87,7 +87,7 @@ class Alerts:
         max_devices: int,
         draw_ids: Callable[[int], Sequence[str]],
     ) -> None:
-        """`draw_ids` gives so many random identifiers."""
+        """`draw_ids` gives so many new identifiers."""
         self._definitions = definitions
         self._users = users
         self._signer = signer
