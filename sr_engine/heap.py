@@ -10,7 +10,9 @@ import asyncio
 import ctypes
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+
+from sr_engine.background import in_background
 
 GIVE_BACK_EVERY_SECONDS = 60.0
 """It takes some milliseconds, in which threads wait that ask for memory."""
@@ -41,13 +43,8 @@ def give_back() -> None:
 @asynccontextmanager
 async def giving_back(every_seconds: float = GIVE_BACK_EVERY_SECONDS) -> AsyncIterator[None]:
     """Give back in the background until the end of the block."""
-    task = asyncio.create_task(_run(every_seconds))
-    try:
+    async with in_background(_run(every_seconds)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _run(every_seconds: float) -> None:

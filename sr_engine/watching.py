@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from sr_engine.background import in_background
+
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1.0
@@ -70,13 +72,8 @@ class Watcher:
     @asynccontextmanager
     async def running(self, every_seconds: float = LOOK_EVERY_SECONDS) -> AsyncIterator[None]:
         """Look in the background until the end of the block."""
-        task = asyncio.create_task(self._run(every_seconds))
-        try:
+        async with in_background(self._run(every_seconds)):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self, every_seconds: float) -> None:
         while True:

@@ -23,7 +23,7 @@ from sr_engine.regions.meter_outcomes import MeterOutcomes, UnknownMeterList
 from sr_engine.regions.outcomes import Outcomes, UnknownList
 from sr_engine.store import audit, exchanges
 from sr_engine.store.reading import Reading
-from sr_engine.store.suppliers import Foreseen, foresee
+from sr_engine.store.suppliers import Responsibility, foresee
 from sr_engine.store.transactions import UnitOfWork
 
 CSP = "CSP"
@@ -41,7 +41,7 @@ MESSAGES_OF_CSPS = frozenset(
 class AdmittedCspMessage:
     document: VerifiedDocument = field(repr=False)
     message: OfCsp
-    foreseen: Foreseen | None = None
+    foreseen: Responsibility | None = None
     """Who is responsible for the hubs of a large report, looked up before its transaction."""
     objection: str | None = None
     """What speaks against its having come over the connection that it came over."""
@@ -93,7 +93,7 @@ class CspDesk:
             return AdmittedCspMessage(verified, message, objection=objection)
         return AdmittedCspMessage(verified, message, self._foreseen(message, now))
 
-    def _foreseen(self, message: OfCsp, now: datetime) -> Foreseen | None:
+    def _foreseen(self, message: OfCsp, now: datetime) -> Responsibility | None:
         if not isinstance(message, UpgradeReport) or len(message.entries) < LOOKED_UP_BEFORE:
             return None
         return foresee(self.reading, {entry.device_id.upper() for entry in message.entries}, now)

@@ -16,7 +16,7 @@ from sr_engine.regions.running import read_later
 from sr_engine.store import audit, inventory, moves, suppliers, upgrade_writing, upgrades
 from sr_engine.store.audit import Alike
 from sr_engine.store.moves import Move
-from sr_engine.store.suppliers import Foreseen
+from sr_engine.store.suppliers import Responsibility
 from sr_engine.store.transactions import UnitOfWork
 
 DONE_BEFORE = "an earlier attempt activated this firmware after all"
@@ -41,7 +41,7 @@ class Moving:
         actor: str,
         key: str | None = None,
         reported_at: datetime | None = None,
-        foreseen: Foreseen | None = None,
+        foreseen: Responsibility | None = None,
     ) -> None:
         """Moves of one release, one of a hub at most; `key` is that of the message that says so, if one does.
 
@@ -75,7 +75,7 @@ class Moving:
         return upgrades.activated_later(unit_of_work.connection, activated) | read_later(unit_of_work, activated)
 
     def _tell(
-        self, unit_of_work: UnitOfWork, alike: dict[Alike, list[str]], release: Release, foreseen: Foreseen | None
+        self, unit_of_work: UnitOfWork, alike: dict[Alike, list[str]], release: Release, foreseen: Responsibility | None
     ) -> None:
         now = unit_of_work.now
         told = {one: alert for one in alike if (alert := self.lifecycle.event[one.event].alert) is not None}

@@ -20,7 +20,7 @@ from sr_engine.regions.running import Running, read_from
 from sr_engine.store import audit, inventory, lists, moves, off_lists, outbox, releases, upgrade_writing, withdrawals
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.moves import Move
-from sr_engine.store.suppliers import Foreseen
+from sr_engine.store.suppliers import Responsibility
 from sr_engine.store.transactions import UnitOfWork
 
 MISSED_AT_ONCE = 5_000
@@ -139,7 +139,7 @@ class Outcomes:
         moved, back = self.replacing(unit_of_work, old, taken_off, reason, actor=actor, key=key)
         return f"{moved + back} hubs withdrawn, {moved} of them listed anew"
 
-    def report(self, unit_of_work: UnitOfWork, message: UpgradeReport, foreseen: Foreseen | None = None) -> str:
+    def report(self, unit_of_work: UnitOfWork, message: UpgradeReport, foreseen: Responsibility | None = None) -> str:
         """Bring attempts forward to what is reported, whatever the order of reports; nothing lowers one.
 
         `foreseen` says who is responsible for the hubs that it names, if that was looked up before.

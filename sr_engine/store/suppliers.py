@@ -60,8 +60,8 @@ _BECAME_EFFECTIVE = Prepared(
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
-    """Who was responsible for some hubs when that was looked up."""
+class Responsibility:
+    """Who was responsible for some hubs when that was looked up: what is foreseen for a transaction."""
 
     hub_ids: Collection[str]
     at: datetime
@@ -88,12 +88,12 @@ def of_hubs(connection: Connection, hub_ids: Collection[str], at: datetime) -> d
     return {organisation: sorted(ids) for organisation, ids in found.items()}
 
 
-def foresee(reading: Reading, hub_ids: Collection[str], at: datetime) -> Foreseen | None:
+def foresee(reading: Reading, hub_ids: Collection[str], at: datetime) -> Responsibility | None:
     """Look it up before a transaction needs it; None if the database cannot be asked just now."""
 
-    def look(connection: Connection) -> Foreseen:
+    def look(connection: Connection) -> Responsibility:
         written = counters.given_out(connection, inventory.RESPONSIBILITIES)
-        return Foreseen(hub_ids, at, written, of_hubs(connection, hub_ids, at))
+        return Responsibility(hub_ids, at, written, of_hubs(connection, hub_ids, at))
 
     try:
         return reading(look)
@@ -104,7 +104,7 @@ def foresee(reading: Reading, hub_ids: Collection[str], at: datetime) -> Foresee
 
 
 def as_foreseen(
-    connection: Connection, foreseen: Foreseen | None, hub_ids: Collection[str], now: datetime
+    connection: Connection, foreseen: Responsibility | None, hub_ids: Collection[str], now: datetime
 ) -> Mapping[str, Sequence[str]]:
     """The same as `of_hubs`, without asking again if what was foreseen of these hubs is still so."""
     if foreseen is None or not _stands(connection, foreseen, now):
@@ -115,7 +115,7 @@ def as_foreseen(
     return {name: [hub_id for hub_id in ids if hub_id in some] for name, ids in foreseen.by_supplier.items()}
 
 
-def _stands(connection: Connection, foreseen: Foreseen, now: datetime) -> bool:
+def _stands(connection: Connection, foreseen: Responsibility, now: datetime) -> bool:
     if foreseen.written != counters.given_out(connection, inventory.RESPONSIBILITIES):
         return False
     # A clock may have been set back meanwhile.

@@ -18,7 +18,7 @@ from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeReport
 from sr_engine.store import counters, inventory, suppliers
 from sr_engine.store.audit import UNLINKED
 from sr_engine.store.reading import Reading
-from sr_engine.store.suppliers import Foreseen
+from sr_engine.store.suppliers import Responsibility
 from sr_engine.store.tables import attempts, audit, devices, schedule_hubs, tidings
 from sr_engine.store.transactions import UnitOfWork
 from tests.regions.conftest import HOUR, Nights
@@ -170,7 +170,7 @@ def test_who_is_told_is_who_is_responsible_when_a_report_is_taken_though_that_wa
             soon = {**change, "effective_from": now + timedelta(seconds=1)}
             inventory.put_registrations(connection, [soon])
         written = counters.given_out(connection, inventory.RESPONSIBILITIES)
-        foreseen = Foreseen(hub_ids, now, written, suppliers.of_hubs(connection, hub_ids, now))
+        foreseen = Responsibility(hub_ids, now, written, suppliers.of_hubs(connection, hub_ids, now))
         if how == "it is written":
             inventory.put_registrations(connection, [{**change, "effective_from": now - timedelta(days=1)}])
         if how == "a meter is taken away":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from sr_engine.background import in_background
 from sr_engine.console.supplier.working_out import Proposing
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,8 @@ class TakingUp:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look until the end of the block."""
-        task = asyncio.create_task(self._run())
-        try:
+        async with in_background(self._run()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:
