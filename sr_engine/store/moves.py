@@ -77,7 +77,8 @@ def on_list_or_replacement(connection: Connection, list_id: str, hub_ids: Collec
     while left and len(found) < len(hub_ids):
         one = left.pop()
         wanted = members(hub_ids if not found else [hub_id for hub_id in hub_ids if hub_id not in found])
-        for hub_id, attempt_id, number, state, on_list in _ON_LIST.all(connection, {"list_id": one, "hub_ids": wanted}):
+        rows = _ON_LIST.tuples(connection, {"list_id": one, "hub_ids": wanted})
+        for hub_id, attempt_id, number, state, on_list in rows:
             found[hub_id] = Standing(hub_id, attempt_id, number, _STATES[state], on_list)
         if len(found) < len(hub_ids):
             left += [row.list_id for row in _REPLACED_BY.all(connection, {"list_id": one})]

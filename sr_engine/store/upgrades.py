@@ -62,10 +62,13 @@ _RUN_OUT = (
     .limit(bindparam("at_most"))
 )
 # The state is no condition: PostgreSQL would look for all Activated first, which it may take to be fewer than they are.
+_LAST_ACTIVATED = func.max(attempts.c.state_at).filter(attempts.c.state == AttemptState.ACTIVATED.value)
+# The state is no condition of what is looked for: PostgreSQL would go through all that are Activated.
 _ACTIVATED = Prepared(
-    select(attempts.c.hub_id, func.max(attempts.c.state_at).filter(attempts.c.state == AttemptState.ACTIVATED.value))
+    select(attempts.c.hub_id, _LAST_ACTIVATED)
     .where(is_one_of(attempts.c.hub_id, "hub_ids"))
     .group_by(attempts.c.hub_id)
+    .having(_LAST_ACTIVATED.is_not(None))
 )
 _SCHEDULES = Prepared(select(schedules).where(is_one_of(schedules.c.schedule_id, "schedule_ids")))
 _SCHEDULE = Prepared(
@@ -222,4 +225,4 @@ def deferrals_run_out(connection: Connection, now: datetime, *, limit: int) -> l
 def activated_later(connection: Connection, activated: Mapping[str, datetime]) -> set[str]:
     """Those of some hubs on which any firmware was activated after the time given for each."""
     newest = _ACTIVATED.all(connection, {"hub_ids": members(activated)})
-    return {hub_id for hub_id, at in newest if at is not None and at > activated[hub_id]}
+    return {hub_id for hub_id, at in newest if at > activated[hub_id]}
