@@ -44,7 +44,7 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.messages.signed import sign_response
 from sr_engine.pipeline import checks
-from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.answer import Answer, Draft
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.problem import problem
@@ -209,7 +209,8 @@ class Processor:
         if isinstance(verdict, Answer):
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
-        answer = self.signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
+        draft = Draft(lambda: self._sign(admitted.request, outcome.code, outcome.result, now))
+        answer = Answer(HTTP_OK, draft, outcome.detail, code=outcome.code)
         exchange = exchanges.Exchange(
             DUIS,
             key,
@@ -221,7 +222,7 @@ class Processor:
             outcome.code,
             outcome.detail,
             admitted.document.data,
-            answer.body,
+            draft,
         )
         if not isinstance(verdict, Hold):
             exchanges.put(connection, exchange)
@@ -377,8 +378,11 @@ class Processor:
 
     def signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
         """The answer to a request, signed by the Access Control Broker."""
+        return Answer(HTTP_OK, self._sign(request, code, result, now), detail, code=code)
+
+    def _sign(self, request: ServiceRequest, code: str, result: Result | None, now: datetime) -> bytes:
         header = request.header
-        body = sign_response(
+        return sign_response(
             self.signer,
             schema_version=header.schema_version,
             request_id=header.request_id.text,
@@ -388,7 +392,6 @@ class Processor:
             service_reference_variant=header.service_reference_variant,
             result=result,
         )
-        return Answer(HTTP_OK, body, detail, code=code)
 
 
 def _devices(request: ServiceRequest) -> int:
