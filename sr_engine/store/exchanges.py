@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from sr_engine.store import sharing
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of_many, members
 from sr_engine.store.tables import exchanges
 
 _FIND = Prepared(
@@ -30,7 +30,7 @@ _FIND_ALL = Prepared(
         exchanges.c.code,
         exchanges.c.detail,
         exchanges.c.answer,
-    ).where(exchanges.c.interface == bindparam("interface"), is_one_of(exchanges.c.message_key, "message_keys"))
+    ).where(exchanges.c.interface == bindparam("interface"), is_one_of_many(exchanges.c.message_key, "message_keys"))
 )
 _ANSWERED_AT = select(func.max(exchanges.c.received_at)).where(
     exchanges.c.interface == bindparam("interface"), exchanges.c.message_key == bindparam("message_key")
