@@ -22,6 +22,7 @@ from sr_engine.gateway.bodies import Bodies
 from sr_engine.gateway.csp import CspDesk
 from sr_engine.gateway.doubts import Doubts
 from sr_engine.gateway.fairness import OTHERS, Gate, claimed_originator
+from sr_engine.gateway.gathering import Gathering
 from sr_engine.gateway.receiving import ReceivingDesk
 from sr_engine.gateway.refusals import Refusals
 from sr_engine.gateway.registrations import JSON, RegistrationDesk
@@ -35,7 +36,7 @@ from sr_engine.observing.exposition import Health
 from sr_engine.peers import Peer, Peers
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
-from sr_engine.pipeline.process import Admitted, Processor, Turned
+from sr_engine.pipeline.process import Admitted, Checked, Processor, Turned
 from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store.transactions import Foreseen, Transactions
 
@@ -97,6 +98,7 @@ class Gateway:
         self._registration_desk = registration_desk
         self._processor = processor
         self._read_ahead = reading_ahead(processor)
+        self._checks: Gathering[Checked] = Gathering()
         self._csp_desk = csp_desk
         self._transactions = transactions
         self._clock = clock
@@ -231,7 +233,7 @@ class Gateway:
         if heavy:
             admitted = await asyncio.to_thread(self._processor.admit, service, data, now, over)
         else:
-            admitted = self._processor.admit(service, data, now, over)
+            admitted = await self._checks.run(self._processor.admitting(service, data, now, over))
         exchange.over(Stage.CHECKS)
         match admitted:
             case Answer():

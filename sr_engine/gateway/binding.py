@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sr_engine.configuration import Bound, UserDirectory
 from sr_engine.peers import Peer
-
-Over = Callable[[str], str | None]
-"""What speaks against a message of this signer, named by its EUI, over a connection; None if nothing does."""
+from sr_engine.pipeline.process import Over
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Stage(IntEnum):
     TURN = 1
     """Until it is its sender's turn."""
     CHECKS = 2
-    """Schema, signature, and what else needs no database."""
+    """Schema, signature, and what else needs no database; of all that are checked together."""
     TRANSACTION = 3
     """Until what it does is durable; of what is relayed, until upstream has answered."""
     WHOLE = 4

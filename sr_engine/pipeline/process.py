@@ -44,10 +44,11 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.messages.signed import sign_response
 from sr_engine.pipeline import checks
-from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.answer import Answer, Draft
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.problem import problem
+from sr_engine.pipeline.stages import Stages, alone
 from sr_engine.regions.meter_lists import MeterLists
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.requests import (
@@ -122,6 +123,17 @@ class Turned:
     """The Service Reference Variant it says it has."""
 
 
+Checked = Admitted | Turned | Answer
+"""What becomes of a request before the database has a say."""
+
+Over = Callable[[str], str | None]
+"""What speaks against a message of this signer, named by its EUI, over a connection; None if nothing does."""
+
+
+def _nothing_against(_signer: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Processor:
     """Answers Service Requests; safe to use from several threads."""
@@ -137,21 +149,26 @@ class Processor:
     meter_lists: MeterLists
     official_schema: OfficialSchema | None = None
 
-    def admit(
-        self, service: str, data: bytes, now: datetime, over: Callable[[str], str | None] = lambda _: None
-    ) -> Admitted | Turned | Answer:
+    def admit(self, service: str, data: bytes, now: datetime, over: Over = _nothing_against) -> Checked:
         """Check all that needs no database: an Answer alone is an HTTP refusal, of which nothing is kept.
 
         `over` says what speaks against a request of a signer over the connection that it came over.
         """
+        return alone(self.admitting(service, data, now, over))
+
+    def admitting(self, service: str, data: bytes, now: datetime, over: Over = _nothing_against) -> Stages[Checked]:
+        """The same in stages."""
         policy, catalogue = self.configuration.policy, self.configuration.catalogue
         try:
             document = parse(data, max_bytes=policy.limits.max_body_bytes)
+            yield
             self.schema.check(document)
             echo = unverified_echo(document)
             checks.check_schema_version(echo, catalogue, policy.schema_versions)
             checks.check_official_schema(document, echo, catalogue, self.official_schema)
+            yield
             verified = self.verifier.verify(document, roles=policy.certificate_roles.requests, at=now)
+            yield
             request = decode_request(verified)
             checks.check_list_size(request, policy.limits.list_max_devices)
         except (DocumentRefused, SchemaRefused, ProfileRefused) as refused:
@@ -160,6 +177,7 @@ class Processor:
             return problem(HTTPStatus.BAD_REQUEST, refused.reason, path=refused.path)
         except NotAuthenticated as refused:
             return _unauthenticated(document, refused.reason, now)
+        yield
         header = request.header
         if (objection := over(verified.signer.eui)) is not None:
             return _unauthenticated(document, objection, now)
@@ -209,7 +227,8 @@ class Processor:
         if isinstance(verdict, Answer):
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
-        answer = self.signed(admitted.request, outcome.code, outcome.detail, outcome.result, now)
+        draft = Draft(lambda: self._sign(admitted.request, outcome.code, outcome.result, now))
+        answer = Answer(HTTP_OK, draft, outcome.detail, code=outcome.code)
         exchange = exchanges.Exchange(
             DUIS,
             key,
@@ -221,7 +240,7 @@ class Processor:
             outcome.code,
             outcome.detail,
             admitted.document.data,
-            answer.body,
+            draft,
         )
         if not isinstance(verdict, Hold):
             exchanges.put(connection, exchange)
@@ -377,8 +396,11 @@ class Processor:
 
     def signed(self, request: ServiceRequest, code: str, detail: str, result: Result | None, now: datetime) -> Answer:
         """The answer to a request, signed by the Access Control Broker."""
+        return Answer(HTTP_OK, self._sign(request, code, result, now), detail, code=code)
+
+    def _sign(self, request: ServiceRequest, code: str, result: Result | None, now: datetime) -> bytes:
         header = request.header
-        body = sign_response(
+        return sign_response(
             self.signer,
             schema_version=header.schema_version,
             request_id=header.request_id.text,
@@ -388,7 +410,6 @@ class Processor:
             service_reference_variant=header.service_reference_variant,
             result=result,
         )
-        return Answer(HTTP_OK, body, detail, code=code)
 
 
 def _devices(request: ServiceRequest) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from sr_engine.store import sharing
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of_many, members
 from sr_engine.store.tables import exchanges
 
 _FIND = Prepared(
@@ -29,7 +30,7 @@ _FIND_ALL = Prepared(
         exchanges.c.code,
         exchanges.c.detail,
         exchanges.c.answer,
-    ).where(exchanges.c.interface == bindparam("interface"), is_one_of(exchanges.c.message_key, "message_keys"))
+    ).where(exchanges.c.interface == bindparam("interface"), is_one_of_many(exchanges.c.message_key, "message_keys"))
 )
 _ANSWERED_AT = select(func.max(exchanges.c.received_at)).where(
     exchanges.c.interface == bindparam("interface"), exchanges.c.message_key == bindparam("message_key")
@@ -54,7 +55,8 @@ class Exchange:
     code: str
     detail: str
     received: bytes
-    answer: bytes
+    answer: bytes | Callable[[], bytes]
+    """Or what gives it, asked when it is written: for all that share a transaction one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,11 @@ def put(connection: Connection, exchange: Exchange) -> None:
         _PUT.run(connection, _row(exchange))
     else:
         shared.forget(_ANSWERED[0], [_key(exchange)])
-        shared.keep(exchanges.name, _put_all, _row(exchange))
+        shared.keep(exchanges.name, _put_all, {"exchange": exchange})
 
 
-def _put_all(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    execute_many(connection, _PUT, rows)
+def _put_all(connection: Connection, kept: Sequence[Mapping[str, Any]]) -> None:
+    execute_many(connection, _PUT, [_row(one["exchange"]) for one in kept])
 
 
 def _key(exchange: Exchange) -> tuple[str, str, int]:
@@ -144,5 +146,5 @@ def _row(exchange: Exchange) -> Mapping[str, object]:
         "code": exchange.code,
         "detail": exchange.detail,
         "received": exchange.received,
-        "answer": exchange.answer,
+        "answer": exchange.answer if isinstance(exchange.answer, bytes) else exchange.answer(),
     }

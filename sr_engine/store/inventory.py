@@ -14,7 +14,7 @@ from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
 from sr_engine.store import candidates, changed_hubs
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import devices, due_registrations, registrations
 
 HAN_DEVICE_TYPES = ("PPMID", "IHD", "CAD", "HCALCS")
@@ -82,7 +82,7 @@ def _hubs() -> Select[Any]:
         .where(gpf.c.hub_id == devices.c.device_id, gpf.c.device_type == "GPF")
         .limit(1)
         .scalar_subquery(),
-    ).where(is_one_of(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
+    ).where(is_one_of_many(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
 
 
 def _listing(condition: ColumnElement[bool]) -> Select[Any]:
@@ -105,7 +105,9 @@ _PUT_REGISTRATIONS = _upsert_of_registrations()
 _PUT_DUE = insert(due_registrations).on_conflict_do_nothing()
 _DEVICE_TYPE = select(devices.c.device_type).where(devices.c.device_id == bindparam("device_id"))
 _HUB_IDS_OF = Prepared(
-    select(devices.c.device_id, devices.c.hub_id).where(is_one_of(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF)
+    select(devices.c.device_id, devices.c.hub_id).where(
+        is_one_of_many(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF
+    )
 )
 _HUBS = Prepared(_hubs())
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(

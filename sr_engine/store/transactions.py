@@ -39,6 +39,9 @@ FOLLOWERS = 2
 GROUP_LIMIT = 256
 """Units of work that share a commit, at most."""
 
+TURNS = 3
+"""Of the event loop, that a transaction waits for what is being checked: some microseconds."""
+
 _ENDING = (KeyboardInterrupt, SystemExit)
 """By which the process ends: nothing is tried again."""
 
@@ -158,8 +161,9 @@ class Transactions:
 
     async def _drain(self) -> None:
         while self._waiting:
-            # Whatever became ready in this turn of the event loop joins.
-            await asyncio.sleep(0)
+            # Whatever becomes ready meanwhile joins: what came together is checked one turn after it was read.
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
             group = self._next_group()
             results = await self._run_until_known(group)
             for one, result in zip(group, results, strict=True):

@@ -18,10 +18,12 @@ from typing import Any
 
 from signing import Blank, Verifier
 from sr_engine.clock import SystemClock
+from sr_engine.gateway import gathering
+from sr_engine.gateway.gathering import Gathering
 from sr_engine.messages.schema import Schema
 from sr_engine.pipeline import process
 from sr_engine.pipeline import reading_ahead as ahead
-from sr_engine.pipeline.process import Admitted, Processor
+from sr_engine.pipeline.process import Admitted, Checked, Processor
 from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sharing import Shared
@@ -36,7 +38,7 @@ _STAGES: Sequence[tuple[str, object, str]] = (
     ("schema", Schema, "check"),
     ("verification", Verifier, "verify"),
     ("decoding", process, "decode_request"),
-    ("the other checks before the transaction", Processor, "admit"),
+    ("the other checks before the transaction", gathering, "together"),
     ("rules", Processor, "judge"),
     ("statements, SQLite's part in them too", Prepared, "all"),
     ("statements, SQLite's part in them too", Prepared, "tuples"),
@@ -134,10 +136,11 @@ def _round(world: World, requests: Sequence[bytes]) -> dict[str, float]:
 async def _exchange(world: World, requests: Iterator[bytes]) -> None:
     processor, transactions = world.processor, world.instance.transactions
     read_ahead = reading_ahead(processor)
+    checks: Gathering[Checked] = Gathering()
 
     async def one_after_another() -> None:
         for data in requests:
-            admitted = processor.admit("serviceD", data, world.clock.now())
+            admitted = await checks.run(processor.admitting("serviceD", data, world.clock.now()))
             if not isinstance(admitted, Admitted):
                 raise TypeError(f"the request was not admitted: {admitted}")
             execute = partial(processor.execute, admitted=admitted)

@@ -259,7 +259,7 @@ def _run(place: Place, group: Sequence[bytes | Done], *, together: bool) -> list
 
 
 def _said(answers: Sequence[Answer | None]) -> list[object]:
-    return [None if one is None else replace(one, body=b"") for one in answers]
+    return [None if one is None else replace(one, document=b"") for one in answers]
 
 
 def _tables(world: World) -> dict[str, list[tuple[Any, ...]]]:

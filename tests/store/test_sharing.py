@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
+from signing import KeyUnavailable, Signer, SigningKey, SoftwareKey
 from sr_engine.clock import FixedClock
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision
 from sr_engine.pipeline.process import Admitted
@@ -189,3 +191,57 @@ def test_what_a_group_of_requests_needs_is_read_once_for_all_of_them(tmp_path: P
     reads = [statement for statement in made if statement.startswith("SELECT")]
     assert 0 < len(reads) <= 12
     assert sum(statement.startswith("INSERT INTO exchanges") for statement in made) == len(hubs)
+
+
+@dataclass
+class FailingKey:
+    """A key that is away at some of the times that it is asked to sign."""
+
+    key: SigningKey
+    away_at: frozenset[int]
+    asked: int = 0
+
+    @property
+    def eui(self) -> str:
+        return self.key.eui
+
+    @property
+    def issuer_name(self) -> str:
+        return self.key.issuer_name
+
+    @property
+    def serial(self) -> int:
+        return self.key.serial
+
+    def sign(self, data: bytes) -> bytes:
+        self.asked += 1
+        if self.asked in self.away_at:
+            raise KeyUnavailable("the key is away")
+        return self.key.sign(data)
+
+
+def test_a_request_whose_answer_cannot_be_signed_fails_alone(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    hubs = [TestHub(number) for number in range(1, 4)]
+    world.add_hubs(hubs)
+    world.open_release()
+    # Together the second cannot be signed, and it cannot once each is done for itself.
+    folder = world.directory / "pki" / "broker"
+    key = FailingKey(SoftwareKey.load(folder / "key.pem", folder / "certificate.pem"), frozenset({2, 4}))
+    processor = replace(world.processor, signer=Signer(key))
+    names, works = [], []
+    for hub in hubs:
+        body = ApproveCommsHubFirmware(FIRMWARE, Decision.APPROVE, (hub.chf,))
+        admitted = processor.admit("serviceD", world.signed(A, body, "11.6"), NOW)
+        assert isinstance(admitted, Admitted)
+        names.append(admitted.request.header.request_id.key)
+        works.append(partial(processor.execute, admitted=admitted))
+
+    first, second, third = together(world.instance.engine, *works)
+    with world.instance.engine.connect() as connection:
+        rows = connection.execute(select(table.c.message_key, table.c.answer))
+        kept = {row.message_key: row.answer for row in rows}
+    world.close()
+
+    assert isinstance(second, KeyUnavailable)
+    assert kept == {names[0]: first.body, names[2]: third.body}
