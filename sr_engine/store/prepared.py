@@ -9,7 +9,7 @@ from collections import namedtuple
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timezone
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +23,8 @@ from sr_engine.store.sets import are_single, sets_of
 
 Row = Any
 """A named tuple of the columns that a statement selects or returns."""
+
+R = TypeVar("R")
 
 _Statement = Select[Any] | Insert | Update | Delete
 
@@ -123,7 +125,7 @@ class Prepared:
         # An INSERT names the columns that it is given.
         self._names_columns = isinstance(statement, Insert)
         self._by_dialect: dict[tuple[str, tuple[str, ...], bool], _Compiled] = {}
-        self._rewritten: dict[Hashable, Rewritten] = {}
+        self._rewritten: dict[Hashable, Any] = {}
 
     def all(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
         """All rows that it selects or returns."""
@@ -170,9 +172,9 @@ class Prepared:
         else:
             _executed(connection, compiled.sql, "executemany", rows)
 
-    def rewritten(self, key: Hashable, rewrite: Callable[[], Rewritten]) -> Rewritten:
+    def rewritten(self, key: Hashable, rewrite: Callable[[], R]) -> R:
         """What `rewrite` has once made of the statement under this key."""
-        found = self._rewritten.get(key)
+        found: R | None = self._rewritten.get(key)
         if found is None:
             found = self._rewritten[key] = rewrite()
         return found
