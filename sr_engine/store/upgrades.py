@@ -14,7 +14,7 @@ from sr_engine.messages.model import Approval, Firmware, Period, Phase, Schedule
 from sr_engine.store import inventory, overlays
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.prepared import Prepared, Row
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
 
 # Attempts at the release, and those open at another, each hub's in order.
@@ -22,7 +22,7 @@ _ATTEMPTS = Prepared(
     select(attempts)
     .where(
         or_(attempts.c.release_id == bindparam("release_id"), attempts.c.is_open),
-        is_one_of(attempts.c.hub_id, "hub_ids"),
+        is_one_of_many(attempts.c.hub_id, "hub_ids"),
     )
     .order_by(attempts.c.number)
 )
@@ -44,7 +44,7 @@ _ANSWERS = Prepared(
             schedule_hubs.c.in_force,
         ),
     )
-    .where(decisions.c.release_id == bindparam("release_id"), is_one_of(decisions.c.hub_id, "hub_ids"))
+    .where(decisions.c.release_id == bindparam("release_id"), is_one_of_many(decisions.c.hub_id, "hub_ids"))
 )
 _REQUEST_IDS = Prepared(
     select(decisions.c.hub_id, decisions.c.organisation, decisions.c.request_id).where(
@@ -99,14 +99,16 @@ def load(
     newest, others = _attempts(connection, of_hubs)
     answers = _answers(connection, of_hubs)
     blocks = {} if quiet_days is None else overlays.of(connection, wanted, now, quiet_days)
+    none: Mapping[str, Answer] = {}
+    nothing = overlays.NOTHING
     return {
         hub_id: HubUpgrade(
             hub,
-            answers.get(hub_id, {}),
+            answers.get(hub_id, none),
             newest.get(hub_id),
             hub_id in others,
-            blocks.get(hub_id, overlays.NOTHING).exclusions,
-            blocks.get(hub_id, overlays.NOTHING).quiet,
+            (block := blocks.get(hub_id, nothing)).exclusions,
+            block.quiet,
         )
         for hub_id, hub in hubs.items()
     }
