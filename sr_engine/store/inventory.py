@@ -232,6 +232,11 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
     }
 
 
+def records_of(connection: Connection, hub_ids: Collection[str]) -> Sequence[Sequence[Any]]:
+    """What of the inventory's records of CHFs is in `Hub`, for comparison."""
+    return _CHFS.tuples(connection, {"hub_ids": members(sorted(hub_ids))})
+
+
 def _many_hubs(connection: Connection, hub_ids: str, at: datetime) -> Iterator[Sequence[Any]]:
     """What `_HUBS` selects."""
     of_hubs = {"hub_ids": hub_ids}
