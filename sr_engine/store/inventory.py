@@ -127,6 +127,11 @@ _CHFS = Prepared(
         devices.c.firmware_version,
     ).where(is_one_of_many(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
 )
+_VERSIONS = Prepared(
+    select(devices.c.device_id, devices.c.firmware_version).where(
+        is_one_of_many(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF"
+    )
+)
 _GPFS = Prepared(
     select(devices.c.hub_id, devices.c.device_id).where(
         is_one_of_many(devices.c.hub_id, "hub_ids"), devices.c.device_type == "GPF"
@@ -232,9 +237,9 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
     }
 
 
-def records_of(connection: Connection, hub_ids: Collection[str]) -> Sequence[Sequence[Any]]:
-    """What of the inventory's records of CHFs is in `Hub`, for comparison."""
-    return _CHFS.tuples(connection, {"hub_ids": members(sorted(hub_ids))})
+def versions(connection: Connection, hub_ids: Collection[str]) -> dict[str, str | None]:
+    """The firmware that hubs run as far as is known, by CHF id."""
+    return dict(_VERSIONS.tuples(connection, {"hub_ids": members(hub_ids)}))
 
 
 def _many_hubs(connection: Connection, hub_ids: str, at: datetime) -> Iterator[Sequence[Any]]:

@@ -1,13 +1,12 @@
 """What a decision about very many hubs needs to know of their homes, looked up beside the transactions that write.
 
 It stands if no device and no registration has been written since, which a counter tells, no registration has become
-effective, and the records of the hubs are the same: only the firmware in them changes without being counted.
+effective, and the hubs run what they ran, which changes without being counted.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,8 +27,6 @@ class KnownHubs:
     at: datetime
     written: int
     """How often devices or registrations had been written by then."""
-    records: bytes
-    """The digest of the CHFs' records."""
     with_han: bool
     """The devices behind them were looked up, too."""
     hub_ids: Mapping[str, str] = field(repr=False)
@@ -51,7 +48,6 @@ def look_up(
         device_ids,
         at,
         written,
-        _records(connection, wanted),
         with_han,
         hub_ids,
         inventory.hubs(connection, wanted, at, with_han=with_han),
@@ -67,9 +63,5 @@ def stand(
         known.with_han is with_han
         and known.device_ids == device_ids
         and suppliers.are_as_of(connection, known.written, known.at, now)
-        and known.records == _records(connection, known.hubs.keys())
+        and inventory.versions(connection, known.hubs) == {hub_id: hub.version for hub_id, hub in known.hubs.items()}
     )
-
-
-def _records(connection: Connection, hub_ids: Collection[str]) -> bytes:
-    return hashlib.sha256(repr(inventory.records_of(connection, hub_ids)).encode()).digest()

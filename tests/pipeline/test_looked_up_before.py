@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sr_engine.messages.model import (
@@ -95,6 +95,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
+@example(happens=[_runs_another], minutes=0, asked=BODIES[0], with_han=True)
+@example(happens=[], minutes=60, asked=BODIES[0], with_han=True)
+@example(happens=[], minutes=0, asked=BODIES[0], with_han=False)
 @given(
     happens=st.lists(st.sampled_from(HAPPENS), max_size=2, unique=True),
     minutes=st.sampled_from([0, 1, 59, 60, 24 * 60]),
