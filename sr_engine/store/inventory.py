@@ -216,7 +216,8 @@ def device_type(connection: Connection, device_id: str) -> str | None:
 def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
     """CHF id by CHF or GPF id; ids of other devices and unknown ones are left out."""
     found = _HUB_IDS_OF.all(connection, {"device_ids": members(device_ids)})
-    return {device_id: hub_id for device_id, hub_id in found if hub_id is not None}
+    # A CHF names itself: one text will do.
+    return {one: one if one == hub_id else hub_id for one, hub_id in found if hub_id is not None}
 
 
 def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
@@ -229,9 +230,21 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
         found = _many_hubs(connection, wanted, at)
     else:
         found = _HUBS.tuples(connection, {"hub_ids": wanted, "at": at})
+    # Nearly all say the same of most: each text is kept once.
+    once: dict[Any, Any] = {}
+    known = once.setdefault
     return {
         hub_id: Hub(
-            hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id, han.get(hub_id, none)
+            hub_id,
+            known(status, status),
+            known(region, region),
+            known(manufacturer, manufacturer),
+            known(model, model),
+            known(version, version),
+            known(electricity, electricity),
+            known(gas, gas),
+            gpf_id,
+            han.get(hub_id, none),
         )
         for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
     }
