@@ -27,7 +27,7 @@ from sr_engine.store.tables import metadata
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_SECONDS = 10
-WRITERS_CACHE_KIB, READERS_CACHE_KIB = 65_536, 8_192
+WRITERS_CACHE_KIB, READERS_CACHE_KIB = 65_536, 2_048
 """Of pages that a connection to SQLite keeps in memory: one connection writes, and many read."""
 KEPT_ALIVE = {
     "keepalives": 1,
