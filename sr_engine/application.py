@@ -159,6 +159,7 @@ def application(
         gate=Gate(shares_of(instance), monotonic),
         doubts=Doubts(policy.overload.unauthenticated_per_second, monotonic),
         refusals=refusals,
+        reading=reading,
         retry_after=policy.overload.retry_after,
         after_work=dispatcher.wake,
         resumer=resumer,

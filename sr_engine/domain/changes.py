@@ -99,7 +99,7 @@ def answer_all(
     examples: dict[Hashable, _Example] = {}
     for before in upgrades:
         hub_id = before.hub.hub_id
-        kind = _kind_of(before)
+        kind = before.kind
         example = examples.get(kind)
         if example is not None:
             changes.answers.append(AnswerChange(hub_id, organisation, answer))
@@ -133,20 +133,6 @@ class _Example:
             changes.events.append(replace(event, hub_id=hub_id))
         if self.unsuited:
             changes.unsuited.append(hub_id)
-
-
-def _kind_of(upgrade: HubUpgrade) -> Hashable:
-    """What an answer for a hub comes to is the same for all of one kind; None for one with a past of its own.
-
-    That is all that `tell_other_side` and `settle` read of a hub that nobody has answered for and nothing is tried at.
-    """
-    if upgrade.answers or upgrade.attempt is not None:
-        return None
-    hub = upgrade.hub
-    return (
-        *(hub.region, hub.electricity, hub.gas, upgrade.other_release_open),
-        *(hub.device_status, hub.manufacturer, hub.model, hub.version),
-    )
 
 
 def tell_other_side(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -167,6 +167,27 @@ class HubUpgrade:
     """Those that run."""
     quiet: tuple[Period, ...] = ()
     """The quiet days around known changes of Supplier."""
+
+    @property
+    def kind(self) -> Hashable:
+        """What is judged of a hub, and what an answer for it comes to, is the same for all of one kind.
+
+        None for one with a past or a time of its own: something was answered, tried, excluded or is about to change.
+        """
+        if self.answers or self.attempt is not None or self.exclusions or self.quiet:
+            return None
+        hub = self.hub
+        return (
+            hub.region,
+            hub.electricity,
+            hub.gas,
+            hub.device_status,
+            hub.manufacturer,
+            hub.model,
+            hub.version,
+            hub.han_models,
+            self.other_release_open,
+        )
 
     @property
     def with_csp(self) -> bool:

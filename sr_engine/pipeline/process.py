@@ -60,10 +60,13 @@ from sr_engine.requests import (
     update_exclusion,
     update_firmware,
 )
+from sr_engine.requests.lists import canonical
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, exclusions, held, upgrade_writing, upgrades
-from sr_engine.store.facts import StoredFacts
+from sr_engine.store.facts import StoredFacts, look_up
+from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
 
 DUIS = "DUIS"
@@ -212,8 +215,16 @@ class Processor:
             self.holding.count(unit_of_work, turned.sender_eui, turned.devices)
         return turned.answer
 
-    def execute(self, unit_of_work: UnitOfWork, admitted: Admitted) -> Answer:
-        """Decide, write and answer, all in the caller's transaction."""
+    def look_up(self, reading: Reading, admitted: Asked, now: datetime) -> KnownHubs | None:
+        """What `execute` needs to know of the hubs of a long list, as far as it can be known before; None of others."""
+        match admitted.request.body:
+            case ScheduleCommsHubFirmware() | ApproveCommsHubFirmware() as body:
+                return look_up(reading, canonical(body.device_ids), body.firmware, now, self.quiet_days)
+            case _:
+                return None
+
+    def execute(self, unit_of_work: UnitOfWork, admitted: Admitted, known: KnownHubs | None = None) -> Answer:
+        """Decide, write and answer, all in the caller's transaction; `known` is what was looked up for it before."""
         connection, now = unit_of_work.connection, unit_of_work.now
         header = admitted.request.header
         key = header.request_id.key
@@ -221,7 +232,7 @@ class Processor:
         if answered is not None:
             return answered
         breach = self.holding.count(unit_of_work, admitted.sender.eui, _devices(admitted.request))
-        verdict = self.judge(unit_of_work, admitted, breach=breach)
+        verdict = self.judge(unit_of_work, admitted, breach=breach, known=known)
         if isinstance(verdict, Hold) and self.holding.too_many(unit_of_work, admitted.sender.eui):
             verdict = _too_many_wait(self.configuration.policy.held.most_waiting)
         if isinstance(verdict, Answer):
@@ -260,10 +271,12 @@ class Processor:
         *,
         breach: Breach | None = None,
         passed: Collection[HoldReason] = (),
+        known: KnownHubs | None = None,
     ) -> Outcome | Hold | Answer:
         """Decide what a request that is no duplicate comes to; nothing is written.
 
-        `breach` says whose anomaly threshold is crossed, if one is; `passed` what the request has waited for already.
+        `breach` says whose anomaly threshold is crossed, if one is; `passed` what the request has waited for already,
+        `known` what was looked up of its hubs before.
         An Answer alone turns a read away for now.
         """
         request, entry = admitted.request, admitted.entry
@@ -271,11 +284,11 @@ class Processor:
             return Outcome("E100", f"Service Request {entry.variant} is not offered by this processor")
         verdict = self.holding.waits(unit_of_work, entry, request, admitted.sender, passed)
         if verdict is None or (isinstance(verdict, Hold) and verdict.reason is HoldReason.FUTURE_DATED):
-            outcome = self._decide(unit_of_work, admitted)
+            outcome = self._decide(unit_of_work, admitted, known)
             if isinstance(verdict, Hold) and not outcome.code.startswith("E"):
                 # Its dates and the registrations known for it are judged as of when it is to be executed, too.
                 then = replace(unit_of_work, now=verdict.ready_at)
-                at_execution = self._decide(then, admitted)
+                at_execution = self._decide(then, admitted, known)
                 refused = at_execution.code.startswith("E")
                 outcome = replace(at_execution, detail=f"when executed: {at_execution.detail}") if refused else outcome
             # What would be refused does not wait.
@@ -311,16 +324,16 @@ class Processor:
         self.record_turned(unit_of_work, Turned(answer, admitted.sender.eui, admitted.request.header.request_id.key))
         return answer
 
-    def _decide(self, unit_of_work: UnitOfWork, admitted: Asked) -> Outcome:
+    def _decide(self, unit_of_work: UnitOfWork, admitted: Asked, known: KnownHubs | None) -> Outcome:
         """What a request comes to, in a code that its version has."""
-        outcome = self._decided(unit_of_work, admitted)
+        outcome = self._decided(unit_of_work, admitted, known)
         version = Decimal(admitted.request.header.schema_version)
         code = self.configuration.expressed(outcome.code, version)
         return outcome if code == outcome.code else replace(outcome, code=code)
 
-    def _decided(self, unit_of_work: UnitOfWork, admitted: Asked) -> Outcome:
+    def _decided(self, unit_of_work: UnitOfWork, admitted: Asked, known: KnownHubs | None) -> Outcome:
         header, body = admitted.request.header, admitted.request.body
-        facts = StoredFacts(unit_of_work.connection, unit_of_work.now, self.quiet_days)
+        facts = StoredFacts(unit_of_work.connection, unit_of_work.now, self.quiet_days, known)
         rules = self._rules(unit_of_work, header.request_id.key)
         sender = admitted.sender
         match body:

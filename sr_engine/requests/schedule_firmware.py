@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from sr_engine.domain.changes import Changes, NewSchedule, answer_all
 from sr_engine.domain.eligibility import Applicant, refusal, window_error
 from sr_engine.domain.upgrades import Answer, HubUpgrade, Schedule
@@ -61,7 +63,18 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
         places[region] -= 1
         return places[region] >= 0
 
+    by_kind: dict[Hashable, RefusalReason | None] = {}
+
     def judge_hub(upgrade: HubUpgrade | None) -> RefusalReason | None:
+        # A pilot has places, and what is left of them is not the same for each.
+        kind = None if upgrade is None or request.phase is Phase.PILOT else upgrade.kind
+        if kind is None:
+            return judge_alone(upgrade)
+        if kind not in by_kind:
+            by_kind[kind] = judge_alone(upgrade)
+        return by_kind[kind]
+
+    def judge_alone(upgrade: HubUpgrade | None) -> RefusalReason | None:
         return refusal(
             upgrade,
             applicant=applicant,

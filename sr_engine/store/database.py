@@ -29,6 +29,8 @@ from sr_engine.store.tables import metadata
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_SECONDS = 10
+WRITERS_CACHE_KIB, READERS_CACHE_KIB = 65_536, 2_048
+"""Of pages that a connection to SQLite keeps in memory: one connection writes, and many read."""
 KEPT_ALIVE = {
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -109,7 +111,7 @@ def _sqlite(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> En
             "journal_mode = WAL",
             "synchronous = FULL" if durable else "synchronous = OFF",
             "foreign_keys = ON",
-            "cache_size = -65536",
+            f"cache_size = -{READERS_CACHE_KIB if read_only else WRITERS_CACHE_KIB}",
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

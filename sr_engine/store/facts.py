@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from sr_engine.domain.deliveries import CplEntry, FirmwareTargets
 from sr_engine.domain.exclusions import ExcludableHub
@@ -14,8 +15,22 @@ from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.supplier_change import Arrival, Departure
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
-from sr_engine.store import cpl, exclusions, firmware, inventory, phases, registrations, releases, sharing, upgrades
+from sr_engine.store import (
+    cpl,
+    exclusions,
+    firmware,
+    inventory,
+    known_hubs,
+    phases,
+    registrations,
+    releases,
+    sharing,
+    upgrades,
+)
+from sr_engine.store.database import may_pass
+from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.overlays import QuietDays
+from sr_engine.store.reading import Reading
 from sr_engine.store.upgrade_writing import UPGRADES
 
 _HUB_IDS = ("hub ids",)
@@ -39,6 +54,28 @@ def read_ahead(
             hub_ids = {hub_id for one in some if (hub_id := shared.known(_HUB_IDS, one)) not in {None, sharing.UNKNOWN}}
             load = partial(_load, connection, of_firmware, hub_ids, now, quiet_days if with_overlays else None)
             shared.read(_of_release(release, now, with_overlays=with_overlays), load)
+
+
+def look_up(
+    reading: Reading, device_ids: Sequence[str], of_firmware: Firmware, now: datetime, quiet_days: QuietDays
+) -> KnownHubs | None:
+    """Look hubs up beside the transaction that decides about a release, by the canonical ids of CHF or GPF.
+
+    None if there is no such release, or the database cannot be asked just now.
+    """
+
+    def look(connection: Connection) -> KnownHubs | None:
+        release = releases.by_firmware(connection, of_firmware)
+        if release is None:
+            return None
+        return known_hubs.look_up(connection, device_ids, now, quiet_days, with_han=bool(release.han_models))
+
+    try:
+        return reading(look)
+    except DBAPIError as error:
+        if not may_pass(error):
+            raise
+        return None
 
 
 def _load(
@@ -72,8 +109,12 @@ def _read_before(
 class StoredFacts:
     """The facts of `requests.outcome.Facts`, and of `FirmwareFacts`, read through one connection as of `now`."""
 
-    def __init__(self, connection: Connection, now: datetime, quiet_days: QuietDays) -> None:
+    def __init__(
+        self, connection: Connection, now: datetime, quiet_days: QuietDays, known: KnownHubs | None = None
+    ) -> None:
+        """What is `known` of hubs is asked for again only if it may be otherwise by now."""
         self._connection = connection
+        self._known = known
         self._now = now
         self._quiet_days = quiet_days
 
@@ -89,10 +130,20 @@ class StoredFacts:
             read = _read_before(shared, kind, device_ids)
             if read is not None:
                 return read
-        hub_ids = inventory.hub_ids_of(self._connection, device_ids)
+        known = self._standing(device_ids, release)
+        hub_ids = inventory.hub_ids_of(self._connection, device_ids) if known is None else known.hub_ids
         quiet_days = self._quiet_days if with_overlays else None
-        known = upgrades.load(self._connection, set(hub_ids.values()), release, self._now, quiet_days=quiet_days)
-        return {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
+        found = upgrades.load(
+            self._connection, set(hub_ids.values()), release, self._now, quiet_days=quiet_days, known=known
+        )
+        return {device_id: found[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in found}
+
+    def _standing(self, device_ids: Sequence[str], release: Release) -> KnownHubs | None:
+        known = self._known
+        if known is None:
+            return None
+        with_han = bool(release.han_models)
+        return known if known_hubs.stand(self._connection, known, device_ids, self._now, with_han=with_han) else None
 
     def pilot_places(self, release: Release, organisation: str, *, leaving: Collection[str]) -> PilotPlaces:
         return phases.pilot_places(self._connection, release.release_id, organisation, leaving=leaving)

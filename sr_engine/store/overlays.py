@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
@@ -80,11 +80,22 @@ _REGISTRATIONS = (
 
 
 def of(
-    connection: Connection, hub_ids: Collection[str], now: datetime, quiet_days: QuietDays
+    connection: Connection,
+    hub_ids: Collection[str],
+    now: datetime,
+    quiet_days: QuietDays,
+    *,
+    quiet: Mapping[str, Sequence[Period]] | None = None,
 ) -> Mapping[str, Overlays]:
-    """By hub, what is laid over it at `now` or will be; hubs without anything are left out."""
+    """By hub, what is laid over it at `now` or will be; hubs without anything are left out.
+
+    The `quiet` days need not be asked for again where they were at some earlier time.
+    """
     excluded = exclusions_of(connection, hub_ids, now)
-    quiet = _quiet(connection, members(hub_ids), now, quiet_days)
+    if quiet is None:
+        quiet = quiet_of(connection, hub_ids, now, quiet_days)
+    else:
+        quiet = {hub_id: [period for period in periods if period.end > now] for hub_id, periods in quiet.items()}
     return {
         hub_id: Overlays(tuple(excluded.get(hub_id, ())), tuple(quiet.get(hub_id, ())))
         for hub_id in excluded.keys() | quiet.keys()
@@ -101,13 +112,16 @@ def exclusions_of(connection: Connection, hub_ids: Collection[str], now: datetim
     return excluded
 
 
-def _quiet(connection: Connection, hub_ids: str, now: datetime, quiet_days: QuietDays) -> dict[str, list[Period]]:
+def quiet_of(
+    connection: Connection, hub_ids: Collection[str], now: datetime, quiet_days: QuietDays
+) -> Mapping[str, Sequence[Period]]:
     """Around each change from one Supplier to another, or to nobody; a meter point's first registration is none."""
-    lately = connection.scalars(_LATELY_REGISTERED, {"hub_ids": hub_ids, "since": now - quiet_days.after}).all()
+    wanted = members(hub_ids)
+    lately = connection.scalars(_LATELY_REGISTERED, {"hub_ids": wanted, "since": now - quiet_days.after}).all()
     periods: dict[str, list[Period]] = defaultdict(list)
     if not lately:
         return periods
-    found = connection.execute(_REGISTRATIONS, {"hub_ids": hub_ids, "mpxns": members(lately)})
+    found = connection.execute(_REGISTRATIONS, {"hub_ids": wanted, "mpxns": members(lately)})
     for (hub_id, _mpxn, _role), of_role in groupby(found, key=lambda row: row[:3]):
         for before, after in pairwise(of_role):
             at = after.effective_from

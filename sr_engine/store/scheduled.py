@@ -9,14 +9,14 @@ from sqlalchemy.sql import Insert
 
 from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, is_one_of_many, members
+from sr_engine.store.sets import is_one_of_many, members
 from sr_engine.store.states import IS_SCHEDULED
 from sr_engine.store.tables import attempts, scheduled_hubs
 
 _NAMES = tuple(scheduled_hubs.columns.keys())
 _KEY = tuple(scheduled_hubs.primary_key.columns)
 _KEY_OF_ATTEMPT = tuple(attempts.c[column.name] for column in _KEY)
-_OPEN = (is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
+_OPEN = (is_one_of_many(attempts.c.hub_id, "hub_ids"), attempts.c.is_open)
 
 
 def _leave() -> Delete:

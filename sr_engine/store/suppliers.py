@@ -107,7 +107,7 @@ def as_foreseen(
     connection: Connection, foreseen: Responsibility | None, hub_ids: Collection[str], now: datetime
 ) -> Mapping[str, Sequence[str]]:
     """The same as `of_hubs`, without asking again if what was foreseen of these hubs is still so."""
-    if foreseen is None or not _stands(connection, foreseen, now):
+    if foreseen is None or not are_as_of(connection, foreseen.written, foreseen.at, now):
         return of_hubs(connection, hub_ids, now)
     some = set(hub_ids)
     if len(some) == len(foreseen.hub_ids):
@@ -115,9 +115,13 @@ def as_foreseen(
     return {name: [hub_id for hub_id in ids if hub_id in some] for name, ids in foreseen.by_supplier.items()}
 
 
-def _stands(connection: Connection, foreseen: Responsibility, now: datetime) -> bool:
-    if foreseen.written != counters.given_out(connection, inventory.RESPONSIBILITIES):
+def are_as_of(connection: Connection, written: int, at: datetime, now: datetime) -> bool:
+    """Whether Suppliers are responsible for the same hubs `now` as they were `at` a time.
+
+    By then meters and registrations had been `written` so often.
+    """
+    if written != counters.given_out(connection, inventory.RESPONSIBILITIES):
         return False
     # A clock may have been set back meanwhile.
-    between = {"after": min(foreseen.at, now), "until": max(foreseen.at, now)}
+    between = {"after": min(at, now), "until": max(at, now)}
     return not _BECAME_EFFECTIVE.scalar(connection, between)

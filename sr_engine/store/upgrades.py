@@ -9,9 +9,10 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from sr_engine.domain.states import AttemptState
-from sr_engine.domain.upgrades import Answer, Attempt, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
 from sr_engine.store import inventory, overlays
+from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, is_one_of_many, members
@@ -89,27 +90,38 @@ def load(
     now: datetime,
     *,
     quiet_days: QuietDays | None = None,
+    known: KnownHubs | None = None,
 ) -> dict[str, HubUpgrade]:
     """By CHF id, everything the rules need to know of these hubs and this release.
 
-    Exclusions and quiet days, which cost two more queries, only where `quiet_days` says how long the latter are.
+    Exclusions and quiet days, which cost two more queries, only where `quiet_days` says how long the latter are. What
+    is `known` of their homes is not read again.
     """
     wanted = list(hub_ids)
     if not wanted:
         return {}
-    hubs = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
+    if known is None:
+        hubs: Mapping[str, Hub] = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
+    else:
+        hubs = known.hubs
     of_hubs = {"hub_ids": members(wanted), "release_id": release.release_id}
     newest, others = _attempts(connection, of_hubs)
     answers = _answers(connection, of_hubs)
-    blocks = {} if quiet_days is None else overlays.of(connection, wanted, now, quiet_days)
+    blocks = (
+        {}
+        if quiet_days is None
+        else overlays.of(connection, wanted, now, quiet_days, quiet=None if known is None else known.quiet)
+    )
+    none: Mapping[str, Answer] = {}
+    nothing = overlays.NOTHING
     return {
         hub_id: HubUpgrade(
             hub,
-            answers.get(hub_id, {}),
+            answers.get(hub_id, none),
             newest.get(hub_id),
             hub_id in others,
-            blocks.get(hub_id, overlays.NOTHING).exclusions,
-            blocks.get(hub_id, overlays.NOTHING).quiet,
+            (block := blocks.get(hub_id, nothing)).exclusions,
+            block.quiet,
         )
         for hub_id, hub in hubs.items()
     }

@@ -126,6 +126,18 @@ def test_what_is_the_same_in_every_row_need_be_given_once(engine: Engine, length
     assert {tuple(row) for row in found} == {(name, "t", NOW, NOW + timedelta(hours=1)) for name in regions}
 
 
+@pytest.mark.parametrize("length", LENGTHS[1:])
+def test_rows_that_differ_in_one_text_have_it_as_it_was_given(engine: Engine, length: int) -> None:
+    statement = insert(counters)
+    put = Prepared(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
+    odd = ["a \"b\" 'c'", "\\n[1, 2]", "null", "7", "Zoë \N{SNOWMAN} \N{GRINNING FACE}", "two\nlines", ""]
+    names = [f"{odd[n % len(odd)]}{n or ''}" for n in range(length)]
+    with engine.begin() as connection:
+        for value in (1, 2):
+            execute_columns(connection, put, {"name": names}, {"value": value})
+        assert {tuple(row) for row in connection.execute(select(counters))} == {(name, 2) for name in names}
+
+
 def test_rows_that_are_all_alike_are_as_many_as_were_given(engine: Engine) -> None:
     add = Prepared(sla_breaches.insert())
     with engine.begin() as connection:

@@ -1,0 +1,67 @@
+"""What a decision about very many hubs needs to know of their homes, looked up beside the transactions that write.
+
+It stands if no device and no registration has been written since, which a counter tells, no registration has become
+effective, and the hubs run what they ran, which changes without being counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from sr_engine.domain.upgrades import Hub
+from sr_engine.messages.model import Period
+from sr_engine.store import counters, inventory, overlays, suppliers
+from sr_engine.store.overlays import QuietDays
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHubs:
+    """Hubs as they were when they were looked up, and what is known of their Suppliers."""
+
+    device_ids: Sequence[str] = field(repr=False)
+    """What they were looked up by: the canonical ids of CHF or GPF."""
+    at: datetime
+    written: int
+    """How often devices or registrations had been written by then."""
+    with_han: bool
+    """The devices behind them were looked up, too."""
+    hub_ids: Mapping[str, str] = field(repr=False)
+    """CHF id by each of the ids."""
+    hubs: Mapping[str, Hub] = field(repr=False)
+    """By CHF id."""
+    quiet: Mapping[str, Sequence[Period]] = field(repr=False)
+    """By CHF id, the quiet days around known changes of Supplier."""
+
+
+def look_up(
+    connection: Connection, device_ids: Sequence[str], at: datetime, quiet_days: QuietDays, *, with_han: bool
+) -> KnownHubs:
+    """Look hubs up by the canonical ids of CHF or GPF, all in one state of the database."""
+    written = counters.given_out(connection, inventory.RESPONSIBILITIES)
+    hub_ids = inventory.hub_ids_of(connection, device_ids)
+    wanted = set(hub_ids.values())
+    return KnownHubs(
+        device_ids,
+        at,
+        written,
+        with_han,
+        hub_ids,
+        inventory.hubs(connection, wanted, at, with_han=with_han),
+        overlays.quiet_of(connection, wanted, at, quiet_days),
+    )
+
+
+def stand(
+    connection: Connection, known: KnownHubs, device_ids: Sequence[str], now: datetime, *, with_han: bool
+) -> bool:
+    """Whether all that was looked up of these devices is so at `now`."""
+    return (
+        known.with_han is with_han
+        and known.device_ids == device_ids
+        and suppliers.are_as_of(connection, known.written, known.at, now)
+        and inventory.versions(connection, known.hubs) == {hub_id: hub.version for hub_id, hub in known.hubs.items()}
+    )
