@@ -136,6 +136,10 @@ class Stage:
             await self.world.instance.transactions.close()
 
         asyncio.run(tick())
+        self.hand_over_lists()
+
+    def hand_over_lists(self) -> None:
+        """Their CSPs have taken all upgrade lists that wait for them."""
         new = (outbox.c.kind == "upgrade_list") & (outbox.c.state == "Pending") & outbox.c.delivered_at.is_(None)
         delivered = outbox.update().where(new).values(state="Delivered", delivered_at=self.world.clock.now())
         self.world.run(lambda uow: uow.connection.execute(delivered))

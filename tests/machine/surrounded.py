@@ -131,6 +131,7 @@ class Surrounded(Requesting):
             withdrawal.message_id,
         )
         same(self.stage.csp(message, times=times), 204, "acknowledgement of a replacement")
+        self.stage.hand_over_lists()
         self.compare_replacement(one, region, going & set(accepted))
 
     def compare_replacement(self, one: UpgradeList, region: Region, taken_off: set[str]) -> None:
