@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
-from sr_engine.pipeline.stages import Stages, together
+from sr_engine.pipeline.stages import Failed, Stages, together
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Gathering(Generic[T]):
         wanted = [(work, done) for work, done in gathered if not done.done()]
         results = together([work for work, _ in wanted])
         for (_, done), result in zip(wanted, results, strict=True):
-            if isinstance(result, Exception):
-                done.set_exception(result)
+            if isinstance(result, Failed):
+                done.set_exception(result.error)
             else:
                 done.set_result(result)

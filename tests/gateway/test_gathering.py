@@ -9,6 +9,8 @@ import pytest
 from sr_engine.gateway.gathering import MOST, Gathering
 from sr_engine.pipeline.stages import Stages
 
+WAIT = 10.0
+
 
 def noting(number: int, done: list[tuple[str, int]], fails: bool = False) -> Stages[int]:
     """Two stages, of which each is noted."""
@@ -40,6 +42,26 @@ def test_one_that_fails_fails_alone() -> None:
     first, second, third = asyncio.run(story())
     assert (first, third) == (0, 2)
     assert isinstance(second, ValueError)
+
+
+class Panic(BaseException):
+    """As a library raises that has come to the end of its wits: no Exception."""
+
+
+def test_one_that_ends_in_something_unusual_holds_up_nobody() -> None:
+    def panicking() -> Stages[int]:
+        yield
+        raise Panic
+
+    async def story() -> list[int | BaseException]:
+        gathering: Gathering[int] = Gathering()
+        works = [noting(0, []), panicking(), noting(2, [])]
+        async with asyncio.timeout(WAIT):
+            return await asyncio.gather(*map(gathering.run, works), return_exceptions=True)
+
+    first, second, third = asyncio.run(story())
+    assert (first, third) == (0, 2)
+    assert isinstance(second, Panic)
 
 
 def test_one_whose_caller_has_gone_away_is_not_begun_and_the_others_are() -> None:

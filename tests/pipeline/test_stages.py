@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sr_engine.pipeline.stages import Stages, alone, together
+from sr_engine.pipeline.stages import Failed, Stages, alone, together
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ def work(number: int, plan: Plan, done: list[tuple[int, int]]) -> Stages[str]:
     return f"{number} is done"
 
 
-def alone_or_failed(number: int, plan: Plan) -> str | Exception:
+def alone_or_failed(number: int, plan: Plan) -> str | Failed:
     try:
         return alone(work(number, plan, []))
     except ValueError as error:
-        return error
+        return Failed(error)
 
 
 @given(plans=PLANS)
