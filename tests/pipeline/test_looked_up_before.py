@@ -15,12 +15,14 @@ from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     Body,
     Decision,
+    Period,
     Phase,
     ScheduleCommsHubFirmware,
 )
 from sr_engine.pipeline.process import Admitted
 from sr_engine.requests.outcome import Outcome
-from sr_engine.store import inventory, known_hubs, registrations
+from sr_engine.store import inventory, known_hubs, registrations, releases
+from sr_engine.store.facts import StoredFacts
 from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import UnitOfWork
@@ -123,6 +125,21 @@ def test_the_outcome_is_that_of_what_is_so_now(
         now = UnitOfWork(connection, NOW + timedelta(minutes=minutes))
         assert processor.judge(now, admitted, known=known) == processor.judge(now, admitted)
         transaction.rollback()
+
+
+def test_quiet_days_that_were_over_are_not_where_the_clock_was_set_back(world: World) -> None:
+    quiet_days = world.processor.quiet_days
+    changed_at = NOW - quiet_days.after - timedelta(minutes=1)
+    arrival = registered(HUBS[1], B.name, effective_from=changed_at)
+    world.run(lambda uow: inventory.put_registrations(uow.connection, [arrival]))
+    with world.instance.reading_engine.connect() as connection:
+        known = known_hubs.look_up(connection, list(DEVICES), NOW, quiet_days, with_han=True)
+        release = releases.by_firmware(connection, FIRMWARE)
+        assert release is not None
+        facts = StoredFacts(connection, NOW - timedelta(hours=1), quiet_days, known)
+        hub = facts.hub_upgrades(list(DEVICES), release, with_overlays=True)[HUBS[1].chf]
+
+    assert hub.quiet == (Period(changed_at - quiet_days.before, changed_at + quiet_days.after),)
 
 
 @only_sqlite
