@@ -54,7 +54,7 @@ class Telling:
                     stop_looking(connection)
                     signed = self.alerts.sign(composed)
                     let_go, more = stack.pop_all().close, number < len(waiting)
-                    return Taken(self._queueing(signed), let_go, more, beside=True)
+                    return Taken(self._queueing(signed), let_go, more, beside=_is_for_one_queue(signed))
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None
@@ -85,6 +85,11 @@ class Telling:
 
     def _firmware(self, unit_of_work: UnitOfWork) -> None:
         self.firmware_alerts.write(unit_of_work)
+
+
+def _is_for_one_queue(signed: SignedAlerts) -> bool:
+    """A Supplier may have a User for electricity and another for gas."""
+    return len({message.destination for message in signed.messages}) <= 1
 
 
 def remind(unit_of_work: UnitOfWork) -> bool:

@@ -49,10 +49,9 @@ _QUEUE = 0x53525155
 _BESIDE = "sr_engine_beside"
 
 _TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
-# In the order of the keys: whoever wants two never waits for who has the second and waits for the first.
 _WAIT_FOR_QUEUES = text(
-    f"SELECT pg_advisory_xact_lock({_QUEUE}, key) FROM "  # noqa: S608 - a key of ours
-    "(SELECT DISTINCT hashtext(value) AS key FROM jsonb_array_elements_text(CAST(:names AS JSONB)) ORDER BY 1) AS keys"
+    f"SELECT pg_advisory_xact_lock({_QUEUE}, hashtext(value)) "  # noqa: S608 - a key of ours
+    "FROM jsonb_array_elements_text(CAST(:names AS JSONB)) AS names (value)"
 )
 _SERVER_TIME = text("SELECT clock_timestamp()")
 _COLUMNS = {
@@ -161,7 +160,8 @@ def beside(engine: Engine) -> Engine:
 def wait_for_queues(connection: Connection, names: Collection[str]) -> None:
     """Have nobody else add to these queues until this transaction ends: numbers then appear in their order.
 
-    On SQLite there is nobody else.
+    Whoever goes `beside` may wait for one alone: whoever writes may have another, and wait for that one. On SQLite
+    there is nobody else.
     """
     if connection.dialect.name == POSTGRESQL:
         connection.execute(_WAIT_FOR_QUEUES, {"names": members(names)})

@@ -86,7 +86,8 @@ class Taken:
     beside: bool = False
     """It may be written while another transaction writes, where the database can do that.
 
-    So it records nothing in the audit trail, and nothing that it writes decides what others do.
+    So it records nothing in the audit trail, adds to one queue at most, and nothing that it writes decides what others
+    do.
     """
 
 

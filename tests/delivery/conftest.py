@@ -26,7 +26,9 @@ from sr_engine.store.reading import Reading
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
 from tests.databases import new_url
-from tests.world import NOW
+from tests.world import NOW, A, edit
+
+GAS_EUI = "00-00-5E-EF-10-00-00-A9"
 
 WAIT = 90
 """Seconds after which a test gives up."""
@@ -229,3 +231,15 @@ def post(tmp_path: Path) -> Iterator[Post]:
 @pytest.fixture(autouse=True)
 def quiet_logs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
+
+
+def with_a_user_for_gas(directory: Path) -> None:
+    """Have the first Supplier of an instance use its User for electricity, and another for gas."""
+    users = directory / "users.toml"
+    edit(users, f'eui = "{A.eui}"\nroles = ["IS", "GS"]\n', f'eui = "{A.eui}"\nroles = ["IS"]\n')
+    edit(
+        users,
+        '[[organisation]]\nid = "supplier-b"',
+        f'[[organisation.user]]\neui = "{GAS_EUI}"\nroles = ["GS"]\nreceiving_url = "http://127.0.0.1:8093/gas"\n'
+        'duis_version = 5.4\nstatus = "Active"\n\n[[organisation]]\nid = "supplier-b"',
+    )

@@ -39,11 +39,10 @@ from sr_engine.pipeline.process import Admitted
 from sr_engine.store import releases
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
+from tests.delivery.conftest import GAS_EUI, with_a_user_for_gas
 from tests.firmware import ENTRY, Meters, esme, listed
 from tests.regions.conftest import Nights
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
-
-GAS_EUI = "00-00-5E-EF-10-00-00-A9"
 
 
 @pytest.fixture
@@ -236,20 +235,7 @@ def test_an_event_whose_body_nobody_builds_is_refused_by_name(world: World) -> N
 
 
 def test_an_alert_goes_to_the_user_whose_role_applies_to_the_hub_electricity_first(tmp_path: Path) -> None:
-    def two_users(directory: Path) -> None:
-        edit(
-            directory / "users.toml",
-            f'eui = "{A.eui}"\nroles = ["IS", "GS"]\n',
-            f'eui = "{A.eui}"\nroles = ["IS"]\n',
-        )
-        edit(
-            directory / "users.toml",
-            '[[organisation]]\nid = "supplier-b"',
-            f'[[organisation.user]]\neui = "{GAS_EUI}"\nroles = ["GS"]\nreceiving_url = "http://127.0.0.1:8093/gas"\n'
-            'duis_version = 5.4\nstatus = "Active"\n\n[[organisation]]\nid = "supplier-b"',
-        )
-
-    world = make_world(tmp_path / "two", prepare=two_users)
+    world = make_world(tmp_path / "two", prepare=with_a_user_for_gas)
     both, power, gas = TestHub(1), TestHub(2, gas=B.name), TestHub(3, electricity=B.name)
     world.add_hubs([both, power, gas])
 

@@ -21,11 +21,14 @@ from sr_engine.store.database import beside
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
 from tests.databases import new_url
-from tests.delivery.conftest import WAIT
+from tests.delivery.conftest import GAS_EUI, WAIT, with_a_user_for_gas
 from tests.world import A, B, TestHub, World, make_world
 
 HUBS = [TestHub(number, A.name) for number in range(1, telling.QUEUED_AT_ONCE // 2)]
 TO_A, TO_B = f"user:{A.eui}", f"user:{B.eui}"
+
+
+TO_GAS = f"user:{GAS_EUI}"
 
 
 @pytest.fixture
@@ -82,13 +85,19 @@ def notice(connection: Connection, world: World, destination: str) -> None:
     queue.put(connection, [message], world.clock.now())
 
 
-def test_alerts_are_queued_while_another_transaction_writes(world: World) -> None:
+def tell(world: World) -> None:
+    """Tell all that is to be told."""
+
     async def follow() -> None:
         world.instance.transactions.follow()
         await world.instance.transactions.close()
 
+    asyncio.run(asyncio.wait_for(follow(), WAIT))
+
+
+def test_alerts_are_queued_while_another_transaction_writes(world: World) -> None:
     with world.instance.engine.begin():
-        asyncio.run(asyncio.wait_for(follow(), WAIT))
+        tell(world)
         assert in_queue(world, TO_A) == [queue.ALERT] * len(HUBS)
 
 
@@ -139,3 +148,26 @@ def test_what_is_sent_to_others_does_not_wait_for_it(world: World) -> None:
         with world.instance.engine.begin() as connection:
             notice(connection, world, TO_B)
         assert in_queue(world, TO_B) == [queue.NOTICE]
+
+
+@pytest.mark.parametrize(("had", "wanted"), [(TO_A, TO_GAS), (TO_GAS, TO_A)])
+def test_whoever_writes_waits_for_no_alerts_to_two_users_of_a_supplier(tmp_path: Path, had: str, wanted: str) -> None:
+    world = make_world(tmp_path, prepare=with_a_user_for_gas, database_url=new_url(tmp_path, "postgresql"))
+    release_id = world.open_release()
+    events = [
+        HubEvent(AlertEvent.HUB_LISTED, hub.chf, A.name, release_id, "once", for_gas=for_gas)
+        for hub, for_gas in zip(HUBS, (False, True), strict=False)
+    ]
+    Transactions(world.instance.engine, world.clock).run_now(lambda uow: world.instance.alerts.post(uow, events))
+
+    with ThreadPoolExecutor(1) as threads:
+        with world.instance.engine.begin() as connection:
+            notice(connection, world, had)
+            other = threads.submit(tell, world)
+            until_one_waits(world, other)
+            connection.execute(text("SET LOCAL lock_timeout = 1"))
+            notice(connection, world, wanted)
+        other.result(WAIT)
+
+    assert in_queue(world, had) == in_queue(world, wanted) == [queue.NOTICE, queue.ALERT]
+    world.close()
