@@ -114,9 +114,12 @@ def one_of(connection: Connection, destinations: Collection[str], message_id: st
     return Sent(**values), body
 
 
-def newest_id(connection: Connection, destinations: Collection[str]) -> int:
-    """The row number of the newest message to some receivers; 0 if there is none."""
-    return max(
+def newest_ids(connection: Connection, destinations: Collection[str]) -> Sequence[int]:
+    """The row number of the newest message to each of some receivers; 0 if there is none.
+
+    Not that of all: messages to one receiver may appear after those to another that were queued later.
+    """
+    return [
         int(
             connection.scalar(
                 select(outbox.c.outbox_id)
@@ -127,4 +130,4 @@ def newest_id(connection: Connection, destinations: Collection[str]) -> int:
             or 0
         )
         for destination in destinations
-    )
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from sr_engine.configuration import AlertEvent
 from sr_engine.delivery import telling
 from sr_engine.delivery.telling import Telling
 from sr_engine.domain.changes import HubEvent
+from sr_engine.store import mailbox
 from sr_engine.store import outbox as queue
 from sr_engine.store.database import beside
 from sr_engine.store.tables import outbox
@@ -148,6 +149,20 @@ def test_what_is_sent_to_others_does_not_wait_for_it(world: World) -> None:
         with world.instance.engine.begin() as connection:
             notice(connection, world, TO_B)
         assert in_queue(world, TO_B) == [queue.NOTICE]
+
+
+def test_alerts_that_appear_after_what_was_queued_later_for_another_user_are_seen(world: World) -> None:
+    def newest() -> Sequence[int]:
+        with world.instance.reading_engine.connect() as connection:
+            return mailbox.newest_ids(connection, [TO_A, TO_B])
+
+    with taken_by_a_process(world) as taken, transaction(world) as unit_of_work:
+        taken.write(unit_of_work)
+        with world.instance.engine.begin() as connection:
+            notice(connection, world, TO_B)
+        before = newest()
+
+    assert newest() != before
 
 
 @pytest.mark.parametrize(("had", "wanted"), [(TO_A, TO_GAS), (TO_GAS, TO_A)])

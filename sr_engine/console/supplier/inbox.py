@@ -116,7 +116,7 @@ class InboxPages:
 
     def stamp(self, visit: Visit, connection: Connection) -> str:
         """Changes when a message is sent to the Supplier."""
-        return f"{mailbox.newest_id(connection, destinations_of(visit))}"
+        return "-".join(map(str, mailbox.newest_ids(connection, destinations_of(visit))))
 
 
 def destinations_of(visit: Visit) -> list[str]:
