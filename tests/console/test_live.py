@@ -41,8 +41,8 @@ def test_a_change_is_told_once_it_is_there(front: Front) -> None:
         listener = threading.Thread(target=events, args=(f"{base}{ann.path}/live", cookie, heard, ready))
         listener.start()
         assert ready.wait(60)
-        token = ann.tree.xpath("//input[@name='csrf']")[0].get("value")
-        httpx.post(f"{base}{ann.path}/confirm", data={"csrf": token}, cookies={"sr-console": cookie}, timeout=60)
+        form = {name: ann.tree.xpath(f"//input[@name='{name}']")[0].get("value") for name in ("csrf", "seen")}
+        httpx.post(f"{base}{ann.path}/confirm", data=form, cookies={"sr-console": cookie}, timeout=60)
         listener.join(60)
     assert heard == ["ready", "changed"]
 
