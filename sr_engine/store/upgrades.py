@@ -62,9 +62,9 @@ _RUN_OUT = (
     .order_by(decisions.c.defer_until, decisions.c.hub_id)
     .limit(bindparam("at_most"))
 )
-# The state is no condition: PostgreSQL would look for all Activated first, which it may take to be fewer than they are.
 _LAST_ACTIVATED = func.max(attempts.c.state_at).filter(attempts.c.state == AttemptState.ACTIVATED.value)
-# The state is no condition of what is looked for: PostgreSQL would go through all that are Activated.
+# The state is no condition of what is looked for: PostgreSQL would go through all that are Activated, which it may take
+# to be fewer than they are.
 _ACTIVATED = Prepared(
     select(attempts.c.hub_id, _LAST_ACTIVATED)
     .where(is_one_of(attempts.c.hub_id, "hub_ids"))
