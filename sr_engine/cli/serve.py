@@ -32,7 +32,7 @@ from sr_engine.observing.cells import Cells
 from sr_engine.observing.logs import log_to_stderr
 from sr_engine.operations.clocks import clock_differences
 from sr_engine.processes import Processes
-from sr_engine.serving import Door, GuardedServer
+from sr_engine.serving import Door, GuardedServer, take_short_turns
 from sr_engine.store.dialects import SQLITE
 from sr_engine.tls import Renewable
 from sr_engine.transport import connection_limits, incoming_tls, outgoing_tls, peers_of, watched_tls
@@ -159,6 +159,7 @@ def _serve_alone(
         limits = connection_limits(instance.configuration.policy)
         doors.append(Door(served.watching, Crowd(limits), application=monitoring_of(instance, counting)))
     keep_what_is_there()
+    take_short_turns()
     run_until_told(app, doors, ready, parent=parent)
 
 
