@@ -42,6 +42,9 @@ GROUP_LIMIT = 256
 TURNS = 3
 """Of the event loop, that a transaction waits for what is being checked: some microseconds."""
 
+PATIENCE_SECONDS = 0.002
+"""For which a transaction waits for as many as there were, at most; its own statements take several times as long."""
+
 _ENDING = (KeyboardInterrupt, SystemExit)
 """By which the process ends: nothing is tried again."""
 
@@ -142,6 +145,9 @@ class Transactions:
         self._waiting: list[_Submitted[Any]] = []
         self._running: asyncio.Task[None] | None = None
         self._was_heavy = False
+        self._expected = 0
+        """Works that are under way at a time, as far as the last transaction shows."""
+        self._enough = asyncio.Event()
         self._served: dict[str, None] = {}
         """Whose heavy ones have run, who was served longest ago first."""
 
@@ -155,6 +161,8 @@ class Transactions:
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Submitted(work, heavy, of, foreseen, done))
+        if heavy or len(self._waiting) >= self._expected:
+            self._enough.set()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
         # A caller that goes away cancels this, and neither its work nor what others share with it.
@@ -165,8 +173,12 @@ class Transactions:
             # Whatever becomes ready meanwhile joins: what came together is checked one turn after it was read.
             for _ in range(TURNS):
                 await asyncio.sleep(0)
+            if self._waits_elsewhere:
+                await self._as_many_as_before()
             group = self._next_group()
             results = await self._run_until_known(group)
+            shared = 0 if self._was_heavy else len(group)
+            self._expected = min(shared + len(self._waiting), GROUP_LIMIT)
             for one, result in zip(group, results, strict=True):
                 if one.done.cancelled():
                     continue
@@ -176,6 +188,19 @@ class Transactions:
                     one.done.set_result(result)
             if self._to_follow:
                 self._start_to_follow()
+
+    async def _as_many_as_before(self) -> None:
+        """Wait for as many as shared the last transaction or came meanwhile, for PATIENCE_SECONDS at most.
+
+        Who was answered asks again soon, and what a transaction costs is paid once for all that share it; on SQLite, in
+        whose transactions the loop stands still, they are there by then. One that is alone is kept waiting once, after
+        others were there; a heavy one keeps nobody waiting.
+        """
+        if len(self._waiting) < self._expected and not any(one.heavy for one in self._waiting):
+            self._enough = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._enough.wait()
 
     def follow(self) -> None:
         """Look for what transactions of other processes have left to be done."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,11 +16,15 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from sr_engine.clock import FixedClock
 from sr_engine.store import counters
+from sr_engine.store import transactions as store_transactions
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.tables import counters as table
 from sr_engine.store.transactions import GROUP_LIMIT, Transactions, UnitOfWork
-from tests.databases import only_sqlite
+from tests.databases import new_url, only_sqlite
 from tests.world import NOW
+
+WAIT = 20
+"""Seconds after which nothing more is expected to happen."""
 
 Work = Callable[[UnitOfWork], str]
 
@@ -87,6 +92,79 @@ def test_a_commit_is_shared_by_a_limited_number(engine: Engine) -> None:
 
     assert len(names(engine)) == GROUP_LIMIT + 1
     assert len(commits) == 2
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(new_url(tmp_path, "postgresql"))
+    yield engine
+    engine.dispose()
+
+
+def test_those_who_were_answered_together_share_the_next_commit_too_though_none_is_as_soon_as_the_other(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_transactions, "PATIENCE_SECONDS", WAIT)
+    shared, rounds = transactions(postgresql), 5
+
+    async def ask_again_and_again(who: int) -> None:
+        for number in range(rounds):
+            # Many more turns of the loop than a transaction waits for what is being checked.
+            for _ in range(10 * who if number else 0):
+                await asyncio.sleep(0)
+            await shared.run(write(f"n{who}-{number}"))
+
+    async def story() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for who in range(4):
+                tasks.create_task(ask_again_and_again(who))
+
+    with commits_of(postgresql) as commits:
+        asyncio.run(asyncio.wait_for(story(), WAIT))
+
+    assert len(names(postgresql)) == 4 * rounds
+    assert len(commits) == rounds
+
+
+def test_one_that_is_alone_waits_for_nobody(postgresql: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_transactions, "PATIENCE_SECONDS", 2 * WAIT)
+    shared = transactions(postgresql)
+
+    async def story() -> None:
+        for number in range(5):
+            await shared.run(write(f"n{number}"))
+
+    asyncio.run(asyncio.wait_for(story(), WAIT))
+
+    assert len(names(postgresql)) == 5
+
+
+def test_those_who_do_not_come_again_are_waited_for_once_and_not_for_long(postgresql: Engine) -> None:
+    shared = transactions(postgresql)
+
+    async def story() -> None:
+        await asyncio.gather(*(shared.run(write(f"n{n}")) for n in range(5)))
+        for number in range(3):
+            await shared.run(write(f"alone-{number}"))
+
+    with commits_of(postgresql) as commits:
+        asyncio.run(asyncio.wait_for(story(), WAIT))
+
+    assert len(commits) == 4
+
+
+def test_a_heavy_one_keeps_nobody_waiting(postgresql: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_transactions, "PATIENCE_SECONDS", 2 * WAIT)
+    shared = transactions(postgresql)
+
+    async def story() -> None:
+        await asyncio.gather(*(shared.run(write(f"n{n}")) for n in range(5)))
+        await shared.run(write("heavy"), heavy=True)
+        await shared.run(write("light"))
+
+    asyncio.run(asyncio.wait_for(story(), WAIT))
+
+    assert {"heavy", "light"} <= names(postgresql)
 
 
 def test_a_unit_that_fails_takes_back_its_own_work_and_no_other(engine: Engine) -> None:
