@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from sr_engine.domain.deliveries import CplEntry, FirmwareTargets
 from sr_engine.domain.exclusions import ExcludableHub
@@ -27,7 +26,6 @@ from sr_engine.store import (
     sharing,
     upgrades,
 )
-from sr_engine.store.database import may_pass
 from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
@@ -70,12 +68,7 @@ def look_up(
             return None
         return known_hubs.look_up(connection, device_ids, now, quiet_days, with_han=bool(release.han_models))
 
-    try:
-        return reading(look)
-    except DBAPIError as error:
-        if not may_pass(error):
-            raise
-        return None
+    return reading.if_possible(look)
 
 
 def _load(

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from sr_engine.store.database import may_pass
 
 __all__ = ["Connection", "Reading"]
 
@@ -24,6 +28,17 @@ class Reading:
         """Return what `look` returned."""
         with self._engine.connect() as connection:
             return look(connection)
+
+    def if_possible(self, look: Callable[[Connection], T]) -> T | None:
+        """The same for a look that can be done without; None if the database cannot be asked just now."""
+        try:
+            return self(look)
+        except PoolTimeout:
+            return None
+        except DBAPIError as error:
+            if not may_pass(error):
+                raise
+            return None
 
     @contextmanager
     def beside(self, look: Callable[[Connection], T]) -> Iterator[Callable[[], T]]:

@@ -12,10 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, case, exists, or_, select
-from sqlalchemy.exc import DBAPIError
 
 from sr_engine.store import counters, inventory
-from sr_engine.store.database import may_pass
 from sr_engine.store.dialects import joined
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.reading import Reading
@@ -95,12 +93,7 @@ def foresee(reading: Reading, hub_ids: Collection[str], at: datetime) -> Respons
         written = counters.given_out(connection, inventory.RESPONSIBILITIES)
         return Responsibility(hub_ids, at, written, of_hubs(connection, hub_ids, at))
 
-    try:
-        return reading(look)
-    except DBAPIError as error:
-        if not may_pass(error):
-            raise
-        return None
+    return reading.if_possible(look)
 
 
 def as_foreseen(
