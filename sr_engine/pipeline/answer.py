@@ -11,27 +11,13 @@ DETAIL_LIMIT = 1000
 """Characters of detail in a header; the audit trail has all of it."""
 
 
-class Draft:
-    """A document that is signed when it is first asked for; asking raises what signing it does."""
-
-    __slots__ = ("_sign", "_signed")
-
-    def __init__(self, sign: Callable[[], bytes]) -> None:
-        self._sign = sign
-        self._signed: bytes | None = None
-
-    def __call__(self) -> bytes:
-        if self._signed is None:
-            self._signed = self._sign()
-        return self._signed
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer: `code` is the ResponseCode where there is one, `detail` says why in words."""
 
     status: int
-    document: bytes | Draft
+    document: bytes | Callable[[], bytes]
+    """Or what signs it when it is first asked for it."""
     detail: str
     content_type: str = XML
     code: str | None = None
@@ -46,7 +32,7 @@ class Answer:
     @property
     def body(self) -> bytes:
         """The bytes that are sent."""
-        return self.document() if isinstance(self.document, Draft) else self.document
+        return self.document if isinstance(self.document, bytes) else self.document()
 
     @property
     def detail_header(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -44,7 +45,7 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.messages.signed import sign_response
 from sr_engine.pipeline import checks
-from sr_engine.pipeline.answer import Answer, Draft
+from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.problem import problem
@@ -238,8 +239,9 @@ class Processor:
         if isinstance(verdict, Answer):
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
-        draft = Draft(lambda: self._sign(admitted.request, outcome.code, outcome.result, now))
-        answer = Answer(HTTP_OK, draft, outcome.detail, code=outcome.code)
+        # Signed once, with the others of its transaction, when it is written.
+        document = cache(lambda: self._sign(admitted.request, outcome.code, outcome.result, now))
+        answer = Answer(HTTP_OK, document, outcome.detail, code=outcome.code)
         exchange = exchanges.Exchange(
             DUIS,
             key,
@@ -251,7 +253,7 @@ class Processor:
             outcome.code,
             outcome.detail,
             admitted.document.data,
-            draft,
+            document,
         )
         if not isinstance(verdict, Hold):
             exchanges.put(connection, exchange)
