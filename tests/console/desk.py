@@ -132,10 +132,14 @@ class Front:
 
 
 class Client:
-    """Asks the console as HTTP would; what goes on after an answer goes on while the next is asked for."""
+    """Asks the console as HTTP would; what goes on after an answer goes on while the next is asked for.
+
+    What a transaction left to be done is not kept waiting for that: nobody may ask again.
+    """
 
     def __init__(self, front: Front, address: str) -> None:
         self._runner = front.runner
+        self._transactions = front.world.instance.transactions
         self._http = httpx.AsyncClient(
             transport=httpx.ASGITransport(front.app, client=(address, 1)),
             base_url=AT,
@@ -153,7 +157,9 @@ class Client:
         return httpx.get(url, follow_redirects=False, timeout=60)
 
     def post(self, url: str, **kwargs: Any) -> httpx.Response:
-        return self._runner.run(self._http.post(url, **kwargs))
+        answer = self._runner.run(self._http.post(url, **kwargs))
+        self._runner.run(self._transactions.close())
+        return answer
 
 
 class Somebody:
