@@ -127,22 +127,22 @@ def application(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        try:
-            async with (
-                working.running() if role is not Role.GATEWAY else nullcontext(),
-                Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
-                relay.running() if relay and role is not Role.WORKER else nullcontext(),
-                console.taking_up.running() if console else nullcontext(),
-                giving_back(),
-            ):
-                yield
-        finally:
-            apart.stop()
-            if api is not None:
-                api.threads.shutdown(wait=False)
-                api.preparing.shutdown(wait=False)
-            await refusals.close()
-            await instance.transactions.close(within=TELL_WITHIN_SECONDS)
+        async with instance.transactions.served(TELL_WITHIN_SECONDS):
+            try:
+                async with (
+                    working.running() if role is not Role.GATEWAY else nullcontext(),
+                    Watcher([trusted, *watched, *watched_tls(instance.settings, outgoing)]).running(),
+                    relay.running() if relay and role is not Role.WORKER else nullcontext(),
+                    console.taking_up.running() if console else nullcontext(),
+                    giving_back(),
+                ):
+                    yield
+            finally:
+                apart.stop()
+                if api is not None:
+                    api.threads.shutdown(wait=False)
+                    api.preparing.shutdown(wait=False)
+                await refusals.close()
 
     if role is Role.WORKER:
         return Starlette(

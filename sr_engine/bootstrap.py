@@ -47,6 +47,7 @@ from sr_engine.operations.registrations import SupplierChanges
 from sr_engine.operations.supplier_answers import SupplierAnswers
 from sr_engine.operations.supplier_hubs import SupplierHubs
 from sr_engine.pipeline.acting import Acting
+from sr_engine.pipeline.changing import Changing
 from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.process import SCHEDULE_ID_MAX, Processor
 from sr_engine.pipeline.relaying import Relaying
@@ -93,6 +94,7 @@ class Instance:
     duis_schema: Schema
     csp_schema: Schema
     alerts: Alerts
+    changing: Changing
     firmware_alerts: FirmwareAlerts
     telling: Telling
     randbelow: Callable[[int], int]
@@ -170,6 +172,7 @@ def open_instance(
         raise
     reading_engine = open_engine(settings.database_url, read_only=True)
     telling = Telling(alerts, firmware_alerts, reading_engine)
+    changing = Changing(alerts, loaded.lifecycle, policy.limits.portion_devices)
     return Instance(
         settings=settings,
         configuration=loaded,
@@ -177,13 +180,14 @@ def open_instance(
         clock=clock,
         engine=engine,
         reading_engine=reading_engine,
-        transactions=Transactions(engine, clock, follow_up=telling),
+        transactions=Transactions(engine, clock, follow_up=telling, keeping=changing),
         trust=trust,
         verifier=Verifier(trust),
         signer=signer,
         duis_schema=load_schema(schemas / "duis.xsd", roots={"Request"}, signature_apart=True),
         csp_schema=load_schema(schemas / "csp.xsd", roots=MESSAGES_OF_CSPS, signature_apart=True),
         alerts=alerts,
+        changing=changing,
         firmware_alerts=firmware_alerts,
         telling=telling,
         randbelow=randbelow,
@@ -218,7 +222,7 @@ def processor_of(instance: Instance) -> Processor:
         instance.duis_schema,
         instance.verifier,
         instance.signer,
-        instance.alerts,
+        instance.changing,
         Holding(
             instance.configuration.policy,
             instance.users,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from sr_engine.clock import Clock
 from sr_engine.store import leases
 from sr_engine.store.leases import Lease, LeaseLost
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import Runs, T, UnitOfWork, Work
+from sr_engine.store.transactions import NO_HUBS, Runs, T, UnitOfWork, Work
 
 __all__ = ["Claims", "Fenced", "Lease", "LeaseLost", "Terms"]
 
@@ -46,14 +46,14 @@ class Fenced:
     transactions: Runs
     lease: Lease
 
-    async def run(self, work: Work[T], *, heavy: bool = False) -> T:
+    async def run(self, work: Work[T], *, heavy: bool = False, hubs: Collection[str] | None = None) -> T:
         """As `Transactions.run`; raises LeaseLost, nothing having changed, if the lease is another's by now."""
 
         def fenced(unit_of_work: UnitOfWork) -> T:
             leases.check(unit_of_work.connection, self.lease)
             return work(unit_of_work)
 
-        return await self.transactions.run(fenced, heavy=heavy)
+        return await self.transactions.run(fenced, heavy=heavy, hubs=hubs)
 
 
 class Claims:
@@ -102,7 +102,8 @@ class Claims:
             return None
         asked_at = self._monotonic()
         lease = await self._transactions.run(
-            lambda unit_of_work: leases.claim(unit_of_work.connection, name, self.holder, unit_of_work.now, length)
+            lambda unit_of_work: leases.claim(unit_of_work.connection, name, self.holder, unit_of_work.now, length),
+            hubs=NO_HUBS,
         )
         if lease is not None:
             if known is not None and known.holder is not None:
@@ -125,7 +126,8 @@ class Claims:
             return
         asked_at, length = self._monotonic(), self._terms.length_on_clock
         still = await self._transactions.run(
-            lambda unit_of_work: leases.renew(unit_of_work.connection, self.holder, unit_of_work.now, length)
+            lambda unit_of_work: leases.renew(unit_of_work.connection, self.holder, unit_of_work.now, length),
+            hubs=NO_HUBS,
         )
         for name, lease in before.items():
             # What was let go meanwhile stays so.
@@ -151,7 +153,7 @@ class Claims:
         self._held.clear()
         self._good_until.clear()
         await self._transactions.run(
-            lambda unit_of_work: leases.give_back(unit_of_work.connection, self.holder, unit_of_work.now)
+            lambda unit_of_work: leases.give_back(unit_of_work.connection, self.holder, unit_of_work.now), hubs=NO_HUBS
         )
 
     async def let_go(self, name: str) -> None:
@@ -159,7 +161,7 @@ class Claims:
         lease = self._held.get(name)
         if lease is not None:
             self._forget(lease)
-            await self._transactions.run(lambda work: leases.let_go(work.connection, lease, work.now))
+            await self._transactions.run(lambda work: leases.let_go(work.connection, lease, work.now), hubs=NO_HUBS)
 
     def _note(self, lease: Lease, asked_at: float) -> None:
         """The lease lasts from a time that is not before it was asked for."""

@@ -30,7 +30,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Admitted, Processor, Turned
 from sr_engine.replay import homes
 from sr_engine.replay.homes import OLD_VERSION, Home, move_in
-from sr_engine.store import candidates, firmware_tidings, inventory, tidings
+from sr_engine.store import candidates, firmware_tidings, inventory, kept_changes, tidings
 from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.reading import Reading
 from sr_engine.store.tables import counters, devices, metadata, outbox
@@ -185,7 +185,7 @@ class World:
         """Wait until everybody has been told everything: a served instance does so after it has answered."""
         for _ in range(SECONDS * 100):
             with self.instance.reading_engine.connect() as connection:
-                if not (tidings.are_left(connection) or firmware_tidings.are_left(connection)):
+                if not any(one.are_left(connection) for one in (kept_changes, tidings, firmware_tidings)):
                     return
             time.sleep(0.01)
         raise TimeoutError(f"somebody is still to be told something after {SECONDS} seconds")

@@ -18,6 +18,7 @@ from sr_engine.api.problems import Problem, failure
 from sr_engine.operations import api_tokens
 from sr_engine.peers import Peers
 from sr_engine.store.api_tokens import Token
+from sr_engine.store.transactions import NO_HUBS
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Door:
     async def _note(self, scope: Scope, token: Token) -> None:
         client = scope.get("client")
         address = "unknown" if client is None else str(client[0])
-        await self.desk.transactions.run(lambda uow: api_tokens.note_use(uow, token, address))
+        await self.desk.transactions.run(lambda uow: api_tokens.note_use(uow, token, address), hubs=NO_HUBS)
 
     async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
         """The whole body; raises Problem for one that is too large, too slow, or not JSON."""

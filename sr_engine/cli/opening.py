@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from sr_engine import configuration
 from sr_engine.cli.failures import Failure
 from sr_engine.clock import Clock
 from sr_engine.configuration import SETTINGS_FILE, Configuration, Settings, clock_of
+from sr_engine.store import kept_changes
 from sr_engine.store.database import check_tables, open_engine
-from sr_engine.store.transactions import Transactions
+from sr_engine.store.transactions import Transactions, UnitOfWork
 
 if TYPE_CHECKING:
     from sr_engine.bootstrap import Instance
@@ -49,7 +50,23 @@ class Opened:
     @property
     def transactions(self) -> Transactions:
         """Where units of work run; only for an instance opened for writing."""
-        return Transactions(self.engine, self.clock)
+        return Transactions(self.engine, self.clock, keeping=_NotHere())
+
+
+class _NotHere:
+    """What is kept of long lists is carried out by whoever has the key to tell Suppliers of it."""
+
+    def are_left(self, connection: Connection) -> bool:
+        return kept_changes.are_left(connection)
+
+    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:  # noqa: ARG002 - any
+        self.carry_out_next(unit_of_work)
+
+    def carry_out_next(self, _unit_of_work: UnitOfWork) -> bool:
+        raise Failure(
+            "a long list that was answered is still being carried out, and nothing was changed: try again in a moment, "
+            "while a processor is served"
+        )
 
 
 def settings_of(directory: Path) -> Settings:

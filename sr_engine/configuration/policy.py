@@ -43,6 +43,8 @@ class Limits:
     """Devices in one answer to 8.2."""
     alert_max_devices: int
     """Ids in one alert."""
+    portion_devices: int
+    """Hubs of a long list that are written in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +371,7 @@ POLICY = Table(
             Key("page_devices", values.whole_number(1, 50_000)),
             Key("inventory_max_devices", values.whole_number(1, 17)),
             Key("alert_max_devices", values.whole_number(1, 50_000)),
+            Key("portion_devices", values.whole_number(1, 50_000)),
         ),
     ),
     Key(

@@ -28,7 +28,7 @@ from sr_engine.delivery.tries import NO_ADDRESS, error_of, post, settle
 from sr_engine.store import audit, circuits, leases, outbox, undelivered
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import Attempted, Queued
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.transactions import NO_HUBS, UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ class Dispatcher:
                 circuits.close(unit_of_work.connection, destination)
                 outbox.retry_now(unit_of_work.connection, destination, refusals, unit_of_work.now)
 
-        await self._claims.fenced(lease).run(write)
+        await self._claims.fenced(lease).run(write, hubs=NO_HUBS)
         in_hand.difference_update(result.outbox_id for result in results)
 
     def _choose(self, destination: str, in_hand: Collection[int], most: int) -> list[Queued]:

@@ -269,22 +269,26 @@ class Gateway:
             lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
             heavy=admitted.concerns_more,
             of=admitted.sender.eui,
+            hubs=admitted.only_concerns,
             foreseen=Foreseen(admitted, self._read_ahead),
         )
 
     async def _large(self, admitted: Admitted) -> Answer:
-        """A request whose hubs are looked up before its transaction, so that others wait the less for that."""
-        known = None
+        """A request that is decided before its transaction, and carried out after, so that others wait the less."""
+        looked_up, hubs, portion = None, admitted.only_concerns, self._processor.changing.portion
         if may_look_up := self._looking_up < LOOKED_UP_AT_ONCE:
             self._looking_up += 1
         try:
             if may_look_up:
                 now = self._clock.now()
-                known = await asyncio.to_thread(self._processor.look_up, self._reading, admitted, now)
+                looked_up = await asyncio.to_thread(self._processor.look_ahead, self._reading, admitted, now)
             return await self._transactions.run(
-                lambda unit_of_work: self._processor.execute(unit_of_work, admitted, known),
+                lambda unit_of_work: self._processor.execute(
+                    unit_of_work, admitted, looked_up, keep=hubs is not None and len(hubs) > portion
+                ),
                 heavy=True,
                 of=admitted.sender.eui,
+                hubs=hubs,
             )
         finally:
             self._looking_up -= may_look_up

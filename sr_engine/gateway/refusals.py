@@ -17,7 +17,7 @@ from sr_engine.clock import Clock
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Processor, Turned
 from sr_engine.store import audit
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Refusals:
     async def record(self, turned: Turned) -> Answer:
         """Note that a request was refused, and why, before it is answered; or count it, and say so within a minute."""
         if turned.sender_eui or self._is_written(turned):
-            return await self._transactions.run(lambda uow: self._processor.record_turned(uow, turned))
+            return await self._transactions.run(lambda uow: self._processor.record_turned(uow, turned), hubs=NO_HUBS)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell_each_minute())
         return turned.answer
@@ -96,7 +96,7 @@ class Refusals:
             told = {name: one.more for name, one in self._tallies.items() if one.more}
             lines = [_line(name, tally) for name, tally in self._tallies.items() if tally.more]
             try:
-                await self._transactions.run(partial(_record, lines=lines))
+                await self._transactions.run(partial(_record, lines=lines), hubs=NO_HUBS)
             except Exception:
                 log.exception("requests that were refused are counted, and not in the audit trail yet")
                 if self._closing.is_set():

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -25,13 +25,13 @@ from signing import (
     parse,
 )
 from sr_engine.configuration import Configuration, ServiceReferenceVariant, UserDirectory
-from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.holding import Breach, Hold, HoldReason
 from sr_engine.messages.build import build_response, serialise_unsigned
 from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     DeleteCommsHubFirmwareSchedule,
+    Phase,
     ReadCommsHubFirmwareSchedule,
     ReadInventory,
     Result,
@@ -46,8 +46,10 @@ from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.messages.signed import sign_response
 from sr_engine.pipeline import checks
 from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.changing import Changing, entries_of
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.holding import Holding
+from sr_engine.pipeline.looking_ahead import Decided, LookedUp
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.stages import Stages, alone
 from sr_engine.regions.meter_lists import MeterLists
@@ -63,11 +65,10 @@ from sr_engine.requests import (
 )
 from sr_engine.requests.lists import canonical
 from sr_engine.requests.outcome import Outcome, Rules, Sender
-from sr_engine.store import audit, exchanges, exclusions, held, upgrade_writing, upgrades
-from sr_engine.store.facts import StoredFacts, look_up
-from sr_engine.store.known_hubs import KnownHubs
+from sr_engine.store import audit, exchanges, exclusions, held, known_hubs, releases, upgrades
+from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
-from sr_engine.store.reading import Reading
+from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
 
 DUIS = "DUIS"
@@ -112,6 +113,20 @@ class Admitted:
             case _:
                 return False
 
+    @property
+    def only_concerns(self) -> Sequence[str] | None:
+        """The canonical ids of all the hubs that it reads or changes anything of; None: there may be others.
+
+        So there are for the places of a pilot.
+        """
+        match self.request.body:
+            case ApproveCommsHubFirmware() as body:
+                return canonical(body.device_ids)
+            case ScheduleCommsHubFirmware(phase=Phase.GENERAL, replaces_schedule_id=None) as body:
+                return canonical(body.device_ids)
+            case _:
+                return None
+
 
 @dataclass(frozen=True, slots=True)
 class Turned:
@@ -147,7 +162,7 @@ class Processor:
     schema: Schema
     verifier: Verifier
     signer: Signer
-    alerts: Alerts
+    changing: Changing
     holding: Holding
     draw_schedule_id: Callable[[], int]
     meter_lists: MeterLists
@@ -216,16 +231,34 @@ class Processor:
             self.holding.count(unit_of_work, turned.sender_eui, turned.devices)
         return turned.answer
 
-    def look_up(self, reading: Reading, admitted: Asked, now: datetime) -> KnownHubs | None:
-        """What `execute` needs to know of the hubs of a long list, as far as it can be known before; None of others."""
-        match admitted.request.body:
-            case ScheduleCommsHubFirmware() | ApproveCommsHubFirmware() as body:
-                return look_up(reading, canonical(body.device_ids), body.firmware, now, self.quiet_days)
-            case _:
-                return None
+    def look_ahead(self, reading: Reading, admitted: Admitted, now: datetime) -> LookedUp | None:
+        """What `execute` comes to for a long list, as far as it can be known before; None of others."""
+        body = admitted.request.body
+        if not isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
+            return None
 
-    def execute(self, unit_of_work: UnitOfWork, admitted: Admitted, known: KnownHubs | None = None) -> Answer:
-        """Decide, write and answer, all in the caller's transaction; `known` is what was looked up for it before."""
+        def look(connection: Connection) -> LookedUp | None:
+            # As of the first statement; what is younger is in the trail after this.
+            audit_id = audit.newest_id(connection)
+            release = releases.by_firmware(connection, body.firmware)
+            if release is None:
+                return None
+            with_han = bool(release.han_models)
+            known = known_hubs.look_up(connection, canonical(body.device_ids), now, self.quiet_days, with_han=with_han)
+            if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
+                return LookedUp(known)
+            outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), stands=True)
+            return LookedUp(known, Decided(outcome, release, audit_id))
+
+        return reading.if_possible(look)
+
+    def execute(
+        self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None = None, *, keep: bool = False
+    ) -> Answer:
+        """Decide, write and answer, all in the caller's transaction; `looked_up` is what was found out before it.
+
+        With `keep`, only for one that says which hubs it concerns, what changes for them is written in portions, later.
+        """
         connection, now = unit_of_work.connection, unit_of_work.now
         header = admitted.request.header
         key = header.request_id.key
@@ -233,7 +266,7 @@ class Processor:
         if answered is not None:
             return answered
         breach = self.holding.count(unit_of_work, admitted.sender.eui, _devices(admitted.request))
-        verdict = self.judge(unit_of_work, admitted, breach=breach, known=known)
+        verdict = self.judge(unit_of_work, admitted, breach=breach, looked_up=looked_up)
         if isinstance(verdict, Hold) and self.holding.too_many(unit_of_work, admitted.sender.eui):
             verdict = _too_many_wait(self.configuration.policy.held.most_waiting)
         if isinstance(verdict, Answer):
@@ -257,7 +290,7 @@ class Processor:
         )
         if not isinstance(verdict, Hold):
             exchanges.put(connection, exchange)
-            freed = self.carry_out(unit_of_work, admitted, outcome)
+            freed = self.carry_out(unit_of_work, admitted, outcome, keep=keep)
             freed += held.free_followers(connection, key, now)
             return replace(answer, frees=True) if freed else answer
         exchange_id = exchanges.add(connection, exchange)
@@ -273,12 +306,12 @@ class Processor:
         *,
         breach: Breach | None = None,
         passed: Collection[HoldReason] = (),
-        known: KnownHubs | None = None,
+        looked_up: LookedUp | None = None,
     ) -> Outcome | Hold | Answer:
         """Decide what a request that is no duplicate comes to; nothing is written.
 
         `breach` says whose anomaly threshold is crossed, if one is; `passed` what the request has waited for already,
-        `known` what was looked up of its hubs before.
+        `looked_up` what was found out about it before.
         An Answer alone turns a read away for now.
         """
         request, entry = admitted.request, admitted.entry
@@ -286,11 +319,11 @@ class Processor:
             return Outcome("E100", f"Service Request {entry.variant} is not offered by this processor")
         verdict = self.holding.waits(unit_of_work, entry, request, admitted.sender, passed)
         if verdict is None or (isinstance(verdict, Hold) and verdict.reason is HoldReason.FUTURE_DATED):
-            outcome = self._decide(unit_of_work, admitted, known)
+            outcome = self._decide(unit_of_work, admitted, looked_up)
             if isinstance(verdict, Hold) and not outcome.code.startswith("E"):
                 # Its dates and the registrations known for it are judged as of when it is to be executed, too.
                 then = replace(unit_of_work, now=verdict.ready_at)
-                at_execution = self._decide(then, admitted, known)
+                at_execution = self._decide(then, admitted, looked_up and looked_up.only_known)
                 refused = at_execution.code.startswith("E")
                 outcome = replace(at_execution, detail=f"when executed: {at_execution.detail}") if refused else outcome
             # What would be refused does not wait.
@@ -326,16 +359,29 @@ class Processor:
         self.record_turned(unit_of_work, Turned(answer, admitted.sender.eui, admitted.request.header.request_id.key))
         return answer
 
-    def _decide(self, unit_of_work: UnitOfWork, admitted: Asked, known: KnownHubs | None) -> Outcome:
-        """What a request comes to, in a code that its version has."""
-        outcome = self._decided(unit_of_work, admitted, known)
+    def _decide(
+        self, unit_of_work: UnitOfWork, admitted: Asked, looked_up: LookedUp | None, *, stands: bool = False
+    ) -> Outcome:
+        """What a request comes to, in a code that its version has; what was looked up `stands` if that was just now."""
+        body = admitted.request.body
+        if looked_up is not None and isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
+            decided = looked_up.outcome_at(unit_of_work.connection, body.firmware, unit_of_work.now)
+            if decided is not None:
+                return decided
+        facts = StoredFacts(
+            unit_of_work.connection,
+            unit_of_work.now,
+            self.quiet_days,
+            None if looked_up is None else looked_up.known,
+            stands=stands,
+        )
+        outcome = self._decided(unit_of_work, admitted, facts)
         version = Decimal(admitted.request.header.schema_version)
         code = self.configuration.expressed(outcome.code, version)
         return outcome if code == outcome.code else replace(outcome, code=code)
 
-    def _decided(self, unit_of_work: UnitOfWork, admitted: Asked, known: KnownHubs | None) -> Outcome:
+    def _decided(self, unit_of_work: UnitOfWork, admitted: Asked, facts: StoredFacts) -> Outcome:
         header, body = admitted.request.header, admitted.request.body
-        facts = StoredFacts(unit_of_work.connection, unit_of_work.now, self.quiet_days, known)
         rules = self._rules(unit_of_work, header.request_id.key)
         sender = admitted.sender
         match body:
@@ -376,24 +422,24 @@ class Processor:
             pass
         return schedule_id
 
-    def carry_out(self, unit_of_work: UnitOfWork, admitted: Asked, outcome: Outcome, *, how: str = "") -> int:
+    def carry_out(
+        self, unit_of_work: UnitOfWork, admitted: Asked, outcome: Outcome, *, how: str = "", keep: bool = False
+    ) -> int:
         """Write what an outcome changes, and that it did; how many requests wait no more since another is cancelled.
 
-        `how` is said in the audit trail of what did not come as a signed Service Request.
+        `how` is said in the audit trail of what did not come as a signed Service Request. With `keep` what changes for
+        hubs is kept, to be written later.
         """
         header, changes = admitted.request.header, outcome.changes
         actor, key = f"user:{admitted.sender.eui}", header.request_id.key
         summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}{how and f' ({how})'}"
         entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
         if changes is not None:
-            upgrade_writing.write(unit_of_work.connection, changes, unit_of_work.now)
-            self.alerts.post(unit_of_work, changes.events)
-            entries += audit.answers(
-                changes.answers, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
-            )
-            entries += audit.transitions(
-                changes.attempts, at=unit_of_work.now, actor=actor, release_id=changes.release_id, message_key=key
-            )
+            if keep:
+                self.changing.keep(unit_of_work, changes, actor=actor, key=key)
+            else:
+                self.changing.write(unit_of_work, changes)
+                entries += entries_of(changes, unit_of_work.now, actor=actor, key=key)
         if outcome.exclusions is not None:
             exclusions.write(unit_of_work.connection, outcome.exclusions, unit_of_work.now)
             entries += exclusions.entries(outcome.exclusions, at=unit_of_work.now, actor=actor, message_key=key)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -62,6 +62,7 @@ class AtOnce(Transactions):
         *,
         heavy: bool = False,  # noqa: ARG002 - nobody else works
         of: str = "",  # noqa: ARG002
+        hubs: Collection[str] | None = None,  # noqa: ARG002
         foreseen: Foreseen[Any] | None = None,  # noqa: ARG002
     ) -> T:
         return self.run_now(work)

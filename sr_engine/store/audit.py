@@ -33,6 +33,8 @@ _NEWEST = select(audit).order_by(audit.c.audit_id.desc()).limit(bindparam("limit
 # Ids have one length and stand between commas: one is never a part of another.
 _NAMES_HUB = and_(audit.c.hubs.is_not(None), position_in(audit.c.hubs, bindparam("hub_id")) > 0)
 _OF_HUB = select(audit).where(_NAMES_HUB).order_by(audit.c.audit_id)
+_NEWEST_ID = Prepared(select(func.max(audit.c.audit_id)))
+_HUBS_SINCE = Prepared(select(audit.c.hubs).where(audit.c.audit_id > bindparam("audit_id"), audit.c.hubs.is_not(None)))
 _BEGINNING = select(func.min(audit.c.at))
 _PRUNED = select(exists(audit_checkpoints.c.chain_id))
 _OF_ATTEMPTS = (
@@ -187,6 +189,16 @@ def newest(
         statement = statement.where(_NAMES_HUB)
         values["hub_id"] = hub_id
     return [_entry_of(row) for row in connection.execute(statement, values)]
+
+
+def newest_id(connection: Connection) -> int:
+    """The number of the newest record, 0 if there is none."""
+    return int(_NEWEST_ID.scalar(connection) or 0)
+
+
+def hubs_named_since(connection: Connection, audit_id: int) -> set[str]:
+    """The hubs that are named by the records after one."""
+    return {hub_id for row in _HUBS_SINCE.all(connection, {"audit_id": audit_id}) for hub_id in row.hubs.split(",")}
 
 
 def pruned_up_to(connection: Connection) -> datetime | None:

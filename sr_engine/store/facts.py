@@ -28,7 +28,6 @@ from sr_engine.store import (
 )
 from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.overlays import QuietDays
-from sr_engine.store.reading import Reading
 from sr_engine.store.upgrade_writing import UPGRADES
 
 _HUB_IDS = ("hub ids",)
@@ -52,23 +51,6 @@ def read_ahead(
             hub_ids = {hub_id for one in some if (hub_id := shared.known(_HUB_IDS, one)) not in {None, sharing.UNKNOWN}}
             load = partial(_load, connection, of_firmware, hub_ids, now, quiet_days if with_overlays else None)
             shared.read(_of_release(release, now, with_overlays=with_overlays), load)
-
-
-def look_up(
-    reading: Reading, device_ids: Sequence[str], of_firmware: Firmware, now: datetime, quiet_days: QuietDays
-) -> KnownHubs | None:
-    """Look hubs up beside the transaction that decides about a release, by the canonical ids of CHF or GPF.
-
-    None if there is no such release, or the database cannot be asked just now.
-    """
-
-    def look(connection: Connection) -> KnownHubs | None:
-        release = releases.by_firmware(connection, of_firmware)
-        if release is None:
-            return None
-        return known_hubs.look_up(connection, device_ids, now, quiet_days, with_han=bool(release.han_models))
-
-    return reading.if_possible(look)
 
 
 def _load(
@@ -103,11 +85,18 @@ class StoredFacts:
     """The facts of `requests.outcome.Facts`, and of `FirmwareFacts`, read through one connection as of `now`."""
 
     def __init__(
-        self, connection: Connection, now: datetime, quiet_days: QuietDays, known: KnownHubs | None = None
+        self,
+        connection: Connection,
+        now: datetime,
+        quiet_days: QuietDays,
+        known: KnownHubs | None = None,
+        *,
+        stands: bool = False,
     ) -> None:
-        """What is `known` of hubs is asked for again only if it may be otherwise by now."""
+        """What is `known` of hubs is asked for again only if it may be otherwise by now, which it `stands` against."""
         self._connection = connection
         self._known = known
+        self._stands = stands
         self._now = now
         self._quiet_days = quiet_days
 
@@ -133,8 +122,8 @@ class StoredFacts:
 
     def _standing(self, device_ids: Sequence[str], release: Release) -> KnownHubs | None:
         known = self._known
-        if known is None:
-            return None
+        if known is None or self._stands:
+            return known
         with_han = bool(release.han_models)
         return known if known_hubs.stand(self._connection, known, device_ids, self._now, with_han=with_han) else None
 

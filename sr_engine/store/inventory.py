@@ -215,7 +215,9 @@ def device_type(connection: Connection, device_id: str) -> str | None:
 
 def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
     """CHF id by CHF or GPF id; ids of other devices and unknown ones are left out."""
-    found = _HUB_IDS_OF.all(connection, {"device_ids": members(device_ids)})
+    wanted = list(device_ids)
+    read = _HUB_IDS_OF.tuples if len(wanted) < _MANY else _HUB_IDS_OF.many
+    found = read(connection, {"device_ids": members(wanted)})
     # A CHF names itself: one text will do.
     return {one: one if one == hub_id else hub_id for one, hub_id in found if hub_id is not None}
 
@@ -229,7 +231,8 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
     if len(hub_ids) >= _MANY and connection.dialect.name == POSTGRESQL:
         found = _many_hubs(connection, wanted, at)
     else:
-        found = _HUBS.tuples(connection, {"hub_ids": wanted, "at": at})
+        read = _HUBS.tuples if len(hub_ids) < _MANY else _HUBS.many
+        found = read(connection, {"hub_ids": wanted, "at": at})
     # Nearly all say the same of most: each text is kept once.
     once: dict[Any, Any] = {}
     known = once.setdefault
@@ -252,7 +255,7 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
 
 def versions(connection: Connection, hub_ids: Collection[str]) -> dict[str, str | None]:
     """The firmware that hubs run as far as is known, by CHF id."""
-    return dict(_VERSIONS.tuples(connection, {"hub_ids": members(hub_ids)}))
+    return dict(_VERSIONS.many(connection, {"hub_ids": members(hub_ids)}))
 
 
 def _many_hubs(connection: Connection, hub_ids: str, at: datetime) -> Iterator[Sequence[Any]]:
@@ -304,7 +307,10 @@ def hub_ids_of_model(
 
 
 def set_firmware(connection: Connection, hub_ids: Collection[str], version: str) -> None:
-    """Record a version as active on hubs: on the CHF and on the GPF (FACTS DM13)."""
+    """Record a version as active on hubs: on the CHF and on the GPF (FACTS DM13).
+
+    The caller names the hubs in the audit trail, by which it is found that what was decided about them may not stand.
+    """
     connection.execute(_SET_FIRMWARE, {"hub_ids": members(hub_ids), "version": version})
     changed_hubs.note(connection, hub_ids)
 

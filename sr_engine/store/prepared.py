@@ -5,20 +5,21 @@ SQLAlchemy spends on each execution several times what SQLite does; a request ne
 
 from __future__ import annotations
 
+import json
 from collections import namedtuple
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timezone
 from typing import Any, Protocol, TypeVar, cast
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column
+from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 from sr_engine.store import sharing
-from sr_engine.store.dialects import SINGLE
+from sr_engine.store.dialects import SINGLE, SQLITE, json_rows
 from sr_engine.store.sets import are_single, sets_of
 
 T = TypeVar("T")
@@ -139,6 +140,18 @@ class Prepared:
             raise TypeError(f"values of this statement are not what the driver gives: {compiled.sql}")
         return _execute(connection, compiled, parameters).fetchall()
 
+    def many(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Any]:
+        """The same, in no order, of texts and integers.
+
+        SQLite gives them as one text: its driver lets go of the interpreter before each row and has to get it back
+        after, for which other threads make it wait.
+        """
+        if connection.dialect.name != SQLITE:
+            return self.tuples(connection, parameters)
+        in_one = self.made("many", lambda: Prepared(_in_one(self.statement)))
+        found: list[Any] = json.loads(in_one.scalar(connection, parameters))
+        return found
+
     def one_or_none(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> Row | None:
         """The only row, or None; raises ValueError if there are more."""
         rows = self.all(connection, parameters)
@@ -189,6 +202,13 @@ class Prepared:
         if compiled is None:
             compiled = self._by_dialect[key] = _compile(connection, self.statement, names, single=single)
         return compiled
+
+
+def _in_one(statement: _Statement) -> Select[Any]:
+    if not isinstance(statement, Select):
+        raise TypeError("only what is selected is read in one")
+    found = statement.cte("found")
+    return select(json_rows(*found.columns)).select_from(found)
 
 
 def compiled_once(compiled: SQLCompiler) -> str:

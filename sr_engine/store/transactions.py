@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -57,6 +57,8 @@ class UnitOfWork:
     now: datetime
     to_follow: Event = field(default_factory=Event, repr=False, compare=False)
     """Set by work that leaves something to be done once it is committed."""
+    to_carry_out: Event = field(default_factory=Event, repr=False, compare=False)
+    """Set by work whose changes are kept to be carried out, once it is committed."""
     once_committed: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False)
     """What work has the process remember once it is committed: nothing of what is taken back, and done again.
 
@@ -104,11 +106,31 @@ class FollowUp(Protocol):
         """
 
 
+class Keeping(Protocol):
+    """Knows what was decided and is still to be carried out; before that nobody may see the hubs that it concerns."""
+
+    def are_left(self, connection: Connection) -> bool:
+        """True if anything is."""
+
+    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:
+        """Carry out all that may concern hubs, given by the canonical ids of CHF or GPF."""
+
+    def carry_out_next(self, unit_of_work: UnitOfWork) -> bool:
+        """Carry out a portion of what was decided first; False if there was nothing."""
+
+
 class Runs(Protocol):
     """Whatever runs units of work: `Transactions`, or something that adds a condition to each."""
 
-    async def run(self, work: Work[T], *, heavy: bool = False) -> T:
-        """Return what `work` returned, once it is committed; raises what it raised, or what the commit did."""
+    async def run(self, work: Work[T], *, heavy: bool = False, hubs: Collection[str] | None = None) -> T:
+        """Return what `work` returned, once it is committed; raises what it raised, or what the commit did.
+
+        `hubs` are the canonical ids, of CHF or GPF, of all that it may see or change anything of; None: any.
+        """
+
+
+NO_HUBS: Collection[str] = ()
+"""Of work that has nothing to do with what was decided about hubs."""
 
 
 @dataclass(slots=True)
@@ -116,6 +138,7 @@ class _Submitted(Generic[T]):
     work: Work[T]
     heavy: bool
     of: str
+    hubs: Collection[str] | None
     foreseen: Foreseen[Any] | None
     done: asyncio.Future[T]
 
@@ -126,13 +149,23 @@ class Transactions:
     On SQLite light ones run in the event loop (a thread switch costs more than they do), heavy ones in a worker thread.
     On PostgreSQL all run there: what they wait for, its answers and the lock of whoever writes, is elsewhere, and the
     event loop has other things to do meanwhile.
+
+    What was decided about long lists is carried out in transactions of its own, between others. Work that says which
+    hubs it concerns goes on meanwhile, once what it may meet is carried out; all other work waits for all of it.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, follow_up: FollowUp | None = None) -> None:
-        """`follow_up` prepares what transactions leave to be done.
+    def __init__(
+        self, engine: Engine, clock: Clock, follow_up: FollowUp | None = None, keeping: Keeping | None = None
+    ) -> None:
+        """`follow_up` prepares what transactions leave to be done; `keeping` knows what is kept to be carried out.
 
         It is written in transactions of its own, between others, and delays none that were submitted before it.
         """
+        self._keeping = keeping
+        self._to_carry_out = False
+        self._carrying_out: asyncio.Task[None] | None = None
+        self._holds_up = False
+        """Something is kept that work waits for."""
         self._engine = engine
         self._waits_elsewhere = engine.dialect.name == POSTGRESQL
         self._clock = clock
@@ -152,15 +185,21 @@ class Transactions:
         """Whose heavy ones have run, who was served longest ago first."""
 
     async def run(
-        self, work: Work[T], *, heavy: bool = False, of: str = "", foreseen: Foreseen[Any] | None = None
+        self,
+        work: Work[T],
+        *,
+        heavy: bool = False,
+        of: str = "",
+        hubs: Collection[str] | None = None,
+        foreseen: Foreseen[Any] | None = None,
     ) -> T:
         """Return what `work` returned, once it is committed; raises what it raised, or what the commit did.
 
-        `of` says whose it is: heavy ones of several run in turn. What is `foreseen` is read ahead for those that run
-        together.
+        `of` says whose it is: heavy ones of several run in turn. `hubs` are the canonical ids, of CHF or GPF, of all
+        that it may see or change anything of; None: any. What is `foreseen` is read ahead for those that run together.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submitted(work, heavy, of, foreseen, done))
+        self._waiting.append(_Submitted(work, heavy, of, hubs, foreseen, done))
         if heavy or len(self._waiting) >= self._expected:
             self._enough.set()
         if self._running is None or self._running.done():
@@ -175,8 +214,15 @@ class Transactions:
                 await asyncio.sleep(0)
             if self._waits_elsewhere:
                 await self._as_many_as_before()
+            if self._keeping is not None and self._is_in_the_way():
+                await self._make_way(self._keeping)
+                continue
             group = self._next_group()
             results = await self._run_until_known(group)
+            if any(result is _IN_THE_WAY for result in results):
+                self._waiting = [*group, *self._waiting]
+                self._holds_up = True
+                continue
             shared = 0 if self._was_heavy else len(group)
             self._expected = min(shared + len(self._waiting), GROUP_LIMIT)
             for one, result in zip(group, results, strict=True):
@@ -186,8 +232,48 @@ class Transactions:
                     one.done.set_exception(_can_be_raised(result.error))
                 else:
                     one.done.set_result(result)
-            if self._to_follow:
-                self._start_to_follow()
+            self._start_to_follow_or_carry_out()
+
+    def _start_to_follow_or_carry_out(self) -> None:
+        if self._to_follow:
+            self._start_to_follow()
+        if self._to_carry_out and self._begins_more and (self._carrying_out is None or self._carrying_out.done()):
+            self._carrying_out = asyncio.create_task(self._carry_out())
+
+    async def _carry_out(self) -> None:
+        """Carry out what is kept; what fails here is done before anything that needs it, and fails there."""
+        keeping = self._keeping
+        try:
+            while keeping is not None and self._begins_more:
+                self._to_carry_out = False
+                if not await self.run(keeping.carry_out_next, heavy=True, hubs=NO_HUBS) and not self._to_carry_out:
+                    return
+        except Exception:
+            log.exception("what was decided could not be carried out yet")
+
+    def _is_in_the_way(self) -> bool:
+        """What is kept comes first: somebody waits for all of it, and light ones that need not have had their turn."""
+        if not self._holds_up or all(one.hubs is not None for one in self._waiting):
+            return False
+        return not (self._was_heavy and self._light())
+
+    async def _make_way(self, keeping: Keeping) -> None:
+        """Carry out a portion; if that fails, so does what waits for it."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        (result,) = await self._run_until_known([_Submitted(keeping.carry_out_next, True, "", NO_HUBS, None, done)])
+        self._was_heavy = True
+        self._holds_up = result is True
+        if isinstance(result, _Failed):
+            held_up = [one for one in self._waiting if one.hubs is None]
+            self._waiting = [one for one in self._waiting if one.hubs is not None]
+            for one in held_up:
+                if not one.done.cancelled():
+                    one.done.set_exception(_can_be_raised(result.error))
+        self._start_to_follow_or_carry_out()
+
+    def _light(self) -> list[_Submitted[Any]]:
+        """Light ones that wait for nothing else."""
+        return [one for one in self._waiting if not one.heavy and not (self._holds_up and one.hubs is None)]
 
     async def _as_many_as_before(self) -> None:
         """Wait for as many as shared the last transaction or came meanwhile, for PATIENCE_SECONDS at most.
@@ -201,6 +287,16 @@ class Transactions:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._enough.wait()
+
+    @asynccontextmanager
+    async def served(self, within: float) -> AsyncIterator[None]:
+        """Carry out what a stop has left of long lists, and go on until the end of the block: see `close`."""
+        self._to_carry_out = True
+        self._start_to_follow_or_carry_out()
+        try:
+            yield
+        finally:
+            await self.close(within=within)
 
     def follow(self) -> None:
         """Look for what transactions of other processes have left to be done."""
@@ -240,7 +336,7 @@ class Transactions:
             if taken.beside and self._waits_elsewhere:
                 await _again(partial(self._run_beside, taken.write), "what was done is written")
             else:
-                await self.run(taken.write, heavy=True)
+                await self.run(taken.write, heavy=True, hubs=NO_HUBS)
         finally:
             await asyncio.to_thread(taken.let_go)
         self.after_follow_up()
@@ -260,8 +356,8 @@ class Transactions:
 
         Of heavy ones that of whoever was served longest ago is next: a burst of them waits behind itself.
         """
-        light = [one for one in self._waiting if not one.heavy][:GROUP_LIMIT]
-        first = self._waiting[0]
+        light = self._light()[:GROUP_LIMIT]
+        first = next(one for one in self._waiting if not (self._holds_up and one.hubs is None))
         self._was_heavy = first.heavy and not (self._was_heavy and light)
         group = [self._next_heavy()] if self._was_heavy else light
         chosen = set(map(id, group))
@@ -271,7 +367,7 @@ class Transactions:
     def _next_heavy(self) -> _Submitted[Any]:
         oldest: dict[str, _Submitted[Any]] = {}
         for one in self._waiting:
-            if one.heavy:
+            if one.heavy and not (self._holds_up and one.hubs is None):
                 oldest.setdefault(one.of, one)
         whose = next((name for name in oldest if name not in self._served), None)
         if whose is None:
@@ -307,12 +403,16 @@ class Transactions:
         """
         try:
             return self._run_together(group, _alone if len(group) == 1 else _sharing)
+        except _InTheWayError:
+            return [_IN_THE_WAY for _ in group]
         except BaseException as error:
             # Whatever it is: those who wait would wait for ever.
             if len(group) == 1 or isinstance(error, _ENDING):
                 return [_Failed(error) for _ in group]
         try:
             return self._run_together(group, _each_apart)
+        except _InTheWayError:
+            return [_IN_THE_WAY for _ in group]
         except BaseException as error:
             return [_Failed(error) for _ in group]
 
@@ -322,38 +422,70 @@ class Transactions:
         with self._engine.begin() as connection:
             notices.forget(connection)
             unit_of_work = UnitOfWork(connection, self._clock.now())
+            self._clear_the_way(unit_of_work, [one.hubs for one in group])
             results = run(group, unit_of_work)
             notices.notify(connection)
             audit_chain.link(connection, unit_of_work.now)
         _remember(unit_of_work)
         self._to_follow |= unit_of_work.to_follow.is_set()
+        self._to_carry_out |= unit_of_work.to_carry_out.is_set()
         return results
+
+    def _clear_the_way(self, unit_of_work: UnitOfWork, hubs: Sequence[Collection[str] | None]) -> None:
+        """Carry out what is kept of some hubs; raises _InTheWayError if anything is and all of it has to be before."""
+        if self._keeping is None or not any(one is None or one for one in hubs):
+            return
+        if not self._keeping.are_left(unit_of_work.connection):
+            return
+        named = [one for one in hubs if one is not None]
+        if len(named) < len(hubs):
+            raise _InTheWayError
+        self._keeping.carry_out_of(unit_of_work, {device_id for some in named for device_id in some})
 
     def run_now(self, work: Work[T]) -> T:
         """Run one unit of work in a transaction of its own, outside an event loop (command line, start-up).
 
         What it leaves to be done is done before this returns.
         """
-        result, left = self._run_alone(work)
+        result, left = self._run_alone(work, None)
         while left and self._follow_up is not None:
             taken = self._follow_up.take(whoever_is_at_it=True)
             if taken is None:
                 break
             try:
-                self._run_alone(taken.write)
+                self._run_alone(taken.write, NO_HUBS)
             finally:
                 taken.let_go()
         return result
 
-    def _run_alone(self, work: Work[T]) -> tuple[T, bool]:
-        with self._engine.begin() as connection:
-            notices.forget(connection)
-            unit_of_work = UnitOfWork(connection, self._clock.now())
-            result = work(unit_of_work)
-            notices.notify(connection)
-            audit_chain.link(connection, unit_of_work.now)
+    def _run_alone(self, work: Work[T], hubs: Collection[str] | None) -> tuple[T, bool]:
+        """What it returned, and whether it, or what was carried out before it or after, left something to be done."""
+        left = False
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    notices.forget(connection)
+                    unit_of_work = UnitOfWork(connection, self._clock.now())
+                    self._clear_the_way(unit_of_work, [hubs])
+                    result = work(unit_of_work)
+                    notices.notify(connection)
+                    audit_chain.link(connection, unit_of_work.now)
+                break
+            except _InTheWayError:
+                left |= self._carry_out_all()
         _remember(unit_of_work)
-        return result, unit_of_work.to_follow.is_set()
+        left |= unit_of_work.to_follow.is_set()
+        if unit_of_work.to_carry_out.is_set():
+            left |= self._carry_out_all()
+        return result, left
+
+    def _carry_out_all(self) -> bool:
+        """Carry out what is kept, each portion in a transaction of its own; whether that left something to be done."""
+        left, more = False, self._keeping is not None
+        while more and self._keeping is not None:
+            more, follows = self._run_alone(self._keeping.carry_out_next, NO_HUBS)
+            left |= follows
+        return left
 
     async def close(self, *, within: float | None = None) -> None:
         """Wait for what is under way, and for what follows it.
@@ -367,10 +499,13 @@ class Transactions:
         try:
             await self._come_to_rest()
         finally:
-            self._begins_more, self._to_follow = True, False
+            self._begins_more, self._to_follow, self._to_carry_out = True, False, False
 
     async def _come_to_rest(self) -> None:
-        while under_way := [*self._following, *([self._running] if self._running is not None else [])]:
+        while under_way := [
+            *self._following,
+            *(one for one in (self._running, self._carrying_out) if one is not None),
+        ]:
             if all(one.done() for one in under_way):
                 break
             await asyncio.wait(under_way)
@@ -392,6 +527,14 @@ async def _again(do: Callable[[], T], what: str) -> T:
 @dataclass(frozen=True, slots=True)
 class _Failed:
     error: BaseException
+
+
+class _InTheWayError(Exception):
+    """Something is kept that has to be carried out before this; nothing was done."""
+
+
+_IN_THE_WAY = object()
+"""Instead of a result."""
 
 
 def _remember(unit_of_work: UnitOfWork) -> None:

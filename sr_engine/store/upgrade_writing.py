@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Update, bindparam, exists
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.agreement import AttemptChange
-from sr_engine.domain.changes import AnswerChange, Changes
+from sr_engine.domain.changes import AnswerChange, Changes, NewSchedule
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.store import changed_hubs, scheduled, sharing
@@ -102,43 +102,44 @@ def write(connection: Connection, changes: Changes, now: datetime) -> None:
     if shared is None:
         _write(connection, changes, now)
     else:
-        with shared.sparing(UPGRADES, _concerned(changes)):
+        with shared.sparing(UPGRADES, changes.concerned()):
             _write(connection, changes, now)
-
-
-def _concerned(changes: Changes) -> set[str]:
-    """The hubs of which anything else is known once a decision is written."""
-    concerned = {change.hub_id for change in changes.answers}
-    concerned.update(change.hub_id for change in changes.attempts)
-    concerned.update(hub_id for _, hub_id in changes.ended_schedules)
-    concerned.update(hub_id for hub_id, _ in changes.forgotten)
-    return concerned if changes.new_schedule is None else concerned.union(changes.new_schedule.hub_ids)
 
 
 def _write(connection: Connection, changes: Changes, now: datetime) -> None:
     new = changes.new_schedule
     if new is not None:
-        _INSERT_SCHEDULE.run(
-            connection,
-            {
-                "schedule_id": new.schedule.schedule_id,
-                "organisation": new.schedule.organisation,
-                "release_id": new.release_id,
-                "request_id": new.schedule.request_id,
-                "window_start": new.schedule.window.start,
-                "window_end": new.schedule.window.end,
-                "phase": new.schedule.phase.value,
-                "accept_han_impact": new.accept_han_impact,
-                "created_at": now,
-            },
-        )
-        of_schedule = {"schedule_id": new.schedule.schedule_id, "in_force": True, "done": False}
-        execute_columns(connection, _INSERT_SCHEDULE_HUBS, {"hub_id": new.hub_ids}, of_schedule)
+        open_schedule(connection, new, now)
+        put_in_schedule(connection, new.schedule.schedule_id, new.hub_ids)
     end_schedules(connection, changes.ended_schedules)
     forget(connection, changes.forgotten, changes.release_id)
     _write_answers(connection, changes.answers, changes.release_id, now)
     write_attempts(connection, changes.attempts, changes.release_id)
     changed_hubs.note(connection, changes.unsuited)
+
+
+def open_schedule(connection: Connection, new: NewSchedule, now: datetime) -> None:
+    """Write the schedule, without its hubs."""
+    _INSERT_SCHEDULE.run(
+        connection,
+        {
+            "schedule_id": new.schedule.schedule_id,
+            "organisation": new.schedule.organisation,
+            "release_id": new.release_id,
+            "request_id": new.schedule.request_id,
+            "window_start": new.schedule.window.start,
+            "window_end": new.schedule.window.end,
+            "phase": new.schedule.phase.value,
+            "accept_han_impact": new.accept_han_impact,
+            "created_at": now,
+        },
+    )
+
+
+def put_in_schedule(connection: Connection, schedule_id: int, hub_ids: Sequence[str]) -> None:
+    """From now on the schedule is in force for some more hubs."""
+    of_schedule = {"schedule_id": schedule_id, "in_force": True, "done": False}
+    execute_columns(connection, _INSERT_SCHEDULE_HUBS, {"hub_id": hub_ids}, of_schedule)
 
 
 def end_schedules(connection: Connection, ended: Iterable[tuple[int, str]]) -> None:

@@ -31,7 +31,7 @@ from sr_engine.cli import serve
 from sr_engine.delivery import dispatch
 from sr_engine.delivery.tries import Reply, post
 from sr_engine.regions.outcomes import Outcomes
-from sr_engine.store import exchanges, held, leases, lists, outbox, tidings
+from sr_engine.store import exchanges, held, kept_changes, leases, lists, outbox, tidings
 from tests.crash import points
 
 REACHED = "reached the point "
@@ -144,6 +144,7 @@ def _hook_transactions(trap: Trap) -> None:
     after(held, "answer_left", lambda _, arguments: "answer left")
     after(outbox, "settle", lambda _, arguments: "delivery recorded")
     after(tidings, "remove", lambda removed, _: "alerts queued" if removed else None)
+    after(kept_changes, "take", lambda _, arguments: "portion")
     after(lists, "add_list", lambda _, arguments: "lists cut")
     after(lists, "record_run", lambda _, arguments: "night done")
     after(leases, "claim", lambda lease, _: "lease claimed" if lease else None)

@@ -42,6 +42,7 @@ Connect = Callable[[str], aiohttp.ClientSession]
 Deed = tuple[int, Callable[[aiohttp.ClientSession], Awaitable[object]]]
 """Something that a Supplier does, and how often, beside the others."""
 _NEW_HUBS = 3
+_NO_HUBS = [f"00-00-5E-EF-CF-00-{number >> 8:02X}-{number & 255:02X}" for number in range(400)]
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _CODE = re.compile(rb"ResponseCode>([^<]+)<")
 _SCHEDULE = re.compile(rb"CommsHubFirmwareScheduleID>(\d+)<")
@@ -100,6 +101,7 @@ class Supplier:
         """Send one request after another until told to stop; none is left half sent."""
         deeds: list[Deed] = [
             (28, self._schedule),
+            (8, self._schedule_many),
             (20, self._answer),
             (10, self._read),
             (8, self._exclude),
@@ -130,6 +132,13 @@ class Supplier:
         days = self.chance.choice((5, 40, 40))
         asked = await self.ask(session, "11.5", self._window(hubs, days), hubs)
         self._note(asked, some)
+
+    async def _schedule_many(self, session: aiohttp.ClientSession) -> None:
+        """A list so long that it is carried out after its answer; most of what it names is no hub."""
+        some = [self._new.pop() for _ in range(min(2 * _NEW_HUBS, len(self._new)))]
+        hubs = [home.chf for home in some] or self.some(2 * _NEW_HUBS)
+        listed = self.chance.sample([*hubs, *_NO_HUBS], len(hubs) + len(_NO_HUBS))
+        self._note(await self.ask(session, "11.5", self._window(listed, 40), hubs), some)
 
     def _note(self, asked: Asked, homes: Sequence[Home]) -> None:
         """The other side may answer for what was scheduled."""

@@ -18,14 +18,16 @@ ANYWHERE = "anywhere"
 """At no point of its own: at some moment."""
 SERVER_ANYWHERE = "server stopped, anywhere"
 
-_OF_GATEWAY = ("request", "held request", "answer left", "acknowledgement", "report", "alerts queued")
+_OF_GATEWAY = ("request", "held request", "answer left", "acknowledgement", "report", "alerts queued", "portion")
 _OF_WORKER = (
     *("lists cut", "night done", "missed", "held request carried out", "delivery recorded", "alerts queued"),
     *("lease claimed", "lease renewed"),
 )
 _ANSWERED = ("request", "held request", "message of a CSP")
 _SENT = ("list", "alert", "response")
-_SERVER_STOPS = ("request", "report", "alerts queued", "lists cut", "delivery recorded", "held request carried out")
+_SERVER_STOPS = (
+    *("request", "report", "alerts queued", "portion", "lists cut", "delivery recorded", "held request carried out"),
+)
 
 GATEWAY, WORKER = "gateway", "worker"
 MOST_PASSES = 4

@@ -203,6 +203,7 @@ async def rest(instance: Instance, csps: Csps, *, whole: bool, within: float = Q
 
 def _under_way(instance: Instance, began: datetime, *, whole: bool) -> bool:
     wanted = [
+        select(func.count()).select_from(tables.kept_changes),
         select(func.count()).where(tables.tidings.c.at <= began),
         select(func.count()).where(tables.firmware_tidings.c.at <= began),
         select(func.count()).where(tables.outbox.c.state == PENDING, tables.outbox.c.created_at <= began),

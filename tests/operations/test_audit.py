@@ -126,7 +126,7 @@ def test_whoever_writes_attempts_records_their_transitions() -> None:
     }
     del writers["regions/deferrals.py"]  # writes answers, and no attempt
 
-    assert {"pipeline/process.py", "regions/lists.py", "regions/outcomes.py"} <= writers.keys()
+    assert {"pipeline/changing.py", "regions/lists.py", "regions/outcomes.py"} <= writers.keys()
     for name, text in writers.items():
         assert text.count("audit.transitions(") == text.count("upgrade_writing.write"), name
 

@@ -151,7 +151,7 @@ def test_leases_of_different_names_may_be_different_processes_s(one: Claims, two
 
 def test_a_lease_that_cannot_be_had_costs_no_transaction(engine: Engine, one: Claims, time: Time) -> None:
     class Nothing:
-        async def run(self, work: object, *, heavy: bool = False) -> None:
+        async def run(self, work: object, *, heavy: bool = False, hubs: object = None) -> None:
             raise AssertionError("a transaction")
 
     two = Claims(
@@ -492,12 +492,12 @@ def test_a_trigger_that_is_overtaken_in_its_middle_does_not_cut(
         def __init__(self) -> None:
             self.run_so_far = 0
 
-        async def run(self, work, *, heavy=False):  # type: ignore[no-untyped-def]  # as what it stands before
+        async def run(self, work, *, heavy=False, hubs=None):  # type: ignore[no-untyped-def]  # as what it stands before
             self.run_so_far += 1
             if self.run_so_far == 3:
                 paused.set()
                 await go_on.wait()
-            return await Transactions(world.instance.engine, world.clock).run(work, heavy=heavy)
+            return await Transactions(world.instance.engine, world.clock).run(work, heavy=heavy, hubs=hubs)
 
     claims = Claims(
         transactions=Pausing(),

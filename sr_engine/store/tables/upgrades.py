@@ -184,6 +184,18 @@ scheduled_hubs = Table(
     **BY_KEY,
 )
 
+# What was decided about long lists and is still to be carried out: each portion by itself, and then it is gone.
+kept_changes = Table(
+    "kept_changes",
+    metadata,
+    row_number("kept_id"),
+    # Its hubs are between these; there are never many portions.
+    Column("first_hub", EUI, nullable=False),
+    Column("last_hub", EUI, nullable=False),
+    # JSON, of `store.kept_changes`.
+    Column("changes", Text, nullable=False),
+)
+
 # Hubs that a Supplier keeps out of pilots and voluntary waves.
 exclusions = Table(
     "exclusions",

@@ -1,0 +1,139 @@
+"""A decision about very many hubs in portions, each of which can be written by itself; what is alike is said once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from sr_engine.domain.agreement import AttemptChange
+from sr_engine.domain.changes import AnswerChange, Changes, HubEvent
+from sr_engine.domain.states import Lifecycle
+from sr_engine.domain.upgrades import Release
+
+S = TypeVar("S")
+T = TypeVar("T", AnswerChange, AttemptChange, HubEvent)
+HubIds = tuple[str, ...]
+Some = HubIds | None
+"""Hubs of a portion; None: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What a decision changes for some of its hubs; each change stands once, with the hubs that it is the same for."""
+
+    hub_ids: HubIds
+    """Ascending: all that something changes for, and none that something of another portion changes for."""
+    schedule_id: int | None
+    scheduled: Some
+    """For which the schedule is in force."""
+    answers: tuple[tuple[AnswerChange, Some], ...]
+    attempts: tuple[tuple[AttemptChange, Some], ...]
+    events: tuple[tuple[HubEvent, Some], ...]
+    ended_schedules: tuple[tuple[int, str], ...]
+    forgotten: tuple[tuple[str, str], ...]
+    unsuited: HubIds
+
+    def changes(self, release: Release, lifecycle: Lifecycle, sender: str | None) -> Changes:
+        """The same as a decision about these hubs alone would say, but for the schedule, which is open by now."""
+        return Changes(
+            release,
+            lifecycle,
+            sender,
+            answers=[
+                AnswerChange(hub_id, one.organisation, one.answer)
+                for one, some in self.answers
+                for hub_id in self.hubs(some)
+            ],
+            ended_schedules=list(self.ended_schedules),
+            forgotten=list(self.forgotten),
+            attempts=[
+                AttemptChange(hub_id, one.region, one.event, one.before, one.attempt, one.conflict)
+                for one, some in self.attempts
+                for hub_id in self.hubs(some)
+            ],
+            events=[replace(one, hub_id=hub_id) for one, some in self.events for hub_id in self.hubs(some)],
+            unsuited=list(self.unsuited),
+        )
+
+    def hubs(self, some: Some) -> HubIds:
+        """Those meant by it."""
+        return self.hub_ids if some is None else some
+
+
+def portions_of(changes: Changes, size: int) -> list[Portion]:
+    """All that a decision changes, in order of the hubs, of which each portion has `size` at most."""
+    hub_ids = sorted(changes.concerned())
+    parts = [tuple(hub_ids[start : start + size]) for start in range(0, len(hub_ids), size)]
+    place = {hub_id: number for number, part in enumerate(parts) for hub_id in part}
+    new = changes.new_schedule
+    scheduled = _apart(() if new is None else new.hub_ids, place, lambda hub_id: hub_id)
+    answers = _alike(changes.answers, place, parts, lambda one: (one.organisation, id(one.answer)))
+    attempts = _alike(
+        changes.attempts, place, parts, lambda one: (one.region, one.event, one.before, id(one.attempt), one.conflict)
+    )
+    # All that is in it but the hub.
+    events = _alike(
+        changes.events,
+        place,
+        parts,
+        lambda one: (
+            one.event,
+            one.organisation,
+            one.release_id,
+            one.occurrence,
+            one.device_id,
+            one.for_gas,
+            one.request_id,
+            one.versions,
+        ),
+    )
+    ended = _apart(changes.ended_schedules, place, lambda one: one[1])
+    forgotten = _apart(changes.forgotten, place, lambda one: one[0])
+    unsuited = _apart(changes.unsuited, place, lambda hub_id: hub_id)
+    return [
+        Portion(
+            part,
+            None if new is None else new.schedule.schedule_id,
+            _some(scheduled[number], part),
+            answers[number],
+            attempts[number],
+            events[number],
+            tuple(ended[number]),
+            tuple(forgotten[number]),
+            tuple(unsuited[number]),
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _apart(values: Iterable[S], place: Mapping[str, int], hub_of: Callable[[S], str]) -> Mapping[int, list[S]]:
+    """The values of each portion, in their order."""
+    found: defaultdict[int, list[S]] = defaultdict(list)
+    for one in values:
+        found[place[hub_of(one)]].append(one)
+    return found
+
+
+def _alike(
+    values: Iterable[T], place: Mapping[str, int], parts: Sequence[HubIds], key: Callable[[T], Hashable]
+) -> Sequence[tuple[tuple[T, Some], ...]]:
+    """By portion, the first of those that are alike, and the hubs of all of them, in the order of the first."""
+    found: list[dict[Hashable, tuple[T, list[str]]]] = [{} for _ in parts]
+    for one in values:
+        hub_id = one.hub_id
+        alike, what = found[place[hub_id]], key(one)
+        known = alike.get(what)
+        if known is None:
+            alike[what] = (one, [hub_id])
+        else:
+            known[1].append(hub_id)
+    return [
+        tuple((one, _some(hub_ids, part)) for one, hub_ids in alike.values())
+        for alike, part in zip(found, parts, strict=True)
+    ]
+
+
+def _some(hub_ids: Sequence[str], part: HubIds) -> Some:
+    return None if len(hub_ids) == len(part) else tuple(hub_ids)

@@ -1,0 +1,58 @@
+"""What a long list comes to, worked out beside the transactions that write, and whether that is so when its turn comes.
+
+It is if its release is what it was, its hubs are where and with whom they were, and the audit trail, which names the
+hubs of all else that a decision goes by, names none of them since.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sr_engine.domain.upgrades import Release
+from sr_engine.messages.model import Firmware
+from sr_engine.requests.outcome import Outcome
+from sr_engine.store import audit, releases, suppliers, upgrades
+from sr_engine.store.known_hubs import KnownHubs
+from sr_engine.store.reading import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a request came to when its hubs were looked up."""
+
+    outcome: Outcome = field(repr=False)
+    release: Release
+    audit_id: int
+    """The newest record of the audit trail by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What was found out about a request before its transaction."""
+
+    known: KnownHubs
+    decided: Decided | None = None
+    """None if more than what is known of its hubs decides."""
+
+    @property
+    def only_known(self) -> LookedUp:
+        """The same for a decision at another time."""
+        return LookedUp(self.known)
+
+    def outcome_at(self, connection: Connection, firmware: Firmware, now: datetime) -> Outcome | None:
+        """What the request comes to, if that is still so; else it has to be decided again."""
+        decided, known = self.decided, self.known
+        if (
+            decided is None
+            or known.at > now
+            or releases.by_firmware(connection, firmware) != decided.release
+            or not suppliers.are_as_of(connection, known.written, known.at, now)
+            or not audit.hubs_named_since(connection, decided.audit_id).isdisjoint(known.hubs)
+        ):
+            return None
+        changes = decided.outcome.changes
+        if changes is not None and changes.new_schedule is not None:
+            schedule_id = changes.new_schedule.schedule.schedule_id
+            return None if upgrades.schedule_exists(connection, schedule_id) else decided.outcome
+        return decided.outcome

@@ -1,0 +1,98 @@
+"""What was decided about long lists and is still to be carried out, portion by portion.
+
+A portion is durable before its request is answered, and gone with what it changes. Until then nothing else may read or
+change anything of its hubs in a transaction that writes: `Transactions` sees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from sr_engine.domain.portions import Portion
+from sr_engine.store.bulk import execute_many
+from sr_engine.store.prepared import Prepared
+from sr_engine.store.tables import kept_changes
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_ANY = Prepared(select(kept_changes.c.kept_id).limit(1))
+_RANGES = Prepared(
+    select(kept_changes.c.kept_id, kept_changes.c.first_hub, kept_changes.c.last_hub).order_by(kept_changes.c.kept_id)
+)
+_FIRST = Prepared(select(func.min(kept_changes.c.kept_id)))
+_ONE = Prepared(select(kept_changes.c.changes).where(kept_changes.c.kept_id == bindparam("kept_id")))
+_INSERT = Prepared(kept_changes.insert())
+_DELETE = Prepared(kept_changes.delete().where(kept_changes.c.kept_id == bindparam("kept_id")))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A portion of what a request came to."""
+
+    portion: Portion
+    release_id: str
+    organisation: str | None
+    """Whose request it was."""
+    actor: str
+    """The same for the audit trail."""
+    message_key: str
+    at: datetime
+    """When it was answered."""
+
+
+@cache
+def _form() -> TypeAdapter[Kept]:
+    # It takes a while to load, and there are few long lists.
+    from pydantic import TypeAdapter  # noqa: PLC0415 - see above
+
+    return TypeAdapter(Kept)
+
+
+def keep(connection: Connection, some: Sequence[Kept]) -> None:
+    """Have them carried out later, in this order."""
+    execute_many(
+        connection,
+        _INSERT,
+        [
+            {
+                "first_hub": one.portion.hub_ids[0],
+                "last_hub": one.portion.hub_ids[-1],
+                "changes": _form().dump_json(one).decode(),
+            }
+            for one in some
+        ],
+    )
+
+
+def are_left(connection: Connection) -> bool:
+    """True if something is still to be carried out."""
+    return _ANY.scalar(connection) is not None
+
+
+def of_hubs(connection: Connection, hub_ids: Collection[str]) -> list[int]:
+    """The ids of the portions among whose hubs some of these may be, in the order in which they were kept."""
+    return [
+        kept_id
+        for kept_id, first, last in _RANGES.all(connection)
+        if any(first <= hub_id <= last for hub_id in hub_ids)
+    ]
+
+
+def first(connection: Connection) -> int | None:
+    """The id of the one that was kept first; None if none is left."""
+    kept_id: int | None = _FIRST.scalar(connection)
+    return kept_id
+
+
+def take(connection: Connection, kept_id: int) -> Kept:
+    """One that is there, which is so no more: it is carried out in this transaction."""
+    kept = _form().validate_json(_ONE.scalar(connection, {"kept_id": kept_id}))
+    _DELETE.run(connection, {"kept_id": kept_id})
+    return kept
