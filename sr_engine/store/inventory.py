@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Device, PropertyFilter, ReadInventory
 from sr_engine.store import candidates, changed_hubs
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.dialects import POSTGRESQL
+from sr_engine.store.dialects import joined
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import devices, due_registrations, registrations
@@ -25,9 +26,9 @@ RESPONSIBILITIES = candidates.RESPONSIBILITIES
 """The counter that goes up whenever meters or registrations are written."""
 GONE = ("Decommissioned", "Withdrawn")
 """A meter in one of these statuses makes nobody responsible."""
-_ROLE_OF_METER = {"ESME": "IS", "GSME": "GS"}
 _MANY = 50
-"""From so many hubs on PostgreSQL is faster where it goes along each index once, and nothing is looked up by hub."""
+"""From so many hubs on they are found in few rows, each index gone along once."""
+_NOTHING_BEHIND: frozenset[tuple[str, str]] = frozenset()
 # Not an IN, the text of which SQLAlchemy would write anew for each execution.
 _IS_CHF_OR_GPF = or_(devices.c.device_type == "CHF", devices.c.device_type == "GPF")
 
@@ -107,6 +108,56 @@ def _with_their_hubs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return or_(condition, devices.c.hub_id.in_(select(devices.c.hub_id).where(condition)))
 
 
+def _chfs() -> Select[Any]:
+    """What is alike of CHFs, and the ids of those of which it is so."""
+    alike = (
+        devices.c.device_status,
+        devices.c.csp_region,
+        devices.c.manufacturer,
+        devices.c.model,
+        devices.c.firmware_version,
+    )
+    return (
+        select(*alike, joined(devices.c.device_id))
+        .where(is_one_of_many(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
+        .group_by(*alike)
+    )
+
+
+def _gpfs() -> Select[Any]:
+    """The ids of CHFs, and, in the same order, of the GPFs in the same boxes."""
+    ids: tuple[ColumnElement[Any], ...] = (joined(devices.c.hub_id), joined(devices.c.device_id))
+    return select(*ids).where(is_one_of_many(devices.c.hub_id, "hub_ids"), devices.c.device_type == "GPF")
+
+
+def _suppliers() -> Select[Any]:
+    """By type of meter and the organisation registered for it, the hubs of which that is so, as often as it is."""
+    meter = devices.alias("meter")
+    registered = (
+        select(registrations.c.organisation)
+        .where(
+            registrations.c.mpxn == meter.c.import_mpxn,
+            registrations.c.role == case((meter.c.device_type == "ESME", "IS"), else_="GS"),
+            registrations.c.effective_from <= bindparam("at"),
+        )
+        .order_by(registrations.c.effective_from.desc())
+        .limit(1)
+        .correlate(meter)
+        .scalar_subquery()
+    )
+    of_meter = (
+        select(meter.c.hub_id, meter.c.device_type, registered.label("organisation"))
+        .where(
+            is_one_of_many(meter.c.hub_id, "hub_ids"),
+            or_(meter.c.device_type == "ESME", meter.c.device_type == "GSME"),
+            _is_present(meter.c.device_status),
+        )
+        .subquery("of_meter")
+    )
+    by_supplier = of_meter.c.device_type, of_meter.c.organisation
+    return select(*by_supplier, joined(of_meter.c.hub_id)).group_by(*by_supplier)
+
+
 _PUT_DEVICES = _upsert_of_devices()
 _PUT_REGISTRATIONS = _upsert_of_registrations()
 _PUT_DUE = insert(due_registrations).on_conflict_do_nothing()
@@ -117,49 +168,14 @@ _HUB_IDS_OF = Prepared(
     )
 )
 _HUBS = Prepared(_hubs())
-_CHFS = Prepared(
-    select(
-        devices.c.device_id,
-        devices.c.device_status,
-        devices.c.csp_region,
-        devices.c.manufacturer,
-        devices.c.model,
-        devices.c.firmware_version,
-    ).where(is_one_of_many(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF")
-)
+_CHFS = Prepared(_chfs())
+_SUPPLIERS = Prepared(_suppliers())
 _VERSIONS = Prepared(
     select(devices.c.device_id, devices.c.firmware_version).where(
         is_one_of_many(devices.c.device_id, "hub_ids"), devices.c.device_type == "CHF"
     )
 )
-_GPFS = Prepared(
-    select(devices.c.hub_id, devices.c.device_id).where(
-        is_one_of_many(devices.c.hub_id, "hub_ids"), devices.c.device_type == "GPF"
-    )
-)
-_METERS = Prepared(
-    select(devices.c.hub_id, devices.c.device_type, devices.c.import_mpxn).where(
-        is_one_of_many(devices.c.hub_id, "hub_ids"),
-        or_(devices.c.device_type == "ESME", devices.c.device_type == "GSME"),
-        _is_present(devices.c.device_status),
-        devices.c.import_mpxn.is_not(None),
-    )
-)
-# In the order of the key: the latest of a meter point and role comes last.
-_REGISTERED = Prepared(
-    select(
-        registrations.c.mpxn,
-        registrations.c.role,
-        registrations.c.effective_from,
-        registrations.c.organisation,
-    )
-    .where(
-        is_one_of_many(registrations.c.mpxn, "mpxns"),
-        or_(registrations.c.role == "IS", registrations.c.role == "GS"),
-        registrations.c.effective_from <= bindparam("at"),
-    )
-    .order_by(registrations.c.mpxn, registrations.c.role, registrations.c.effective_from)
-)
+_GPFS = Prepared(_gpfs())
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
     is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
 )
@@ -226,30 +242,18 @@ def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with
     """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query)."""
     wanted = members(hub_ids)
     han = _han_models(connection, wanted) if with_han else {}
-    none: frozenset[tuple[str, str]] = frozenset()
-    found: Iterable[Sequence[Any]]
-    if len(hub_ids) >= _MANY and connection.dialect.name == POSTGRESQL:
-        found = _many_hubs(connection, wanted, at)
-    else:
-        read = _HUBS.tuples if len(hub_ids) < _MANY else _HUBS.many
-        found = read(connection, {"hub_ids": wanted, "at": at})
-    # Nearly all say the same of most: each text is kept once.
-    once: dict[Any, Any] = {}
-    known = once.setdefault
+    if len(hub_ids) >= _MANY:
+        return _many_hubs(connection, wanted, at, han)
+    return _each_hub(connection, wanted, at, han)
+
+
+def _each_hub(
+    connection: Connection, hub_ids: str, at: datetime, han: Mapping[str, frozenset[tuple[str, str]]]
+) -> dict[str, Hub]:
+    found = _HUBS.tuples(connection, {"hub_ids": hub_ids, "at": at})
     return {
-        hub_id: Hub(
-            hub_id,
-            known(status, status),
-            known(region, region),
-            known(manufacturer, manufacturer),
-            known(model, model),
-            known(version, version),
-            known(electricity, electricity),
-            known(gas, gas),
-            gpf_id,
-            han.get(hub_id, none),
-        )
-        for hub_id, status, region, manufacturer, model, version, electricity, gas, gpf_id in found
+        one: Hub(one, status, region, maker, model, version, electricity, gas, gpf_id, han.get(one, _NOTHING_BEHIND))
+        for one, status, region, maker, model, version, electricity, gas, gpf_id in found
     }
 
 
@@ -258,26 +262,42 @@ def versions(connection: Connection, hub_ids: Collection[str]) -> dict[str, str 
     return dict(_VERSIONS.many(connection, {"hub_ids": members(hub_ids)}))
 
 
-def _many_hubs(connection: Connection, hub_ids: str, at: datetime) -> Iterator[Sequence[Any]]:
-    """What `_HUBS` selects."""
+def suppliers(connection: Connection, hub_ids: str, at: datetime) -> list[tuple[str, str | None, list[str]]]:
+    """By type of meter and the organisation registered for it at `at`, the hubs of which that is so; members of hubs.
+
+    A hub stands there as often as it has such meters.
+    """
+    found = _SUPPLIERS.all(connection, {"hub_ids": hub_ids, "at": at})
+    return [(device_type, organisation, some.split(",")) for device_type, organisation, some in found]
+
+
+def _many_hubs(
+    connection: Connection, hub_ids: str, at: datetime, han: Mapping[str, frozenset[tuple[str, str]]]
+) -> dict[str, Hub]:
+    """The same found in few rows, of which each costs more in the driver than in the database."""
     of_hubs = {"hub_ids": hub_ids}
-    gpfs = dict(_GPFS.tuples(connection, of_hubs))
-    meters = _METERS.tuples(connection, of_hubs)
-    sought = {"mpxns": members([mpxn for _, _, mpxn in meters]), "at": at}
-    registered = {
-        (mpxn, role): (effective_from, organisation)
-        for mpxn, role, effective_from, organisation in _REGISTERED.tuples(connection, sought)
-    }
-    latest: dict[str, dict[str, tuple[datetime, str | None]]] = {"ESME": {}, "GSME": {}}
-    for hub_id, meter_type, mpxn in meters:
-        one = registered.get((mpxn, _ROLE_OF_METER[meter_type]))
-        known = latest[meter_type].get(hub_id)
-        if one is not None and (known is None or known[0] < one[0]):
-            latest[meter_type][hub_id] = one
-    electricity, gas, nobody = latest["ESME"], latest["GSME"], (at, None)
-    for row in _CHFS.tuples(connection, of_hubs):
-        hub_id = row[0]
-        yield (*row, electricity.get(hub_id, nobody)[1], gas.get(hub_id, nobody)[1], gpfs.get(hub_id))
+    registered: dict[str, dict[str, str | None]] = {"ESME": {}, "GSME": {}}
+    by_each_meter: set[str] = set()
+    for meter_type, organisation, some in suppliers(connection, hub_ids, at):
+        of_type = registered[meter_type]
+        by_each_meter.update(hub_id for hub_id in some if hub_id in of_type)
+        of_type.update(dict.fromkeys(some, organisation))
+        if len(set(some)) < len(some):
+            by_each_meter.update(hub_id for hub_id, times in Counter(some).items() if times > 1)
+    gpfs: dict[str, str] = {}
+    for with_gpf, some in _GPFS.all(connection, of_hubs):
+        if some is not None:
+            gpfs = dict(zip(with_gpf.split(","), some.split(","), strict=True))
+    electricity, gas, gpf = registered["ESME"].get, registered["GSME"].get, gpfs.get
+    found: dict[str, Hub] = {}
+    for status, region, manufacturer, model, version, some in _CHFS.all(connection, of_hubs):
+        for one in some.split(","):
+            behind = han.get(one, _NOTHING_BEHIND)
+            found[one] = Hub(
+                one, status, region, manufacturer, model, version, electricity(one), gas(one), gpf(one), behind
+            )
+    # Of two meters of one type behind a hub, that which was registered last says who is responsible for it.
+    return found | _each_hub(connection, members(by_each_meter), at, han) if by_each_meter else found
 
 
 def _han_models(connection: Connection, hub_ids: str) -> dict[str, frozenset[tuple[str, str]]]:

@@ -42,16 +42,15 @@ def look_up(
 ) -> KnownHubs:
     """Look hubs up by the canonical ids of CHF or GPF, all in one state of the database."""
     written = counters.given_out(connection, inventory.RESPONSIBILITIES)
-    hub_ids = inventory.hub_ids_of(connection, device_ids)
-    wanted = set(hub_ids.values())
+    # Nearly all are ids of CHFs.
+    hubs = inventory.hubs(connection, device_ids, at, with_han=with_han)
+    others = [device_id for device_id in device_ids if device_id not in hubs]
+    hub_ids = {hub_id: hub_id for hub_id in hubs} | inventory.hub_ids_of(connection, others)
+    more = set(hub_ids.values()) - hubs.keys()
+    if more:
+        hubs |= inventory.hubs(connection, more, at, with_han=with_han)
     return KnownHubs(
-        device_ids,
-        at,
-        written,
-        with_han,
-        hub_ids,
-        inventory.hubs(connection, wanted, at, with_han=with_han),
-        overlays.quiet_of(connection, wanted, at, quiet_days),
+        device_ids, at, written, with_han, hub_ids, hubs, overlays.quiet_of(connection, hubs, at, quiet_days)
     )
 
 

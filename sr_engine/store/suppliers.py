@@ -9,45 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, case, exists, or_, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from sr_engine.store import counters, inventory
-from sr_engine.store.dialects import joined
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.reading import Reading
-from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import devices, registrations
+from sr_engine.store.sets import members
+from sr_engine.store.tables import registrations
 
-
-def _suppliers() -> Select[Any]:
-    """By type of meter and the organisation registered for it, the hubs of which that is so, as often as it is."""
-    meter = devices.alias("meter")
-    is_meter = or_(meter.c.device_type == "ESME", meter.c.device_type == "GSME")
-    present = [meter.c.device_status != gone for gone in inventory.GONE]
-    registered = (
-        select(registrations.c.organisation)
-        .where(
-            registrations.c.mpxn == meter.c.import_mpxn,
-            registrations.c.role == case((meter.c.device_type == "ESME", "IS"), else_="GS"),
-            registrations.c.effective_from <= bindparam("at"),
-        )
-        .order_by(registrations.c.effective_from.desc())
-        .limit(1)
-        .correlate(meter)
-        .scalar_subquery()
-    )
-    of_meter = (
-        select(meter.c.hub_id, meter.c.device_type, registered.label("organisation"))
-        .where(is_one_of(meter.c.hub_id, "hub_ids"), is_meter, or_(meter.c.device_status.is_(None), and_(*present)))
-        .subquery("of_meter")
-    )
-    by_supplier = of_meter.c.device_type, of_meter.c.organisation
-    return select(*by_supplier, joined(of_meter.c.hub_id)).group_by(*by_supplier)
-
-
-_SUPPLIERS = Prepared(_suppliers())
 _BECAME_EFFECTIVE = Prepared(
     select(
         exists().where(
@@ -72,8 +42,7 @@ def of_hubs(connection: Connection, hub_ids: Collection[str], at: datetime) -> d
     """By Supplier, the hubs for which it is responsible at `at`, each once and ascending."""
     found: dict[str, set[str]] = {}
     of_type: dict[str, list[str]] = {}
-    for device_type, organisation, some in _SUPPLIERS.all(connection, {"hub_ids": members(hub_ids), "at": at}):
-        ids = some.split(",")
+    for device_type, organisation, ids in inventory.suppliers(connection, members(hub_ids), at):
         of_type.setdefault(device_type, []).extend(ids)
         if organisation is not None:
             found.setdefault(organisation, set()).update(ids)
