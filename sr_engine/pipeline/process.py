@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     DeleteCommsHubFirmwareSchedule,
+    Period,
     Phase,
     ReadCommsHubFirmwareSchedule,
     ReadInventory,
@@ -70,6 +71,7 @@ from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.upgrades import Past
 
 DUIS = "DUIS"
 SCHEDULE_ID_MAX = 10**12
@@ -237,17 +239,30 @@ class Processor:
         if not isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
             return None
 
+        device_ids = canonical(body.device_ids)
+
         def look(connection: Connection) -> LookedUp | None:
-            # As of the first statement; what is younger is in the trail after this.
+            # What is younger than the first look is in the trail after this.
             audit_id = audit.newest_id(connection)
             release = releases.by_firmware(connection, body.firmware)
             if release is None:
                 return None
-            with_han = bool(release.han_models)
-            known = known_hubs.look_up(connection, canonical(body.device_ids), now, self.quiet_days, with_han=with_han)
+            past_of = partial(upgrades.past_of, release=release, now=now, quiet_days=self.quiet_days)
+            with reading.beside(lambda beside: past_of(beside, device_ids)) as of_chfs:
+                pasts: list[Past] = []
+
+                def quiet_of(hub_ids: Collection[str]) -> Mapping[str, Sequence[Period]]:
+                    # Of hubs that were named by their GPFs nothing was found beside.
+                    pasts.append(of_chfs())
+                    others = set(hub_ids).difference(device_ids)
+                    if others:
+                        pasts.append(pasts.pop().and_of(past_of(connection, others)))
+                    return pasts[0].quiet
+
+                known = known_hubs.look_up(connection, device_ids, now, quiet_of, with_han=bool(release.han_models))
             if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
                 return LookedUp(known)
-            outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), stands=True)
+            outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), pasts[0])
             return LookedUp(known, Decided(outcome, release, audit_id))
 
         return reading.if_possible(look)
@@ -360,9 +375,9 @@ class Processor:
         return answer
 
     def _decide(
-        self, unit_of_work: UnitOfWork, admitted: Asked, looked_up: LookedUp | None, *, stands: bool = False
+        self, unit_of_work: UnitOfWork, admitted: Asked, looked_up: LookedUp | None, past: Past | None = None
     ) -> Outcome:
-        """What a request comes to, in a code that its version has; what was looked up `stands` if that was just now."""
+        """What a request comes to, in a code that its version has; given the `past` of its hubs, it is not read."""
         body = admitted.request.body
         if looked_up is not None and isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
             decided = looked_up.outcome_at(unit_of_work.connection, body.firmware, unit_of_work.now)
@@ -373,7 +388,7 @@ class Processor:
             unit_of_work.now,
             self.quiet_days,
             None if looked_up is None else looked_up.known,
-            stands=stands,
+            past,
         )
         outcome = self._decided(unit_of_work, admitted, facts)
         version = Decimal(admitted.request.header.schema_version)

@@ -29,6 +29,7 @@ from sr_engine.store import (
 from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.upgrade_writing import UPGRADES
+from sr_engine.store.upgrades import Past
 
 _HUB_IDS = ("hub ids",)
 
@@ -90,13 +91,12 @@ class StoredFacts:
         now: datetime,
         quiet_days: QuietDays,
         known: KnownHubs | None = None,
-        *,
-        stands: bool = False,
+        past: Past | None = None,
     ) -> None:
-        """What is `known` of hubs is asked for again only if it may be otherwise by now, which it `stands` against."""
+        """What is `known` of hubs is asked for again only if it may be otherwise by now; not if their `past` is, too."""
         self._connection = connection
         self._known = known
-        self._stands = stands
+        self._past = past
         self._now = now
         self._quiet_days = quiet_days
 
@@ -116,13 +116,19 @@ class StoredFacts:
         hub_ids = inventory.hub_ids_of(self._connection, device_ids) if known is None else known.hub_ids
         quiet_days = self._quiet_days if with_overlays else None
         found = upgrades.load(
-            self._connection, set(hub_ids.values()), release, self._now, quiet_days=quiet_days, known=known
+            self._connection,
+            set(hub_ids.values()),
+            release,
+            self._now,
+            quiet_days=quiet_days,
+            known=known,
+            past=self._past,
         )
         return {device_id: found[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in found}
 
     def _standing(self, device_ids: Sequence[str], release: Release) -> KnownHubs | None:
         known = self._known
-        if known is None or self._stands:
+        if known is None or self._past is not None:
             return known
         with_han = bool(release.han_models)
         return known if known_hubs.stand(self._connection, known, device_ids, self._now, with_han=with_han) else None

@@ -6,7 +6,7 @@ effective, and the hubs run what they ran, which changes without being counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Period
-from sr_engine.store import counters, inventory, overlays, suppliers
-from sr_engine.store.overlays import QuietDays
+from sr_engine.store import counters, inventory, suppliers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,14 @@ class KnownHubs:
     """By CHF id, the quiet days around known changes of Supplier."""
 
 
+QuietOf = Callable[[Collection[str]], Mapping[str, Sequence[Period]]]
+"""The quiet days of hubs, by CHF id; those without any may be left out."""
+
+
 def look_up(
-    connection: Connection, device_ids: Sequence[str], at: datetime, quiet_days: QuietDays, *, with_han: bool
+    connection: Connection, device_ids: Sequence[str], at: datetime, quiet_of: QuietOf, *, with_han: bool
 ) -> KnownHubs:
-    """Look hubs up by the canonical ids of CHF or GPF, all in one state of the database."""
+    """Look hubs up by the canonical ids of CHF or GPF, all in one state of the database, but for what `quiet_of` does."""
     written = counters.given_out(connection, inventory.RESPONSIBILITIES)
     # Nearly all are ids of CHFs.
     hubs = inventory.hubs(connection, device_ids, at, with_han=with_han)
@@ -49,9 +52,7 @@ def look_up(
     more = set(hub_ids.values()) - hubs.keys()
     if more:
         hubs |= inventory.hubs(connection, more, at, with_han=with_han)
-    return KnownHubs(
-        device_ids, at, written, with_han, hub_ids, hubs, overlays.quiet_of(connection, hubs, at, quiet_days)
-    )
+    return KnownHubs(device_ids, at, written, with_han, hub_ids, hubs, quiet_of(hubs))
 
 
 def stand(

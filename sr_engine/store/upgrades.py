@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select
@@ -13,7 +14,7 @@ from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release,
 from sr_engine.messages.model import Approval, Firmware, Period, Phase, ScheduleDetails
 from sr_engine.store import inventory, overlays
 from sr_engine.store.known_hubs import KnownHubs
-from sr_engine.store.overlays import QuietDays
+from sr_engine.store.overlays import Overlays, QuietDays
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import attempts, decisions, releases, schedule_hubs, schedules
@@ -83,6 +84,51 @@ _IN_SCHEDULE = select(schedule_hubs.c.hub_id).where(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What has been answered and tried of some hubs, and what is laid over them; all by CHF id."""
+
+    attempts: Mapping[str, Attempt]
+    """The newest at the release."""
+    at_another: Set[str]
+    """Hubs with an attempt open at another release."""
+    answers: Mapping[str, Mapping[str, Answer]]
+    overlays: Mapping[str, Overlays]
+
+    @property
+    def quiet(self) -> dict[str, Sequence[Period]]:
+        """The quiet days of hubs that have some."""
+        return {hub_id: laid.quiet for hub_id, laid in self.overlays.items() if laid.quiet}
+
+    def and_of(self, others: Past) -> Past:
+        """The same of some more hubs."""
+        return Past(
+            {**self.attempts, **others.attempts},
+            self.at_another | others.at_another,
+            {**self.answers, **others.answers},
+            {**self.overlays, **others.overlays},
+        )
+
+
+def past_of(
+    connection: Connection,
+    hub_ids: Collection[str],
+    release: Release,
+    now: datetime,
+    quiet_days: QuietDays | None,
+    *,
+    quiet: Mapping[str, Sequence[Period]] | None = None,
+) -> Past:
+    """The past of hubs and a release; overlays, which cost two queries, only where `quiet_days` says how long they are.
+
+    The `quiet` days need not be asked for again where they were.
+    """
+    of_hubs = {"hub_ids": members(hub_ids), "release_id": release.release_id}
+    laid = {} if quiet_days is None else overlays.of(connection, hub_ids, now, quiet_days, quiet=quiet)
+    newest, others = _attempts(connection, of_hubs)
+    return Past(newest, others, _answers(connection, of_hubs), laid)
+
+
 def load(
     connection: Connection,
     hub_ids: Collection[str],
@@ -91,11 +137,12 @@ def load(
     *,
     quiet_days: QuietDays | None = None,
     known: KnownHubs | None = None,
+    past: Past | None = None,
 ) -> dict[str, HubUpgrade]:
     """By CHF id, everything the rules need to know of these hubs and this release.
 
     Exclusions and quiet days, which cost two more queries, only where `quiet_days` says how long the latter are. What
-    is `known` of their homes is not read again.
+    is `known` of their homes, or of their `past`, is not read again.
     """
     wanted = list(hub_ids)
     if not wanted:
@@ -104,24 +151,19 @@ def load(
         hubs: Mapping[str, Hub] = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
     else:
         hubs = known.hubs
-    of_hubs = {"hub_ids": members(wanted), "release_id": release.release_id}
-    newest, others = _attempts(connection, of_hubs)
-    answers = _answers(connection, of_hubs)
-    blocks = (
-        {}
-        if quiet_days is None
-        else overlays.of(connection, wanted, now, quiet_days, quiet=None if known is None else known.quiet)
-    )
+    if past is None:
+        quiet = None if known is None else known.quiet
+        past = past_of(connection, wanted, release, now, quiet_days, quiet=quiet)
     none: Mapping[str, Answer] = {}
-    nothing = overlays.NOTHING
+    answers, attempt, at_another, laid = past.answers.get, past.attempts.get, past.at_another, past.overlays.get
     return {
         hub_id: HubUpgrade(
             hub,
-            answers.get(hub_id, none),
-            newest.get(hub_id),
-            hub_id in others,
-            (block := blocks.get(hub_id, nothing)).exclusions,
-            block.quiet,
+            answers(hub_id, none),
+            attempt(hub_id),
+            hub_id in at_another,
+            (over := laid(hub_id, overlays.NOTHING)).exclusions,
+            over.quiet,
         )
         for hub_id, hub in hubs.items()
     }

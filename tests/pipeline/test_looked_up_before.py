@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,10 +26,11 @@ from sr_engine.pipeline.looking_ahead import LookedUp
 from sr_engine.pipeline.process import Admitted
 from sr_engine.regions.running import Running
 from sr_engine.requests.outcome import Outcome
-from sr_engine.store import inventory, known_hubs, registrations, releases
+from sr_engine.store import inventory, known_hubs, overlays, registrations, releases
 from sr_engine.store.facts import StoredFacts
+from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.read_versions import ReadVersion
-from sr_engine.store.reading import Reading
+from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
 from tests.databases import only_sqlite, statements_of
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, change_record, make_world
@@ -111,6 +112,14 @@ REQUESTS: Sequence[tuple[SupplierSeed, Body]] = (
     (B, UpdateCommsHubFirmwareExclusion(ExclusionAction.EXCLUDE, (HUBS[2].chf,))),
 )
 
+
+def looked_up_in(world: World, connection: Connection, *, with_han: bool) -> KnownHubs:
+    def quiet_of(hub_ids: Collection[str]) -> Mapping[str, Sequence[Period]]:
+        return overlays.quiet_of(connection, hub_ids, NOW, world.processor.quiet_days)
+
+    return known_hubs.look_up(connection, list(DEVICES), NOW, quiet_of, with_han=with_han)
+
+
 HAPPENS: Sequence[Callable[[UnitOfWork], None]] = (
     _arrives,
     _stays,
@@ -158,7 +167,7 @@ def test_the_outcome_is_that_of_what_is_so_now(
     admitted = processor.admit("serviceD", world.signed(A, *asked), NOW)
     assert isinstance(admitted, Admitted)
     with world.instance.engine.connect() as connection, connection.begin() as transaction:
-        known = known_hubs.look_up(connection, list(DEVICES), NOW, processor.quiet_days, with_han=with_han)
+        known = looked_up_in(world, connection, with_han=with_han)
         for one in happens:
             one(UnitOfWork(connection, NOW))
         now = UnitOfWork(connection, NOW + timedelta(minutes=minutes))
@@ -236,7 +245,7 @@ def test_quiet_days_that_were_over_are_not_where_the_clock_was_set_back(world: W
     arrival = registered(HUBS[1], B.name, effective_from=changed_at)
     world.run(lambda uow: inventory.put_registrations(uow.connection, [arrival]))
     with world.instance.reading_engine.connect() as connection:
-        known = known_hubs.look_up(connection, list(DEVICES), NOW, quiet_days, with_han=True)
+        known = looked_up_in(world, connection, with_han=True)
         release = releases.by_firmware(connection, FIRMWARE)
         assert release is not None
         facts = StoredFacts(connection, NOW - timedelta(hours=1), quiet_days, known)
