@@ -299,7 +299,7 @@ def check_tables(engine: Engine) -> None:
     if state.standing not in _WORKABLE:
         refuse(state, known_revisions())
     with engine.connect() as connection:
-        found = {(table, column) for table, column in connection.exec_driver_sql(_COLUMNS[engine.dialect.name])}
+        found = {tuple(row) for row in connection.exec_driver_sql(_COLUMNS[engine.dialect.name]).all()}
     lacking = sorted(
         f"{name}.{column.name}"
         for name, table in metadata.tables.items()
