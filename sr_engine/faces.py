@@ -28,7 +28,7 @@ from sr_engine.configuration.advice import load_advice
 from sr_engine.configuration.console import load_console
 from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.console.app import console_routes
-from sr_engine.console.assets import Assets
+from sr_engine.console.assets import own_assets
 from sr_engine.console.counting import Counting
 from sr_engine.console.crowding import Hashing, Streams
 from sr_engine.console.desk import Desk
@@ -133,7 +133,7 @@ def console_of(
     Without an `office`, which operators work with, nobody is woken by what they decide.
     """
     rules = load_console(instance.settings.config_directory)
-    passwords, assets = Passwords(rules.sign_in), Assets()
+    passwords, assets = Passwords(rules.sign_in), own_assets()
     reading, threads = Reading(instance.reading_engine), ThreadPoolExecutor(PAGES_AT_ONCE, "console")
     desk = Desk(
         environment_name=instance.settings.environment,

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from sr_engine.heap import keep_what_is_there
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than processors: many tests wait for processes that they have started."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Have Python not look for cycles in thousands of tests and all they import, again and again."""
+    keep_what_is_there()
 
 
 @pytest.fixture(scope="session")

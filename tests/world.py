@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import secrets
-import shutil
+import stat
 import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -232,7 +232,7 @@ def make_world(
     Whether PostgreSQL waits for the disk is for its server to say.
     """
     if database_url is None:
-        shutil.copytree(_prepared(now, tuple(suppliers)), directory, dirs_exist_ok=True)
+        _prepared(now, tuple(suppliers)).write(directory)
         give_a_database_of_its_own(directory)
     else:
         create_instance(directory, now=now, suppliers=suppliers, database_url=database_url)
@@ -262,13 +262,41 @@ def _kept(world: World) -> World:
     return world
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """All there is in a folder: the folders in it, each before what is in it, and the files with their permissions."""
+
+    folders: Sequence[str]
+    files: Sequence[tuple[str, int, bytes]]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Files:
+        paths = sorted(folder.rglob("*"))
+        return cls(
+            [str(path.relative_to(folder)) for path in paths if path.is_dir()],
+            [
+                (str(path.relative_to(folder)), stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+                for path in paths
+                if path.is_file()
+            ],
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write them into a folder in which there is none of them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.folders:
+            (folder / name).mkdir()
+        for name, mode, data in self.files:
+            with open(folder / name, "xb", opener=partial(os.open, mode=mode)) as file:
+                file.write(data)
+
+
 @cache
-def _prepared(now: datetime, suppliers: tuple[SupplierSeed, ...]) -> Path:
+def _prepared(now: datetime, suppliers: tuple[SupplierSeed, ...]) -> _Files:
     """An instance to be copied, which takes a tenth of the time that making one does."""
-    folder = Path(tempfile.mkdtemp(prefix="sr-engine-world-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    create_instance(folder / "instance", now=now, suppliers=suppliers)
-    return folder / "instance"
+    with tempfile.TemporaryDirectory(prefix="sr-engine-world-") as folder:
+        create_instance(Path(folder) / "instance", now=now, suppliers=suppliers)
+        return _Files.of(Path(folder) / "instance")
 
 
 def bound(work: Callable[Concatenate[S, P], T], *rest: P.args, **named: P.kwargs) -> Callable[[S], T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from importlib.resources import files
 
 from starlette.exceptions import HTTPException
@@ -38,3 +39,9 @@ class Assets:
             raise HTTPException(404)
         headers = {**HEADERS, "Cache-Control": _KEPT}
         return Response(self._files[name], headers=headers, media_type=_KINDS[name])
+
+
+@cache
+def own_assets() -> Assets:
+    """Those of all consoles of this process: what is installed does not change under it."""
+    return Assets()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,8 +14,12 @@ from sr_engine.console.pages import url
 from sr_engine.console.tables import Badge, Link, Mono, Span
 
 
+@cache
 def templates(zone: ZoneInfo, assets: Assets) -> Environment:
-    """The templates of the console, with what they use to show times, numbers and addresses."""
+    """The templates of the console, with what they use to show times, numbers and addresses.
+
+    The same for all consoles of a process that show the same: a template takes longer to compile than to be filled in.
+    """
     environment = Environment(
         loader=PackageLoader("sr_engine.console", "templates"),
         autoescape=True,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import LRUCache
 
 from sr_engine.store import sharing
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
@@ -71,6 +72,23 @@ class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
 
 
+class _Statements(LRUCache[Any, Any]):
+    """Compiled statements, by all there is of a key but the first of it: the dialect, of which each engine has one."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(key[1:], default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key[1:], value)
+
+
+_OF_SQLITE = _Statements(1_000)
+"""The same SQLite is behind all its engines in a process, of which an instance has two; compiling takes milliseconds.
+
+What PostgreSQL is given may differ with the server.
+"""
+
+
 def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
 
@@ -97,7 +115,12 @@ def _note(connection: Connection, _cursor: object, statement: str, *_: object) -
 
 
 def _sqlite(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> Engine:
-    engine = create_engine(address, connect_args={"check_same_thread": False}, hide_parameters=True)
+    engine = create_engine(
+        address,
+        connect_args={"check_same_thread": False},
+        execution_options={"compiled_cache": _OF_SQLITE},
+        hide_parameters=True,
+    )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -276,7 +299,7 @@ def check_tables(engine: Engine) -> None:
     if state.standing not in _WORKABLE:
         refuse(state, known_revisions())
     with engine.connect() as connection:
-        found = {(table, column) for table, column in connection.exec_driver_sql(_COLUMNS[engine.dialect.name])}
+        found = {tuple(row) for row in connection.exec_driver_sql(_COLUMNS[engine.dialect.name]).all()}
     lacking = sorted(
         f"{name}.{column.name}"
         for name, table in metadata.tables.items()

@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from jsonschema_rs import validate
 from lxml import etree
 
 from sr_engine.configuration.reader import Place, Unusable
@@ -102,7 +102,7 @@ def test_what_is_written_into_a_file_is_understood(block: Block, tmp_path: Path,
 def test_json_is_a_message_as_the_parser_prints_it(block: Block) -> None:
     schema = json.loads((ROOT / "docs" / "messages.schema.json").read_text("utf-8"))
 
-    jsonschema.validate(json.loads(block.text), schema)
+    validate(schema, json.loads(block.text))
 
 
 @pytest.mark.parametrize("block", of("xml"))
