@@ -59,6 +59,9 @@ class _NotHere:
     def are_left(self, connection: Connection) -> bool:
         return kept_changes.are_left(connection)
 
+    def are_many(self, connection: Connection) -> bool:
+        return kept_changes.are_left(connection)
+
     def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:  # noqa: ARG002 - any
         self.carry_out_next(unit_of_work)
 

@@ -19,6 +19,9 @@ from sr_engine.store.kept_changes import Kept
 from sr_engine.store.reading import Connection
 from sr_engine.store.transactions import UnitOfWork
 
+MOST_KEPT = 60
+"""Portions, before a further long list waits for all of them: those of two of 50,000 hubs, and some."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changing:
@@ -52,9 +55,13 @@ class Changing:
         """True if anything is still to be carried out."""
         return kept_changes.are_left(connection)
 
+    def are_many(self, connection: Connection) -> bool:
+        """True if it would take seconds to carry all of it out."""
+        return kept_changes.how_many(connection) > MOST_KEPT
+
     def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:
         """Carry out all that may concern hubs, given by the canonical ids of CHF or GPF."""
-        hub_ids = set(inventory.hub_ids_of(unit_of_work.connection, device_ids).values())
+        hub_ids = {*device_ids, *inventory.hubs_of_gpfs(unit_of_work.connection, device_ids)}
         for kept_id in kept_changes.of_hubs(unit_of_work.connection, hub_ids):
             self._carry_out(unit_of_work, kept_id)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -31,7 +31,6 @@ from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     DeleteCommsHubFirmwareSchedule,
-    Period,
     Phase,
     ReadCommsHubFirmwareSchedule,
     ReadInventory,
@@ -66,8 +65,9 @@ from sr_engine.requests import (
 )
 from sr_engine.requests.lists import canonical
 from sr_engine.requests.outcome import Outcome, Rules, Sender
-from sr_engine.store import audit, exchanges, exclusions, held, known_hubs, releases, upgrades
+from sr_engine.store import audit, exchanges, exclusions, held, inventory, known_hubs, releases, upgrades
 from sr_engine.store.facts import StoredFacts
+from sr_engine.store.inventory import Registered
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
@@ -248,21 +248,23 @@ class Processor:
             if release is None:
                 return None
             past_of = partial(upgrades.past_of, release=release, now=now, quiet_days=self.quiet_days)
-            with reading.beside(lambda beside: past_of(beside, device_ids)) as of_chfs:
-                pasts: list[Past] = []
 
-                def quiet_of(hub_ids: Collection[str]) -> Mapping[str, Sequence[Period]]:
-                    # Of hubs that were named by their GPFs nothing was found beside.
-                    pasts.append(of_chfs())
-                    others = set(hub_ids).difference(device_ids)
-                    if others:
-                        pasts.append(pasts.pop().and_of(past_of(connection, others)))
-                    return pasts[0].quiet
+            def look_beside(connection: Connection) -> tuple[Registered, Past]:
+                return inventory.suppliers(connection, device_ids, now), past_of(connection, device_ids)
 
-                known = known_hubs.look_up(connection, device_ids, now, quiet_of, with_han=bool(release.han_models))
+            with reading.beside(look_beside) as beside:
+                with_han = bool(release.han_models)
+                known = known_hubs.look_up(
+                    connection, device_ids, now, with_han=with_han, registered=lambda: beside()[0]
+                )
+                past = beside()[1]
+            named_by_gpf = known.hubs.keys() - set(device_ids)
+            if named_by_gpf:
+                past = past.and_of(past_of(connection, named_by_gpf))
+            known = replace(known, quiet=past.quiet)
             if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
                 return LookedUp(known)
-            outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), pasts[0])
+            outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), past)
             return LookedUp(known, Decided(outcome, release, audit_id))
 
         return reading.if_possible(look)

@@ -93,7 +93,7 @@ class StoredFacts:
         known: KnownHubs | None = None,
         past: Past | None = None,
     ) -> None:
-        """What is `known` of hubs is asked for again only if it may be otherwise by now; not if their `past` is, too."""
+        """What is `known` of hubs is read again only if it may be otherwise by now; with their `past` it is not."""
         self._connection = connection
         self._known = known
         self._past = past
@@ -115,14 +115,9 @@ class StoredFacts:
         known = self._standing(device_ids, release)
         hub_ids = inventory.hub_ids_of(self._connection, device_ids) if known is None else known.hub_ids
         quiet_days = self._quiet_days if with_overlays else None
+        wanted = set(hub_ids.values())
         found = upgrades.load(
-            self._connection,
-            set(hub_ids.values()),
-            release,
-            self._now,
-            quiet_days=quiet_days,
-            known=known,
-            past=self._past,
+            self._connection, wanted, release, self._now, quiet_days=quiet_days, known=known, past=self._past
         )
         return {device_id: found[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in found}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -167,6 +167,9 @@ _HUB_IDS_OF = Prepared(
         is_one_of_many(devices.c.device_id, "device_ids"), _IS_CHF_OR_GPF
     )
 )
+_HUBS_OF_GPFS = Prepared(
+    select(devices.c.hub_id).where(is_one_of_many(devices.c.device_id, "device_ids"), devices.c.device_type == "GPF")
+)
 _HUBS = Prepared(_hubs())
 _CHFS = Prepared(_chfs())
 _SUPPLIERS = Prepared(_suppliers())
@@ -238,12 +241,32 @@ def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, s
     return {one: one if one == hub_id else hub_id for one, hub_id in found if hub_id is not None}
 
 
-def hubs(connection: Connection, hub_ids: Collection[str], at: datetime, *, with_han: bool) -> dict[str, Hub]:
-    """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query)."""
+Registered = Sequence[tuple[str, str | None, Sequence[str]]]
+"""By type of meter and the organisation registered for it, the hubs of which that is so: as often as they have such."""
+
+
+def hubs_of_gpfs(connection: Connection, device_ids: Iterable[str]) -> list[str]:
+    """CHF ids of the hubs whose GPFs are among some devices."""
+    found = _HUBS_OF_GPFS.all(connection, {"device_ids": members(device_ids)})
+    return [hub_id for (hub_id,) in found if hub_id is not None]
+
+
+def hubs(
+    connection: Connection,
+    hub_ids: Collection[str],
+    at: datetime,
+    *,
+    with_han: bool,
+    registered: Callable[[], Registered] | None = None,
+) -> dict[str, Hub]:
+    """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query).
+
+    Who is `registered` for meters of these hubs is read unless it says so, last.
+    """
     wanted = members(hub_ids)
     han = _han_models(connection, wanted) if with_han else {}
     if len(hub_ids) >= _MANY:
-        return _many_hubs(connection, wanted, at, han)
+        return _many_hubs(connection, wanted, at, han, registered or (lambda: suppliers(connection, hub_ids, at)))
     return _each_hub(connection, wanted, at, han)
 
 
@@ -262,42 +285,43 @@ def versions(connection: Connection, hub_ids: Collection[str]) -> dict[str, str 
     return dict(_VERSIONS.many(connection, {"hub_ids": members(hub_ids)}))
 
 
-def suppliers(connection: Connection, hub_ids: str, at: datetime) -> list[tuple[str, str | None, list[str]]]:
-    """By type of meter and the organisation registered for it at `at`, the hubs of which that is so; members of hubs.
-
-    A hub stands there as often as it has such meters.
-    """
-    found = _SUPPLIERS.all(connection, {"hub_ids": hub_ids, "at": at})
+def suppliers(connection: Connection, hub_ids: Collection[str], at: datetime) -> Registered:
+    """Who is registered at `at` for the meters of hubs."""
+    found = _SUPPLIERS.all(connection, {"hub_ids": members(hub_ids), "at": at})
     return [(device_type, organisation, some.split(",")) for device_type, organisation, some in found]
 
 
 def _many_hubs(
-    connection: Connection, hub_ids: str, at: datetime, han: Mapping[str, frozenset[tuple[str, str]]]
+    connection: Connection,
+    hub_ids: str,
+    at: datetime,
+    han: Mapping[str, frozenset[tuple[str, str]]],
+    registered: Callable[[], Registered],
 ) -> dict[str, Hub]:
     """The same found in few rows, of which each costs more in the driver than in the database."""
-    of_hubs = {"hub_ids": hub_ids}
-    registered: dict[str, dict[str, str | None]] = {"ESME": {}, "GSME": {}}
-    by_each_meter: set[str] = set()
-    for meter_type, organisation, some in suppliers(connection, hub_ids, at):
-        of_type = registered[meter_type]
-        by_each_meter.update(hub_id for hub_id in some if hub_id in of_type)
-        of_type.update(dict.fromkeys(some, organisation))
-        if len(set(some)) < len(some):
-            by_each_meter.update(hub_id for hub_id, times in Counter(some).items() if times > 1)
+    chfs = _CHFS.all(connection, {"hub_ids": hub_ids})
     gpfs: dict[str, str] = {}
-    for with_gpf, some in _GPFS.all(connection, of_hubs):
+    for with_gpf, some in _GPFS.all(connection, {"hub_ids": hub_ids}):
         if some is not None:
             gpfs = dict(zip(with_gpf.split(","), some.split(","), strict=True))
-    electricity, gas, gpf = registered["ESME"].get, registered["GSME"].get, gpfs.get
+    by_type: dict[str, dict[str, str | None]] = {"ESME": {}, "GSME": {}}
+    of_meters = registered()
+    for meter_type, organisation, some in of_meters:
+        by_type[meter_type].update(dict.fromkeys(some, organisation))
+    electricity, gas, gpf = by_type["ESME"].get, by_type["GSME"].get, gpfs.get
     found: dict[str, Hub] = {}
-    for status, region, manufacturer, model, version, some in _CHFS.all(connection, of_hubs):
+    for status, region, manufacturer, model, version, some in chfs:
         for one in some.split(","):
             behind = han.get(one, _NOTHING_BEHIND)
             found[one] = Hub(
                 one, status, region, manufacturer, model, version, electricity(one), gas(one), gpf(one), behind
             )
-    # Of two meters of one type behind a hub, that which was registered last says who is responsible for it.
-    return found | _each_hub(connection, members(by_each_meter), at, han) if by_each_meter else found
+    if sum(len(some) for _, _, some in of_meters) > sum(map(len, by_type.values())):
+        # Of two meters of one type behind a hub, that which was registered last says who is responsible for it.
+        times = Counter((meter_type, hub_id) for meter_type, _, some in of_meters for hub_id in some)
+        several = {hub_id for (_, hub_id), number in times.items() if number > 1}
+        found |= _each_hub(connection, members(several), at, han)
+    return found
 
 
 def _han_models(connection: Connection, hub_ids: str) -> dict[str, frozenset[tuple[str, str]]]:

@@ -6,6 +6,7 @@ change anything of its hubs in a transaction that writes: `Transactions` sees to
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ _ANY = Prepared(select(kept_changes.c.kept_id).limit(1))
 _RANGES = Prepared(
     select(kept_changes.c.kept_id, kept_changes.c.first_hub, kept_changes.c.last_hub).order_by(kept_changes.c.kept_id)
 )
+_HOW_MANY = Prepared(select(func.count()).select_from(kept_changes))
 _FIRST = Prepared(select(func.min(kept_changes.c.kept_id)))
 _ONE = Prepared(select(kept_changes.c.changes).where(kept_changes.c.kept_id == bindparam("kept_id")))
 _INSERT = Prepared(kept_changes.insert())
@@ -76,12 +78,18 @@ def are_left(connection: Connection) -> bool:
     return _ANY.scalar(connection) is not None
 
 
+def how_many(connection: Connection) -> int:
+    """The portions that are still to be carried out."""
+    return int(_HOW_MANY.scalar(connection))
+
+
 def of_hubs(connection: Connection, hub_ids: Collection[str]) -> list[int]:
     """The ids of the portions among whose hubs some of these may be, in the order in which they were kept."""
+    in_order = sorted(hub_ids)
     return [
         kept_id
         for kept_id, first, last in _RANGES.all(connection)
-        if any(first <= hub_id <= last for hub_id in hub_ids)
+        if bisect_left(in_order, first) < bisect_right(in_order, last)
     ]
 
 

@@ -6,7 +6,7 @@ effective, and the hubs run what they ran, which changes without being counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sr_engine.domain.upgrades import Hub
 from sr_engine.messages.model import Period
 from sr_engine.store import counters, inventory, suppliers
+from sr_engine.store.inventory import Registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +33,31 @@ class KnownHubs:
     """CHF id by each of the ids."""
     hubs: Mapping[str, Hub] = field(repr=False)
     """By CHF id."""
-    quiet: Mapping[str, Sequence[Period]] = field(repr=False)
+    quiet: Mapping[str, Sequence[Period]] = field(default_factory=dict, repr=False)
     """By CHF id, the quiet days around known changes of Supplier."""
 
 
-QuietOf = Callable[[Collection[str]], Mapping[str, Sequence[Period]]]
-"""The quiet days of hubs, by CHF id; those without any may be left out."""
-
-
 def look_up(
-    connection: Connection, device_ids: Sequence[str], at: datetime, quiet_of: QuietOf, *, with_han: bool
+    connection: Connection,
+    device_ids: Sequence[str],
+    at: datetime,
+    *,
+    with_han: bool,
+    registered: Callable[[], Registered] | None = None,
 ) -> KnownHubs:
-    """Look hubs up by the canonical ids of CHF or GPF, all in one state of the database, but for what `quiet_of` does."""
+    """Look hubs up by the canonical ids of CHF or GPF, without their quiet days, in one state of the database.
+
+    Who is `registered` for the meters of hubs with these ids may be found elsewhere, not before this begins.
+    """
     written = counters.given_out(connection, inventory.RESPONSIBILITIES)
     # Nearly all are ids of CHFs.
-    hubs = inventory.hubs(connection, device_ids, at, with_han=with_han)
+    hubs = inventory.hubs(connection, device_ids, at, with_han=with_han, registered=registered)
     others = [device_id for device_id in device_ids if device_id not in hubs]
     hub_ids = {hub_id: hub_id for hub_id in hubs} | inventory.hub_ids_of(connection, others)
     more = set(hub_ids.values()) - hubs.keys()
     if more:
         hubs |= inventory.hubs(connection, more, at, with_han=with_han)
-    return KnownHubs(device_ids, at, written, with_han, hub_ids, hubs, quiet_of(hubs))
+    return KnownHubs(device_ids, at, written, with_han, hub_ids, hubs)
 
 
 def stand(

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, bindparam, exists, select
 from sr_engine.store import counters, inventory
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.reading import Reading
-from sr_engine.store.sets import members
 from sr_engine.store.tables import registrations
 
 _BECAME_EFFECTIVE = Prepared(
@@ -42,7 +41,7 @@ def of_hubs(connection: Connection, hub_ids: Collection[str], at: datetime) -> d
     """By Supplier, the hubs for which it is responsible at `at`, each once and ascending."""
     found: dict[str, set[str]] = {}
     of_type: dict[str, list[str]] = {}
-    for device_type, organisation, ids in inventory.suppliers(connection, members(hub_ids), at):
+    for device_type, organisation, ids in inventory.suppliers(connection, hub_ids, at):
         of_type.setdefault(device_type, []).extend(ids)
         if organisation is not None:
             found.setdefault(organisation, set()).update(ids)

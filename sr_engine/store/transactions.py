@@ -112,6 +112,9 @@ class Keeping(Protocol):
     def are_left(self, connection: Connection) -> bool:
         """True if anything is."""
 
+    def are_many(self, connection: Connection) -> bool:
+        """True if so much is that no more should be added."""
+
     def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:
         """Carry out all that may concern hubs, given by the canonical ids of CHF or GPF."""
 
@@ -151,7 +154,8 @@ class Transactions:
     event loop has other things to do meanwhile.
 
     What was decided about long lists is carried out in transactions of its own, between others. Work that says which
-    hubs it concerns goes on meanwhile, once what it may meet is carried out; all other work waits for all of it.
+    hubs it concerns goes on meanwhile, once what it may meet is carried out; all other work waits for all of it, and so
+    do heavy ones where there is too much.
     """
 
     def __init__(
@@ -220,6 +224,9 @@ class Transactions:
             group = self._next_group()
             results = await self._run_until_known(group)
             if any(result is _IN_THE_WAY for result in results):
+                for one in group:
+                    # It says so because of what it concerns, or of how much there is.
+                    one.hubs = None if one.heavy else one.hubs
                 self._waiting = [*group, *self._waiting]
                 self._holds_up = True
                 continue
@@ -422,7 +429,7 @@ class Transactions:
         with self._engine.begin() as connection:
             notices.forget(connection)
             unit_of_work = UnitOfWork(connection, self._clock.now())
-            self._clear_the_way(unit_of_work, [one.hubs for one in group])
+            self._clear_the_way(unit_of_work, [one.hubs for one in group], heavy=group[0].heavy)
             results = run(group, unit_of_work)
             notices.notify(connection)
             audit_chain.link(connection, unit_of_work.now)
@@ -431,14 +438,16 @@ class Transactions:
         self._to_carry_out |= unit_of_work.to_carry_out.is_set()
         return results
 
-    def _clear_the_way(self, unit_of_work: UnitOfWork, hubs: Sequence[Collection[str] | None]) -> None:
+    def _clear_the_way(
+        self, unit_of_work: UnitOfWork, hubs: Sequence[Collection[str] | None], *, heavy: bool = False
+    ) -> None:
         """Carry out what is kept of some hubs; raises _InTheWayError if anything is and all of it has to be before."""
         if self._keeping is None or not any(one is None or one for one in hubs):
             return
         if not self._keeping.are_left(unit_of_work.connection):
             return
         named = [one for one in hubs if one is not None]
-        if len(named) < len(hubs):
+        if len(named) < len(hubs) or (heavy and self._keeping.are_many(unit_of_work.connection)):
             raise _InTheWayError
         self._keeping.carry_out_of(unit_of_work, {device_id for some in named for device_id in some})
 

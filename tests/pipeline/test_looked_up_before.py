@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -114,10 +114,8 @@ REQUESTS: Sequence[tuple[SupplierSeed, Body]] = (
 
 
 def looked_up_in(world: World, connection: Connection, *, with_han: bool) -> KnownHubs:
-    def quiet_of(hub_ids: Collection[str]) -> Mapping[str, Sequence[Period]]:
-        return overlays.quiet_of(connection, hub_ids, NOW, world.processor.quiet_days)
-
-    return known_hubs.look_up(connection, list(DEVICES), NOW, quiet_of, with_han=with_han)
+    known = known_hubs.look_up(connection, list(DEVICES), NOW, with_han=with_han)
+    return replace(known, quiet=overlays.quiet_of(connection, known.hubs, NOW, world.processor.quiet_days))
 
 
 HAPPENS: Sequence[Callable[[UnitOfWork], None]] = (
