@@ -9,10 +9,9 @@ from typing import TypeVar
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange, Changes, HubEvent
-from sr_engine.domain.states import Lifecycle
-from sr_engine.domain.upgrades import Release
 
 S = TypeVar("S")
+V = TypeVar("V")
 T = TypeVar("T", AnswerChange, AttemptChange, HubEvent)
 HubIds = tuple[str, ...]
 Some = HubIds | None
@@ -35,27 +34,13 @@ class Portion:
     forgotten: tuple[tuple[str, str], ...]
     unsuited: HubIds
 
-    def changes(self, release: Release, lifecycle: Lifecycle, sender: str | None) -> Changes:
-        """The same as a decision about these hubs alone would say, but for the schedule, which is open by now."""
-        return Changes(
-            release,
-            lifecycle,
-            sender,
-            answers=[
-                AnswerChange(hub_id, one.organisation, one.answer)
-                for one, some in self.answers
-                for hub_id in self.hubs(some)
-            ],
-            ended_schedules=list(self.ended_schedules),
-            forgotten=list(self.forgotten),
-            attempts=[
-                AttemptChange(hub_id, one.region, one.event, one.before, one.attempt, one.conflict)
-                for one, some in self.attempts
-                for hub_id in self.hubs(some)
-            ],
-            events=[replace(one, hub_id=hub_id) for one, some in self.events for hub_id in self.hubs(some)],
-            unsuited=list(self.unsuited),
-        )
+    def each(self, alike: Iterable[tuple[V, Some]]) -> list[tuple[V, HubIds]]:
+        """Changes, each with the hubs that it is the same for."""
+        return [(one, self.hubs(some)) for one, some in alike]
+
+    def told(self) -> list[HubEvent]:
+        """The events, one for each hub."""
+        return [replace(one, hub_id=hub_id) for one, hub_ids in self.each(self.events) for hub_id in hub_ids]
 
     def hubs(self, some: Some) -> HubIds:
         """Those meant by it."""

@@ -275,7 +275,7 @@ class Gateway:
 
     async def _large(self, admitted: Admitted) -> Answer:
         """A request that is decided before its transaction, and carried out after, so that others wait the less."""
-        looked_up, hubs, portion = None, admitted.only_concerns, self._processor.changing.portion
+        looked_up = None
         if may_look_up := self._looking_up < LOOKED_UP_AT_ONCE:
             self._looking_up += 1
         try:
@@ -283,12 +283,10 @@ class Gateway:
                 now = self._clock.now()
                 looked_up = await asyncio.to_thread(self._processor.look_ahead, self._reading, admitted, now)
             return await self._transactions.run(
-                lambda unit_of_work: self._processor.execute(
-                    unit_of_work, admitted, looked_up, keep=hubs is not None and len(hubs) > portion
-                ),
+                lambda unit_of_work: self._processor.execute_long(unit_of_work, admitted, looked_up),
                 heavy=True,
                 of=admitted.sender.eui,
-                hubs=hubs,
+                hubs=admitted.only_concerns,
             )
         finally:
             self._looking_up -= may_look_up

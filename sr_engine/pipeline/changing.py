@@ -6,15 +6,14 @@ is done with a hub in a transaction that writes, the portions that name the hub 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sr_engine.delivery.alerts import Alerts
 from sr_engine.domain.changes import Changes
-from sr_engine.domain.portions import portions_of
-from sr_engine.domain.states import Lifecycle
-from sr_engine.store import audit, inventory, kept_changes, releases, upgrade_writing
+from sr_engine.domain.portions import Portion, portions_of
+from sr_engine.store import audit, inventory, kept_changes, upgrade_writing
 from sr_engine.store.kept_changes import Kept
 from sr_engine.store.reading import Connection
 from sr_engine.store.transactions import UnitOfWork
@@ -28,7 +27,6 @@ class Changing:
     """Carries out what requests come to."""
 
     alerts: Alerts
-    lifecycle: Lifecycle
     portion: int
     """Hubs of one portion, at most."""
 
@@ -37,16 +35,18 @@ class Changing:
         upgrade_writing.write(unit_of_work.connection, changes, unit_of_work.now)
         self.alerts.post(unit_of_work, changes.events)
 
-    def keep(self, unit_of_work: UnitOfWork, changes: Changes, *, actor: str, key: str) -> None:
-        """Have it written later; the schedule alone is open from now on."""
+    def portions(self, changes: Changes | None) -> Sequence[Portion]:
+        """What `keep` keeps of them."""
+        return () if changes is None else portions_of(changes, self.portion)
+
+    def keep(
+        self, unit_of_work: UnitOfWork, changes: Changes, some: Sequence[Portion], *, actor: str, key: str
+    ) -> None:
+        """Have its portions written later; the schedule alone is open from now on."""
         connection, now = unit_of_work.connection, unit_of_work.now
         if changes.new_schedule is not None:
             upgrade_writing.open_schedule(connection, changes.new_schedule, now)
-        some = [
-            Kept(portion, changes.release_id, changes.sender, actor, key, now)
-            for portion in portions_of(changes, self.portion)
-        ]
-        kept_changes.keep(connection, some)
+        kept_changes.keep(connection, [Kept(portion, changes.release_id, actor, key, now) for portion in some])
         unit_of_work.to_carry_out.set()
 
     # --- `store.transactions.Keeping` ---
@@ -76,14 +76,17 @@ class Changing:
     def _carry_out(self, unit_of_work: UnitOfWork, kept_id: int) -> None:
         connection = unit_of_work.connection
         kept = kept_changes.take(connection, kept_id)
-        release = releases.by_id(connection, kept.release_id)
-        changes = kept.portion.changes(release, self.lifecycle, kept.organisation)
-        if kept.portion.schedule_id is not None:
-            scheduled = kept.portion.hubs(kept.portion.scheduled)
-            upgrade_writing.put_in_schedule(connection, kept.portion.schedule_id, scheduled)
+        portion, release_id = kept.portion, kept.release_id
         # It happened when the request was answered; the trail is in the order in which it was written.
-        self.write(replace(unit_of_work, now=kept.at), changes)
-        audit.record(connection, entries_of(changes, unit_of_work.now, actor=kept.actor, key=kept.message_key))
+        upgrade_writing.write_portion(connection, portion, release_id, kept.at)
+        self.alerts.post(replace(unit_of_work, now=kept.at), portion.told())
+        answers, attempts = portion.each(portion.answers), portion.each(portion.attempts)
+        at, actor, key = unit_of_work.now, kept.actor, kept.message_key
+        entries = [
+            *audit.answers((), many=answers, at=at, actor=actor, release_id=release_id, message_key=key),
+            *audit.transitions((), many=attempts, at=at, actor=actor, release_id=release_id, message_key=key),
+        ]
+        audit.record(connection, entries)
 
 
 def entries_of(changes: Changes, at: datetime, *, actor: str, key: str) -> list[audit.Entry]:

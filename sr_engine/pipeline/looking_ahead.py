@@ -6,9 +6,11 @@ hubs of all else that a decision goes by, names none of them since.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sr_engine.domain.portions import Portion
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.requests.outcome import Outcome
@@ -22,6 +24,8 @@ class Decided:
     """What a request came to when its hubs were looked up."""
 
     outcome: Outcome = field(repr=False)
+    portions: Sequence[Portion] = field(repr=False)
+    """What it changes, as far as that is kept."""
     release: Release
     audit_id: int
     """The newest record of the audit trail by then."""
@@ -34,6 +38,10 @@ class LookedUp:
     known: KnownHubs
     decided: Decided | None = None
     """None if more than what is known of its hubs decides."""
+
+    def portions_of(self, outcome: Outcome) -> Sequence[Portion] | None:
+        """What an outcome changes, if that was the one before."""
+        return self.decided.portions if self.decided is not None and self.decided.outcome is outcome else None
 
     @property
     def only_known(self) -> LookedUp:

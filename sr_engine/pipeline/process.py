@@ -26,6 +26,7 @@ from signing import (
 )
 from sr_engine.configuration import Configuration, ServiceReferenceVariant, UserDirectory
 from sr_engine.domain.holding import Breach, Hold, HoldReason
+from sr_engine.domain.portions import Portion
 from sr_engine.messages.build import build_response, serialise_unsigned
 from sr_engine.messages.decode import Echo, decode_request, unverified_echo
 from sr_engine.messages.model import (
@@ -265,17 +266,25 @@ class Processor:
             if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
                 return LookedUp(known)
             outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), past)
-            return LookedUp(known, Decided(outcome, release, audit_id))
+            portions = self.changing.portions(outcome.changes) if self._is_long(admitted) else ()
+            return LookedUp(known, Decided(outcome, portions, release, audit_id))
 
         return reading.if_possible(look)
+
+    def _is_long(self, admitted: Admitted) -> bool:
+        return admitted.only_concerns is not None and len(admitted.only_concerns) > self.changing.portion
+
+    def execute_long(self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None) -> Answer:
+        """The same as `execute`; what changes for hubs is kept, to be carried out later, if they are many.
+
+        `looked_up` is what was found out before.
+        """
+        return self.execute(unit_of_work, admitted, looked_up, keep=self._is_long(admitted))
 
     def execute(
         self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None = None, *, keep: bool = False
     ) -> Answer:
-        """Decide, write and answer, all in the caller's transaction; `looked_up` is what was found out before it.
-
-        With `keep`, only for one that says which hubs it concerns, what changes for them is written in portions, later.
-        """
+        """Decide, write and answer, all in the caller's transaction."""
         connection, now = unit_of_work.connection, unit_of_work.now
         header = admitted.request.header
         key = header.request_id.key
@@ -307,7 +316,11 @@ class Processor:
         )
         if not isinstance(verdict, Hold):
             exchanges.put(connection, exchange)
-            freed = self.carry_out(unit_of_work, admitted, outcome, keep=keep)
+            portions = None
+            if keep:
+                portions = looked_up.portions_of(outcome) if looked_up is not None else None
+                portions = self.changing.portions(outcome.changes) if portions is None else portions
+            freed = self.carry_out(unit_of_work, admitted, outcome, portions=portions)
             freed += held.free_followers(connection, key, now)
             return replace(answer, frees=True) if freed else answer
         exchange_id = exchanges.add(connection, exchange)
@@ -440,20 +453,26 @@ class Processor:
         return schedule_id
 
     def carry_out(
-        self, unit_of_work: UnitOfWork, admitted: Asked, outcome: Outcome, *, how: str = "", keep: bool = False
+        self,
+        unit_of_work: UnitOfWork,
+        admitted: Asked,
+        outcome: Outcome,
+        *,
+        how: str = "",
+        portions: Sequence[Portion] | None = None,
     ) -> int:
         """Write what an outcome changes, and that it did; how many requests wait no more since another is cancelled.
 
-        `how` is said in the audit trail of what did not come as a signed Service Request. With `keep` what changes for
-        hubs is kept, to be written later.
+        `how` is said in the audit trail of what did not come as a signed Service Request. What changes for hubs is
+        kept in `portions`, to be carried out later, if there are any.
         """
         header, changes = admitted.request.header, outcome.changes
         actor, key = f"user:{admitted.sender.eui}", header.request_id.key
         summary = f"{header.service_reference_variant} {outcome.code}: {outcome.detail}{how and f' ({how})'}"
         entries = [audit.Entry(unit_of_work.now, actor, "request", summary, key)]
         if changes is not None:
-            if keep:
-                self.changing.keep(unit_of_work, changes, actor=actor, key=key)
+            if portions is not None:
+                self.changing.keep(unit_of_work, changes, portions, actor=actor, key=key)
             else:
                 self.changing.write(unit_of_work, changes)
                 entries += entries_of(changes, unit_of_work.now, actor=actor, key=key)

@@ -104,15 +104,29 @@ def _append(connection: Connection, rows: Sequence[Mapping[str, object]]) -> Non
 
 
 def transitions(
-    changes: Iterable[AttemptChange], *, at: datetime, actor: str, release_id: str, message_key: str | None
+    changes: Iterable[AttemptChange],
+    *,
+    at: datetime,
+    actor: str,
+    release_id: str,
+    message_key: str | None,
+    many: Iterable[tuple[AttemptChange, Sequence[str]]] = (),
 ) -> list[Entry]:
-    """One record per event, transition, attempt number and reason, with the hubs that made it."""
+    """One record per event, transition, attempt number and reason, with the hubs that made it.
+
+    Of `many` each stands for several hubs.
+    """
     alike: dict[Alike, list[str]] = {}
     for change in changes:
-        attempt = change.attempt
-        one = Alike(change.event, change.before, attempt.state, attempt.number, attempt.reason)
-        alike.setdefault(one, []).append(change.hub_id)
+        alike.setdefault(_alike(change), []).append(change.hub_id)
+    for change, hub_ids in many:
+        alike.setdefault(_alike(change), []).extend(hub_ids)
     return of_alike(alike, at=at, actor=actor, release_id=release_id, message_key=message_key)
+
+
+def _alike(change: AttemptChange) -> Alike:
+    attempt = change.attempt
+    return Alike(change.event, change.before, attempt.state, attempt.number, attempt.reason)
 
 
 class Alike(NamedTuple):
@@ -161,12 +175,20 @@ def _attempt(event: str) -> str:
 
 
 def answers(
-    changes: Iterable[AnswerChange], *, at: datetime, actor: str, release_id: str, message_key: str | None
+    changes: Iterable[AnswerChange],
+    *,
+    at: datetime,
+    actor: str,
+    release_id: str,
+    message_key: str | None,
+    many: Iterable[tuple[AnswerChange, Sequence[str]]] = (),
 ) -> list[Entry]:
-    """One record per answer given, with the hubs it was given for."""
+    """One record per answer given, with the hubs it was given for; of `many` each stands for several."""
     groups: dict[str, list[str]] = {}
     for change in changes:
         groups.setdefault(change.answer.approval.value, []).append(change.hub_id)
+    for change, hub_ids in many:
+        groups.setdefault(change.answer.approval.value, []).extend(hub_ids)
     return [
         Entry(at, actor, "answer", "", message_key, release_id, None, approval, tuple(hub_ids))
         for approval, hub_ids in groups.items()

@@ -40,10 +40,8 @@ class Kept:
 
     portion: Portion
     release_id: str
-    organisation: str | None
-    """Whose request it was."""
     actor: str
-    """The same for the audit trail."""
+    """Whose request it was, for the audit trail."""
     message_key: str
     at: datetime
     """When it was answered."""

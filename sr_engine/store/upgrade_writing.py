@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -12,6 +11,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import AnswerChange, Changes, NewSchedule
+from sr_engine.domain.portions import Portion
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Attempt
 from sr_engine.store import changed_hubs, scheduled, sharing
@@ -20,7 +20,9 @@ from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, schedule_hubs, schedules
 
-T = TypeVar("T")
+T = TypeVar("T", AnswerChange, AttemptChange)
+Many = Sequence[tuple[T, Sequence[str]]]
+"""Changes, each with the hubs for which it is the same."""
 
 UPGRADES = "upgrades"
 """What is known of hubs and their upgrades while a transaction is shared: by CHF id."""
@@ -113,9 +115,21 @@ def _write(connection: Connection, changes: Changes, now: datetime) -> None:
         put_in_schedule(connection, new.schedule.schedule_id, new.hub_ids)
     end_schedules(connection, changes.ended_schedules)
     forget(connection, changes.forgotten, changes.release_id)
-    _write_answers(connection, changes.answers, changes.release_id, now)
+    answers = _alike(changes.answers, lambda change: (change.organisation, id(change.answer)))
+    _write_answers(connection, answers, changes.release_id, now)
     write_attempts(connection, changes.attempts, changes.release_id)
     changed_hubs.note(connection, changes.unsuited)
+
+
+def write_portion(connection: Connection, portion: Portion, release_id: str, now: datetime) -> None:
+    """The same for a portion of a decision, whose schedule is open."""
+    if portion.schedule_id is not None:
+        put_in_schedule(connection, portion.schedule_id, portion.hubs(portion.scheduled))
+    end_schedules(connection, portion.ended_schedules)
+    forget(connection, portion.forgotten, release_id)
+    _write_answers(connection, portion.each(portion.answers), release_id, now)
+    _write_attempts(connection, portion.each(portion.attempts), release_id)
+    changed_hubs.note(connection, portion.unsuited)
 
 
 def open_schedule(connection: Connection, new: NewSchedule, now: datetime) -> None:
@@ -174,12 +188,14 @@ def forget(connection: Connection, forgotten: Iterable[tuple[str, str]], release
     )
 
 
-def _write_answers(connection: Connection, answers: Sequence[AnswerChange], release_id: str, now: datetime) -> None:
-    alike, others = _alike(answers, lambda change: (change.organisation, id(change.answer)))
-    for some in alike:
-        values = _answer_values(some[0], release_id, now)
-        execute_columns(connection, _PUT_ANSWERS, {"hub_id": [change.hub_id for change in some]}, values)
-    rows = [{"hub_id": change.hub_id, **_answer_values(change, release_id, now)} for change in others]
+def _write_answers(connection: Connection, answers: Many[AnswerChange], release_id: str, now: datetime) -> None:
+    rows: list[Mapping[str, object]] = []
+    for change, hub_ids in answers:
+        values = _answer_values(change, release_id, now)
+        if len(hub_ids) >= _WORTH_A_STATEMENT:
+            execute_columns(connection, _PUT_ANSWERS, {"hub_id": hub_ids}, values)
+        else:
+            rows += [{"hub_id": hub_id, **values} for hub_id in hub_ids]
     shared = sharing.of(connection)
     if shared is None:
         _put_answers(connection, rows)
@@ -208,41 +224,43 @@ def _answer_values(change: AnswerChange, release_id: str, now: datetime) -> dict
 
 def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
     """Insert new attempts and bring changed ones to what they are now."""
-    if not changes:
-        return
+    if changes:
+        alike = _alike(changes, lambda change: (change.region, change.before, id(change.attempt)))
+        _write_attempts(connection, alike, release_id)
+
+
+def _write_attempts(connection: Connection, changes: Many[AttemptChange], release_id: str) -> None:
     # One that was Scheduled may be so in another way now.
-    scheduled.leave(connection, [one.hub_id for one in changes if one.before is AttemptState.SCHEDULED])
-    new = [one for one in changes if one.attempt.attempt_id is None]
-    alike, others = _alike(new, lambda change: (change.region, id(change.attempt)))
-    for some in alike:
-        values = {**_attempt_values(some[0].attempt), "release_id": release_id, "region": some[0].region}
-        execute_columns(connection, _INSERT_ATTEMPTS, {"hub_id": [change.hub_id for change in some]}, values)
-    execute_many(
-        connection,
-        _INSERT_ATTEMPTS,
-        [
-            {**_attempt_values(one.attempt), "hub_id": one.hub_id, "release_id": release_id, "region": one.region}
-            for one in others
-        ],
-    )
-    changed = [one.attempt for one in changes if one.attempt.attempt_id is not None]
-    execute_many(
-        connection, _UPDATE_ATTEMPTS, [{**_attempt_values(attempt), "key": attempt.attempt_id} for attempt in changed]
-    )
-    scheduled.enter(connection, [one.hub_id for one in changes if one.attempt.state is AttemptState.SCHEDULED])
+    scheduled.leave(connection, _hubs_of(changes, lambda change: change.before is AttemptState.SCHEDULED))
+    new: list[Mapping[str, object]] = []
+    changed: list[Mapping[str, object]] = []
+    for change, hub_ids in changes:
+        values = _attempt_values(change.attempt)
+        if change.attempt.attempt_id is not None:
+            changed.append({**values, "key": change.attempt.attempt_id})
+            continue
+        values |= {"release_id": release_id, "region": change.region}
+        if len(hub_ids) >= _WORTH_A_STATEMENT:
+            execute_columns(connection, _INSERT_ATTEMPTS, {"hub_id": hub_ids}, values)
+        else:
+            new += [{**values, "hub_id": hub_id} for hub_id in hub_ids]
+    execute_many(connection, _INSERT_ATTEMPTS, new)
+    execute_many(connection, _UPDATE_ATTEMPTS, changed)
+    scheduled.enter(connection, _hubs_of(changes, lambda change: change.attempt.state is AttemptState.SCHEDULED))
 
 
-def _alike(changes: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[list[T]], list[T]]:
-    """Those of which very many differ in nothing but the hub, in groups; and all others."""
+def _hubs_of(changes: Many[AttemptChange], wanted: Callable[[AttemptChange], bool]) -> list[str]:
+    return [hub_id for change, hub_ids in changes if wanted(change) for hub_id in hub_ids]
+
+
+def _alike(changes: Sequence[T], key: Callable[[T], Hashable]) -> Many[T]:
+    """Very many with those together that differ in nothing but the hub."""
     if len(changes) < _WORTH_A_STATEMENT:
-        return [], list(changes)
-    groups: defaultdict[Hashable, list[T]] = defaultdict(list)
+        return [(change, (change.hub_id,)) for change in changes]
+    groups: dict[Hashable, tuple[T, list[str]]] = {}
     for change in changes:
-        groups[key(change)].append(change)
-    return (
-        [group for group in groups.values() if len(group) >= _WORTH_A_STATEMENT],
-        [change for group in groups.values() if len(group) < _WORTH_A_STATEMENT for change in group],
-    )
+        groups.setdefault(key(change), (change, []))[1].append(change.hub_id)
+    return list(groups.values())
 
 
 def _attempt_values(attempt: Attempt) -> dict[str, object]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sqlalchemy import func, select
 
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import Opened
-from sr_engine.domain.portions import portions_of
+from sr_engine.domain.portions import Portion, portions_of
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
     Body,
@@ -200,17 +201,28 @@ def test_portions_say_all_that_was_decided_and_nothing_else(
 
     assert [hub_id for one in some for hub_id in one.hub_ids] == sorted(changes.concerned())
     assert all(0 < len(one.hub_ids) <= size for one in some)
-    kept = [Kept(one, changes.release_id, changes.sender, "user:X", "X", NOW) for one in some]
+    kept = [Kept(one, changes.release_id, "user:X", "X", NOW) for one in some]
     found = past.run(lambda uow: _through_the_database(uow, kept))
     assert found == kept
-    parts = [one.portion.changes(changes.release, changes.lifecycle, changes.sender) for one in found]
-    for name in ("answers", "ended_schedules", "forgotten", "attempts", "events", "unsuited"):
-        together = [one for part in parts for one in getattr(part, name)]
+    portions = [one.portion for one in found]
+    answers = [replace(one, hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "answers")]
+    attempts_changed = [
+        replace(one, hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "attempts")
+    ]
+    assert Counter(answers) == Counter(changes.answers)
+    assert Counter(attempts_changed) == Counter(changes.attempts)
+    assert Counter(event for portion in portions for event in portion.told()) == Counter(changes.events)
+    for name in ("ended_schedules", "forgotten", "unsuited"):
+        together = [one for portion in portions for one in getattr(portion, name)]
         assert Counter(together) == Counter(getattr(changes, name)), name
     new = changes.new_schedule
     scheduled = [hub_id for one in some for hub_id in one.hubs(one.scheduled)]
     assert sorted(scheduled) == sorted(() if new is None else new.hub_ids)
     assert {one.schedule_id for one in some} == {None if new is None else new.schedule.schedule_id}
+
+
+def _for_each(portion: Portion, name: str) -> list[tuple[Any, str]]:
+    return [(one, hub_id) for one, hub_ids in portion.each(getattr(portion, name)) for hub_id in hub_ids]
 
 
 def _through_the_database(uow: UnitOfWork, kept: Sequence[Kept]) -> list[Kept]:
