@@ -172,7 +172,7 @@ def open_instance(
         raise
     reading_engine = open_engine(settings.database_url, read_only=True)
     telling = Telling(alerts, firmware_alerts, reading_engine)
-    changing = Changing(alerts, policy.limits.portion_devices)
+    changing = Changing(alerts, policy.limits.portion_devices, policy.limits.kept_portions)
     return Instance(
         settings=settings,
         configuration=loaded,

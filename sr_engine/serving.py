@@ -15,7 +15,7 @@ import uvicorn
 
 from sr_engine.connections import Connection, Crowd
 
-TURN_SECONDS = 0.0005
+TURN_SECONDS = 0.0001
 """How long a thread that computes has the interpreter while others wait for it; Python's own are ten times as long.
 
 Each signature and each statement lets go of it, and its thread goes on when it has it again.

@@ -26,7 +26,7 @@ from sr_engine.clock import SystemClock
 from sr_engine.configuration import Configuration
 from sr_engine.connections import Crowd
 from sr_engine.gateway.working import Role
-from sr_engine.heap import keep_what_is_there
+from sr_engine.heap import keep_what_is_there, share_arenas
 from sr_engine.monitoring import counting_of, layout_of, monitoring_of
 from sr_engine.observing.cells import Cells
 from sr_engine.observing.logs import log_to_stderr
@@ -51,11 +51,6 @@ _BACKLOG = 2048
 _ACCEPTED_AT_ONCE = 16
 """Connections taken in one turn of the event loop, which takes one of each socket: with a single socket a burst of new
 connections would wait through as many commits."""
-
-
-_SWITCH_SECONDS = 0.001
-"""How long a thread may go on while another waits to. The one that writes comes back from the database some twenty
-times in a transaction; with Python's own 5 ms it could wait each time for one that reads a large message."""
 
 
 @click.command(short_help="Run the processor until it is told to stop.")
@@ -89,7 +84,6 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
     role = Role(named)
     log_to_stderr()
     _allow_connections()
-    sys.setswitchinterval(_SWITCH_SECONDS)
     with ExitStack() as sockets:
         # Closed again before others are started: what is wrong is said once, with its exit code.
         with fully_opened(directory) as instance:
@@ -159,6 +153,7 @@ def _serve_alone(
         limits = connection_limits(instance.configuration.policy)
         doors.append(Door(served.watching, Crowd(limits), application=monitoring_of(instance, counting)))
     keep_what_is_there()
+    share_arenas()
     take_short_turns()
     run_until_told(app, doors, ready, parent=parent)
 

@@ -45,6 +45,8 @@ class Limits:
     """Ids in one alert."""
     portion_devices: int
     """Hubs of a long list that are written in one transaction."""
+    kept_portions: int
+    """Such portions that are still to be written before a further long list waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +374,7 @@ POLICY = Table(
             Key("inventory_max_devices", values.whole_number(1, 17)),
             Key("alert_max_devices", values.whole_number(1, 50_000)),
             Key("portion_devices", values.whole_number(1, 50_000)),
+            Key("kept_portions", values.whole_number(1, 10_000)),
         ),
     ),
     Key(

@@ -18,9 +18,6 @@ from sr_engine.store.kept_changes import Kept
 from sr_engine.store.reading import Connection
 from sr_engine.store.transactions import UnitOfWork
 
-MOST_KEPT = 60
-"""Portions, before a further long list waits for all of them: those of two of 50,000 hubs, and some."""
-
 
 @dataclass(frozen=True, slots=True)
 class Changing:
@@ -29,6 +26,8 @@ class Changing:
     alerts: Alerts
     portion: int
     """Hubs of one portion, at most."""
+    most: int
+    """Portions that may be left before no more is to be added."""
 
     def write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         """Write all of it; that it was is recorded by the caller (`entries_of`)."""
@@ -56,8 +55,8 @@ class Changing:
         return kept_changes.are_left(connection)
 
     def are_many(self, connection: Connection) -> bool:
-        """True if it would take seconds to carry all of it out."""
-        return kept_changes.how_many(connection) > MOST_KEPT
+        """True if so much is that no more should be added."""
+        return kept_changes.how_many(connection) > self.most
 
     def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:
         """Carry out all that may concern hubs, given by the canonical ids of CHF or GPF."""

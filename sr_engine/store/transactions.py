@@ -224,11 +224,11 @@ class Transactions:
             group = self._next_group()
             results = await self._run_until_known(group)
             if any(result is _IN_THE_WAY for result in results):
-                for one in group:
-                    # It says so because of what it concerns, or of how much there is.
-                    one.hubs = None if one.heavy else one.hubs
                 self._waiting = [*group, *self._waiting]
                 self._holds_up = True
+                if all(one.hubs is not None for one in group) and self._keeping is not None:
+                    # It would add to what is too much.
+                    await self._make_way(self._keeping, group)
                 continue
             shared = 0 if self._was_heavy else len(group)
             self._expected = min(shared + len(self._waiting), GROUP_LIMIT)
@@ -264,15 +264,15 @@ class Transactions:
             return False
         return not (self._was_heavy and self._light())
 
-    async def _make_way(self, keeping: Keeping) -> None:
-        """Carry out a portion; if that fails, so does what waits for it."""
+    async def _make_way(self, keeping: Keeping, others: Sequence[_Submitted[Any]] = ()) -> None:
+        """Carry out a portion; if that fails, so does what waits for it, `others` among that."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         (result,) = await self._run_until_known([_Submitted(keeping.carry_out_next, True, "", NO_HUBS, None, done)])
         self._was_heavy = True
         self._holds_up = result is True
         if isinstance(result, _Failed):
-            held_up = [one for one in self._waiting if one.hubs is None]
-            self._waiting = [one for one in self._waiting if one.hubs is not None]
+            held_up = [one for one in self._waiting if one.hubs is None or one in others]
+            self._waiting = [one for one in self._waiting if not (one.hubs is None or one in others)]
             for one in held_up:
                 if not one.done.cancelled():
                     one.done.set_exception(_can_be_raised(result.error))

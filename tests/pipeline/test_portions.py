@@ -53,7 +53,7 @@ PORTION = 2
 
 
 def in_portions(directory: Path) -> None:
-    edit(directory / "config" / "policy.toml", "portion_devices = 2_000", f"portion_devices = {PORTION}")
+    edit(directory / "config" / "policy.toml", "portion_devices = 1_000", f"portion_devices = {PORTION}")
 
 
 @pytest.fixture
@@ -339,6 +339,41 @@ def test_a_portion_that_cannot_be_carried_out_is_told_to_whoever_needs_it_and_no
     assert asyncio.run(story()) == ["any", "another"]
     assert portions_left(world) == 0
     assert sum(state_of(world)["attempts"].values()) == len(HUBS)
+
+
+def test_a_further_long_list_waits_where_there_is_much_and_nobody_else_does(
+    world: World,
+) -> None:
+    keep(world, A, scheduling(HUBS))
+    before = portions_left(world)
+    seen: dict[str, int] = {}
+    assert before > 3
+
+    def look(name: str) -> Callable[[UnitOfWork], None]:
+        return lambda uow: seen.__setitem__(name, left_in(uow))
+
+    def at_most(most: int) -> Transactions:
+        changing = replace(world.instance.changing, most=most)
+        return Transactions(world.instance.engine, world.clock, keeping=changing)
+
+    async def story() -> None:
+        run = at_most(2).run
+        await asyncio.gather(
+            run(look("long"), heavy=True, hubs=[ELSEWHERE.chf]), run(look("short"), hubs=[ELSEWHERE.chf])
+        )
+
+    asyncio.run(story())
+    assert seen["long"] == 2
+    assert seen["short"] >= before - 1
+
+    with world.instance.engine.begin() as connection:
+        connection.execute(table.update().values(changes="{}"))
+
+    async def in_vain() -> None:
+        await at_most(0).run(look("long"), heavy=True, hubs=[ELSEWHERE.chf])
+
+    with pytest.raises(ValidationError):
+        asyncio.run(in_vain())
 
 
 def test_a_command_that_cannot_tell_suppliers_changes_nothing_meanwhile(world: World) -> None:
