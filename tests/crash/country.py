@@ -113,7 +113,7 @@ def _configure(directory: Path, url: str) -> None:
     regions.write_text(text, encoding="utf-8")
     policy = directory / "config" / "policy.toml"
     edit(policy, "tick_seconds = 30", "tick_seconds = 1")
-    edit(policy, "portion_devices = 1_000", "portion_devices = 2")
+    edit(policy, "portion_devices = 2_000", "portion_devices = 2")
     # Hours of kills are years of its clock: what is compared in the end must not have been pruned by then.
     for kept in ("messages_days = 400", "requests_days = 400", "upgrades_days = 800", "audit_days = 2_557"):
         edit(policy, kept, f"{kept.partition('=')[0]}= 36_500")

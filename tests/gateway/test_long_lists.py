@@ -30,7 +30,7 @@ HUBS = [*SHARED, *OWN]
 
 def in_portions(directory: Path) -> None:
     still(directory)
-    edit(directory / "config" / "policy.toml", "portion_devices = 1_000", f"portion_devices = {PORTION}")
+    edit(directory / "config" / "policy.toml", "portion_devices = 2_000", f"portion_devices = {PORTION}")
 
 
 @pytest.fixture

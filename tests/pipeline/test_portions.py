@@ -53,7 +53,7 @@ PORTION = 2
 
 
 def in_portions(directory: Path) -> None:
-    edit(directory / "config" / "policy.toml", "portion_devices = 1_000", f"portion_devices = {PORTION}")
+    edit(directory / "config" / "policy.toml", "portion_devices = 2_000", f"portion_devices = {PORTION}")
 
 
 @pytest.fixture
