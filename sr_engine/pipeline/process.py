@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache, partial
 from http import HTTPStatus
@@ -53,6 +53,7 @@ from sr_engine.pipeline.holding import Holding
 from sr_engine.pipeline.looking_ahead import Decided, LookedUp
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.stages import Stages, alone
+from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.meter_lists import MeterLists
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.requests import (
@@ -78,6 +79,7 @@ DUIS = "DUIS"
 SCHEDULE_ID_MAX = 10**12
 HTTP_OK = 200
 _HOUR = 3_600
+_MOMENT = timedelta(microseconds=1)
 
 
 class Asked(Protocol):
@@ -396,7 +398,7 @@ class Processor:
         body = admitted.request.body
         if looked_up is not None and isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
             decided = looked_up.outcome_at(unit_of_work.connection, body.firmware, unit_of_work.now)
-            if decided is not None:
+            if decided is not None and not self._is_overtaken(body, looked_up.known.at, unit_of_work.now):
                 return decided
         facts = StoredFacts(
             unit_of_work.connection,
@@ -409,6 +411,19 @@ class Processor:
         version = Decimal(admitted.request.header.schema_version)
         code = self.configuration.expressed(outcome.code, version)
         return outcome if code == outcome.code else replace(outcome, code=code)
+
+    def _is_overtaken(
+        self, body: ScheduleCommsHubFirmware | ApproveCommsHubFirmware, at: datetime, now: datetime
+    ) -> bool:
+        """Whether what was decided `at` a time may be otherwise `now` by the clock alone.
+
+        The lists of a night have been cut meanwhile, or a deferral would end in the past.
+        """
+        if isinstance(body, ApproveCommsHubFirmware) and body.defer_until is not None and body.defer_until <= now:
+            return True
+        regions = self.configuration.regions.values()
+        # Of nights that begin later than this the lists were still to be cut.
+        return any(next(due_cuts(region, at + region.lead_time - _MOMENT, now), None) for region in regions)
 
     def _decided(self, unit_of_work: UnitOfWork, admitted: Asked, facts: StoredFacts) -> Outcome:
         header, body = admitted.request.header, admitted.request.body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from sr_engine.messages.model import (
 from sr_engine.operations.releases import close
 from sr_engine.pipeline.looking_ahead import LookedUp
 from sr_engine.pipeline.process import Admitted
+from sr_engine.regions.calendar import periods_available
 from sr_engine.regions.running import Running
 from sr_engine.requests.outcome import Outcome
 from sr_engine.store import inventory, known_hubs, overlays, registrations, releases
@@ -218,6 +219,41 @@ def test_what_was_decided_before_stands_only_if_it_would_be_decided_so_now(
         if not works and minutes < 60:
             assert outcome is looked_up.decided.outcome, "then it need not be decided again"
         transaction.rollback()
+
+
+def test_what_was_decided_before_a_list_was_cut_stands_until_then_and_no_longer(world: World) -> None:
+    region = world.instance.configuration.regions["Central"]
+    *_, last = periods_available(region, WINDOW, NOW)
+    cut_at = last.start - region.lead_time
+    before = cut_at - timedelta(seconds=2)
+    admitted = world.processor.admit("serviceD", world.signed(A, *BODIES[0]), before)
+    assert isinstance(admitted, Admitted)
+    looked_up = world.processor.look_ahead(Reading(world.instance.reading_engine), admitted, before)
+
+    def code_at(now: datetime) -> str:
+        with world.instance.reading_engine.connect() as connection:
+            verdict = world.processor.judge(UnitOfWork(connection, now), admitted, looked_up=looked_up)
+        assert isinstance(verdict, Outcome)
+        return verdict.code
+
+    assert code_at(cut_at) == "W110501"
+    assert code_at(cut_at + timedelta(seconds=1)) == "E110504"
+
+
+def test_a_deferral_that_was_decided_before_does_not_end_in_the_past(world: World) -> None:
+    body = ApproveCommsHubFirmware(FIRMWARE, Decision.DEFER, DEVICES, NOW + timedelta(seconds=2))
+    admitted = world.processor.admit("serviceD", world.signed(A, body, "11.6"), NOW)
+    assert isinstance(admitted, Admitted)
+    looked_up = world.processor.look_ahead(Reading(world.instance.reading_engine), admitted, NOW)
+
+    codes = []
+    with world.instance.reading_engine.connect() as connection:
+        for seconds in (1, 2):
+            now = UnitOfWork(connection, NOW + timedelta(seconds=seconds))
+            verdict = world.processor.judge(now, admitted, looked_up=looked_up)
+            assert isinstance(verdict, Outcome)
+            codes.append(verdict.code)
+    assert codes == ["W110601", "E110605"]
 
 
 @pytest.mark.parametrize(
