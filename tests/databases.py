@@ -106,3 +106,16 @@ def give_a_database_of_its_own(directory: Path) -> None:
     url = url_of_instance()
     text = re.sub(r"^database_url = .*$", f'database_url = "{url}"', settings.read_text("utf-8"), flags=re.MULTILINE)
     settings.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def commits_of(engine: Engine) -> Iterator[list[None]]:
+    """The commits made in the block, one entry each."""
+    made: list[None] = []
+
+    def count(_connection: object) -> None:
+        made.append(None)
+
+    event.listen(engine, "commit", count)
+    yield made
+    event.remove(engine, "commit", count)

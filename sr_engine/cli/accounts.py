@@ -16,6 +16,7 @@ from sr_engine.configuration.console import ConsoleRole, load_console
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.passwords import Passwords, totp_uri
 from sr_engine.store import accounts
+from sr_engine.store.transactions import NO_HUBS
 
 _LOGIN = click.argument("login")
 
@@ -113,7 +114,9 @@ def password(login: str, directory: Path) -> None:
 def disable(*, login: str, undo: bool, directory: Path) -> None:
     """Shut an account out at once, its sessions too; with --undo let it in again."""
     with opened(directory, writing=True) as instance:
-        changed = instance.transactions.run_now(lambda uow: operations.set_disabled(uow, login, disabled=not undo))
+        changed = instance.transactions.run_now(
+            lambda uow: operations.set_disabled(uow, login, disabled=not undo), hubs=NO_HUBS
+        )
     state = "may sign in" if undo else "is shut out"
     click.echo(f"{login} {state}{'' if changed else ' already'}")
 
@@ -129,7 +132,9 @@ def totp(*, login: str, remove: bool, directory: Path) -> None:
     """
     with opened(directory, writing=True) as instance:
         if remove:
-            removed = instance.transactions.run_now(lambda uow: operations.remove_second_factor(uow, login))
+            removed = instance.transactions.run_now(
+                lambda uow: operations.remove_second_factor(uow, login), hubs=NO_HUBS
+            )
             click.echo(f"{login} {'has no second factor now' if removed else 'had no second factor'}")
             return
         made = instance.transactions.run_now(lambda uow: operations.new_second_factor(uow, secrets.randbelow, login))
@@ -147,7 +152,7 @@ def totp(*, login: str, remove: bool, directory: Path) -> None:
 def unlock(subject: str, directory: Path) -> None:
     """Let an account that was locked out try again at once; or an address, given as address:ADDRESS."""
     with opened(directory, writing=True) as instance:
-        unlocked = instance.transactions.run_now(lambda uow: operations.unlock(uow, subject))
+        unlocked = instance.transactions.run_now(lambda uow: operations.unlock(uow, subject), hubs=NO_HUBS)
     click.echo(f"{subject} may try again" if unlocked else f"{subject} had no failures")
 
 

@@ -17,6 +17,7 @@ from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
 from sr_engine.peers import fingerprint_of_pem
 from sr_engine.store import api_tokens, webhooks
 from sr_engine.store.api_tokens import Scope
+from sr_engine.store.transactions import NO_HUBS
 
 _HOUR = timedelta(hours=1)
 
@@ -151,7 +152,7 @@ def revoke(name: str, directory: Path) -> None:
     """End all tokens called NAME at once."""
     with opened(directory, writing=True) as instance:
         try:
-            ended = instance.transactions.run_now(lambda uow: _desk(instance).revoke(uow, name))
+            ended = instance.transactions.run_now(lambda uow: _desk(instance).revoke(uow, name), hubs=NO_HUBS)
         except TokenRefused as refused:
             raise Failure(str(refused)) from None
         users = {one.user_eui for one in ended if one.user_eui is not None and Scope.WEBHOOKS in one.scopes}

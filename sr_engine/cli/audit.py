@@ -19,6 +19,7 @@ from sr_engine.operations.audit_verification import ChainReport, Verification
 from sr_engine.operations.audit_verification import verify as verify_all
 from sr_engine.operations.why import newest_records
 from sr_engine.store import inventory, releases
+from sr_engine.store.transactions import NO_HUBS
 
 _HASH_BYTES = 32
 CERTIFICATE = click.option(
@@ -130,7 +131,9 @@ def prune(directory: Path, before: datetime, certificates: tuple[Path, ...]) -> 
         key = SoftwareKey.load(instance.settings.signing.key, instance.settings.signing.certificate)
         known = _certificates(instance.settings, certificates)
         links = records = 0
-        while (done := instance.transactions.run_now(lambda uow: prune_once(uow, before, key, known))).links:
+        while (
+            done := instance.transactions.run_now(lambda uow: prune_once(uow, before, key, known), hubs=NO_HUBS)
+        ).links:
             links += done.links
             records += done.records
     click.echo(f"pruned {records:,} records in {links:,} links" if links else "there is nothing to prune")

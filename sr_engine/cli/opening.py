@@ -62,13 +62,12 @@ class _NotHere:
     def are_many(self, connection: Connection) -> bool:
         return kept_changes.are_left(connection)
 
-    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:  # noqa: ARG002 - any
-        self.carry_out_next(unit_of_work)
+    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str], at_most: int) -> bool:  # noqa: ARG002 - any
+        return self.carry_out_next(unit_of_work)
 
     def carry_out_next(self, _unit_of_work: UnitOfWork) -> bool:
         raise Failure(
-            "a long list that was answered is still being carried out, and nothing was changed: try again in a moment, "
-            "while a processor is served"
+            "a long list that was answered is still being carried out: try again soon, while a processor is served"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from sr_engine.operations.outbox import resend as send_again
 from sr_engine.store import summaries
 from sr_engine.store.outbox import DELIVERED, EXPIRED, PARKED, PENDING
 from sr_engine.store.summaries import MessageDetails
+from sr_engine.store.transactions import NO_HUBS
 
 _destination = click.option(
     "--to", "destination", metavar="DESTINATION", help="Only to this receiver: user:EUI or csp:REGION."
@@ -110,11 +112,11 @@ def resend(message_ids: tuple[str, ...], destination: str | None, directory: Pat
         raise click.UsageError("name messages, or a receiver by --to")
     with opened(directory, writing=True) as instance:
         for message_id in message_ids:
-            instance.transactions.run_now(lambda work, message_id=message_id: send_again(work, message_id))  # type: ignore[misc]
+            instance.transactions.run_now(partial(send_again, message_id=message_id), hubs=NO_HUBS)
             click.echo(f"message {message_id} is queued again")
         if destination is not None:
             queued, more = 0, True
             while more:
-                some = instance.transactions.run_now(lambda work: resend_to(work, destination))
+                some = instance.transactions.run_now(lambda work: resend_to(work, destination), hubs=NO_HUBS)
                 queued, more = queued + some, some == RESENT_AT_ONCE
             click.echo(f"{queued:,} message(s) to {destination} are queued again")

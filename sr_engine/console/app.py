@@ -23,6 +23,7 @@ from sr_engine.console.pages import Page, Section, Visit, go, is_number
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
 from sr_engine.operations.signing_in import Present
 from sr_engine.store import console_sessions
+from sr_engine.store.transactions import NO_HUBS
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +158,9 @@ async def _let_in(desk: Desk, page: Page, request: Request) -> Visit | Response:
     # A page that refreshes itself does not mean that somebody is there.
     if _LIVE not in request.headers and present.is_to_be_seen(desk.signing_in.clock.now()):
         digest, now = present.session.token_sha256, desk.signing_in.clock.now()
-        await desk.transactions.run(lambda unit_of_work: console_sessions.seen(unit_of_work.connection, digest, now))
+        await desk.transactions.run(
+            lambda unit_of_work: console_sessions.seen(unit_of_work.connection, digest, now), hubs=NO_HUBS
+        )
     return Visit(request, desk, page, present, token)
 
 

@@ -22,7 +22,7 @@ from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted
 from sr_engine.pipeline.relaying import Relaying
-from sr_engine.store.transactions import Transactions
+from sr_engine.store.transactions import NO_HUBS, Transactions
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +113,14 @@ class Relay:
         answered = await self._ask(service, admitted.document.data)
         if isinstance(answered, Answer):
             if answered.status != HTTPStatus.SERVICE_UNAVAILABLE:
-                await self._transactions.run(lambda uow: self._relaying.note(uow, admitted, answered))
+                await self._transactions.run(lambda uow: self._relaying.note(uow, admitted, answered), hubs=NO_HUBS)
             return answered
         return await self._transactions.run(
-            lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy, of=admitted.sender.eui
+            lambda uow: self._relaying.keep(uow, admitted, answered), heavy=heavy, of=admitted.sender.eui, hubs=NO_HUBS
         )
 
     async def _answered_before(self, admitted: Admitted) -> Answer | None:
-        return await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted))
+        return await self._transactions.run(lambda uow: self._relaying.answered_before(uow, admitted), hubs=NO_HUBS)
 
     async def _ask(self, service: str, data: bytes) -> bytes | Answer:
         """The body of upstream's answer, or what to tell the Supplier instead."""

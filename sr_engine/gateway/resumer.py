@@ -14,7 +14,7 @@ from sr_engine.clock import Clock
 from sr_engine.pipeline.resuming import Resuming
 from sr_engine.store import held
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Resumer:
         def note(unit_of_work: UnitOfWork) -> None:
             held.answer_left(unit_of_work.connection, message_key, command_variant, unit_of_work.now)
 
-        await self._transactions.run(note)
+        await self._transactions.run(note, hubs=NO_HUBS)
         self._wake.set()
 
     def wake(self) -> None:

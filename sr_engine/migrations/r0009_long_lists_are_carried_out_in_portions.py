@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("kept_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("first_hub", sa.String(length=23), nullable=False),
         sa.Column("last_hub", sa.String(length=23), nullable=False),
+        sa.Column("hubs", sa.Text(), nullable=False),
         sa.Column("changes", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("kept_id", name=op.f("pk_kept_changes")),
     )

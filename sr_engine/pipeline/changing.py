@@ -58,11 +58,18 @@ class Changing:
         """True if so much is that no more should be added."""
         return kept_changes.how_many(connection) > self.most
 
-    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:
-        """Carry out all that may concern hubs, given by the canonical ids of CHF or GPF."""
+    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str], at_most: int) -> bool:
+        """Carry out all that concerns hubs, given by the canonical ids of CHF or GPF.
+
+        False, and nothing was done, if that is more than so many portions.
+        """
         hub_ids = {*device_ids, *inventory.hubs_of_gpfs(unit_of_work.connection, device_ids)}
-        for kept_id in kept_changes.of_hubs(unit_of_work.connection, hub_ids):
+        kept_ids = kept_changes.of_hubs(unit_of_work.connection, hub_ids)
+        if len(kept_ids) > at_most:
+            return False
+        for kept_id in kept_ids:
             self._carry_out(unit_of_work, kept_id)
+        return True
 
     def carry_out_next(self, unit_of_work: UnitOfWork) -> bool:
         """Carry out what was kept first; False if there was nothing."""

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from sr_engine.domain.portions import Portion
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import kept_changes
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 _ANY = Prepared(select(kept_changes.c.kept_id).limit(1))
 _RANGES = Prepared(
     select(kept_changes.c.kept_id, kept_changes.c.first_hub, kept_changes.c.last_hub).order_by(kept_changes.c.kept_id)
+)
+_HUBS = Prepared(
+    select(kept_changes.c.kept_id, kept_changes.c.hubs)
+    .where(is_one_of(kept_changes.c.kept_id, "kept_ids"))
+    .order_by(kept_changes.c.kept_id)
 )
 _HOW_MANY = Prepared(select(func.count()).select_from(kept_changes))
 _FIRST = Prepared(select(func.min(kept_changes.c.kept_id)))
@@ -64,6 +70,7 @@ def keep(connection: Connection, some: Sequence[Kept]) -> None:
             {
                 "first_hub": one.portion.hub_ids[0],
                 "last_hub": one.portion.hub_ids[-1],
+                "hubs": ",".join(one.portion.hub_ids),
                 "changes": _form().dump_json(one).decode(),
             }
             for one in some
@@ -82,13 +89,19 @@ def how_many(connection: Connection) -> int:
 
 
 def of_hubs(connection: Connection, hub_ids: Collection[str]) -> list[int]:
-    """The ids of the portions among whose hubs some of these may be, in the order in which they were kept."""
+    """The ids of the portions that name some of these hubs, in the order in which they were kept."""
     in_order = sorted(hub_ids)
-    return [
+    near = [
         kept_id
         for kept_id, first, last in _RANGES.all(connection)
         if bisect_left(in_order, first) < bisect_right(in_order, last)
     ]
+    if not near:
+        return []
+    # Those of one list may lie between those of another.
+    sought = set(hub_ids)
+    named = _HUBS.all(connection, {"kept_ids": members(near)})
+    return [kept_id for kept_id, hubs in named if not sought.isdisjoint(hubs.split(","))]
 
 
 def first(connection: Connection) -> int | None:

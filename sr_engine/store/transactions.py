@@ -45,6 +45,13 @@ TURNS = 3
 PATIENCE_SECONDS = 0.002
 """For which a transaction waits for as many as there were, at most; its own statements take several times as long."""
 
+CARRIED_OUT_BEFORE = 2
+"""Portions that a transaction carries out before its own work, at most; where it would be more it waits."""
+
+_OUTRUN_AFTER, _MOST_AT_ONCE = 8, 64
+"""After so many transactions in which something was carried out that work waits for, twice as much is in each, up to so
+many portions: other processes may go on adding to it."""
+
 _ENDING = (KeyboardInterrupt, SystemExit)
 """By which the process ends: nothing is tried again."""
 
@@ -115,8 +122,11 @@ class Keeping(Protocol):
     def are_many(self, connection: Connection) -> bool:
         """True if so much is that no more should be added."""
 
-    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str]) -> None:
-        """Carry out all that may concern hubs, given by the canonical ids of CHF or GPF."""
+    def carry_out_of(self, unit_of_work: UnitOfWork, device_ids: Collection[str], at_most: int) -> bool:
+        """Carry out all that concerns hubs, given by the canonical ids of CHF or GPF.
+
+        False, and nothing was done, if that is more than so many portions.
+        """
 
     def carry_out_next(self, unit_of_work: UnitOfWork) -> bool:
         """Carry out a portion of what was decided first; False if there was nothing."""
@@ -170,6 +180,8 @@ class Transactions:
         self._carrying_out: asyncio.Task[None] | None = None
         self._holds_up = False
         """Something is kept that work waits for."""
+        self._rounds = 0
+        """Transactions in which some of it was carried out since."""
         self._engine = engine
         self._waits_elsewhere = engine.dialect.name == POSTGRESQL
         self._clock = clock
@@ -227,9 +239,11 @@ class Transactions:
                 self._waiting = [*group, *self._waiting]
                 self._holds_up = True
                 if all(one.hubs is not None for one in group) and self._keeping is not None:
-                    # It would add to what is too much.
+                    # It meets too much of it, or would add to it.
                     await self._make_way(self._keeping, group)
                 continue
+            if self._was_heavy:
+                self._rounds = 0
             shared = 0 if self._was_heavy else len(group)
             self._expected = min(shared + len(self._waiting), GROUP_LIMIT)
             for one, result in zip(group, results, strict=True):
@@ -267,9 +281,11 @@ class Transactions:
     async def _make_way(self, keeping: Keeping, others: Sequence[_Submitted[Any]] = ()) -> None:
         """Carry out a portion; if that fails, so does what waits for it, `others` among that."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        (result,) = await self._run_until_known([_Submitted(keeping.carry_out_next, True, "", NO_HUBS, None, done)])
+        some = partial(_carry_out_some, keeping, _at_once(self._rounds))
+        (result,) = await self._run_until_known([_Submitted(some, True, "", NO_HUBS, None, done)])
         self._was_heavy = True
         self._holds_up = result is True
+        self._rounds = self._rounds + 1 if self._holds_up else 0
         if isinstance(result, _Failed):
             held_up = [one for one in self._waiting if one.hubs is None or one in others]
             self._waiting = [one for one in self._waiting if not (one.hubs is None or one in others)]
@@ -449,14 +465,16 @@ class Transactions:
         named = [one for one in hubs if one is not None]
         if len(named) < len(hubs) or (heavy and self._keeping.are_many(unit_of_work.connection)):
             raise _InTheWayError
-        self._keeping.carry_out_of(unit_of_work, {device_id for some in named for device_id in some})
+        concerned = {device_id for some in named for device_id in some}
+        if not self._keeping.carry_out_of(unit_of_work, concerned, CARRIED_OUT_BEFORE):
+            raise _InTheWayError
 
-    def run_now(self, work: Work[T]) -> T:
+    def run_now(self, work: Work[T], *, hubs: Collection[str] | None = None) -> T:
         """Run one unit of work in a transaction of its own, outside an event loop (command line, start-up).
 
-        What it leaves to be done is done before this returns.
+        What it leaves to be done is done before this returns; `hubs` as in `run`.
         """
-        result, left = self._run_alone(work, None)
+        result, left = self._run_alone(work, hubs)
         while left and self._follow_up is not None:
             taken = self._follow_up.take(whoever_is_at_it=True)
             if taken is None:
@@ -490,10 +508,12 @@ class Transactions:
 
     def _carry_out_all(self) -> bool:
         """Carry out what is kept, each portion in a transaction of its own; whether that left something to be done."""
-        left, more = False, self._keeping is not None
+        left, rounds, more = False, 0, True
         while more and self._keeping is not None:
-            more, follows = self._run_alone(self._keeping.carry_out_next, NO_HUBS)
+            some = partial(_carry_out_some, self._keeping, _at_once(rounds))
+            more, follows = self._run_alone(some, NO_HUBS)
             left |= follows
+            rounds += 1
         return left
 
     async def close(self, *, within: float | None = None) -> None:
@@ -544,6 +564,14 @@ class _InTheWayError(Exception):
 
 _IN_THE_WAY = object()
 """Instead of a result."""
+
+
+def _at_once(rounds: int) -> int:
+    return min(1 << rounds // _OUTRUN_AFTER, _MOST_AT_ONCE)
+
+
+def _carry_out_some(keeping: Keeping, number: int, unit_of_work: UnitOfWork) -> bool:
+    return all(keeping.carry_out_next(unit_of_work) for _ in range(number))
 
 
 def _remember(unit_of_work: UnitOfWork) -> None:

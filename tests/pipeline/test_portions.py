@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import Opened
+from sr_engine.domain.changes import Changes
 from sr_engine.domain.portions import Portion, portions_of
 from sr_engine.messages.model import (
     ApproveCommsHubFirmware,
@@ -37,12 +38,14 @@ from sr_engine.store.tables import (
     attempts,
     audit,
     decisions,
+    releases,
     schedule_hubs,
     scheduled_hubs,
     schedules,
 )
 from sr_engine.store.tables import kept_changes as table
 from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
+from tests.databases import commits_of
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, edit, make_world
 
 SHARED = [TestHub(number, gas=B.name) for number in range(1, 6)]
@@ -374,6 +377,85 @@ def test_a_further_long_list_waits_where_there_is_much_and_nobody_else_does(
 
     with pytest.raises(ValidationError):
         asyncio.run(in_vain())
+
+
+def test_lists_that_lie_between_each_other_are_in_nobodys_way(world: World) -> None:
+    keep(world, A, scheduling(HUBS[::2]))
+    before = portions_left(world)
+    admitted = admitted_of(world, A, scheduling(HUBS[1::2]))
+    seen: list[int] = []
+
+    def work(uow: UnitOfWork) -> Answer:
+        seen.append(left_in(uow))
+        return world.processor.execute(uow, admitted, keep=True)
+
+    async def story() -> Answer:
+        run = world.instance.transactions.run
+        answer = await run(work, heavy=True, hubs=admitted.only_concerns)
+        await world.instance.transactions.close()
+        return answer
+
+    assert asyncio.run(story()).code == "I0"
+    assert seen == [before]
+    assert sum(state_of(world)["attempts"].values()) == len(HUBS)
+
+
+def test_a_list_that_meets_much_waits_for_it_outside_its_transaction(world: World) -> None:
+    keep(world, A, scheduling(HUBS))
+    before = portions_left(world)
+    admitted = admitted_of(world, B, deciding(SHARED))
+    seen: list[int] = []
+
+    def work(uow: UnitOfWork) -> Answer:
+        seen.append(left_in(uow))
+        return world.processor.execute(uow, admitted)
+
+    async def story() -> Answer:
+        return await world.instance.transactions.run(work, heavy=True, hubs=admitted.only_concerns)
+
+    with commits_of(world.instance.engine) as commits:
+        assert asyncio.run(story()).code == "I99"
+    assert len(commits) > 1, "portions of their own transactions came first"
+    assert seen[-1] < before
+
+
+def test_work_that_waits_outruns_another_process_that_goes_on_adding(world: World) -> None:
+    """The other one's lists are long, and there is always one more."""
+    other = Transactions(world.instance.engine, world.clock)
+    mine = Transactions(world.instance.engine, world.clock, keeping=world.instance.changing)
+    kept = portions_of(changes_of(world, scheduling(HUBS)), 1)
+    added = 0
+
+    def add(uow: UnitOfWork) -> None:
+        """Portions that change nothing."""
+        nonlocal added
+        added += 1
+        empty = [replace(one, schedule_id=None, answers=(), attempts=(), events=(), scheduled=()) for one in kept]
+        kept_changes.keep(uow.connection, [Kept(one, of_first_release(uow), "user:X", "X", NOW) for one in empty])
+
+    async def story() -> int:
+        other_process = asyncio.create_task(adding())
+        left = await mine.run(left_in)
+        other_process.cancel()
+        return left
+
+    async def adding() -> None:
+        while added < 400:
+            await other.run(add, heavy=True)
+
+    assert asyncio.run(story()) == 0
+    assert 0 < added < 400
+
+
+def changes_of(world: World, body: Body) -> Changes:
+    outcome = world.run(lambda uow: world.processor.judge(uow, admitted_of(world, A, body)))
+    assert isinstance(outcome, Outcome)
+    assert outcome.changes is not None
+    return outcome.changes
+
+
+def of_first_release(uow: UnitOfWork) -> str:
+    return str(uow.connection.scalar(select(releases.c.release_id)))
 
 
 def test_a_command_that_cannot_tell_suppliers_changes_nothing_meanwhile(world: World) -> None:

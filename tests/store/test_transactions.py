@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from sr_engine.store import transactions as store_transactions
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.tables import counters as table
 from sr_engine.store.transactions import GROUP_LIMIT, Transactions, UnitOfWork
-from tests.databases import new_url, only_sqlite
+from tests.databases import commits_of, new_url, only_sqlite
 from tests.world import NOW
 
 WAIT = 20
@@ -54,19 +53,6 @@ def write_and_fail(name: str) -> Work:
 def names(engine: Engine) -> set[str]:
     with engine.connect() as connection:
         return set(connection.scalars(select(table.c.name)))
-
-
-@contextmanager
-def commits_of(engine: Engine) -> Iterator[list[None]]:
-    """The commits made in the block, one entry each."""
-    made: list[None] = []
-
-    def count(_connection: object) -> None:
-        made.append(None)
-
-    event.listen(engine, "commit", count)
-    yield made
-    event.remove(engine, "commit", count)
 
 
 def test_units_submitted_together_share_one_commit(engine: Engine) -> None:

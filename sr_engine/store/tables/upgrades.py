@@ -192,6 +192,8 @@ kept_changes = Table(
     # Its hubs are between these; there are never many portions.
     Column("first_hub", EUI, nullable=False),
     Column("last_hub", EUI, nullable=False),
+    # Their ids, joined by commas.
+    Column("hubs", Text, nullable=False),
     # JSON, of `store.kept_changes`.
     Column("changes", Text, nullable=False),
 )
