@@ -419,32 +419,28 @@ def test_a_list_that_meets_much_waits_for_it_outside_its_transaction(world: Worl
     assert seen[-1] < before
 
 
-def test_work_that_waits_outruns_another_process_that_goes_on_adding(world: World) -> None:
-    """The other one's lists are long, and there is always one more."""
-    other = Transactions(world.instance.engine, world.clock)
-    mine = Transactions(world.instance.engine, world.clock, keeping=world.instance.changing)
-    kept = portions_of(changes_of(world, scheduling(HUBS)), 1)
-    added = 0
-
-    def add(uow: UnitOfWork) -> None:
-        """Portions that change nothing."""
-        nonlocal added
-        added += 1
-        empty = [replace(one, schedule_id=None, answers=(), attempts=(), events=(), scheduled=()) for one in kept]
-        kept_changes.keep(uow.connection, [Kept(one, of_first_release(uow), "user:X", "X", NOW) for one in empty])
+def test_the_longer_work_waits_the_more_is_carried_out_at_once(world: World) -> None:
+    """So it outruns another process that goes on adding."""
+    some = [
+        replace(one, schedule_id=None, answers=(), attempts=(), events=(), scheduled=())
+        for one in portions_of(changes_of(world, scheduling(HUBS)), 1)
+    ]
+    release_id = world.run(of_first_release)
+    kept = [Kept(one, release_id, "user:X", "X", NOW) for one in some * 10]
+    transactions = Transactions(world.instance.engine, world.clock)
+    transactions.run_now(lambda uow: kept_changes.keep(uow.connection, kept))
 
     async def story() -> int:
-        other_process = asyncio.create_task(adding())
-        left = await mine.run(left_in)
-        other_process.cancel()
-        return left
+        return await world.instance.transactions.run(left_in)
 
-    async def adding() -> None:
-        while added < 400:
-            await other.run(add, heavy=True)
-
-    assert asyncio.run(story()) == 0
-    assert 0 < added < 400
+    with commits_of(world.instance.engine) as commits:
+        assert asyncio.run(story()) == 0
+    in_loop = len(commits)
+    transactions.run_now(lambda uow: kept_changes.keep(uow.connection, kept))
+    with commits_of(world.instance.engine) as commits:
+        assert world.run(left_in) == 0
+    assert in_loop < len(kept) // 2
+    assert len(commits) < len(kept) // 2
 
 
 def changes_of(world: World, body: Body) -> Changes:
