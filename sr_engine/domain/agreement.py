@@ -6,8 +6,9 @@ Whatever changes an answer, a schedule or a registration ends here: `reconcile` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sr_engine.domain.states import AttemptEvent, AttemptState
 from sr_engine.domain.upgrades import Attempt, HubUpgrade, Schedule
@@ -27,9 +28,8 @@ NOT_APPROVED = "not all responsible Suppliers have approved"
 _CONFLICTS = frozenset({NO_COMMON_NIGHT, TOO_LATE})
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptChange:
-    """The attempt as it shall be, and the state it had before (`None` for a new attempt)."""
+class AttemptChange(NamedTuple):
+    """The attempt as it shall be, and the state it had before (`None` for a new attempt); as AnswerChange a tuple."""
 
     hub_id: str
     region: str

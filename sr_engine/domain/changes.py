@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.agreement import AttemptChange, HasPeriod, reconcile
@@ -23,8 +24,9 @@ class NewSchedule:
     hub_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerChange:
+class AnswerChange(NamedTuple):
+    """A tuple, for there is one for each hub of each list: it is made in a third of the time."""
+
     hub_id: str
     organisation: str
     answer: Answer

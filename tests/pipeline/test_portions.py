@@ -208,9 +208,9 @@ def test_portions_say_all_that_was_decided_and_nothing_else(
     found = past.run(lambda uow: _through_the_database(uow, kept))
     assert found == kept
     portions = [one.portion for one in found]
-    answers = [replace(one, hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "answers")]
+    answers = [one._replace(hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "answers")]
     attempts_changed = [
-        replace(one, hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "attempts")
+        one._replace(hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "attempts")
     ]
     assert Counter(answers) == Counter(changes.answers)
     assert Counter(attempts_changed) == Counter(changes.attempts)
