@@ -16,7 +16,7 @@ import uvicorn
 from sr_engine.connections import Connection, Crowd
 
 TURN_SECONDS = 0.0001
-"""How long a thread that computes has the interpreter while others wait for it; Python's own are ten times as long.
+"""How long a thread that computes has the interpreter while others wait for it; by itself Python would let it 5 ms.
 
 Each signature and each statement lets go of it, and its thread goes on when it has it again.
 """

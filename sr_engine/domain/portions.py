@@ -121,4 +121,4 @@ def _alike(
 
 
 def _some(hub_ids: Sequence[str], part: HubIds) -> Some:
-    return None if len(hub_ids) == len(part) else tuple(hub_ids)
+    return None if len(hub_ids) == len(part) == len(set(hub_ids)) else tuple(hub_ids)

@@ -277,16 +277,16 @@ class Processor:
         return admitted.only_concerns is not None and len(admitted.only_concerns) > self.changing.portion
 
     def execute_long(self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None) -> Answer:
-        """The same as `execute`; what changes for hubs is kept, to be carried out later, if they are many.
-
-        `looked_up` is what was found out before.
-        """
+        """The same as `execute`; what changes for hubs is kept if they are many."""
         return self.execute(unit_of_work, admitted, looked_up, keep=self._is_long(admitted))
 
     def execute(
         self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None = None, *, keep: bool = False
     ) -> Answer:
-        """Decide, write and answer, all in the caller's transaction."""
+        """Decide, write and answer, all in the caller's transaction; `looked_up` is what was found out before it.
+
+        With `keep`, what changes for hubs is kept, to be carried out later.
+        """
         connection, now = unit_of_work.connection, unit_of_work.now
         header = admitted.request.header
         key = header.request_id.key
