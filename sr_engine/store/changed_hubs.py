@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, String, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.prepared import Prepared
+from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import attempts, changed_hubs, devices
 
 COLUMNS = ("device_type", "device_status", "csp_region", "manufacturer", "model", "firmware_version")
@@ -28,7 +29,9 @@ def _put(source: Any) -> Any:
     return insert(changed_hubs).from_select(["hub_id"], source).on_conflict_do_nothing()
 
 
-_NOTE = _put(select(attempts.c.hub_id).where(is_one_of(attempts.c.hub_id, "hub_ids"), attempts.c.is_open))
+_NOTE = Prepared(
+    _put(select(attempts.c.hub_id).where(is_one_of_many(attempts.c.hub_id, "hub_ids"), attempts.c.is_open))
+)
 _NOTE_OF_VERSION = _put(
     select(attempts.c.hub_id)
     .join(devices, devices.c.device_id == attempts.c.hub_id)
@@ -45,7 +48,7 @@ _ALL = select(changed_hubs.c.hub_id)
 def note(connection: Connection, hub_ids: Collection[str]) -> None:
     """Those of some hubs of which an upgrade is under way are to be looked at."""
     if hub_ids:
-        connection.execute(_NOTE, {"hub_ids": members(hub_ids)})
+        _NOTE.run(connection, {"hub_ids": members(hub_ids)})
 
 
 def note_replaced(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:

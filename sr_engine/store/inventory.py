@@ -182,9 +182,9 @@ _GPFS = Prepared(_gpfs())
 _HAN_MODELS = select(devices.c.hub_id, devices.c.manufacturer, devices.c.model).where(
     is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type.in_(HAN_DEVICE_TYPES)
 )
-_SET_FIRMWARE = (
+_SET_FIRMWARE = Prepared(
     devices.update()
-    .where(is_one_of(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)
+    .where(is_one_of_many(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)
     .values(firmware_version=bindparam("version"))
 )
 _BY_DEVICE = _listing(devices.c.device_id == bindparam("device_id"))
@@ -355,7 +355,7 @@ def set_firmware(connection: Connection, hub_ids: Collection[str], version: str)
 
     The caller names the hubs in the audit trail, by which it is found that what was decided about them may not stand.
     """
-    connection.execute(_SET_FIRMWARE, {"hub_ids": members(hub_ids), "version": version})
+    _SET_FIRMWARE.run(connection, {"hub_ids": members(hub_ids), "version": version})
     changed_hubs.note(connection, hub_ids)
 
 

@@ -16,7 +16,7 @@ from sr_engine.domain.upgrades import Attempt
 from sr_engine.store import scheduled
 from sr_engine.store.bulk import execute_columns
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of_many, members
 from sr_engine.store.tables import attempts, upgrade_lists
 
 _STATES: Mapping[str, AttemptState] = {state.value: state for state in AttemptState}
@@ -28,7 +28,7 @@ _ON_LIST = Prepared(
         attempts.c.number,
         attempts.c.state,
         attempts.c.list_id,
-    ).where(attempts.c.list_id == bindparam("list_id"), is_one_of(attempts.c.hub_id, "hub_ids"))
+    ).where(attempts.c.list_id == bindparam("list_id"), is_one_of_many(attempts.c.hub_id, "hub_ids"))
 )
 _REPLACED_BY = Prepared(select(upgrade_lists.c.list_id).where(upgrade_lists.c.replaces == bindparam("list_id")))
 _MOVE = Prepared(

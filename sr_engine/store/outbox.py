@@ -27,7 +27,7 @@ from sr_engine.store import notices
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.database import wait_for_queues
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release_regions, releases, upgrade_lists
 
 PENDING = "Pending"
@@ -221,7 +221,7 @@ _EXPIRE_METER_LISTS = (
 )
 _ALREADY_ALERTED = Prepared(
     select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
-        alerted_hubs.c.event == bindparam("event"), is_one_of(alerted_hubs.c.hub_id, "hub_ids")
+        alerted_hubs.c.event == bindparam("event"), is_one_of_many(alerted_hubs.c.hub_id, "hub_ids")
     )
 )
 _INSERT_ALERTED = Prepared(alerted_hubs.insert())

@@ -19,8 +19,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 from sr_engine.store import sharing
-from sr_engine.store.dialects import SINGLE, SQLITE, json_rows
-from sr_engine.store.sets import are_single, sets_of
+from sr_engine.store.dialects import POSTGRESQL, SINGLE, SQLITE, json_rows
+from sr_engine.store.sets import are_large, are_single, sets_of
 
 T = TypeVar("T")
 
@@ -131,14 +131,14 @@ class Prepared:
     def all(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
         """All rows that it selects or returns."""
         compiled = self._compiled(connection, parameters)
-        return compiled.rows(_execute(connection, compiled, parameters).fetchall())
+        return compiled.rows(self._execute(connection, compiled, parameters).fetchall())
 
     def tuples(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Any]:
         """The same as the driver gives them, for very many; raises TypeError if there is a value to be converted."""
         compiled = self._compiled(connection, parameters)
         if compiled.converted:
             raise TypeError(f"values of this statement are not what the driver gives: {compiled.sql}")
-        return _execute(connection, compiled, parameters).fetchall()
+        return self._execute(connection, compiled, parameters).fetchall()
 
     def many(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Any]:
         """The same, in no order, of texts and integers.
@@ -166,7 +166,7 @@ class Prepared:
 
     def run(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> int:
         """Run it for what it changes; return how many rows that was."""
-        return _execute(connection, self._compiled(connection, parameters), parameters).rowcount
+        return self._execute(connection, self._compiled(connection, parameters), parameters).rowcount
 
     def run_many(
         self,
@@ -191,6 +191,13 @@ class Prepared:
         if found is None:
             found = self._made[key] = make()
         return found
+
+    def _execute(self, connection: Connection, compiled: _Compiled, parameters: Mapping[str, object]) -> _Cursor:
+        values = compiled.values(parameters)
+        if self._sets and connection.dialect.name == POSTGRESQL and are_large(self._sets, parameters):
+            # The plan of one that is kept may be from when the table was small, to be gone through for each of a few.
+            return _executed(connection, compiled.sql, "execute", values, prepare=False)
+        return _executed(connection, compiled.sql, "execute", values)
 
     def _compiled(self, connection: Connection, parameters: Mapping[str, object]) -> _Compiled:
         single = bool(self._sets) and are_single(self._sets, parameters)
@@ -268,14 +275,10 @@ def _reader(connection: Connection, kind: TypeEngine[Any]) -> Callable[[Any], An
     return kind.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
 
 
-def _execute(connection: Connection, compiled: _Compiled, parameters: Mapping[str, object]) -> _Cursor:
-    return _executed(connection, compiled.sql, "execute", compiled.values(parameters))
-
-
-def _executed(connection: Connection, sql: str, how: str, values: Any) -> _Cursor:
+def _executed(connection: Connection, sql: str, how: str, values: Any, **options: bool) -> _Cursor:
     def execute(driver: Any) -> _Cursor:
         cursor: _Cursor = driver.cursor()
-        getattr(cursor, how)(sql, values)
+        getattr(cursor, how)(sql, values, **options)
         return cursor
 
     return done_by_driver(connection, sql, execute)

@@ -16,6 +16,8 @@ from sqlalchemy.sql import visitors
 from sr_engine.store.dialects import one_of, one_of_many
 
 _NO_MEMBERS = "[]"
+_LARGE = 2_000
+"""Characters of the array: some 80 EUIs."""
 
 
 def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -37,6 +39,11 @@ def sets_of(statement: ClauseElement) -> frozenset[str]:
     """The parameters of a statement that members are bound to."""
     found = [one.clauses.clauses[1] for one in visitors.iterate(statement) if isinstance(one, one_of)]
     return frozenset(one.key for one in found if isinstance(one, BindParameter))
+
+
+def are_large(sets: Iterable[str], parameters: Mapping[str, object]) -> bool:
+    """Whether one of these parameters is bound to very many values."""
+    return any(len(str(parameters[name])) >= _LARGE for name in sets)
 
 
 def are_single(sets: Iterable[str], parameters: Mapping[str, object]) -> bool:

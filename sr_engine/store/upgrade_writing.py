@@ -17,7 +17,7 @@ from sr_engine.domain.upgrades import Attempt
 from sr_engine.store import changed_hubs, scheduled, sharing
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.sets import is_one_of_many, members
 from sr_engine.store.tables import attempts, decisions, schedule_hubs, schedules
 
 T = TypeVar("T", AnswerChange, AttemptChange)
@@ -66,7 +66,7 @@ def _end_all_schedules() -> Update:
     )
     return (
         schedule_hubs.update()
-        .where(schedule_hubs.c.in_force, is_one_of(schedule_hubs.c.hub_id, "hub_ids"), of_release)
+        .where(schedule_hubs.c.in_force, is_one_of_many(schedule_hubs.c.hub_id, "hub_ids"), of_release)
         .values(in_force=False, done=bindparam("outcome"))
     )
 
@@ -88,7 +88,7 @@ _END_SCHEDULES = Prepared(
     )
     .values(in_force=False)
 )
-_END_ALL_SCHEDULES = _end_all_schedules()
+_END_ALL_SCHEDULES = Prepared(_end_all_schedules())
 _FORGET = Prepared(
     decisions.delete().where(
         decisions.c.hub_id == bindparam("key_hub"),
@@ -173,7 +173,7 @@ def end_all_schedules(
     With `outcome` it ended by what the CSP did or did not do, and the schedule counts as used.
     """
     sought = {"hub_ids": members(hub_ids), "key_release": release_id, "outcome": outcome}
-    connection.execute(_END_ALL_SCHEDULES, sought)
+    _END_ALL_SCHEDULES.run(connection, sought)
 
 
 def forget(connection: Connection, forgotten: Iterable[tuple[str, str]], release_id: str) -> None:

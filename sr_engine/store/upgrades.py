@@ -68,7 +68,7 @@ _LAST_ACTIVATED = func.max(attempts.c.state_at).filter(attempts.c.state == Attem
 # to be fewer than they are.
 _ACTIVATED = Prepared(
     select(attempts.c.hub_id, _LAST_ACTIVATED)
-    .where(is_one_of(attempts.c.hub_id, "hub_ids"))
+    .where(is_one_of_many(attempts.c.hub_id, "hub_ids"))
     .group_by(attempts.c.hub_id)
     .having(_LAST_ACTIVATED.is_not(None))
 )
