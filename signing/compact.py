@@ -75,9 +75,12 @@ def signed_info_of(digest: bytes) -> bytes:
     return _ALONE_TO_DIGEST + digest + _INFO_TO_END
 
 
-def write_signature(*, digest: bytes, value: bytes, issuer: bytes, serial: bytes) -> bytes:
-    """The Signature with these texts: digest and value in base64, the issuer's name escaped as XML needs it."""
-    return b"".join((_TO_DIGEST, digest, _TO_VALUE, value, _TO_ISSUER, issuer, _TO_SERIAL, serial, _TO_END))
+def signature_around(issuer: bytes, serial: bytes) -> tuple[bytes, bytes, bytes]:
+    """The Signature of one signer but for digest and value, which stand between these, in base64.
+
+    The issuer's name is escaped as XML needs it.
+    """
+    return _TO_DIGEST, _TO_VALUE, b"".join((_TO_ISSUER, issuer, _TO_SERIAL, serial, _TO_END))
 
 
 def may_be_compact(data: bytes) -> bool:

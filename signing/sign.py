@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from .canonical import inclusive
-from .compact import signed_info_of, write_signature
+from .compact import signature_around, signed_info_of
 from .document import DEFAULT_MAX_BYTES, line_of, parse, path_of, read_tree, utf8_text
 from .errors import DocumentRefused, ProfileRefused
 from .keys import SigningKey
@@ -33,8 +33,7 @@ class Signer:
 
     def __init__(self, key: SigningKey) -> None:
         self._key = key
-        self._issuer = escape(key.issuer_name).encode()
-        self._serial = str(key.serial).encode()
+        self._around = signature_around(escape(key.issuer_name).encode(), str(key.serial).encode())
 
     def sign(self, root: etree._Element) -> bytes:
         """Return the document below `root` with a ds:Signature as its last child, in UTF-8; `root` stays as it is.
@@ -62,7 +61,7 @@ class Signer:
         before, *others = document.split(gap.encode())
         if len(others) != 1:
             raise ValueError(f"the text to be replaced stands in the document {len(others)} times, not once")
-        return Series(before, others[0], self._signature)
+        return Series(before, others[0], self._around, self._texts)
 
     def _signed(self, document: bytes) -> bytes:
         """A document in its canonical form, with its Signature."""
@@ -72,9 +71,14 @@ class Signer:
         return b"".join((_DECLARATION, document[:end], signature, document[end:]))
 
     def _signature(self, document_digest: bytes) -> bytes:
+        to_digest, to_value, to_end = self._around
+        digest, value = self._texts(document_digest)
+        return b"".join((to_digest, digest, to_value, value, to_end))
+
+    def _texts(self, document_digest: bytes) -> tuple[bytes, bytes]:
+        """Digest and value of a Signature, as they stand in it."""
         digest = b2a_base64(document_digest, newline=False)
-        value = b2a_base64(self._key.sign(signed_info_of(digest)), newline=False)
-        return write_signature(digest=digest, value=value, issuer=self._issuer, serial=self._serial)
+        return digest, b2a_base64(self._key.sign(signed_info_of(digest)), newline=False)
 
     def sign_bytes(self, data: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
         """Return an XML document signed anew: an existing ds:Signature is removed, white space is kept.
@@ -93,28 +97,51 @@ def is_signed_form_of(data: bytes, root: etree._Element) -> bool:
 
 
 class Series:
-    """Documents that differ in one text, each signed for little more than its signature; made by `Signer.series`."""
+    """Documents that differ in one text, each signed for little more than its signature; made by `Signer.series`.
 
-    __slots__ = ("_after", "_begun", "_hashed", "_inside", "_signature")
+    Each is `parts`, which all share, with three texts between them.
+    """
 
-    def __init__(self, before: bytes, after: bytes, signature: Callable[[bytes], bytes]) -> None:
-        """`before` and `after` are what stands around the text in the canonical form of each document."""
+    __slots__ = ("_after", "_hashed", "_texts", "parts")
+
+    def __init__(
+        self,
+        before: bytes,
+        after: bytes,
+        around: tuple[bytes, bytes, bytes],
+        texts: Callable[[bytes], tuple[bytes, bytes]],
+    ) -> None:
+        """`before` and `after` are what stands around the text in the canonical form of each document.
+
+        `around` is the Signature but for digest and value, which `texts` gives for the digest of a document.
+        """
         end = after.rindex(b"</")
-        self._begun, self._inside, self._after = _DECLARATION + before, after[:end], after[end:]
+        to_digest, to_value, to_end = around
+        self.parts = (_DECLARATION + before, after[:end] + to_digest, to_value, to_end + after[end:])
         self._hashed = hashlib.sha256(before)
-        self._signature = signature
+        self._after = after
+        self._texts = texts
 
     def sign(self, text: str) -> bytes:
         """Return the document with this text, as `Signer.sign` would, byte for byte but for what chance decides.
 
         Raises ValueError for a text that might not stand in canonical XML as it is.
         """
+        return self.filled(self.texts(text))
+
+    def texts(self, text: str) -> tuple[bytes, bytes, bytes]:
+        """Sign the document with this text: return what stands between the parts. Raises as `sign` does."""
         if _PLAIN.fullmatch(text) is None:
             raise ValueError(f"not a plain text: {text[:200]!r}")
         written = text.encode("ascii")
         hashed = self._hashed.copy()
-        hashed.update(b"".join((written, self._inside, self._after)))
-        return b"".join((self._begun, written, self._inside, self._signature(hashed.digest()), self._after))
+        hashed.update(written + self._after)
+        return written, *self._texts(hashed.digest())
+
+    def filled(self, texts: tuple[bytes, bytes, bytes]) -> bytes:
+        """The document with these texts."""
+        (begin, to_digest, to_value, to_end), (written, digest, value) = self.parts, texts
+        return b"".join((begin, written, to_digest, digest, to_value, value, to_end))
 
 
 class Blank:

@@ -35,6 +35,7 @@ from sr_engine.messages.model import (
 from sr_engine.pipeline.answer import Answer
 from sr_engine.store import cpl
 from sr_engine.store.tables import firmware_deliveries, outbox
+from tests.outbox import messages
 from tests.world import BROKER, A, TestHub, World, eui
 
 VERSION = "0002012F"
@@ -222,10 +223,6 @@ class Meters:
         self.world.settle()
         instance = self.world.instance
         with instance.reading_engine.connect() as connection:
-            bodies = connection.scalars(
-                select(outbox.c.body)
-                .where(outbox.c.destination == f"user:{supplier.eui}", outbox.c.kind == "alert")
-                .order_by(outbox.c.outbox_id)
-            ).all()
+            found = messages(connection, outbox.c.destination == f"user:{supplier.eui}", outbox.c.kind == "alert")
         now = self.world.clock.now()
-        return [decode_response(instance.verifier.verify(parse(body), roles={"89"}, at=now)) for body in bodies]
+        return [decode_response(instance.verifier.verify(parse(one.body), roles={"89"}, at=now)) for one in found]

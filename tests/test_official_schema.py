@@ -30,6 +30,7 @@ from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store import inventory
 from sr_engine.store.tables import devices, outbox, upgrade_lists
 from tests.firmware import ENTRY, IMAGE, PPMID, PPMID_ENTRY, VERSION, Meters, esme, listed, ppmid
+from tests.outbox import messages
 from tests.requests.test_read_inventory import FULL
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, eui, make_world
 
@@ -97,7 +98,7 @@ def test_every_alert_the_processor_emits_is_valid_against_the_published_schema(
 ) -> None:
     world = _played(tmp_path / "instance")
     with world.instance.reading_engine.connect() as connection:
-        alerts = connection.execute(select(outbox.c.event, outbox.c.body).where(outbox.c.kind == "alert")).all()
+        alerts = messages(connection, outbox.c.kind == "alert")
     world.close()
 
     assert {alert.event for alert in alerts} == EVENTS
@@ -164,7 +165,7 @@ def test_what_11_1_and_11_4_are_answered_and_their_users_told_is_valid_against_t
     meters.report(ppmid_list.list_id, [ppmid(hubs[2])], ReportStatus.FAILED)
     world.settle()
     with world.instance.reading_engine.connect() as connection:
-        alerts = connection.execute(select(outbox.c.event, outbox.c.body).where(outbox.c.kind == "alert")).all()
+        alerts = messages(connection, outbox.c.kind == "alert")
     world.close()
 
     assert {alert.event for alert in alerts} == {"firmware_delivered", "delivery_failed", "firmware_not_distributed"}

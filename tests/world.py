@@ -37,6 +37,7 @@ from sr_engine.store.tables import counters, devices, metadata, outbox
 from sr_engine.store.transactions import UnitOfWork
 from tests.databases import KIND, give_a_database_of_its_own
 from tests.loaded import load_configuration, load_schema
+from tests.outbox import messages
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -176,10 +177,10 @@ class World:
 
     def sent(self, supplier: SupplierSeed, kind: str) -> list[DecodedResponse]:
         """What was queued for a Supplier: messages of one kind, verified and decoded, oldest first."""
-        statement = select(outbox.c.body).where(outbox.c.destination == f"user:{supplier.eui}", outbox.c.kind == kind)
+        of_kind = (outbox.c.destination == f"user:{supplier.eui}", outbox.c.kind == kind)
         with self.instance.reading_engine.connect() as connection:
-            bodies = connection.scalars(statement.order_by(outbox.c.outbox_id)).all()
-        return [self.decoded(Answer(200, body, "")) for body in bodies]
+            found = messages(connection, *of_kind)
+        return [self.decoded(Answer(200, one.body, "")) for one in found]
 
     def settle(self) -> None:
         """Wait until everybody has been told everything: a served instance does so after it has answered."""

@@ -31,6 +31,7 @@ from sr_engine.messages.model import (
     FirmwareVersionMismatch,
 )
 from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, upgrades
+from sr_engine.store.forms import Form
 from sr_engine.store.tidings import Tidings
 from sr_engine.store.transactions import UnitOfWork
 
@@ -58,7 +59,7 @@ class _Alert:
 
 @dataclass(frozen=True, slots=True)
 class ComposedAlerts:
-    """Portions of what is to be told, and the alerts that tell it, each with the time it bears."""
+    """Portions of what one Supplier is to be told, and the alerts that tell it, each with the time it bears."""
 
     portions: Sequence[Tidings]
     alerts: Sequence[tuple[_Alert, datetime]]
@@ -183,18 +184,18 @@ class Alerts:
             alerts += [(alert, portion.at) for alert in composed]
         return ComposedAlerts(portions, alerts)
 
-    def sign(self, composed: ComposedAlerts) -> SignedAlerts:
-        """Write and sign them."""
+    def sign(self, composed: Sequence[ComposedAlerts]) -> SignedAlerts:
+        """Write and sign what some Suppliers are to be told."""
         messages: list[outbox.Outgoing] = []
         alerted: list[tuple[str, str, str, str, str]] = []
-        for alert, at in composed.alerts:
+        for alert, at in (pair for of_one in composed for pair in of_one.alerts):
             for message, events in self._signed(alert, at):
                 messages.append(message)
                 alerted += [
                     (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
                     for one in events
                 ]
-        return SignedAlerts(composed.portions, messages, alerted)
+        return SignedAlerts([portion for of_one in composed for portion in of_one.portions], messages, alerted)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""
@@ -280,9 +281,11 @@ class Alerts:
             )
             return
         series = self._signer.series(root, ANY_DEVICE)
+        form = Form(series.parts)
         for message_id, one in zip(self._draw_ids(len(alert.events)), alert.events, strict=True):
-            body = series.sign(one.hub_id)
-            yield outbox.Outgoing(message_id, outbox.ALERT, destination, event, body, one.hub_id), (one,)
+            texts = series.texts(one.hub_id)
+            body = series.filled(texts)
+            yield outbox.Outgoing(message_id, outbox.ALERT, destination, event, body, one.hub_id, form, texts), (one,)
 
 
 def _by_request_id(events: Sequence[HubEvent]) -> dict[str, list[HubEvent]]:

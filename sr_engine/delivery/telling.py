@@ -1,8 +1,9 @@
 """What follows transactions that leave something to tell: alerts are signed beside other work, then queued in short.
 
-Of what one Supplier is to be told a portion is taken, from the oldest on, and nothing that comes after it before its
-alerts are queued: so what a Supplier is told is in order. A transaction that queues alerts finds their portion gone if
-another process was faster, and then changes nothing: so each is told once. Processes (on PostgreSQL) and the parts of
+Of what a Supplier is to be told portions are taken, from the oldest on, and nothing that comes after them before their
+alerts are queued: so what a Supplier is told is in order. Those of several go together, up to QUEUED_AT_ONCE, for
+a transaction costs as much as dozens of alerts. One that queues alerts finds their portions gone if another process was
+faster, and then changes nothing: so each is told once. Processes (on PostgreSQL) and the parts of
 one keep out of each other's way by holding a Supplier while they are at it; that saves work, and nothing rests on it.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
-from sr_engine.delivery.alerts import Alerts, SignedAlerts
+from sr_engine.delivery.alerts import Alerts, ComposedAlerts, SignedAlerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.store import firmware_tidings, tidings
 from sr_engine.store.database import looking, stop_looking, try_to_hold
@@ -27,7 +28,7 @@ QUEUED_AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Prepares the alerts of one Supplier after the other."""
+    """Prepares the alerts of some Suppliers after those of others."""
 
     alerts: Alerts
     firmware_alerts: FirmwareAlerts
@@ -38,23 +39,28 @@ class Telling:
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def take(self, *, whoever_is_at_it: bool = False) -> Taken | None:
-        """Sign what whoever has waited longest is to be told first; None if nobody has to be told anything.
+        """Sign what those who have waited longest are to be told first; None if nobody has to be told anything.
 
         A Supplier that is held by somebody else is passed over, unless `whoever_is_at_it`.
         """
         with ExitStack() as stack:
             connection = stack.enter_context(looking(self.engine))
             waiting = tidings.whom(connection)
-            for number, organisation in enumerate(waiting, 1):
+            composed: list[ComposedAlerts] = []
+            left, looked_at = QUEUED_AT_ONCE, 0
+            while left > 0 and looked_at < len(waiting):
+                organisation = waiting[looked_at]
+                looked_at += 1
                 if not whoever_is_at_it and not self._hold(connection, organisation, stack):
                     continue
-                portions = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
+                portions = tidings.oldest(connection, organisation, left)
                 if portions:
-                    composed = self.alerts.compose(connection, portions)
-                    stop_looking(connection)
-                    signed = self.alerts.sign(composed)
-                    let_go, more = stack.pop_all().close, number < len(waiting)
-                    return Taken(self._queueing(signed), let_go, more, beside=_is_for_one_queue(signed))
+                    composed.append(self.alerts.compose(connection, portions))
+                    left -= sum(len(portion.events) for portion in portions)
+            if composed:
+                stop_looking(connection)
+                signed = self.alerts.sign(composed)
+                return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=True)
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None
@@ -85,11 +91,6 @@ class Telling:
 
     def _firmware(self, unit_of_work: UnitOfWork) -> None:
         self.firmware_alerts.write(unit_of_work)
-
-
-def _is_for_one_queue(signed: SignedAlerts) -> bool:
-    """A Supplier may have a User for electricity and another for gas."""
-    return len({message.destination for message in signed.messages}) <= 1
 
 
 def remind(unit_of_work: UnitOfWork) -> bool:

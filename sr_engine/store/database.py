@@ -54,6 +54,10 @@ _WAIT_FOR_QUEUES = text(
     f"SELECT pg_advisory_xact_lock({_QUEUE}, hashtext(value)) "  # noqa: S608 - a key of ours
     "FROM jsonb_array_elements_text(CAST(:names AS JSONB)) AS names (value)"
 )
+_TRY_FOR_QUEUES = text(
+    f"SELECT bool_and(pg_try_advisory_xact_lock({_QUEUE}, hashtext(value))) "  # noqa: S608 - a key of ours
+    "FROM jsonb_array_elements_text(CAST(:names AS JSONB)) AS names (value)"
+)
 _SERVER_TIME = text("SELECT clock_timestamp()")
 _COLUMNS = {
     SQLITE: "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
@@ -66,6 +70,10 @@ _ORDERS_BY_BYTES = text(
 _WORKABLE = {Standing.CURRENT, Standing.NEWER}
 _PASSING = ("08", "40", "57P")
 """Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
+
+
+class QueuesBusy(Exception):
+    """Somebody else is adding to one of some queues."""
 
 
 class DatabaseError(Exception):
@@ -183,10 +191,15 @@ def beside(engine: Engine) -> Engine:
 def wait_for_queues(connection: Connection, names: Collection[str]) -> None:
     """Have nobody else add to these queues until this transaction ends: numbers then appear in their order.
 
-    Whoever goes `beside` may wait for one alone: whoever writes may have another, and wait for that one. On SQLite
-    there is nobody else.
+    Whoever goes `beside` may wait for one alone, for whoever writes may have another and wait for that one: raises
+    QueuesBusy for several of which somebody has one. On SQLite there is nobody else.
     """
-    if connection.dialect.name == POSTGRESQL:
+    if connection.dialect.name != POSTGRESQL:
+        return
+    if len(names) > 1 and connection.get_execution_options().get(_BESIDE):
+        if not connection.scalar(_TRY_FOR_QUEUES, {"names": members(names)}):
+            raise QueuesBusy
+    else:
         connection.execute(_WAIT_FOR_QUEUES, {"names": members(names)})
 
 

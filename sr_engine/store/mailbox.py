@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from sr_engine.store import forms
 from sr_engine.store.outbox import DELIVERED, EXPIRED
 from sr_engine.store.tables import outbox
 
@@ -49,14 +50,14 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
 
 def message(connection: Connection, destination: str, message_id: str) -> bytes:
     """The bytes of one message to a receiver; raises UnknownMessage, also once they have been pruned."""
-    body: bytes | None = connection.scalar(
-        select(outbox.c.body).where(
-            outbox.c.message_id == message_id, outbox.c.destination == destination, outbox.c.state != EXPIRED
-        )
-    )
-    if not body:
+    row = connection.execute(
+        select(*forms.BODY)
+        .select_from(forms.WITH_FORMS)
+        .where(outbox.c.message_id == message_id, outbox.c.destination == destination, outbox.c.state != EXPIRED)
+    ).one_or_none()
+    if row is None or not row.body:
         raise UnknownMessage(message_id)
-    return body
+    return forms.whole(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,9 @@ def newest(
 def one_of(connection: Connection, destinations: Collection[str], message_id: str) -> tuple[Sent, bytes]:
     """One message to one of some receivers with its bytes; raises UnknownMessage."""
     row = connection.execute(
-        select(*(outbox.c[name] for name in Sent.__dataclass_fields__), outbox.c.body).where(
+        select(*(outbox.c[name] for name in Sent.__dataclass_fields__), *forms.BODY)
+        .select_from(forms.WITH_FORMS)
+        .where(
             outbox.c.message_id == message_id,
             outbox.c.destination.in_(list(destinations)),
             outbox.c.state != EXPIRED,
@@ -109,9 +112,8 @@ def one_of(connection: Connection, destinations: Collection[str], message_id: st
     ).one_or_none()
     if row is None:
         raise UnknownMessage(message_id)
-    values = row._asdict()
-    body: bytes = values.pop("body")
-    return Sent(**values), body
+    *values, body, form_id, form = row
+    return Sent(*values), forms.whole(body, form_id, form)
 
 
 def newest_ids(connection: Connection, destinations: Collection[str]) -> Sequence[int]:

@@ -7,9 +7,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
+from sr_engine.store import forms
 from sr_engine.store.tables import attempts, devices, outbox
 
-_WAITING = select(outbox).where(outbox.c.state == "Pending").order_by(outbox.c.outbox_id)
+_WAITING = (
+    select(outbox.c.message_id, outbox.c.kind, outbox.c.destination, outbox.c.event, *forms.BODY)
+    .select_from(forms.WITH_FORMS)
+    .where(outbox.c.state == "Pending")
+    .order_by(outbox.c.outbox_id)
+)
 _TAKEN = outbox.update().where(outbox.c.state == "Pending").values(state="Delivered", delivered_at=bindparam("now"))
 _STATES = select(attempts.c.hub_id, attempts.c.state).order_by(attempts.c.attempt_id)
 _OF_HUBS = devices.c.device_type.in_(("CHF", "GPF"))
@@ -33,7 +39,8 @@ class Waiting:
 def take_all(connection: Connection, now: datetime) -> list[Waiting]:
     """Every message that waits, in order; all of them count as delivered, whenever they would have been sent."""
     found = [
-        Waiting(row.message_id, row.kind, row.destination, row.event, row.body) for row in connection.execute(_WAITING)
+        Waiting(message_id, kind, destination, event, forms.whole(*body))
+        for message_id, kind, destination, event, *body in connection.execute(_WAITING)
     ]
     if found:
         connection.execute(_TAKEN, {"now": now})

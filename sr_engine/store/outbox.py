@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
 )
 
-from sr_engine.store import notices
+from sr_engine.store import forms, notices
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.database import wait_for_queues
 from sr_engine.store.prepared import Prepared
@@ -119,10 +119,11 @@ def _sendable(*, barrier: bool) -> Select[Any]:
             outbox.c.message_id,
             outbox.c.destination,
             outbox.c.hub_id,
-            outbox.c.body,
             outbox.c.tries,
             outbox.c.next_try_at,
+            *forms.BODY,
         )
+        .select_from(forms.WITH_FORMS)
         .where(
             _PENDING, outbox.c.destination == bindparam("destination"), outbox.c.next_try_at <= bindparam("now"), may_go
         )
@@ -227,8 +228,7 @@ _ALREADY_ALERTED = Prepared(
 _INSERT_ALERTED = Prepared(alerted_hubs.insert())
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A message to be sent: `kind` is ALERT or one of INDEPENDENT, `destination` is `user:<EUI>` or `csp:<region>`.
 
     Alerts about one hub are delivered in order; an alert without `hub_id` is delivered before all later ones. Responses
@@ -241,6 +241,10 @@ class Outgoing:
     event: str
     body: bytes
     hub_id: str | None = None
+    form: forms.Form | None = None
+    """What its body shares with others that are queued with it, for which it is kept once."""
+    texts: tuple[bytes, ...] = ()
+    """What the body has in the gaps of its form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +290,8 @@ def put(
         "destination": [message.destination for message in messages],
         "hub_id": [message.hub_id for message in messages],
         "event": [str(message.event) for message in messages],
-        "body": [message.body for message in messages],
+        "body": [message.body if message.form is None else forms.kept(message.texts) for message in messages],
+        "form_id": forms.put(connection, [message.form for message in messages]),
         "sha256": [hashlib.sha256(message.body).hexdigest() for message in messages],
     }
     alike = {"created_at": now, "state": PENDING, "tries": 0, "next_try_at": due}
@@ -325,8 +330,8 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
     left = BYTES_AT_ONCE
     with found:
         # Row by row: the bodies that follow are not read.
-        for row in found:
-            message = Queued(*row)
+        for outbox_id, message_id, to, hub_id, tries, next_try_at, *body in found:
+            message = Queued(outbox_id, message_id, to, hub_id, forms.whole(*body), tries, next_try_at)
             left -= len(message.body)
             if left < 0 and chosen:
                 break

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from sr_engine.store import over_hubs, over_lists
+from sr_engine.store import forms, over_hubs, over_lists
 from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import ALERT, DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
 from sr_engine.store.portions import (
@@ -49,6 +49,7 @@ from sr_engine.store.tables import (
     held_requests,
     listed_hubs,
     outbox,
+    outbox_forms,
     releases,
     upgrade_lists,
 )
@@ -119,6 +120,14 @@ _TOLD_BY_THEM = alerted_hubs.c.message_id.in_(
 )
 
 
+_FORMS = (
+    select(outbox_forms.c.form_id, outbox_forms.c.form)
+    .distinct()
+    .join(outbox, outbox.c.form_id == outbox_forms.c.form_id)
+    .where(is_one_of(outbox.c.outbox_id, "keys"))
+)
+
+
 def _choose_messages(connection: Connection, cutoff: datetime, after: int) -> Portion | None:
     keys: list[int] = []
     left, rows_left = BYTES_AT_ONCE, ROWS_AT_ONCE
@@ -139,7 +148,12 @@ def _choose_messages(connection: Connection, cutoff: datetime, after: int) -> Po
 
 
 def _read_messages(connection: Connection, portion: Portion) -> Iterator[Line]:
-    yield from lines(connection, outbox, is_one_of(outbox.c.outbox_id, "keys"), portion.keys)
+    found = {row.form_id: row.form for row in connection.execute(_FORMS, {"keys": members(portion.keys)})}
+    for line in lines(connection, outbox, is_one_of(outbox.c.outbox_id, "keys"), portion.keys):
+        # An archive holds each message as it was sent.
+        form_id = line.row.pop("form_id")
+        line.row["body"] = forms.whole(line.row["body"], form_id, found.get(form_id))
+        yield line
     yield from lines(connection, alerted_hubs, _TOLD_BY_THEM, portion.keys)
 
 
@@ -153,6 +167,7 @@ def _remove_messages(connection: Connection, portion: Portion) -> None:
         .values(body=b""),
         keys,
     ).rowcount
+    forms.let_go(connection, portion.keys)
     removed = connection.execute(outbox.delete().where(still, outbox.c.kind.not_in(_OF_LISTS)), keys).rowcount
     expect(emptied + removed, len(portion.keys))
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select
 
 from sr_engine.messages.model import Approval
+from sr_engine.store import forms
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import attempts, decisions, devices, outbox
 
@@ -148,13 +149,14 @@ def message_details(connection: Connection, message_id: str) -> MessageDetails |
         outbox.c.delivered_at,
         outbox.c.last_error,
         outbox.c.sha256,
-        func.length(outbox.c.body).label("size"),
     ).where(outbox.c.message_id == message_id)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else MessageDetails(**row._mapping)
+    body = message_body(connection, message_id)
+    return None if row is None or body is None else MessageDetails(**row._mapping, size=len(body))
 
 
 def message_body(connection: Connection, message_id: str) -> bytes | None:
     """The bytes of one message; None if there is no such message."""
-    body: bytes | None = connection.scalar(select(outbox.c.body).where(outbox.c.message_id == message_id))
-    return body
+    statement = select(*forms.BODY).select_from(forms.WITH_FORMS).where(outbox.c.message_id == message_id)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else forms.whole(*row)

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
 from sr_engine.store import audit_chain, notices, sharing
-from sr_engine.store.database import beside, in_transaction, may_pass
+from sr_engine.store.database import QueuesBusy, beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,8 @@ class Taken:
     beside: bool = False
     """It may be written while another transaction writes, where the database can do that.
 
-    So it records nothing in the audit trail, adds to one queue at most, and nothing that it writes decides what others
-    do.
+    So it records nothing in the audit trail, and nothing that it writes decides what others do. It may raise
+    QueuesBusy, and is then written as others are.
     """
 
 
@@ -356,13 +356,18 @@ class Transactions:
         if taken.more:
             self._start_to_follow()
         try:
-            if taken.beside and self._waits_elsewhere:
-                await _again(partial(self._run_beside, taken.write), "what was done is written")
-            else:
+            if not (taken.beside and self._waits_elsewhere and await self._written_beside(taken.write)):
                 await self.run(taken.write, heavy=True, hubs=NO_HUBS)
         finally:
             await asyncio.to_thread(taken.let_go)
         self.after_follow_up()
+
+    async def _written_beside(self, work: Work[None]) -> bool:
+        try:
+            await _again(partial(self._run_beside, work), "what was done is written")
+        except QueuesBusy:
+            return False
+        return True
 
     def _run_beside(self, work: Work[None]) -> None:
         """In a transaction that waits for no other, and gives the audit trail nothing to link."""

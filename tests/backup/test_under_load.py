@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from sr_engine.backup import restoring, taking
 from sr_engine.bootstrap import open_instance, processor_of
@@ -21,6 +20,7 @@ from sr_engine.store.outbox import PENDING
 from sr_engine.store.tables import outbox
 from tests.databases import empty_url, url_of_instance
 from tests.gateway.conftest import HttpAnswer, Served, serving, still
+from tests.outbox import messages
 from tests.world import FIRMWARE, NOW, SECONDS, WINDOW, A, B, TestHub, World, edit, make_world
 
 HUBS = [TestHub(number, A.name, B.name) for number in range(1, 121)]
@@ -91,8 +91,7 @@ def nobody_takes(directory: Path) -> None:
 
 def pending(world: World) -> dict[str, bytes]:
     with world.instance.reading_engine.connect() as connection:
-        found = select(outbox.c.message_id, outbox.c.body).where(outbox.c.state == PENDING)
-        return {row.message_id: row.body for row in connection.execute(found)}
+        return {one.message_id: one.body for one in messages(connection, outbox.c.state == PENDING)}
 
 
 def test_what_was_answered_before_it_began_is_answered_the_same_and_what_waited_goes_out(

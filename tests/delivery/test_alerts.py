@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from signing import parse
 from sr_engine.bootstrap import outcomes_of
@@ -41,6 +40,7 @@ from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
 from tests.delivery.conftest import GAS_EUI, with_a_user_for_gas
 from tests.firmware import ENTRY, Meters, esme, listed
+from tests.outbox import messages
 from tests.regions.conftest import Nights
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
@@ -65,17 +65,13 @@ def release_of(world: World) -> Release:
 def sent(world: World) -> list[tuple[str, str | None, str | None, AlertBody | None]]:
     """Destination, hub, DCCAlertCode and body of each alert, each verified, in order."""
     with world.instance.reading_engine.connect() as connection:
-        found = connection.execute(
-            select(outbox.c.destination, outbox.c.hub_id, outbox.c.body)
-            .where(outbox.c.kind == "alert")
-            .order_by(outbox.c.outbox_id)
-        ).all()
+        found = messages(connection, outbox.c.kind == "alert")
     alerts = []
-    for destination, hub_id, body in found:
-        verified = world.instance.verifier.verify(parse(body), roles={"89"}, at=world.clock.now())
+    for one in found:
+        verified = world.instance.verifier.verify(parse(one.body), roles={"89"}, at=world.clock.now())
         decoded = decode_response(verified)
         assert (decoded.code, decoded.request_id, decoded.response_id) == ("I0", None, None)
-        alerts.append((destination, hub_id, decoded.alert_code, decoded.alert))
+        alerts.append((one.destination, one.hub_id, decoded.alert_code, decoded.alert))
     return alerts
 
 
@@ -141,8 +137,8 @@ def test_an_alert_is_written_in_the_version_its_receiver_understands(tmp_path: P
     post(world, event(AlertEvent.HUB_LISTED, TestHub(1)), event(AlertEvent.HUB_LISTED, TestHub(1), B.name))
 
     with world.instance.reading_engine.connect() as connection:
-        bodies = connection.scalars(select(outbox.c.body).order_by(outbox.c.outbox_id)).all()
-    assert [parse(body).root.get("schemaVersion") for body in bodies] == ["5.1", "5.4"]
+        found = messages(connection)
+    assert [parse(one.body).root.get("schemaVersion") for one in found] == ["5.1", "5.4"]
     world.close()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from signing import Signer
 from sr_engine.instance import SupplierSeed
@@ -22,6 +21,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.store.tables import outbox
 from tests.foreign.conftest import Foreign
+from tests.outbox import messages as queued
 from tests.regions.conftest import Nights
 from tests.world import BROKER, FIRMWARE, WINDOW, B, TestHub, World, make_world
 
@@ -138,10 +138,7 @@ def _messages(world: World) -> dict[str, bytes]:
     )
     world.settle()
     with world.instance.reading_engine.connect() as connection:
-        found = connection.execute(
-            select(outbox.c.event, outbox.c.body).where(outbox.c.destination == f"user:{USER.eui}")
-        ).all()
-    messages = {row.event: row.body for row in found}
+        messages = {one.event: one.body for one in queued(connection, outbox.c.destination == f"user:{USER.eui}")}
     for name, query in (("inventory", ReadInventory(device_id=SPLIT.chf)), ("nothing", ReadInventory(uprn=1))):
         messages[name] = world.post(world.signed(USER, query, "8.2")).body
     return messages

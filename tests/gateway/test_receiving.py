@@ -16,13 +16,14 @@ from sqlalchemy import select
 
 from signing import Participant, Signer, SoftwareKey, make_pki
 from signing.canonical import inclusive
-from signing.compact import signed_info_of, write_signature
+from signing.compact import signature_around, signed_info_of
 from sr_engine.messages.build import build_alert, build_response, serialise_unsigned
 from sr_engine.messages.model import CommsHubAlert, ReadInventory, UnofferedBody
 from sr_engine.store.outbox import sendable
-from sr_engine.store.tables import audit, outbox
+from sr_engine.store.tables import audit
 from tests.gateway.conftest import WAIT, XML_HEADERS, HttpAnswer, Served, serving
 from tests.gateway.upstream import ANSWER, Upstream, upstream
+from tests.outbox import messages
 from tests.world import BROKER, NOW, A, B, TestHub, make_world
 
 HUB = TestHub(1)
@@ -90,10 +91,8 @@ def _signed_around(key: SoftwareKey, root: etree._Element) -> bytes:
     document = inclusive(root)
     digest, end = b64encode(sha256(document).digest()), document.rindex(b"</")
     value = b64encode(key.sign(signed_info_of(digest)))
-    signature = write_signature(
-        digest=digest, value=value, issuer=key.issuer_name.encode(), serial=str(key.serial).encode()
-    )
-    return document[:end] + signature + document[end:]
+    to_digest, to_value, to_end = signature_around(key.issuer_name.encode(), str(key.serial).encode())
+    return document[:end] + to_digest + digest + to_value + value + to_end + document[end:]
 
 
 def _alert(key: SoftwareKey) -> bytes:
@@ -108,8 +107,7 @@ def _send(served: Served, data: bytes, to: str = A.eui, **headers: str) -> HttpA
 
 def _queued(served: Served) -> list[tuple[object, ...]]:
     with served.world.instance.reading_engine.connect() as connection:
-        columns = (outbox.c.kind, outbox.c.destination, outbox.c.body)
-        return [tuple(row) for row in connection.execute(select(*columns))]
+        return [(one.kind, one.destination, one.body) for one in messages(connection)]
 
 
 def _due(served: Served, now: datetime) -> list[bytes]:
@@ -284,8 +282,8 @@ def test_what_upstream_has_not_signed_goes_to_nobody(served: Served, tmp_path: P
         ],
     }
 
-    for status, messages in refused.items():
-        for data in messages:
+    for status, letters in refused.items():
+        for data in letters:
             answer = _send(served, data)
             assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+xml"), data
     assert _queued(served) == []

@@ -40,6 +40,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.store.tables import attempts, outbox
 from sr_engine.store.transactions import UnitOfWork
 from tests.interference.variations import NEXT, OTHER, THIS, Home, Party, Traffic, Variation
+from tests.outbox import messages
 from tests.world import BROKER, FIRMWARE, NOW, A, TestHub, World, bound
 
 DAY = timedelta(days=1)
@@ -343,16 +344,12 @@ class Play:
         return Observed(tuple(self.seen), tuple(self.schedule_ids), tuple(self.message_ids))
 
     def _look_at_alerts(self) -> None:
-        new = (
-            select(outbox.c.outbox_id, outbox.c.message_id, outbox.c.event, outbox.c.hub_id, outbox.c.body)
-            .where(outbox.c.destination == f"user:{A.eui}", outbox.c.outbox_id > self._last_alert)
-            .order_by(outbox.c.outbox_id)
-        )
+        new = (outbox.c.destination == f"user:{A.eui}", outbox.c.outbox_id > self._last_alert)
         with self.world.instance.reading_engine.connect() as connection:
-            for number, message_id, event, hub_id, body in connection.execute(new).all():
-                self._last_alert = number
-                self.message_ids.append(int(message_id, 16))
-                self._see(f"alert {event} of {hub_id}", body)
+            for one in messages(connection, *new):
+                self._last_alert = one.outbox_id
+                self.message_ids.append(int(one.message_id, 16))
+                self._see(f"alert {one.event} of {one.hub_id}", one.body)
 
     def _see(self, what: str, body: bytes) -> None:
         text = f"{self.today:.4f} {what}\n{_SIGNATURE.sub(b'', body).decode()}"

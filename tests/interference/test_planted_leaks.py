@@ -43,7 +43,7 @@ def number_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     put = outbox.put
 
     def put_numbered(connection: Connection, messages: Sequence[outbox.Outgoing], now: datetime) -> None:
-        put(connection, [replace(one, message_id=f"{next(numbers):032x}") for one in messages], now)
+        put(connection, [one._replace(message_id=f"{next(numbers):032x}") for one in messages], now)
 
     monkeypatch.setattr(outbox, "put", put_numbered)
 

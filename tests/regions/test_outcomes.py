@@ -28,6 +28,7 @@ from sr_engine.regions.moving import DONE_BEFORE
 from sr_engine.regions.outcomes import UnknownList
 from sr_engine.store import inventory, upgrade_writing
 from sr_engine.store.tables import decisions, outbox, schedule_hubs, upgrade_lists
+from tests.outbox import messages
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import OLD_VERSION, WINDOW, A, B, TestHub, World, make_world
 
@@ -46,17 +47,13 @@ def list_of(nights: Nights, members: list[TestHub], **values: object) -> str:
 def failure_alerts(nights: Nights) -> list[tuple[str, str, tuple[str, ...]]]:
     """Destination, RequestID and hubs of each FirmwareDistributionFailure in the outbox, in order."""
     with nights.world.instance.reading_engine.connect() as connection:
-        found = connection.execute(
-            select(outbox.c.destination, outbox.c.body)
-            .where(outbox.c.event.in_(["hub_failed", "hub_missed"]))
-            .order_by(outbox.c.outbox_id)
-        ).all()
+        found = messages(connection, outbox.c.event.in_(["hub_failed", "hub_missed"]))
     alerts = []
-    for destination, body in found:
-        verified = nights.world.instance.verifier.verify(parse(body), roles={"89"}, at=nights.world.clock.now())
+    for one in found:
+        verified = nights.world.instance.verifier.verify(parse(one.body), roles={"89"}, at=nights.world.clock.now())
         alert = decode_response(verified).alert
         assert isinstance(alert, FirmwareDistributionFailure)
-        alerts.append((destination, alert.update_firmware_request_id, alert.device_ids))
+        alerts.append((one.destination, alert.update_firmware_request_id, alert.device_ids))
     return alerts
 
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from signing import parse
 from sr_engine.bootstrap import list_cutter
@@ -33,6 +32,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store.tables import outbox
+from tests.outbox import messages
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
 SPLIT = TestHub(1, electricity=A.name, gas=B.name)
@@ -132,13 +132,7 @@ class Suppliers:
     def alert_bodies(self, supplier: SupplierSeed) -> list[bytes]:
         """Everything that waits for a Supplier, as it will be sent."""
         with self.world.instance.reading_engine.connect() as connection:
-            return list(
-                connection.scalars(
-                    select(outbox.c.body)
-                    .where(outbox.c.destination == f"user:{supplier.eui}")
-                    .order_by(outbox.c.outbox_id)
-                )
-            )
+            return [one.body for one in messages(connection, outbox.c.destination == f"user:{supplier.eui}")]
 
     def decoded_alert(self, body: bytes) -> DecodedResponse:
         verified = self.world.instance.verifier.verify(parse(body), roles={"89"}, at=self.world.clock.now())

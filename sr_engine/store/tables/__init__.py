@@ -35,7 +35,7 @@ from sr_engine.store.tables.lists import (
     trigger_runs,
     upgrade_lists,
 )
-from sr_engine.store.tables.messages import alerted_hubs, delivery_circuits, outbox, tidings
+from sr_engine.store.tables.messages import alerted_hubs, delivery_circuits, outbox, outbox_forms, tidings
 from sr_engine.store.tables.meters import (
     cpl_entries,
     firmware_alerted,
@@ -117,6 +117,7 @@ __all__ = [
     "metadata",
     "off_lists",
     "outbox",
+    "outbox_forms",
     "owed_hubs",
     "pilot_shares",
     "read_versions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
 from sr_engine.store.tables.columns import BY_KEY, EUI, ORGANISATION, UtcDateTime, metadata, row_number
 
@@ -17,7 +17,9 @@ outbox = Table(
     # Messages about one hub are delivered in order; an alert without a hub is delivered before all later ones.
     Column("hub_id", EUI),
     Column("event", String(40), nullable=False),
+    # All of it; or, with a form, what stands in the gaps of that.
     Column("body", LargeBinary, nullable=False),
+    Column("form_id", BigInteger),
     # Of the body, in hexadecimal: by it receivers tell what they have already.
     Column("sha256", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -53,6 +55,17 @@ outbox = Table(
         sqlite_where=text("state = 'Parked'"),
         postgresql_where=text("state = 'Parked'"),
     ),
+)
+
+# What many messages share but for a few texts; gone with the last of them.
+outbox_forms = Table(
+    "outbox_forms",
+    metadata,
+    row_number("form_id"),
+    # The parts between which the texts stand, with a zero byte in the place of each: XML has none.
+    Column("form", LargeBinary, nullable=False),
+    # How many messages there are of it.
+    Column("uses", Integer, nullable=False),
 )
 
 # Receivers that have failed so often in a row that nothing but a message now and then is sent to them; gone once
