@@ -59,7 +59,7 @@ class _Alert:
 
 @dataclass(frozen=True, slots=True)
 class ComposedAlerts:
-    """Portions of what one Supplier is to be told, and the alerts that tell it, each with the time it bears."""
+    """Portions of what Suppliers are to be told, and the alerts that tell it, each with the time it bears."""
 
     portions: Sequence[Tidings]
     alerts: Sequence[tuple[_Alert, datetime]]
@@ -166,7 +166,7 @@ class Alerts:
         return self._max_devices if definition.body in _OF_MANY_HUBS else PORTION
 
     def compose(self, connection: Connection, portions: Sequence[Tidings]) -> ComposedAlerts:
-        """Say what the oldest portions of what one Supplier is to be told come to; `connection` need only read.
+        """Say what the oldest portions of what Suppliers are to be told come to; `connection` need only read.
 
         What was told before is not told again. Responsibility and time are those of the event, however much later its
         alert is written.
@@ -184,18 +184,18 @@ class Alerts:
             alerts += [(alert, portion.at) for alert in composed]
         return ComposedAlerts(portions, alerts)
 
-    def sign(self, composed: Sequence[ComposedAlerts]) -> SignedAlerts:
-        """Write and sign what some Suppliers are to be told."""
+    def sign(self, composed: ComposedAlerts) -> SignedAlerts:
+        """Write and sign them."""
         messages: list[outbox.Outgoing] = []
         alerted: list[tuple[str, str, str, str, str]] = []
-        for alert, at in (pair for of_one in composed for pair in of_one.alerts):
+        for alert, at in composed.alerts:
             for message, events in self._signed(alert, at):
                 messages.append(message)
                 alerted += [
                     (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
                     for one in events
                 ]
-        return SignedAlerts([portion for of_one in composed for portion in of_one.portions], messages, alerted)
+        return SignedAlerts(composed.portions, messages, alerted)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""
@@ -328,25 +328,23 @@ def broker_message_id(unit_of_work: UnitOfWork, broker: str, target: str, *, rec
     return f"{broker}:{target}:{counters.draw(unit_of_work.connection, f'message:{recipient}')}"
 
 
-def _told(connection: Connection, portions: Sequence[Tidings]) -> set[tuple[str, str, str]]:
-    """Event, hub and occurrence of what the Supplier has been told before."""
+def _told(connection: Connection, portions: Sequence[Tidings]) -> set[tuple[str, str, str, str]]:
+    """Event, hub, Supplier and occurrence of what has been told before."""
     hub_ids: dict[AlertEvent, set[str]] = defaultdict(set)
     for portion in portions:
         hub_ids[portion.events[0].event].update(one.hub_id for one in portion.events)
-    organisation = portions[0].events[0].organisation
     return {
-        (event.value, hub_id, occurrence)
+        (event.value, *told)
         for event, some in hub_ids.items()
-        for hub_id, whom, occurrence in outbox.already_alerted(connection, event.value, some)
-        if whom == organisation
+        for told in outbox.already_alerted(connection, event.value, some)
     }
 
 
-def _new_ones(events: Sequence[HubEvent], told: set[tuple[str, str, str]]) -> list[HubEvent]:
-    """Those of which the Supplier has not been told; they are added to `told`."""
-    event, new = events[0].event.value, []
+def _new_ones(events: Sequence[HubEvent], told: set[tuple[str, str, str, str]]) -> list[HubEvent]:
+    """Those of which their Supplier has not been told; they are added to `told`."""
+    event, organisation, new = events[0].event.value, events[0].organisation, []
     for one in events:
-        key = (event, one.hub_id, one.occurrence)
+        key = (event, one.hub_id, organisation, one.occurrence)
         if key not in told:
             told.add(key)
             new.append(one)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
-from sr_engine.delivery.alerts import Alerts, ComposedAlerts, SignedAlerts
+from sr_engine.delivery.alerts import Alerts, SignedAlerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.store import firmware_tidings, tidings
 from sr_engine.store.database import looking, stop_looking, try_to_hold
+from sr_engine.store.tidings import Tidings
 from sr_engine.store.transactions import Taken, UnitOfWork
 
 QUEUED_AT_ONCE = 1_000
@@ -46,18 +47,18 @@ class Telling:
         with ExitStack() as stack:
             connection = stack.enter_context(looking(self.engine))
             waiting = tidings.whom(connection)
-            composed: list[ComposedAlerts] = []
+            portions: list[Tidings] = []
             left, looked_at = QUEUED_AT_ONCE, 0
             while left > 0 and looked_at < len(waiting):
                 organisation = waiting[looked_at]
                 looked_at += 1
                 if not whoever_is_at_it and not self._hold(connection, organisation, stack):
                     continue
-                portions = tidings.oldest(connection, organisation, left)
-                if portions:
-                    composed.append(self.alerts.compose(connection, portions))
-                    left -= sum(len(portion.events) for portion in portions)
-            if composed:
+                of_one = tidings.oldest(connection, organisation, left)
+                portions += of_one
+                left -= sum(len(portion.events) for portion in of_one)
+            if portions:
+                composed = self.alerts.compose(connection, portions)
                 stop_looking(connection)
                 signed = self.alerts.sign(composed)
                 return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=True)

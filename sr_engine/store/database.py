@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Text, bindparam, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
@@ -24,6 +24,7 @@ from sqlalchemy.util import LRUCache
 
 from sr_engine.store import sharing
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
 from sr_engine.store.sets import members
 from sr_engine.store.tables import metadata
@@ -49,7 +50,9 @@ _QUEUE = 0x53525155
 """With the hash of a name, the key of the advisory lock by which PostgreSQL has one at a time add to a queue."""
 _BESIDE = "sr_engine_beside"
 
-_TRY_TO_HOLD = text(f"SELECT pg_try_advisory_xact_lock({_HOLD}, hashtext(:name))")
+_TRY_TO_HOLD = Prepared(
+    select(func.pg_try_advisory_xact_lock(_HOLD, func.hashtext(bindparam("name", type_=Text))).label("is_held"))
+)
 _WAIT_FOR_QUEUES = text(
     f"SELECT pg_advisory_xact_lock({_QUEUE}, hashtext(value)) "  # noqa: S608 - a key of ours
     "FROM jsonb_array_elements_text(CAST(:names AS JSONB)) AS names (value)"
@@ -238,7 +241,7 @@ def try_to_hold(connection: Connection, name: str) -> bool:
     """
     if connection.dialect.name != POSTGRESQL:
         return True
-    return bool(connection.execute(_TRY_TO_HOLD, {"name": name}).scalar())
+    return bool(_TRY_TO_HOLD.scalar(connection, {"name": name}))
 
 
 def server_time(connection: Connection) -> datetime | None:

@@ -19,7 +19,7 @@ from sr_engine.domain.changes import HubEvent
 from sr_engine.store import mailbox
 from sr_engine.store import outbox as queue
 from sr_engine.store.database import beside
-from sr_engine.store.tables import outbox
+from sr_engine.store.tables import outbox, releases
 from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
 from tests.databases import new_url
 from tests.delivery.conftest import GAS_EUI, WAIT, with_a_user_for_gas
@@ -186,3 +186,23 @@ def test_whoever_writes_waits_for_no_alerts_to_two_users_of_a_supplier(tmp_path:
 
     assert in_queue(world, had) == in_queue(world, wanted) == [queue.NOTICE, queue.ALERT]
     world.close()
+
+
+@pytest.mark.parametrize(("had", "wanted"), [(TO_A, TO_B), (TO_B, TO_A)])
+def test_whoever_writes_waits_for_no_alerts_to_several_suppliers(world: World, had: str, wanted: str) -> None:
+    with world.instance.reading_engine.connect() as connection:
+        release_id = str(connection.scalar(select(releases.c.release_id)))
+    event = HubEvent(AlertEvent.HUB_LISTED, HUBS[0].chf, B.name, release_id, "once")
+    Transactions(world.instance.engine, world.clock).run_now(lambda uow: world.instance.alerts.post(uow, [event]))
+
+    with ThreadPoolExecutor(1) as threads:
+        with world.instance.engine.begin() as connection:
+            notice(connection, world, had)
+            other = threads.submit(tell, world)
+            until_one_waits(world, other)
+            connection.execute(text("SET LOCAL lock_timeout = 1"))
+            notice(connection, world, wanted)
+        other.result(WAIT)
+
+    assert in_queue(world, TO_A) == [queue.NOTICE, *[queue.ALERT] * len(HUBS)]
+    assert in_queue(world, TO_B) == [queue.NOTICE, queue.ALERT]

@@ -158,8 +158,26 @@ def test_each_supplier_is_told_of_a_hub_in_the_order_of_its_events(world: World)
             assert of_hub == [event.value for event in events]
 
 
-def test_one_that_is_being_told_is_passed_over_and_the_other_is_not(world: World) -> None:
+def test_some_are_told_together_and_no_more_than_a_transaction_is_to_queue(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leave(world, AlertEvent.HUB_LISTED)
+    with monkeypatch.context() as patched:
+        patched.setattr(telling, "QUEUED_AT_ONCE", len(HUBS))
+        one = take(world.instance.telling)
+        one.let_go()
+    both = take(world.instance.telling)
+
+    assert (one.more, both.more) == (True, False)
+    write(world, both)
+    assert sorted(told(world)) == expected(AlertEvent.HUB_LISTED)
+
+
+def test_one_that_is_being_told_is_passed_over_and_the_other_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(world, AlertEvent.HUB_LISTED)
+    monkeypatch.setattr(telling, "QUEUED_AT_ONCE", len(HUBS))
     # On SQLite only the parts of one process know of each other.
     other = another(world) if KIND == "postgresql" else world.instance.telling
 
