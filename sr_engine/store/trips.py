@@ -72,7 +72,7 @@ class Asked:
 
     def _done(self) -> Any:
         if self._result is None:
-            self._trip.send(self)
+            self._trip.send()
         if self._result is None:
             raise psycopg.InterfaceError("the transaction of this statement has ended")
         return self._result
@@ -132,11 +132,11 @@ class Trip:
         """Whether anything is kept."""
         return bool(self._waiting)
 
-    def send(self, last: Asked | None = None) -> None:
+    def send(self) -> None:
         """Send all that is kept; raises what the first of it that fails raises, for all of it."""
         going, self._waiting = self._waiting, []
         if going and self._sender is not None:
-            self._sender((last or going[-1]).sql, lambda: self._go(going))
+            self._sender(going[-1].sql, lambda: self._go(going))
 
     def commit(self) -> None:
         """Send all that is kept, with a commit behind it; nothing happens if nothing is."""
