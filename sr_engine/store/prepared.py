@@ -200,6 +200,10 @@ class Prepared:
         """Run it for what it changes; return how many rows that was."""
         return self._execute(connection, self._compiled(connection, parameters), parameters).rowcount
 
+    def put(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> None:
+        """Run it for what it changes, however much that is: nobody waits for it if all is kept until the commit."""
+        _execute(connection, self._compiled(connection, parameters), parameters)
+
     def run_many(
         self,
         connection: Connection,
