@@ -72,6 +72,7 @@ def beside() -> Iterator[Beside]:
     process = _spawned.Process(target=_in_bursts, args=(wanted, says), daemon=True)
     process.start()
     try:
+        said.recv()  # it is ready
         yield Beside(wanted, said)
     finally:
         process.terminate()
@@ -80,6 +81,7 @@ def beside() -> Iterator[Beside]:
 
 def _in_bursts(wanted: Event, says: Connection) -> None:
     work = raw_work()
+    says.send(None)
     while True:
         wanted.wait()
         began = time.perf_counter()
