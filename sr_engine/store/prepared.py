@@ -202,7 +202,7 @@ class Prepared:
 
     def put(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> None:
         """Run it for what it changes, however much that is: nobody waits for it if all is kept until the commit."""
-        _execute(connection, self._compiled(connection, parameters), parameters)
+        self._execute(connection, self._compiled(connection, parameters), parameters)
 
     def run_many(
         self,

@@ -45,6 +45,10 @@ class _Written:
     formats: tuple[PyFormat, ...]
 
 
+_Key = tuple[bytes, tuple[int, ...]]
+"""A statement, and the types of its values."""
+
+
 class Asked:
     """A statement on its way, or kept to go with the next; reading what it gave sends it."""
 
@@ -89,7 +93,8 @@ class Trip:
         self._driver = driver
         self._values = Transformer(driver)
         self._waiting: list[Asked] = []
-        self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+        self._prepared: dict[_Key, bytes] = {}
+        self._given_up: list[bytes] = []
         self._made = 0
         self._sender: Sender | None = None
         self.later = False
@@ -154,13 +159,19 @@ class Trip:
     def rolls_back(self) -> None:
         """The driver is about to roll back."""
         if self._driver.pgconn.transaction_status != TransactionStatus.IDLE:
-            self._prepared.clear()
+            self._give_up()
 
     def before(self, statement: str) -> None:
         """Somebody is about to run a statement by the driver itself: what is kept goes first."""
         self.send()
         if statement.startswith(_ENDS_PREPARED):
-            self._prepared.clear()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """What is prepared is prepared anew: the driver may be about to have all of it forgotten, or may not."""
+        if psycopg.capabilities.has_send_close_prepared():
+            self._given_up += self._prepared.values()
+        self._prepared.clear()
 
     def rows_of(self, result: Any) -> list[tuple[Any, ...]]:
         """The rows of a result."""
@@ -175,8 +186,13 @@ class Trip:
         pgconn.enter_pipeline_mode()
         try:
             sent: list[tuple[Asked | None, Callable[[], None]]] = []
+            while self._given_up:
+                # Which is no error if it is there no more.
+                pgconn.send_close_prepared(self._given_up.pop())
+                sent.append((None, _nothing))
+            new: dict[_Key, bytes] = {}
             for asked in going:
-                self._post(pgconn, asked, sent)
+                self._post(pgconn, asked, new, sent)
             pgconn.pipeline_sync()
             results = self._driver.wait(_results(pgconn, len(sent)))
         except BaseException:
@@ -195,19 +211,22 @@ class Trip:
         if failed is not None:
             raise error_from_result(failed, encoding=self._driver.info.encoding)
 
-    def _post(self, pgconn: Any, asked: Asked, sent: list[tuple[Asked | None, Callable[[], None]]]) -> None:
+    def _post(
+        self, pgconn: Any, asked: Asked, new: dict[_Key, bytes], sent: list[tuple[Asked | None, Callable[[], None]]]
+    ) -> None:
+        """`new` is what is prepared in the same trip, and is not known to be yet."""
         written = _written(asked.sql)
         values = asked.values
         dumped: Any = self._values.dump_sequence([values[name] for name in written.names], written.formats)
         types, formats = tuple(self._values.types or ()), self._values.formats
         key = (written.sql, types)
-        name = self._prepared.get(key)
+        name = self._prepared.get(key) or new.get(key)
         if not asked.prepare or (name is None and len(self._prepared) >= PREPARED_MOST):
             pgconn.send_query_params(written.sql, dumped, types, formats, Format.TEXT)
         else:
             if name is None:
                 self._made += 1
-                name = b"trip_%d" % self._made
+                name = new[key] = b"trip_%d" % self._made
                 pgconn.send_prepare(name, written.sql, types)
                 sent.append((None, _remembering(self._prepared, key, name)))
             pgconn.send_query_prepared(name, dumped, formats, Format.TEXT)

@@ -200,6 +200,10 @@ def test_statements_go_on_after_a_transaction_was_taken_back(engine: Engine) -> 
         with pytest.raises(LookupError):
             run(engine, fails)
     assert found == [[(0,)]] * 16
+    with engine.begin() as connection:
+        assert COUNT.ask(connection).tuples() == [(0,)]
+        # Nothing that was prepared before is kept by the server for ever.
+        assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) < 8
 
 
 def test_values_are_what_the_driver_makes_of_them(engine: Engine) -> None:
