@@ -157,12 +157,13 @@ def test_an_archive_that_others_write_into_is_left_to_them(world: World, tmp_pat
 def test_a_backup_is_taken_before_the_database_is_brought_forward(world: World, tmp_path: Path, run: Run) -> None:
     with closing(sqlite3.connect(world.directory / "sr-engine.db")) as database, database:
         faces = "supplier_hubs api_tokens webhooks console_accounts console_proposals console_tries"
-        faces += " console_recovery_codes console_sessions kept_changes"
+        faces += " console_recovery_codes console_sessions kept_changes outbox_forms"
         for table in ("archives", "retention_marks", "delivery_circuits", *faces.split()):
             database.execute(f"DROP TABLE {table}")
         for index in ("ix_schedules_of_organisation", "ix_exclusions_of_organisation", "ix_alerted_hubs_message_id"):
             database.execute(f"DROP INDEX {index}")
         database.execute("ALTER TABLE scheduled_hubs DROP COLUMN attempt_id")
+        database.execute("ALTER TABLE outbox DROP COLUMN form_id")
         database.execute("UPDATE alembic_version SET version_num = '0001'")
     assert run("backup", tmp_path / "backup", "--dir", world.directory).exit_code == 0
     assert run("restore", tmp_path / "backup", "--directory", tmp_path / "restored").exit_code == 0

@@ -28,8 +28,9 @@ from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sharing import Shared
 from sr_engine.store.transactions import Foreseen, Transactions
-from tests.bench.exchange import CONNECTIONS, raw_cost, request, wide
+from tests.bench.exchange import CONNECTIONS, request, wide
 from tests.bench.measure import Row
+from tests.bench.raw import raw_cost
 from tests.world import TestHub, World, make_world
 
 ROUNDS, PER_ROUND = 5, 400
