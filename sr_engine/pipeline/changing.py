@@ -32,7 +32,7 @@ class Changing:
     def write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         """Write all of it; that it was is recorded by the caller (`entries_of`)."""
         upgrade_writing.write(unit_of_work.connection, changes, unit_of_work.now)
-        self.alerts.post(unit_of_work, changes.events)
+        self.alerts.post(unit_of_work, changes.told())
 
     def portions(self, changes: Changes | None) -> Sequence[Portion]:
         """What `keep` keeps of them."""
@@ -98,7 +98,8 @@ class Changing:
 def entries_of(changes: Changes, at: datetime, *, actor: str, key: str) -> list[audit.Entry]:
     """What is recorded of hubs; `actor` and `key` are those of the request."""
     release_id = changes.release_id
+    answers, attempts = changes.each(changes.answers), changes.each(changes.attempts)
     return [
-        *audit.answers(changes.answers, at=at, actor=actor, release_id=release_id, message_key=key),
-        *audit.transitions(changes.attempts, at=at, actor=actor, release_id=release_id, message_key=key),
+        *audit.answers((), many=answers, at=at, actor=actor, release_id=release_id, message_key=key),
+        *audit.transitions((), many=attempts, at=at, actor=actor, release_id=release_id, message_key=key),
     ]

@@ -56,7 +56,7 @@ class LookedUp:
             or known.at > now
             or releases.by_firmware(connection, firmware) != decided.release
             or not suppliers.are_as_of(connection, known.written, known.at, now)
-            or not audit.hubs_named_since(connection, decided.audit_id).isdisjoint(known.hubs)
+            or not audit.hubs_named_since(connection, decided.audit_id).isdisjoint(known.hub_ids.values())
         ):
             return None
         changes = decided.outcome.changes

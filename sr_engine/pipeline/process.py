@@ -261,7 +261,7 @@ class Processor:
                     connection, device_ids, now, with_han=with_han, registered=lambda: beside()[0]
                 )
                 past = beside()[1]
-            named_by_gpf = known.hubs.keys() - set(device_ids)
+            named_by_gpf = set(known.hub_ids.values()).difference(device_ids)
             if named_by_gpf:
                 past = past.and_of(past_of(connection, named_by_gpf))
             known = replace(known, quiet=past.quiet)
