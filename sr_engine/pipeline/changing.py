@@ -35,8 +35,11 @@ class Changing:
         self.alerts.post(unit_of_work, changes.told())
 
     def portions(self, changes: Changes | None) -> Sequence[Portion]:
-        """What `keep` keeps of them."""
-        return () if changes is None else portions_of(changes, self.portion)
+        """What `keep` keeps of them; to be asked for before the transaction, where that can be."""
+        if changes is None:
+            return ()
+        kept_changes.get_ready()
+        return portions_of(changes, self.portion)
 
     def keep(
         self, unit_of_work: UnitOfWork, changes: Changes, some: Sequence[Portion], *, actor: str, key: str

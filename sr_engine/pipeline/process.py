@@ -269,7 +269,7 @@ class Processor:
                 return LookedUp(known)
             outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), past)
             portions = self.changing.portions(outcome.changes) if self._is_long(admitted) else ()
-            return LookedUp(known, Decided(outcome, portions, release, audit_id))
+            return LookedUp(known, Decided(outcome, portions, past, release, audit_id))
 
         return reading.if_possible(look)
 
@@ -397,9 +397,12 @@ class Processor:
         """What a request comes to, in a code that its version has; given the `past` of its hubs, it is not read."""
         body = admitted.request.body
         if looked_up is not None and isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
-            decided = looked_up.outcome_at(unit_of_work.connection, body.firmware, unit_of_work.now)
-            if decided is not None and not self._is_overtaken(body, looked_up.known.at, unit_of_work.now):
-                return decided
+            still_so = looked_up.still_so(unit_of_work.connection, body.firmware, unit_of_work.now)
+            if still_so is not None and not self._is_overtaken(body, looked_up.known.at, unit_of_work.now):
+                decided, hub_ids = still_so
+                if not hub_ids:
+                    return decided.outcome
+                looked_up, past = self._looked_up_again(unit_of_work, looked_up, decided, hub_ids)
         facts = StoredFacts(
             unit_of_work.connection,
             unit_of_work.now,
@@ -411,6 +414,15 @@ class Processor:
         version = Decimal(admitted.request.header.schema_version)
         code = self.configuration.expressed(outcome.code, version)
         return outcome if code == outcome.code else replace(outcome, code=code)
+
+    def _looked_up_again(
+        self, unit_of_work: UnitOfWork, looked_up: LookedUp, decided: Decided, hub_ids: Collection[str]
+    ) -> tuple[LookedUp, Past]:
+        """What was found out before, with some of the hubs as they are now."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        known = known_hubs.with_anew(connection, looked_up.known, hub_ids, now)
+        anew = upgrades.past_of(connection, hub_ids, decided.release, now, self.quiet_days)
+        return LookedUp(known), decided.past.without(hub_ids).and_of(anew)
 
     def _is_overtaken(
         self, body: ScheduleCommsHubFirmware | ApproveCommsHubFirmware, at: datetime, now: datetime

@@ -6,8 +6,8 @@ effective, and the hubs run what they ran, which changes without being counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -66,6 +66,13 @@ def look_up(
         alike = [*alike, *inventory.hubs_alike(connection, more, at, with_han=with_han)]
         hub_ids |= of_others
     return KnownHubs(device_ids, at, written, with_han, hub_ids, alike)
+
+
+def with_anew(connection: Connection, known: KnownHubs, hub_ids: Collection[str], now: datetime) -> KnownHubs:
+    """The same with some of the hubs looked up once more."""
+    others = [(hub, [hub_id for hub_id in some if hub_id not in hub_ids]) for hub, some in known.alike]
+    anew = inventory.hubs_alike(connection, hub_ids, now, with_han=known.with_han)
+    return replace(known, alike=[*((hub.of(some[0]), some) for hub, some in others if some), *anew])
 
 
 def stand(

@@ -121,6 +121,15 @@ class Past:
             laid.quiet,
         )
 
+    def without(self, hub_ids: Collection[str]) -> Past:
+        """The same without some of the hubs."""
+        return Past(
+            {hub_id: one for hub_id, one in self.attempts.items() if hub_id not in hub_ids},
+            self.at_another - set(hub_ids),
+            {hub_id: some for hub_id, some in self.answers.items() if hub_id not in hub_ids},
+            {hub_id: laid for hub_id, laid in self.overlays.items() if hub_id not in hub_ids},
+        )
+
     def and_of(self, others: Past) -> Past:
         """The same of some more hubs."""
         return Past(
