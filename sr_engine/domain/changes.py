@@ -88,7 +88,7 @@ class Changes:
 
     def concerned(self) -> set[str]:
         """The hubs of which anything is to be written, or told."""
-        hub_ids = {hub_id for some in self.alike.values() for hub_id in some}
+        hub_ids: set[str] = set().union(*self.alike.values())
         hub_ids.update(change.hub_id for change in self.answers)
         hub_ids.update(change.hub_id for change in self.attempts)
         hub_ids.update(hub_id for _, hub_id in self.ended_schedules)

@@ -53,7 +53,7 @@ def portions_of(changes: Changes, size: int) -> list[Portion]:
     parts = [tuple(hub_ids[start : start + size]) for start in range(0, len(hub_ids), size)]
     place = {hub_id: number for number, part in enumerate(parts) for hub_id in part}
     new = changes.new_schedule
-    scheduled = _apart(() if new is None else new.hub_ids, place, lambda hub_id: hub_id)
+    scheduled = frozenset(() if new is None else new.hub_ids)
     where = _where(changes, parts)
     answers = _alike(changes.answers, where, parts, lambda one: (one.organisation, id(one.answer)))
     attempts = _alike(
@@ -83,7 +83,7 @@ def portions_of(changes: Changes, size: int) -> list[Portion]:
         Portion(
             part,
             None if new is None else new.schedule.schedule_id,
-            _some(scheduled[number], part),
+            _some([hub_id for hub_id in part if hub_id in scheduled], part),
             answers[number],
             attempts[number],
             events[number],

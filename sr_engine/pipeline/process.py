@@ -274,7 +274,8 @@ class Processor:
         return reading.if_possible(look)
 
     def _is_long(self, admitted: Admitted) -> bool:
-        return admitted.only_concerns is not None and len(admitted.only_concerns) > self.changing.portion
+        hub_ids = admitted.only_concerns
+        return hub_ids is not None and len(hub_ids) > self.changing.portion
 
     def execute_long(self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None) -> Answer:
         """The same as `execute`; what changes for hubs is kept if they are many."""

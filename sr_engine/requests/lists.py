@@ -51,9 +51,13 @@ class Judgement(Generic[T]):
         """The CHF ids of those that were accepted."""
         return [hub_id for _, hub_ids in self.accepted for hub_id in hub_ids]
 
+    @property
+    def _how_many(self) -> int:
+        return sum(len(hub_ids) for _, hub_ids in self.accepted)
+
     def result(self, schedule_id: int | None = None) -> CommsHubFirmwareResult:
         return CommsHubFirmwareResult(
-            len(self.accepted_ids),
+            self._how_many,
             schedule_id,
             {reason: tuple(self.refused[reason]) for reason in RefusalReason if reason in self.refused},
         )
@@ -73,7 +77,7 @@ class Judgement(Generic[T]):
 
     def words(self) -> str:
         """How many were accepted, and how many refused for what."""
-        accepted = f"{len(self.accepted_ids):,} hub(s) accepted"
+        accepted = f"{self._how_many:,} hub(s) accepted"
         if not self.refused:
             return accepted
         reasons = "; ".join(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -134,6 +135,7 @@ def measure(directory: Path, hubs: int, server: PostgresServer | None) -> Took:
         else:
             put_country(world.instance.engine, country, by_lot=_BY_LOT)
             server.execute("VACUUM ANALYZE", url)
+            server.execute("CHECKPOINT", url)
         listed = _listed(hubs)
         numbers = [number for number in range(hubs) if A.name in suppliers(number)]
         large = [
@@ -144,6 +146,8 @@ def measure(directory: Path, hubs: int, server: PostgresServer | None) -> Took:
         small = [world.signed(B, _approval(number), "11.6") for number in islice(split, 4_000)]
     finally:
         world.close()
+    # Else lists would wait for what the country left to be written.
+    os.sync()
     with serving_apart(directory, "--role", "gateway") as serving:
         one_by_one, back_to_back = asyncio.run(_send_all(serving.port, Reading(engine), large, small))
         engine.dispose()
