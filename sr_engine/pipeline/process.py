@@ -69,7 +69,6 @@ from sr_engine.requests.lists import canonical
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, exclusions, held, inventory, known_hubs, releases, upgrades
 from sr_engine.store.facts import StoredFacts
-from sr_engine.store.inventory import Registered
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
@@ -250,20 +249,15 @@ class Processor:
             release = releases.by_firmware(connection, body.firmware)
             if release is None:
                 return None
-            past_of = partial(upgrades.past_of, release=release, now=now, quiet_days=self.quiet_days)
-
-            def look_beside(connection: Connection) -> tuple[Registered, Past]:
-                return inventory.suppliers(connection, device_ids, now), past_of(connection, device_ids)
-
-            with reading.beside(look_beside) as beside:
+            past_of = partial(upgrades.past_of, connection, release=release, now=now, quiet_days=self.quiet_days)
+            # What takes longest, in a state of the database that is no older.
+            with reading.beside(lambda beside: inventory.suppliers(beside, device_ids, now)) as registered:
+                past = past_of(device_ids)
                 with_han = bool(release.han_models)
-                known = known_hubs.look_up(
-                    connection, device_ids, now, with_han=with_han, registered=lambda: beside()[0]
-                )
-                past = beside()[1]
+                known = known_hubs.look_up(connection, device_ids, now, with_han=with_han, registered=registered)
             named_by_gpf = set(known.hub_ids.values()).difference(device_ids)
             if named_by_gpf:
-                past = past.and_of(past_of(connection, named_by_gpf))
+                past = past.and_of(past_of(named_by_gpf))
             known = replace(known, quiet=past.quiet)
             if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
                 return LookedUp(known)
