@@ -56,9 +56,9 @@ def test_what_has_grown_is_looked_at_again_and_nothing_else(engine: Engine) -> N
     assert statistics.look_again(engine) == []
 
     with beside(engine).connect() as locking, locking.begin():
-        register(engine, WORTH_A_LOOK + 1, 3 * WORTH_A_LOOK)
+        register(engine, WORTH_A_LOOK + 1, 20 * WORTH_A_LOOK)
         locking.exec_driver_sql("LOCK TABLE registrations IN SHARE UPDATE EXCLUSIVE MODE")
         statistics.look_again(engine)
         assert taken_to_be(engine) == WORTH_A_LOOK, "that is left to whoever is at it"
     statistics.look_again(engine)
-    assert taken_to_be(engine) == 3 * WORTH_A_LOOK
+    assert taken_to_be(engine) == 20 * WORTH_A_LOOK
