@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.agreement import AttemptChange, HasPeriod, reconcile
 from sr_engine.domain.eligibility import suits
 from sr_engine.domain.states import AttemptState, Lifecycle
-from sr_engine.domain.upgrades import Answer, Hub, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Alike, Answer, Hub, HubUpgrade, Release, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,13 @@ class HubEvent:
     versions: tuple[str, str] | None = None
     """Where the hub does not run what the inventory said: what that was, and what it runs."""
 
+    def of(self, hub_id: str) -> HubEvent:
+        """The same of another hub."""
+        return self if self.hub_id == hub_id else replace(self, hub_id=hub_id)
+
+
+OfHub = TypeVar("OfHub", AnswerChange, AttemptChange, HubEvent)
+
 
 @dataclass(slots=True)
 class Changes:
@@ -69,6 +76,11 @@ class Changes:
     events: list[HubEvent] = field(default_factory=list)
     unsuited: list[str] = field(default_factory=list)
     """Hubs that become Scheduled though their record does not suit the release (any more)."""
+    alike: dict[str, Sequence[str]] = field(default_factory=dict)
+    """By a hub that stands for others, those that it stands for, itself too: what changes for it does for each.
+
+    None of them has answered before, so nothing of theirs ends or is forgotten.
+    """
 
     @property
     def release_id(self) -> str:
@@ -76,26 +88,30 @@ class Changes:
 
     def concerned(self) -> set[str]:
         """The hubs of which anything is to be written, or told."""
-        hub_ids = {change.hub_id for change in self.answers}
+        hub_ids: set[str] = set().union(*self.alike.values())
+        hub_ids.update(change.hub_id for change in self.answers)
         hub_ids.update(change.hub_id for change in self.attempts)
         hub_ids.update(hub_id for _, hub_id in self.ended_schedules)
         hub_ids.update(hub_id for hub_id, _ in self.forgotten)
         hub_ids.update(event.hub_id for event in self.events)
         return hub_ids if self.new_schedule is None else hub_ids.union(self.new_schedule.hub_ids)
 
-    def mark(self) -> tuple[int, int, int]:
-        """How much there is by now."""
-        return len(self.attempts), len(self.events), len(self.unsuited)
+    def hubs(self, hub_id: str) -> Sequence[str]:
+        """Those that a hub stands for."""
+        return self.alike.get(hub_id) or (hub_id,)
 
-    def since(self, mark: tuple[int, int, int]) -> _Example:
-        """What was added since for one hub."""
-        attempts, events, unsuited = mark
-        return _Example(self.attempts[attempts:], self.events[events:], len(self.unsuited) > unsuited)
+    def each(self, some: Iterable[OfHub]) -> list[tuple[OfHub, Sequence[str]]]:
+        """Some of the changes, each with the hubs that it is the same for."""
+        return [(one, self.hubs(one.hub_id)) for one in some]
+
+    def told(self) -> list[HubEvent]:
+        """The events, one for each hub."""
+        return [event.of(hub_id) for event, hub_ids in self.each(self.events) for hub_id in hub_ids]
 
 
 def answer_all(
     changes: Changes,
-    upgrades: Iterable[HubUpgrade],
+    upgrades: Iterable[Alike],
     *,
     organisation: str,
     answer: Answer,
@@ -105,18 +121,14 @@ def answer_all(
 ) -> None:
     """Give one Supplier's answer for each of `upgrades`, and add all that follows from it to `changes`.
 
-    `cause` names the request, so that the same news is told once per request.
+    What follows for one follows for all that are alike. `cause` names the request, so that the same news is told once
+    per request.
     """
-    examples: dict[Hashable, _Example] = {}
-    for before in upgrades:
-        hub_id = before.hub.hub_id
-        kind = before.kind
-        example = examples.get(kind)
-        if example is not None:
-            changes.answers.append(AnswerChange(hub_id, organisation, answer))
-            example.follow(changes, hub_id)
-            continue
-        start = changes.mark()
+    for known, hub_ids in upgrades:
+        hub_id = hub_ids[0]
+        before = known.of(hub_id)
+        if len(hub_ids) > 1:
+            changes.alike[hub_id] = hub_ids
         previous = before.answers.get(organisation)
         if previous is not None and previous.schedule is not None and previous.schedule != answer.schedule:
             changes.ended_schedules.append((previous.schedule.schedule_id, hub_id))
@@ -125,25 +137,6 @@ def answer_all(
         tell_other_side(changes, before, after, organisation=organisation, cause=cause, now=now)
         scheduled_anew = answer.schedule is not None and (previous is None or previous.schedule != answer.schedule)
         settle(changes, after, now=now, has_period=has_period, scheduled_by=cause if scheduled_anew else None)
-        if kind is not None:
-            examples[kind] = changes.since(start)
-
-
-@dataclass(frozen=True, slots=True)
-class _Example:
-    """What followed from the answer for one hub, and does for each that is of its kind."""
-
-    attempts: Sequence[AttemptChange]
-    events: Sequence[HubEvent]
-    unsuited: bool
-
-    def follow(self, changes: Changes, hub_id: str) -> None:
-        for one in self.attempts:
-            changes.attempts.append(AttemptChange(hub_id, one.region, one.event, one.before, one.attempt, one.conflict))
-        for event in self.events:
-            changes.events.append(replace(event, hub_id=hub_id))
-        if self.unsuited:
-            changes.unsuited.append(hub_id)
 
 
 def tell_other_side(

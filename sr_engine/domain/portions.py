@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sr_engine.domain.agreement import AttemptChange
@@ -40,7 +40,7 @@ class Portion:
 
     def told(self) -> list[HubEvent]:
         """The events, one for each hub."""
-        return [replace(one, hub_id=hub_id) for one, hub_ids in self.each(self.events) for hub_id in hub_ids]
+        return [one.of(hub_id) for one, hub_ids in self.each(self.events) for hub_id in hub_ids]
 
     def hubs(self, some: Some) -> HubIds:
         """Those meant by it."""
@@ -53,15 +53,16 @@ def portions_of(changes: Changes, size: int) -> list[Portion]:
     parts = [tuple(hub_ids[start : start + size]) for start in range(0, len(hub_ids), size)]
     place = {hub_id: number for number, part in enumerate(parts) for hub_id in part}
     new = changes.new_schedule
-    scheduled = _apart(() if new is None else new.hub_ids, place, lambda hub_id: hub_id)
-    answers = _alike(changes.answers, place, parts, lambda one: (one.organisation, id(one.answer)))
+    scheduled = frozenset(() if new is None else new.hub_ids)
+    where = _where(changes, parts)
+    answers = _alike(changes.answers, where, parts, lambda one: (one.organisation, id(one.answer)))
     attempts = _alike(
-        changes.attempts, place, parts, lambda one: (one.region, one.event, one.before, id(one.attempt), one.conflict)
+        changes.attempts, where, parts, lambda one: (one.region, one.event, one.before, id(one.attempt), one.conflict)
     )
     # All that is in it but the hub.
     events = _alike(
         changes.events,
-        place,
+        where,
         parts,
         lambda one: (
             one.event,
@@ -76,12 +77,13 @@ def portions_of(changes: Changes, size: int) -> list[Portion]:
     )
     ended = _apart(changes.ended_schedules, place, lambda one: one[1])
     forgotten = _apart(changes.forgotten, place, lambda one: one[0])
-    unsuited = _apart(changes.unsuited, place, lambda hub_id: hub_id)
+    all_unsuited = (hub_id for one in changes.unsuited for hub_id in changes.hubs(one))
+    unsuited = _apart(all_unsuited, place, lambda hub_id: hub_id)
     return [
         Portion(
             part,
             None if new is None else new.schedule.schedule_id,
-            _some(scheduled[number], part),
+            _some([hub_id for hub_id in part if hub_id in scheduled], part),
             answers[number],
             attempts[number],
             events[number],
@@ -101,19 +103,31 @@ def _apart(values: Iterable[S], place: Mapping[str, int], hub_of: Callable[[S], 
     return found
 
 
+def _where(changes: Changes, parts: Sequence[HubIds]) -> Mapping[str, Sequence[tuple[int, list[str]]]]:
+    """By the hub that stands for them, or itself, where hubs are: the number of each portion, and those in it."""
+    stands_for = {hub_id: one for one, hub_ids in changes.alike.items() for hub_id in hub_ids}
+    found: defaultdict[str, list[tuple[int, list[str]]]] = defaultdict(list)
+    for number, part in enumerate(parts):
+        apart: defaultdict[str, list[str]] = defaultdict(list)
+        for hub_id in part:
+            apart[stands_for.get(hub_id, hub_id)].append(hub_id)
+        for one, hub_ids in apart.items():
+            found[one].append((number, hub_ids))
+    return found
+
+
 def _alike(
-    values: Iterable[T], place: Mapping[str, int], parts: Sequence[HubIds], key: Callable[[T], Hashable]
+    values: Iterable[T],
+    where: Mapping[str, Sequence[tuple[int, list[str]]]],
+    parts: Sequence[HubIds],
+    key: Callable[[T], Hashable],
 ) -> Sequence[tuple[tuple[T, Some], ...]]:
     """By portion, the first of those that are alike, and the hubs of all of them, in the order of the first."""
     found: list[dict[Hashable, tuple[T, list[str]]]] = [{} for _ in parts]
     for one in values:
-        hub_id = one.hub_id
-        alike, what = found[place[hub_id]], key(one)
-        known = alike.get(what)
-        if known is None:
-            alike[what] = (one, [hub_id])
-        else:
-            known[1].append(hub_id)
+        what = key(one)
+        for number, hub_ids in where[one.hub_id]:
+            found[number].setdefault(what, (one, []))[1].extend(hub_ids)
     return [
         tuple((one, _some(hub_ids, part)) for one, hub_ids in alike.values())
         for alike, part in zip(found, parts, strict=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.messages.model import Approval, Firmware, Period, Phase
+
+T = TypeVar("T")
 
 _MONTH = timedelta(days=30)
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
@@ -30,6 +33,10 @@ class Hub:
     gpf_id: str | None = None
     han_models: frozenset[tuple[str, str]] = frozenset()
     """Manufacturer and model of each HAN device behind it."""
+
+    def of(self, hub_id: str) -> Hub:
+        """That of another hub that is alike; its GPF is not known."""
+        return self if self.hub_id == hub_id else replace(self, hub_id=hub_id, gpf_id=None)
 
     @property
     def responsible(self) -> tuple[str, ...]:
@@ -168,26 +175,9 @@ class HubUpgrade:
     quiet: tuple[Period, ...] = ()
     """The quiet days around known changes of Supplier."""
 
-    @property
-    def kind(self) -> Hashable:
-        """What is judged of a hub, and what an answer for it comes to, is the same for all of one kind.
-
-        None for one with a past or a time of its own: something was answered, tried, excluded or is about to change.
-        """
-        if self.answers or self.attempt is not None or self.exclusions or self.quiet:
-            return None
-        hub = self.hub
-        return (
-            hub.region,
-            hub.electricity,
-            hub.gas,
-            hub.device_status,
-            hub.manufacturer,
-            hub.model,
-            hub.version,
-            hub.han_models,
-            self.other_release_open,
-        )
+    def of(self, hub_id: str) -> HubUpgrade:
+        """That of another hub that is alike."""
+        return self if self.hub.hub_id == hub_id else replace(self, hub=self.hub.of(hub_id))
 
     @property
     def with_csp(self) -> bool:
@@ -222,3 +212,17 @@ class HubUpgrade:
         """What a Supplier may see of the other side: its answer, or `None` where there is no other side."""
         others = [other for other in self.hub.responsible if other != organisation]
         return self.approval_of(others[0], now) if others else Approval.NONE
+
+
+Alike = tuple[HubUpgrade, Sequence[str]]
+"""Hubs of which all is known alike but their ids, and so is all that is decided: that of one of them, and their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """What is known of the hubs that a list names."""
+
+    hub_ids: Mapping[str, str]
+    """CHF id by canonical id of CHF or GPF, of those of which something is known."""
+    known: Mapping[str, T]
+    """By CHF id; hubs that are alike may share it, and it bears the id of one of them."""

@@ -32,11 +32,14 @@ class Changing:
     def write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         """Write all of it; that it was is recorded by the caller (`entries_of`)."""
         upgrade_writing.write(unit_of_work.connection, changes, unit_of_work.now)
-        self.alerts.post(unit_of_work, changes.events)
+        self.alerts.post(unit_of_work, changes.told())
 
     def portions(self, changes: Changes | None) -> Sequence[Portion]:
-        """What `keep` keeps of them."""
-        return () if changes is None else portions_of(changes, self.portion)
+        """What `keep` keeps of them; to be asked for before the transaction, where that can be."""
+        if changes is None:
+            return ()
+        kept_changes.get_ready()
+        return portions_of(changes, self.portion)
 
     def keep(
         self, unit_of_work: UnitOfWork, changes: Changes, some: Sequence[Portion], *, actor: str, key: str
@@ -98,7 +101,8 @@ class Changing:
 def entries_of(changes: Changes, at: datetime, *, actor: str, key: str) -> list[audit.Entry]:
     """What is recorded of hubs; `actor` and `key` are those of the request."""
     release_id = changes.release_id
+    answers, attempts = changes.each(changes.answers), changes.each(changes.attempts)
     return [
-        *audit.answers(changes.answers, at=at, actor=actor, release_id=release_id, message_key=key),
-        *audit.transitions(changes.attempts, at=at, actor=actor, release_id=release_id, message_key=key),
+        *audit.answers((), many=answers, at=at, actor=actor, release_id=release_id, message_key=key),
+        *audit.transitions((), many=attempts, at=at, actor=actor, release_id=release_id, message_key=key),
     ]

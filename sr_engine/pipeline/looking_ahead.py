@@ -1,12 +1,12 @@
 """What a long list comes to, worked out beside the transactions that write, and whether that is so when its turn comes.
 
 It is if its release is what it was, its hubs are where and with whom they were, and the audit trail, which names the
-hubs of all else that a decision goes by, names none of them since.
+hubs of all else that a decision goes by, names none of them since. Those that it names are looked up once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from sr_engine.requests.outcome import Outcome
 from sr_engine.store import audit, releases, suppliers, upgrades
 from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.reading import Connection
+from sr_engine.store.upgrades import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Decided:
     outcome: Outcome = field(repr=False)
     portions: Sequence[Portion] = field(repr=False)
     """What it changes, as far as that is kept."""
+    past: Past = field(repr=False)
+    """That of its hubs, by which it was decided."""
     release: Release
     audit_id: int
     """The newest record of the audit trail by then."""
@@ -48,19 +51,21 @@ class LookedUp:
         """The same for a decision at another time."""
         return LookedUp(self.known)
 
-    def outcome_at(self, connection: Connection, firmware: Firmware, now: datetime) -> Outcome | None:
-        """What the request comes to, if that is still so; else it has to be decided again."""
+    def still_so(self, connection: Connection, firmware: Firmware, now: datetime) -> tuple[Decided, Set[str]] | None:
+        """What was decided, and the hubs that something was done with since; None if all may be otherwise by now."""
         decided, known = self.decided, self.known
         if (
             decided is None
             or known.at > now
             or releases.by_firmware(connection, firmware) != decided.release
             or not suppliers.are_as_of(connection, known.written, known.at, now)
-            or not audit.hubs_named_since(connection, decided.audit_id).isdisjoint(known.hubs)
+            or self._number_is_taken(connection, decided)
         ):
             return None
+        return decided, audit.hubs_named_since(connection, decided.audit_id).intersection(known.hub_ids.values())
+
+    def _number_is_taken(self, connection: Connection, decided: Decided) -> bool:
         changes = decided.outcome.changes
-        if changes is not None and changes.new_schedule is not None:
-            schedule_id = changes.new_schedule.schedule.schedule_id
-            return None if upgrades.schedule_exists(connection, schedule_id) else decided.outcome
-        return decided.outcome
+        if changes is None or changes.new_schedule is None:
+            return False
+        return upgrades.schedule_exists(connection, changes.new_schedule.schedule.schedule_id)

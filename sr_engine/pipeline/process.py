@@ -69,7 +69,6 @@ from sr_engine.requests.lists import canonical
 from sr_engine.requests.outcome import Outcome, Rules, Sender
 from sr_engine.store import audit, exchanges, exclusions, held, inventory, known_hubs, releases, upgrades
 from sr_engine.store.facts import StoredFacts
-from sr_engine.store.inventory import Registered
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
@@ -250,31 +249,27 @@ class Processor:
             release = releases.by_firmware(connection, body.firmware)
             if release is None:
                 return None
-            past_of = partial(upgrades.past_of, release=release, now=now, quiet_days=self.quiet_days)
-
-            def look_beside(connection: Connection) -> tuple[Registered, Past]:
-                return inventory.suppliers(connection, device_ids, now), past_of(connection, device_ids)
-
-            with reading.beside(look_beside) as beside:
+            past_of = partial(upgrades.past_of, connection, release=release, now=now, quiet_days=self.quiet_days)
+            # What takes longest, in a state of the database that is no older.
+            with reading.beside(lambda beside: inventory.suppliers(beside, device_ids, now)) as registered:
+                past = past_of(device_ids)
                 with_han = bool(release.han_models)
-                known = known_hubs.look_up(
-                    connection, device_ids, now, with_han=with_han, registered=lambda: beside()[0]
-                )
-                past = beside()[1]
-            named_by_gpf = known.hubs.keys() - set(device_ids)
+                known = known_hubs.look_up(connection, device_ids, now, with_han=with_han, registered=registered)
+            named_by_gpf = set(known.hub_ids.values()).difference(device_ids)
             if named_by_gpf:
-                past = past.and_of(past_of(connection, named_by_gpf))
+                past = past.and_of(past_of(named_by_gpf))
             known = replace(known, quiet=past.quiet)
             if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
                 return LookedUp(known)
             outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), past)
             portions = self.changing.portions(outcome.changes) if self._is_long(admitted) else ()
-            return LookedUp(known, Decided(outcome, portions, release, audit_id))
+            return LookedUp(known, Decided(outcome, portions, past, release, audit_id))
 
         return reading.if_possible(look)
 
     def _is_long(self, admitted: Admitted) -> bool:
-        return admitted.only_concerns is not None and len(admitted.only_concerns) > self.changing.portion
+        hub_ids = admitted.only_concerns
+        return hub_ids is not None and len(hub_ids) > self.changing.portion
 
     def execute_long(self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None) -> Answer:
         """The same as `execute`; what changes for hubs is kept if they are many."""
@@ -397,9 +392,12 @@ class Processor:
         """What a request comes to, in a code that its version has; given the `past` of its hubs, it is not read."""
         body = admitted.request.body
         if looked_up is not None and isinstance(body, ScheduleCommsHubFirmware | ApproveCommsHubFirmware):
-            decided = looked_up.outcome_at(unit_of_work.connection, body.firmware, unit_of_work.now)
-            if decided is not None and not self._is_overtaken(body, looked_up.known.at, unit_of_work.now):
-                return decided
+            still_so = looked_up.still_so(unit_of_work.connection, body.firmware, unit_of_work.now)
+            if still_so is not None and not self._is_overtaken(body, looked_up.known.at, unit_of_work.now):
+                decided, hub_ids = still_so
+                if not hub_ids:
+                    return decided.outcome
+                looked_up, past = self._looked_up_again(unit_of_work, looked_up, decided, hub_ids)
         facts = StoredFacts(
             unit_of_work.connection,
             unit_of_work.now,
@@ -411,6 +409,15 @@ class Processor:
         version = Decimal(admitted.request.header.schema_version)
         code = self.configuration.expressed(outcome.code, version)
         return outcome if code == outcome.code else replace(outcome, code=code)
+
+    def _looked_up_again(
+        self, unit_of_work: UnitOfWork, looked_up: LookedUp, decided: Decided, hub_ids: Collection[str]
+    ) -> tuple[LookedUp, Past]:
+        """What was found out before, with some of the hubs as they are now."""
+        connection, now = unit_of_work.connection, unit_of_work.now
+        known = known_hubs.with_anew(connection, looked_up.known, hub_ids, now)
+        anew = upgrades.past_of(connection, hub_ids, decided.release, now, self.quiet_days)
+        return LookedUp(known), decided.past.without(hub_ids).and_of(anew)
 
     def _is_overtaken(
         self, body: ScheduleCommsHubFirmware | ApproveCommsHubFirmware, at: datetime, now: datetime

@@ -35,14 +35,14 @@ def decide(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, rules
         return none_accepted(judgement, FAMILY, rules.lifecycle.too_late)
     changes = Changes(release, rules.lifecycle, sender.organisation)
     approval = _APPROVALS[request.decision]
-    for upgrade in judgement.accepted:
+    for upgrade, hub_ids in judgement.accepted:
         previous = upgrade.answers.get(sender.organisation)
         # Approving again keeps the Supplier's own schedule; anything else takes it back.
         accepts = request.accept_han_impact or (previous is not None and previous.accepts_han_impact)
         kept = previous.schedule if approval is Approval.APPROVED and previous is not None else None
         answer_all(
             changes,
-            [upgrade],
+            [(upgrade, hub_ids)],
             organisation=sender.organisation,
             answer=Answer(approval, sender.request_id, kept, request.defer_until, accepts),
             cause=rules.cause,
@@ -80,4 +80,5 @@ def _judge(request: ApproveCommsHubFirmware, sender: Sender, facts: Facts, relea
             accept_han_impact=request.accept_han_impact or not approving,
         )
 
-    return judge(request.device_ids, facts.hub_upgrades(canonical(request.device_ids), release), judge_hub)
+    listed = facts.hub_upgrades(canonical(request.device_ids), release, alike=True)
+    return judge(request.device_ids, listed, judge_hub)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sr_engine.domain.changes import Changes, answer_all
-from sr_engine.domain.upgrades import Answer, HubUpgrade, Release
+from sr_engine.domain.upgrades import Answer, HubUpgrade, Listed, Release
 from sr_engine.messages.model import (
     Approval,
     CommsHubFirmwareResult,
@@ -57,10 +57,11 @@ def _judge(
     """Judge the hubs named, or all that the schedule is in force for."""
     if request.device_ids:
         device_ids = request.device_ids
-        known = facts.hub_upgrades(canonical(device_ids), release)
-        of_schedule = facts.in_schedule(request.schedule_id, {upgrade.hub.hub_id for upgrade in known.values()})
+        listed = facts.hub_upgrades(canonical(device_ids), release)
+        of_schedule = facts.in_schedule(request.schedule_id, listed.known.keys())
     else:
         known = {upgrade.hub.hub_id: upgrade for upgrade in facts.hubs_in_force(request.schedule_id, release)}
+        listed = Listed({hub_id: hub_id for hub_id in known}, known)
         device_ids = tuple(known)
         of_schedule = known.keys()
 
@@ -74,4 +75,4 @@ def _judge(
             return RefusalReason.NOT_AVAILABLE
         return RefusalReason.OTHER_REQUEST_IN_PROGRESS if upgrade.with_csp else None
 
-    return judge(device_ids, known, refusal, wording=_WORDING)
+    return judge(device_ids, listed, refusal, wording=_WORDING)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from sr_engine.domain.upgrades import Hub, Release
+from sr_engine.domain.upgrades import Hub, Listed, Release
 from sr_engine.messages.model import CommsHubFirmwareResult, Firmware, RefusalReason
 from sr_engine.requests.outcome import Outcome
 
@@ -41,20 +41,43 @@ class Judgement(Generic[T]):
     """Each hub of a list, accepted or with the reason it was not; refused ids are as received."""
 
     wording: Mapping[RefusalReason, str]
-    accepted: list[T] = field(default_factory=list)
+    accepted: list[tuple[T, list[str]]] = field(default_factory=list)
+    """What is known of hubs, and the CHF ids of all that share it."""
     refused: dict[RefusalReason, list[str]] = field(default_factory=dict)
     all_with_csp: bool = True
 
+    @property
+    def accepted_ids(self) -> list[str]:
+        """The CHF ids of those that were accepted."""
+        return [hub_id for _, hub_ids in self.accepted for hub_id in hub_ids]
+
+    @property
+    def _how_many(self) -> int:
+        return sum(len(hub_ids) for _, hub_ids in self.accepted)
+
     def result(self, schedule_id: int | None = None) -> CommsHubFirmwareResult:
         return CommsHubFirmwareResult(
-            len(self.accepted),
+            self._how_many,
             schedule_id,
             {reason: tuple(self.refused[reason]) for reason in RefusalReason if reason in self.refused},
         )
 
+    def place(self, found: T | None, reason: RefusalReason | None) -> tuple[list[str], bool]:
+        """Where hubs of which the same is known are to be added, and whether that is among those refused."""
+        if found is not None and reason is None:
+            accepted: list[str] = []
+            self.accepted.append((found, accepted))
+            return accepted, False
+        if reason is None:
+            raise ValueError("a hub of which nothing is known cannot be accepted")
+        # Only the reason given counts: that a hub of somebody else's is listed is not for this Supplier to know.
+        with_csp = found is not None and found.with_csp
+        self.all_with_csp &= reason is RefusalReason.OTHER_REQUEST_IN_PROGRESS and with_csp
+        return self.refused.setdefault(reason, []), True
+
     def words(self) -> str:
         """How many were accepted, and how many refused for what."""
-        accepted = f"{len(self.accepted):,} hub(s) accepted"
+        accepted = f"{self._how_many:,} hub(s) accepted"
         if not self.refused:
             return accepted
         reasons = "; ".join(
@@ -67,28 +90,27 @@ class Judgement(Generic[T]):
 
 def judge(
     device_ids: Sequence[str],
-    known: Mapping[str, T],
+    listed: Listed[T],
     refusal: Callable[[T | None], RefusalReason | None],
     *,
     wording: Mapping[RefusalReason, str] = WORDS,
 ) -> Judgement[T]:
-    """Judge each hub once, whether it was named by its CHF, its GPF, or both; `known` has them by canonical id."""
+    """Judge each hub once, whether it was named by its CHF, its GPF, or both; those that share what is known as one."""
     judgement: Judgement[T] = Judgement(wording)
     judged: set[str] = set()
+    # By what is known of them, where the next hub is to be added, and whether as it was named.
+    places: dict[int, tuple[list[str], bool]] = {}
     for as_received, device_id in zip(device_ids, canonical(device_ids), strict=True):
-        found = known.get(device_id)
-        hub_id = device_id if found is None else found.hub.hub_id
+        hub_id = listed.hub_ids.get(device_id, device_id)
         if hub_id in judged:
             continue
         judged.add(hub_id)
-        reason = refusal(found)
-        if reason is not None:
-            judgement.refused.setdefault(reason, []).append(as_received)
-            # Only the reason given counts: that a hub of somebody else's is listed is not for this Supplier to know.
-            with_csp = found is not None and found.with_csp
-            judgement.all_with_csp &= reason is RefusalReason.OTHER_REQUEST_IN_PROGRESS and with_csp
-        elif found is not None:
-            judgement.accepted.append(found)
+        found = listed.known.get(hub_id)
+        place = places.get(id(found))
+        if place is None:
+            place = places[id(found)] = judgement.place(found, refusal(found))
+        some, is_refused = place
+        some.append(as_received if is_refused else hub_id)
     return judgement
 
 

@@ -14,7 +14,7 @@ from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
 from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.supplier_change import Arrival, Departure
-from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Hub, HubUpgrade, Listed, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, Period, ReadInventory, Result, ScheduleDetails
 
 
@@ -50,18 +50,19 @@ class Facts(Protocol):
         """The release of exactly this firmware."""
 
     def hub_upgrades(
-        self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False
-    ) -> Mapping[str, HubUpgrade]:
-        """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out.
+        self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False, alike: bool = False
+    ) -> Listed[HubUpgrade]:
+        """Of each canonical id that is a CHF, or a GPF (which stands for its hub); others are left out.
 
-        Exclusions and quiet days are in them only if asked for.
+        Exclusions and quiet days are in them only if asked for. With `alike` hubs share what is known of them where
+        that is the same, without a past; else each has its own.
         """
 
     def pilot_places(self, release: Release, organisation: str, *, leaving: Collection[str]) -> PilotPlaces:
         """What is left of this Supplier's shares, once the hubs `leaving` give up the place they have not used."""
 
-    def excludable_hubs(self, device_ids: Sequence[str]) -> Mapping[str, ExcludableHub]:
-        """By canonical id, for each that is a CHF, or a GPF (which stands for its hub); others are left out."""
+    def excludable_hubs(self, device_ids: Sequence[str]) -> Listed[ExcludableHub]:
+        """Of each canonical id that is a CHF, or a GPF (which stands for its hub); others are left out."""
 
     def hub(self, device_id: str) -> Hub | None:
         """The hub with this CHF or GPF id, its HAN devices left out; None if there is none."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from sr_engine.domain.changes import Changes, NewSchedule, answer_all
 from sr_engine.domain.eligibility import Applicant, refusal, window_error
 from sr_engine.domain.upgrades import Answer, HubUpgrade, Schedule
@@ -63,18 +61,7 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
         places[region] -= 1
         return places[region] >= 0
 
-    by_kind: dict[Hashable, RefusalReason | None] = {}
-
     def judge_hub(upgrade: HubUpgrade | None) -> RefusalReason | None:
-        # A pilot has places, and what is left of them is not the same for each.
-        kind = None if upgrade is None or request.phase is Phase.PILOT else upgrade.kind
-        if kind is None:
-            return judge_alone(upgrade)
-        if kind not in by_kind:
-            by_kind[kind] = judge_alone(upgrade)
-        return by_kind[kind]
-
-    def judge_alone(upgrade: HubUpgrade | None) -> RefusalReason | None:
         return refusal(
             upgrade,
             applicant=applicant,
@@ -85,18 +72,17 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
             available=available,
         )
 
-    known = facts.hub_upgrades(canonical(request.device_ids), release, with_overlays=True)
-    judgement = judge(request.device_ids, known, judge_hub)
+    # A pilot has places, and what is left of them is not the same for each.
+    alike = request.phase is not Phase.PILOT
+    listed = facts.hub_upgrades(canonical(request.device_ids), release, with_overlays=True, alike=alike)
+    judgement = judge(request.device_ids, listed, judge_hub)
     if not judgement.accepted:
         return none_accepted(judgement, FAMILY, rules.lifecycle.too_late)
 
     schedule = Schedule(rules.draw_schedule_id(), sender.organisation, request.window, request.phase, sender.request_id)
     changes = Changes(release, rules.lifecycle, sender.organisation)
     changes.new_schedule = NewSchedule(
-        schedule,
-        release.release_id,
-        request.accept_han_impact,
-        tuple(upgrade.hub.hub_id for upgrade in judgement.accepted),
+        schedule, release.release_id, request.accept_han_impact, tuple(judgement.accepted_ids)
     )
     answer_all(
         changes,
@@ -109,7 +95,7 @@ def decide(request: ScheduleCommsHubFirmware, sender: Sender, facts: Facts, rule
     )
     answer_all(
         changes,
-        leaving,
+        [(upgrade, (upgrade.hub.hub_id,)) for upgrade in leaving],
         organisation=sender.organisation,
         answer=Answer(Approval.PENDING, sender.request_id),
         cause=rules.cause,

@@ -38,11 +38,13 @@ def decide(request: UpdateCommsHubFirmwareExclusion, sender: Sender, facts: Fact
             return RefusalReason.NOT_AVAILABLE
         return None
 
-    known = facts.excludable_hubs(canonical(request.device_ids))
-    judgement = judge(request.device_ids, known, refusal, wording=_WORDING)
+    listed = facts.excludable_hubs(canonical(request.device_ids))
+    judgement = judge(request.device_ids, listed, refusal, wording=_WORDING)
     if not judgement.accepted:
         return none_accepted(judgement, FAMILY, rules.lifecycle.too_late, not_available="09")
-    changes = _changes(judgement.accepted, sender.organisation, request.exclude_until, including=including)
+    changes = _changes(
+        [found for found, _ in judgement.accepted], sender.organisation, request.exclude_until, including=including
+    )
     if judgement.refused:
         return Outcome(f"W{FAMILY}01", judgement.words(), judgement.result(), exclusions=changes)
     return Outcome("I99", judgement.words(), exclusions=changes)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from sr_engine.domain.exclusions import ExcludableHub, ExclusionChanges
 from sr_engine.domain.states import WITH_CSP, AttemptState, Overlay
-from sr_engine.domain.upgrades import Exclusion, Hub, Release
+from sr_engine.domain.upgrades import Exclusion, Hub, Listed, Release
 from sr_engine.store import audit, inventory, overlays
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.sets import is_one_of, members
@@ -91,8 +91,8 @@ class RegionExclusions:
     confirmed: int
 
 
-def load(connection: Connection, device_ids: Collection[str], now: datetime) -> dict[str, ExcludableHub]:
-    """By canonical id, what an exclusion needs to know of each that is a CHF or a GPF; others are left out."""
+def load(connection: Connection, device_ids: Collection[str], now: datetime) -> Listed[ExcludableHub]:
+    """What an exclusion needs to know of each canonical id that is a CHF or a GPF; others are left out."""
     hub_ids = inventory.hub_ids_of(connection, device_ids)
     wanted = sorted(set(hub_ids.values()))
     hubs = inventory.hubs(connection, wanted, now, with_han=False)
@@ -107,7 +107,7 @@ def load(connection: Connection, device_ids: Collection[str], now: datetime) -> 
         hub_id: ExcludableHub(hub, tuple(running.get(hub_id, ())), hub_id in with_csp, predecessors.get(hub_id, {}))
         for hub_id, hub in hubs.items()
     }
-    return {device_id: known[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in known}
+    return Listed({device_id: hub_id for device_id, hub_id in hub_ids.items() if hub_id in known}, known)
 
 
 def _predecessors(

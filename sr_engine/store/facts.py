@@ -12,7 +12,7 @@ from sr_engine.domain.deliveries import CplEntry, FirmwareTargets
 from sr_engine.domain.exclusions import ExcludableHub
 from sr_engine.domain.phases import PilotPlaces
 from sr_engine.domain.supplier_change import Arrival, Departure
-from sr_engine.domain.upgrades import Hub, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Hub, HubUpgrade, Listed, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, ReadInventory, ScheduleDetails
 from sr_engine.store import (
     cpl,
@@ -77,10 +77,9 @@ def _of_release(release: Release, now: datetime, *, with_overlays: bool) -> shar
     return (UPGRADES, release.release_id, now, with_overlays)
 
 
-def _read_before(
-    shared: sharing.Shared, kind: sharing.Kind, device_ids: Sequence[str]
-) -> Mapping[str, HubUpgrade] | None:
+def _read_before(shared: sharing.Shared, kind: sharing.Kind, device_ids: Sequence[str]) -> Listed[HubUpgrade] | None:
     """What was read ahead of some devices; None if not all of it was, or something may have changed since."""
+    hub_ids: dict[str, str] = {}
     found: dict[str, HubUpgrade] = {}
     for device_id in device_ids:
         hub_id = shared.known(_HUB_IDS, device_id)
@@ -89,8 +88,8 @@ def _read_before(
         upgrade = sharing.UNKNOWN if hub_id is sharing.UNKNOWN else shared.known(kind, hub_id)
         if upgrade is sharing.UNKNOWN:
             return None
-        found[device_id] = upgrade
-    return found
+        hub_ids[device_id], found[hub_id] = hub_id, upgrade
+    return Listed(hub_ids, found)
 
 
 class StoredFacts:
@@ -115,8 +114,8 @@ class StoredFacts:
         return releases.by_firmware(self._connection, firmware)
 
     def hub_upgrades(
-        self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False
-    ) -> Mapping[str, HubUpgrade]:
+        self, device_ids: Sequence[str], release: Release, *, with_overlays: bool = False, alike: bool = False
+    ) -> Listed[HubUpgrade]:
         shared = sharing.of(self._connection)
         if shared is not None:
             kind = _of_release(release, self._now, with_overlays=with_overlays)
@@ -127,10 +126,12 @@ class StoredFacts:
         hub_ids = inventory.hub_ids_of(self._connection, device_ids) if known is None else known.hub_ids
         quiet_days = self._quiet_days if with_overlays else None
         wanted = set(hub_ids.values())
-        found = upgrades.load(
+        found = upgrades.load_alike(
             self._connection, wanted, release, self._now, quiet_days=quiet_days, known=known, past=self._past
         )
-        return {device_id: found[hub_id] for device_id, hub_id in hub_ids.items() if hub_id in found}
+        if not alike:
+            found = {hub_id: one.of(hub_id) for hub_id, one in found.items()}
+        return Listed({device_id: hub_id for device_id, hub_id in hub_ids.items() if hub_id in found}, found)
 
     def _standing(self, device_ids: Sequence[str], release: Release) -> KnownHubs | None:
         known = self._known
@@ -142,7 +143,7 @@ class StoredFacts:
     def pilot_places(self, release: Release, organisation: str, *, leaving: Collection[str]) -> PilotPlaces:
         return phases.pilot_places(self._connection, release.release_id, organisation, leaving=leaving)
 
-    def excludable_hubs(self, device_ids: Sequence[str]) -> Mapping[str, ExcludableHub]:
+    def excludable_hubs(self, device_ids: Sequence[str]) -> Listed[ExcludableHub]:
         return exclusions.load(self._connection, device_ids, self._now)
 
     def cpl_entries(self, version: str, device_types: Collection[str]) -> Sequence[CplEntry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -241,6 +241,9 @@ def hub_ids_of(connection: Connection, device_ids: Iterable[str]) -> dict[str, s
     return {one: one if one == hub_id else hub_id for one, hub_id in found if hub_id is not None}
 
 
+HubsAlike = Sequence[tuple[Hub, Sequence[str]]]
+"""What is alike of hubs, as it is of one of them, with the ids of all."""
+
 Registered = Sequence[tuple[str, str | None, Sequence[str]]]
 """By type of meter and the organisation registered for it, the hubs of which that is so: as often as they have such."""
 
@@ -257,17 +260,47 @@ def hubs(
     at: datetime,
     *,
     with_han: bool,
-    registered: Callable[[], Registered] | None = None,
 ) -> dict[str, Hub]:
-    """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query).
+    """Hubs by CHF id, with the Suppliers responsible at `at`; HAN devices only if asked for (they cost a query)."""
+    if len(hub_ids) < _MANY:
+        wanted = members(hub_ids)
+        return _each_hub(connection, wanted, at, _han_models(connection, wanted) if with_han else {})
+    found: dict[str, Hub] = {}
+    gpfs = _gpfs_of(connection, hub_ids)
+    for hub, some in hubs_alike(connection, hub_ids, at, with_han=with_han):
+        for one in some:
+            found[one] = Hub(
+                one,
+                hub.device_status,
+                hub.region,
+                hub.manufacturer,
+                hub.model,
+                hub.version,
+                hub.electricity,
+                hub.gas,
+                gpfs.get(one, hub.gpf_id),
+                hub.han_models,
+            )
+    return found
+
+
+def hubs_alike(
+    connection: Connection,
+    hub_ids: Collection[str],
+    at: datetime,
+    *,
+    with_han: bool,
+    registered: Callable[[], Registered] | None = None,
+) -> HubsAlike:
+    """The same hubs without their GPFs, those together of which all else but the id is alike.
 
     Who is `registered` for meters of these hubs is read unless it says so, last.
     """
     wanted = members(hub_ids)
     han = _han_models(connection, wanted) if with_han else {}
-    if len(hub_ids) >= _MANY:
-        return _many_hubs(connection, wanted, at, han, registered or (lambda: suppliers(connection, hub_ids, at)))
-    return _each_hub(connection, wanted, at, han)
+    if len(hub_ids) < _MANY:
+        return _together(_each_hub(connection, wanted, at, han))
+    return _many_hubs(connection, wanted, at, han, registered or (lambda: suppliers(connection, hub_ids, at)))
 
 
 def _each_hub(
@@ -291,37 +324,49 @@ def suppliers(connection: Connection, hub_ids: Collection[str], at: datetime) ->
     return [(device_type, organisation, some.split(",")) for device_type, organisation, some in found]
 
 
+def _together(hubs: Mapping[str, Hub]) -> HubsAlike:
+    alike: defaultdict[Hub, list[str]] = defaultdict(list)
+    for hub_id, hub in hubs.items():
+        alike[hub.of("")].append(hub_id)
+    return [(hub.of(some[0]), some) for hub, some in alike.items()]
+
+
 def _many_hubs(
     connection: Connection,
     hub_ids: str,
     at: datetime,
     han: Mapping[str, frozenset[tuple[str, str]]],
     registered: Callable[[], Registered],
-) -> dict[str, Hub]:
+) -> HubsAlike:
     """The same found in few rows, of which each costs more in the driver than in the database."""
     chfs = _CHFS.all(connection, {"hub_ids": hub_ids})
-    gpfs: dict[str, str] = {}
-    for with_gpf, some in _GPFS.all(connection, {"hub_ids": hub_ids}):
-        if some is not None:
-            gpfs = dict(zip(with_gpf.split(","), some.split(","), strict=True))
     by_type: dict[str, dict[str, str | None]] = {"ESME": {}, "GSME": {}}
     of_meters = registered()
     for meter_type, organisation, some in of_meters:
         by_type[meter_type].update(dict.fromkeys(some, organisation))
-    electricity, gas, gpf = by_type["ESME"].get, by_type["GSME"].get, gpfs.get
-    found: dict[str, Hub] = {}
-    for status, region, manufacturer, model, version, some in chfs:
-        for one in some.split(","):
-            behind = han.get(one, _NOTHING_BEHIND)
-            found[one] = Hub(
-                one, status, region, manufacturer, model, version, electricity(one), gas(one), gpf(one), behind
-            )
+    several: set[str] = set()
     if sum(len(some) for _, _, some in of_meters) > sum(map(len, by_type.values())):
         # Of two meters of one type behind a hub, that which was registered last says who is responsible for it.
         times = Counter((meter_type, hub_id) for meter_type, _, some in of_meters for hub_id in some)
         several = {hub_id for (_, hub_id), number in times.items() if number > 1}
-        found |= _each_hub(connection, members(several), at, han)
-    return found
+    electricity, gas = by_type["ESME"].get, by_type["GSME"].get
+    found: list[tuple[Hub, Sequence[str]]] = []
+    for status, region, manufacturer, model, version, some in chfs:
+        alike: defaultdict[tuple[str | None, str | None, frozenset[tuple[str, str]]], list[str]] = defaultdict(list)
+        for one in some.split(","):
+            if one not in several:
+                alike[electricity(one), gas(one), han.get(one, _NOTHING_BEHIND)].append(one)
+        for (by_electricity, by_gas, behind), ids in alike.items():
+            hub = Hub(ids[0], status, region, manufacturer, model, version, by_electricity, by_gas, None, behind)
+            found.append((hub, ids))
+    return [*found, *_together(_each_hub(connection, members(several), at, han))] if several else found
+
+
+def _gpfs_of(connection: Connection, hub_ids: Collection[str]) -> dict[str, str]:
+    """The ids of the GPFs of hubs, by those of their CHFs."""
+    (found,) = _GPFS.all(connection, {"hub_ids": members(hub_ids)})
+    with_gpf, gpfs = found
+    return {} if gpfs is None else dict(zip(with_gpf.split(","), gpfs.split(","), strict=True))
 
 
 def _han_models(connection: Connection, hub_ids: str) -> dict[str, frozenset[tuple[str, str]]]:

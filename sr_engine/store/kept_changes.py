@@ -61,6 +61,11 @@ def _form() -> TypeAdapter[Kept]:
     return TypeAdapter(Kept)
 
 
+def get_ready() -> None:
+    """Load what `keep` needs, which takes some tenths of a second the first time: nobody should have to wait for it."""
+    _form()
+
+
 def keep(connection: Connection, some: Sequence[Kept]) -> None:
     """Have them carried out later, in this order."""
     execute_many(

@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
-from sr_engine.store import audit_chain, notices, sharing
+from sr_engine.store import audit_chain, notices, sharing, statistics
 from sr_engine.store.database import QueuesBusy, beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.prepared import keep_until_commit
@@ -268,7 +268,12 @@ class Transactions:
         try:
             while keeping is not None and self._begins_more:
                 self._to_carry_out = False
-                if not await self.run(keeping.carry_out_next, heavy=True, hubs=NO_HUBS) and not self._to_carry_out:
+                if await self.run(keeping.carry_out_next, heavy=True, hubs=NO_HUBS):
+                    continue
+                if self._waits_elsewhere and not self._to_carry_out:
+                    await asyncio.to_thread(statistics.look_again, self._engine)
+                # Something may have been kept meanwhile.
+                if not self._to_carry_out:
                     return
         except Exception:
             log.exception("what was decided could not be carried out yet")

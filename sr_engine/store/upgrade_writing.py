@@ -115,10 +115,10 @@ def _write(connection: Connection, changes: Changes, now: datetime) -> None:
         put_in_schedule(connection, new.schedule.schedule_id, new.hub_ids)
     end_schedules(connection, changes.ended_schedules)
     forget(connection, changes.forgotten, changes.release_id)
-    answers = _alike(changes.answers, lambda change: (change.organisation, id(change.answer)))
+    answers = _alike(changes.each(changes.answers), lambda change: (change.organisation, id(change.answer)))
     _write_answers(connection, answers, changes.release_id, now)
-    write_attempts(connection, changes.attempts, changes.release_id)
-    changed_hubs.note(connection, changes.unsuited)
+    _write_all_attempts(connection, changes.each(changes.attempts), changes.release_id)
+    changed_hubs.note(connection, [hub_id for one in changes.unsuited for hub_id in changes.hubs(one)])
 
 
 def write_portion(connection: Connection, portion: Portion, release_id: str, now: datetime) -> None:
@@ -224,6 +224,10 @@ def _answer_values(change: AnswerChange, release_id: str, now: datetime) -> dict
 
 def write_attempts(connection: Connection, changes: Sequence[AttemptChange], release_id: str) -> None:
     """Insert new attempts and bring changed ones to what they are now."""
+    _write_all_attempts(connection, [(change, (change.hub_id,)) for change in changes], release_id)
+
+
+def _write_all_attempts(connection: Connection, changes: Many[AttemptChange], release_id: str) -> None:
     if changes:
         alike = _alike(changes, lambda change: (change.region, change.before, id(change.attempt)))
         _write_attempts(connection, alike, release_id)
@@ -253,13 +257,13 @@ def _hubs_of(changes: Many[AttemptChange], wanted: Callable[[AttemptChange], boo
     return [hub_id for change, hub_ids in changes if wanted(change) for hub_id in hub_ids]
 
 
-def _alike(changes: Sequence[T], key: Callable[[T], Hashable]) -> Many[T]:
+def _alike(changes: Many[T], key: Callable[[T], Hashable]) -> Many[T]:
     """Very many with those together that differ in nothing but the hub."""
     if len(changes) < _WORTH_A_STATEMENT:
-        return [(change, (change.hub_id,)) for change in changes]
+        return changes
     groups: dict[Hashable, tuple[T, list[str]]] = {}
-    for change in changes:
-        groups.setdefault(key(change), (change, []))[1].append(change.hub_id)
+    for change, hub_ids in changes:
+        groups.setdefault(key(change), (change, []))[1].extend(hub_ids)
     return list(groups.values())
 
 

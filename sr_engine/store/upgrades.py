@@ -85,6 +85,9 @@ _IN_SCHEDULE = select(schedule_hubs.c.hub_id).where(
 )
 
 
+_NO_ANSWERS: Mapping[str, Answer] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What has been answered and tried of some hubs, and what is laid over them; all by CHF id."""
@@ -100,6 +103,33 @@ class Past:
     def quiet(self) -> dict[str, Sequence[Period]]:
         """The quiet days of hubs that have some."""
         return {hub_id: laid.quiet for hub_id, laid in self.overlays.items() if laid.quiet}
+
+    @property
+    def of_its_own(self) -> Set[str]:
+        """Hubs of which nobody else need have the same: something was answered, tried, or is laid over them."""
+        return self.attempts.keys() | self.answers.keys() | self.overlays.keys()
+
+    def with_home(self, hub: Hub) -> HubUpgrade:
+        """All of a hub."""
+        hub_id = hub.hub_id
+        laid = self.overlays.get(hub_id, overlays.NOTHING)
+        return HubUpgrade(
+            hub,
+            self.answers.get(hub_id, _NO_ANSWERS),
+            self.attempts.get(hub_id),
+            hub_id in self.at_another,
+            laid.exclusions,
+            laid.quiet,
+        )
+
+    def without(self, hub_ids: Collection[str]) -> Past:
+        """The same without some of the hubs."""
+        return Past(
+            {hub_id: one for hub_id, one in self.attempts.items() if hub_id not in hub_ids},
+            self.at_another - set(hub_ids),
+            {hub_id: some for hub_id, some in self.answers.items() if hub_id not in hub_ids},
+            {hub_id: laid for hub_id, laid in self.overlays.items() if hub_id not in hub_ids},
+        )
 
     def and_of(self, others: Past) -> Past:
         """The same of some more hubs."""
@@ -159,13 +189,32 @@ def load(
     now: datetime,
     *,
     quiet_days: QuietDays | None = None,
-    known: KnownHubs | None = None,
-    past: Past | None = None,
 ) -> dict[str, HubUpgrade]:
     """By CHF id, everything the rules need to know of these hubs and this release.
 
-    Exclusions and quiet days, which cost two more queries, only where `quiet_days` says how long the latter are. What
-    is `known` of their homes, or of their `past`, is not read again.
+    Exclusions and quiet days, which cost two more queries, only where `quiet_days` says how long the latter are.
+    """
+    wanted = list(hub_ids)
+    if not wanted:
+        return {}
+    hubs = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
+    past = past_of(connection, wanted, release, now, quiet_days)
+    return {hub_id: past.with_home(hub) for hub_id, hub in hubs.items()}
+
+
+def load_alike(
+    connection: Connection,
+    hub_ids: Collection[str],
+    release: Release,
+    now: datetime,
+    *,
+    quiet_days: QuietDays | None = None,
+    known: KnownHubs | None = None,
+    past: Past | None = None,
+) -> dict[str, HubUpgrade]:
+    """The same, which hubs share that are alike and have no past; it bears the id of one of them.
+
+    What is `known` of their homes, or of their `past`, is not read again.
     """
     wanted = list(hub_ids)
     if not wanted:
@@ -176,23 +225,21 @@ def load(
     else:
         take_past = partial(_given, past)
     if known is None:
-        hubs: Mapping[str, Hub] = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
+        homes = inventory.hubs_alike(connection, wanted, now, with_han=bool(release.han_models))
     else:
-        hubs = known.hubs
+        homes = known.alike
     past = take_past()
-    none: Mapping[str, Answer] = {}
-    answers, attempt, at_another, laid = past.answers.get, past.attempts.get, past.at_another, past.overlays.get
-    return {
-        hub_id: HubUpgrade(
-            hub,
-            answers(hub_id, none),
-            attempt(hub_id),
-            hub_id in at_another,
-            (over := laid(hub_id, overlays.NOTHING)).exclusions,
-            over.quiet,
-        )
-        for hub_id, hub in hubs.items()
-    }
+    own, at_another = past.of_its_own, past.at_another
+    found: dict[str, HubUpgrade] = {}
+    for hub, alike in homes:
+        plain = [hub_id for hub_id in alike if hub_id not in own and hub_id not in at_another]
+        elsewhere = [hub_id for hub_id in alike if hub_id not in own and hub_id in at_another]
+        for some in (plain, elsewhere):
+            if some:
+                found.update(dict.fromkeys(some, past.with_home(hub.of(some[0]))))
+        if len(plain) + len(elsewhere) < len(alike):
+            found |= {hub_id: past.with_home(hub.of(hub_id)) for hub_id in alike if hub_id in own}
+    return found
 
 
 def _attempts(rows: Sequence[Row], release: Release) -> tuple[dict[str, Attempt], set[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from sr_engine import configuration
 from sr_engine.domain.changes import Changes, answer_all
 from sr_engine.domain.states import AttemptState, Lifecycle
-from sr_engine.domain.upgrades import Answer, Attempt, Hub, HubUpgrade, Release, Schedule
+from sr_engine.domain.upgrades import Alike, Answer, Attempt, Hub, HubUpgrade, Release, Schedule
 from sr_engine.messages.model import Approval, Firmware, Period, Phase
 from sr_engine.resources import data_directory
+from tests.pipeline.hub_by_hub import of_each_hub
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 WINDOW = Period(NOW + timedelta(days=5), NOW + timedelta(days=20))
@@ -66,9 +68,9 @@ ATTEMPTS = st.none() | st.builds(
     state_at=st.just(NOW - timedelta(days=1)),
     attempt_id=st.just(7),
 )
-WITHOUT_PAST = [HubUpgrade(hub) for hub in HUBS] + [HubUpgrade(SOLE, other_release_open=True)]
+WITHOUT_PAST = 2 * [*(HubUpgrade(hub) for hub in HUBS), HubUpgrade(SOLE, other_release_open=True)]
 WITH_PAST = st.lists(st.builds(HubUpgrade, st.sampled_from(HUBS), ANSWERS, ATTEMPTS, st.booleans()), max_size=15)
-# So that of each kind there is one at least, in any order.
+# So that of each kind there are two at least, in any order.
 UPGRADES = WITH_PAST.flatmap(lambda some: st.permutations(WITHOUT_PAST + some))
 GIVEN = st.sampled_from(
     [
@@ -84,9 +86,14 @@ GIVEN = st.sampled_from(
 def test_an_answer_for_many_hubs_does_for_each_what_it_does_for_it_alone(
     lifecycle: Lifecycle, upgrades: list[HubUpgrade], answer: Answer, release: Release, north_has_a_night: bool
 ) -> None:
-    named = [replace(one, hub=replace(one.hub, hub_id=f"hub {number}")) for number, one in enumerate(upgrades)]
+    named = [one.of(f"hub {number:02}") for number, one in enumerate(upgrades)]
+    kinds: dict[object, tuple[HubUpgrade, list[str]]] = {}
+    for one in named:
+        # Whatever is known of a hub but its id, and none of its own with a past.
+        kind = one.hub.hub_id if one.answers or one.attempt is not None else (one.of("").hub, one.other_release_open)
+        kinds.setdefault(kind, (one, []))[1].append(one.hub.hub_id)
 
-    def changes_of(some: list[HubUpgrade]) -> Changes:
+    def changes_of(some: Sequence[Alike]) -> Changes:
         changes = Changes(release, lifecycle, "a")
         answer_all(
             changes,
@@ -99,11 +106,14 @@ def test_an_answer_for_many_hubs_does_for_each_what_it_does_for_it_alone(
         )
         return changes
 
-    together = changes_of(named)
+    together = changes_of(list(kinds.values()))
 
-    alone = [changes_of([one]) for one in named]
-    assert together.answers == [change for one in alone for change in one.answers]
-    assert together.attempts == [change for one in alone for change in one.attempts]
-    assert together.events == [event for one in alone for event in one.events]
-    assert together.unsuited == [hub_id for one in alone for hub_id in one.unsuited]
-    assert together.ended_schedules == [ended for one in alone for ended in one.ended_schedules]
+    alone = [changes_of([(one, (one.hub.hub_id,))]) for one in named]
+    said = of_each_hub(together)
+    assert said.answers == [change for one in alone for change in one.answers]
+    assert said.attempts == [change for one in alone for change in one.attempts]
+    assert said.events == [event for one in alone for event in one.events]
+    assert said.unsuited == [hub_id for one in alone for hub_id in one.unsuited]
+    assert said.ended_schedules == sorted(ended for one in alone for ended in one.ended_schedules)
+    assert together.concerned() == {known.hub.hub_id for known in named}
+    assert len(together.answers) == len(kinds)

@@ -223,7 +223,7 @@ def test_what_would_be_held_in_quarantine_is_not_done(world: World, acting: Acti
         release = upgrades_of.release(FIRMWARE)
         assert release is not None
         found = upgrades_of.hub_upgrades([hub.chf for hub in HUBS], release)
-    assert [one.answers for one in found.values()] == [{}] * len(HUBS)
+    assert [one.answers for one in found.known.values()] == [{}] * len(HUBS)
 
 
 def preview(world: World, acting: Acting, *asked: Act) -> list[ActAnswer]:

@@ -46,6 +46,7 @@ from sr_engine.store.tables import (
 from sr_engine.store.tables import kept_changes as table
 from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
 from tests.databases import commits_of
+from tests.pipeline.hub_by_hub import of_each_hub
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, edit, make_world
 
 SHARED = [TestHub(number, gas=B.name) for number in range(1, 6)]
@@ -212,6 +213,7 @@ def test_portions_say_all_that_was_decided_and_nothing_else(
     attempts_changed = [
         one._replace(hub_id=hub_id) for portion in portions for one, hub_id in _for_each(portion, "attempts")
     ]
+    changes = of_each_hub(changes)
     assert Counter(answers) == Counter(changes.answers)
     assert Counter(attempts_changed) == Counter(changes.attempts)
     assert Counter(event for portion in portions for event in portion.told()) == Counter(changes.events)

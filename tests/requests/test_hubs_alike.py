@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sr_engine.domain.upgrades import HubUpgrade
 from sr_engine.messages.model import (
     CommsHubFirmwareResult,
     ExclusionAction,
@@ -20,7 +21,8 @@ from sr_engine.messages.model import (
 )
 from sr_engine.pipeline.process import Admitted
 from sr_engine.requests.outcome import Outcome
-from sr_engine.store import inventory
+from sr_engine.store import inventory, upgrades
+from sr_engine.store.facts import StoredFacts
 from sr_engine.store.transactions import UnitOfWork
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, change_record, make_world
 
@@ -61,6 +63,30 @@ def refused(world: World, hubs: Sequence[TestHub]) -> dict[str, RefusalReason]:
     assert isinstance(outcome, Outcome)
     assert isinstance(outcome.result, CommsHubFirmwareResult)
     return {device_id: reason for reason, some in outcome.result.refused.items() for device_id in some}
+
+
+@given(hubs=st.permutations(HUBS))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_hubs_share_what_is_known_of_them_only_where_it_is_the_same(world: World, hubs: Sequence[TestHub]) -> None:
+    quiet_days = world.processor.quiet_days
+    with world.instance.reading_engine.connect() as connection:
+        facts = StoredFacts(connection, NOW, quiet_days)
+        release = facts.release(FIRMWARE)
+        assert release is not None
+        named = [hub.chf for hub in hubs]
+        listed = facts.hub_upgrades(named, release, with_overlays=True, alike=True)
+        each = facts.hub_upgrades(named, release, with_overlays=True)
+        alone: dict[str, HubUpgrade] = {}
+        for hub_id in named:
+            alone |= upgrades.load(connection, [hub_id], release, NOW, quiet_days=quiet_days)
+    alone = {hub_id: replace(one, hub=replace(one.hub, gpf_id=None)) for hub_id, one in alone.items()}
+    assert {hub_id: one.of(hub_id) for hub_id, one in listed.known.items()} == alone
+    assert each.known == alone
+    assert listed.hub_ids == each.hub_ids == {hub_id: hub_id for hub_id in named}
+    plain = {id(listed.known[hub.chf]) for hub in (PLAIN, *HUBS[-3:])}
+    assert len(plain) == 1
+    assert len(set(map(id, listed.known.values()))) == len(HUBS) - 3
+    assert len(set(map(id, each.known.values()))) == len(HUBS)
 
 
 @given(hubs=st.permutations(HUBS))

@@ -103,5 +103,17 @@ def test_all_at_once_are_as_one_after_the_other(engine: Engine, some: Sequence[H
         apart: dict[str, Hub] = {}
         for hub_id in hub_ids:
             apart |= inventory.hubs(connection, [hub_id], at, with_han=False)
+        alike = inventory.hubs_alike(connection, hub_ids, at, with_han=False)
+        few = inventory.hubs_alike(connection, hub_ids[: HUBS // 2], at, with_han=False)
         transaction.rollback()
     assert together == apart
+    assert _each_of(alike) == {hub_id: replace(hub, gpf_id=None) for hub_id, hub in apart.items()}
+    assert _each_of(few) == {hub_id: hub for hub_id, hub in _each_of(alike).items() if hub_id in hub_ids[: HUBS // 2]}
+
+
+def _each_of(alike: inventory.HubsAlike) -> dict[str, Hub]:
+    """Each hub as it is said to be; raises AssertionError if one is in two places, or two are not the same."""
+    found = {hub_id: hub.of(hub_id) for hub, some in alike for hub_id in some}
+    assert len(found) == sum(len(some) for _, some in alike)
+    assert all(hub.hub_id in some for hub, some in alike)
+    return found
