@@ -8,27 +8,23 @@ PostgreSQL what writes nothing that such a transaction decides by may go beside 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from select import POLLIN, poll
 from typing import Any, NoReturn
 
 import psycopg
 from sqlalchemy import Connection, Engine, Text, bindparam, create_engine, event, func, make_url, select, text
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import LRUCache
 
-from sr_engine.store import sharing, trips
+from sr_engine.store import sharing
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
-from sr_engine.store.prepared import Prepared, begin_by, send_kept
+from sr_engine.store.prepared import Prepared
 from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
 from sr_engine.store.sets import members
 from sr_engine.store.tables import metadata
@@ -79,63 +75,12 @@ _PASSING = ("08", "40", "57P")
 """Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
 
 
-ASKED_AFTER_SECONDS = 1.0
-"""A connection that has not been used for so long is asked whether it is still one, before it is used."""
-
-
 class QueuesBusy(Exception):
     """Somebody else is adding to one of some queues."""
 
 
 class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
-
-
-class _Writing(PGDialect_psycopg):
-    """PostgreSQL for those who write: what they keep for the next trip goes with the commit, and not if there is none.
-
-    That a connection is there is asked of the server only if it was idle; else one that the server has dropped is known
-    by what it said last, or by its end, which can be read.
-    """
-
-    supports_statement_cache = True
-
-    def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
-        trip = trips.of_driver(_driver_of(dbapi_connection))
-        trip.commit()
-        # Nothing is left for the driver to commit then.
-        super().do_commit(dbapi_connection)  # type: ignore[no-untyped-call]
-        trip.over()
-
-    def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
-        trip = trips.of_driver(_driver_of(dbapi_connection))
-        trip.over()
-        trip.rolls_back()
-        super().do_rollback(dbapi_connection)  # type: ignore[no-untyped-call]
-
-    def do_ping(self, dbapi_connection: DBAPIConnection) -> bool:
-        driver: Any = dbapi_connection
-        used_at = trips.of_driver(driver).used_at
-        if time.monotonic() - used_at < ASKED_AFTER_SECONDS and _is_silent(driver):
-            return True
-        return bool(super().do_ping(dbapi_connection))  # type: ignore[no-untyped-call]
-
-
-_WRITING = "sr_engine"
-registry.register(f"{POSTGRESQL}.{_WRITING}", __name__, _Writing.__name__)
-
-
-def _driver_of(connection: PoolProxiedConnection) -> Any:
-    return connection.driver_connection
-
-
-def _is_silent(driver: psycopg.Connection[Any]) -> bool:
-    """Nothing has come that nobody asked for."""
-    if driver.closed:
-        return False
-    watched = poll()
-    watched.register(driver.fileno(), POLLIN)
-    return not watched.poll(0)
 
 
 class _Statements(LRUCache[Any, Any]):
@@ -178,8 +123,6 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait
 
 def _note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
     sharing.note(connection, statement)
-    if connection.dialect.name == POSTGRESQL:
-        send_kept(connection, statement)
 
 
 def _sqlite(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> Engine:
@@ -218,7 +161,7 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
     if not durable:
         options += " -c synchronous_commit=off"
     engine = create_engine(
-        address.set(drivername=f"{POSTGRESQL}+{'psycopg' if read_only else _WRITING}"),
+        address.set(drivername="postgresql+psycopg"),
         # A statement sees what was committed before it: a writer all there was when it got the lock.
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         # A connection that the server has dropped is noticed and replaced before it is used.
@@ -237,8 +180,8 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        waits = not connection.get_execution_options().get(_BESIDE)
-        begin_by(connection, *((f"SELECT pg_advisory_xact_lock({WRITER_LOCK})",) if waits else ()))
+        if not connection.get_execution_options().get(_BESIDE):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     return engine
 
@@ -422,5 +365,4 @@ def check_order(connection: Connection) -> None:
 def _unreachable(engine: Engine, error: OperationalError) -> DatabaseError:
     """What the driver says, in one line; the URL without its password."""
     reason = " ".join(str(error.orig).split())
-    url = engine.url.set(drivername=f"{POSTGRESQL}+psycopg") if engine.dialect.name == POSTGRESQL else engine.url
-    return DatabaseError(f"the database {url.render_as_string(hide_password=True)} cannot be used: {reason}")
+    return DatabaseError(f"the database {engine.url.render_as_string(hide_password=True)} cannot be used: {reason}")

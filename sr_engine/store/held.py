@@ -227,15 +227,17 @@ def free_followers(connection: Connection, message_key: str, now: datetime) -> i
     return freed
 
 
-def ask_ahead(connection: Connection, shared: sharing.Shared, message_keys: Collection[str]) -> sharing.Take:
+def read_ahead(connection: Connection, message_keys: Collection[str]) -> None:
     """Find for all that share this transaction which of some requests others wait for."""
-    asked = _AWAITED.ask(connection, {"keys": members(message_keys)})
+    shared = sharing.of(connection)
+    if shared is None:
+        return
 
     def look() -> Mapping[str, bool]:
-        awaited = {row.preceding_key for row in asked.all()}
+        awaited = {row.preceding_key for row in _AWAITED.all(connection, {"keys": members(message_keys)})}
         return {key: key in awaited for key in message_keys}
 
-    return lambda: shared.read(_IS_AWAITED, look)
+    shared.read(_IS_AWAITED, look)
 
 
 def answer_left(connection: Connection, message_key: str, command_variant: int, now: datetime) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-from sr_engine.store import sharing, trips
+from sr_engine.store import sharing
 from sr_engine.store.dialects import POSTGRESQL, SINGLE, SQLITE, json_rows
 from sr_engine.store.sets import are_large, are_single, sets_of
 
@@ -114,30 +114,7 @@ class Rewritten:
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> int:
         """Run it for what it changes; return how many rows that was."""
-        return self.put(connection, values).rowcount
-
-    def put(self, connection: Connection, values: Mapping[str, object]) -> _Cursor:
-        """The same for what need not be known at once."""
-        return _executed(connection, self.sql, "execute", {**self.fixed, **values})
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a statement gives, which may still be on its way."""
-
-    _connection: Connection
-    _compiled: _Compiled
-    _cursor: _Cursor
-
-    def all(self) -> list[Row]:
-        """All rows; to be asked for before anything is written that might change them."""
-        return self._compiled.rows(self.tuples())
-
-    def tuples(self) -> list[Any]:
-        """The same as the driver gives them."""
-        # Whoever reads now learns from it which tables that rests on.
-        sharing.note(self._connection, self._compiled.sql)
-        return self._cursor.fetchall()
+        return _executed(connection, self.sql, "execute", {**self.fixed, **values}).rowcount
 
 
 class Prepared:
@@ -155,15 +132,6 @@ class Prepared:
         """All rows that it selects or returns."""
         compiled = self._compiled(connection, parameters)
         return compiled.rows(self._execute(connection, compiled, parameters).fetchall())
-
-    def ask(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> Found:
-        """The same, to be read later: PostgreSQL is asked together with what is asked next, as soon as one is read."""
-        compiled = self._compiled(connection, parameters)
-        trip = _trip_of(connection)
-        if trip is None:
-            return Found(connection, compiled, self._execute(connection, compiled, parameters))
-        with trip.keeping():
-            return Found(connection, compiled, self._execute(connection, compiled, parameters))
 
     def tuples(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Any]:
         """The same as the driver gives them, for very many; raises TypeError if there is a value to be converted."""
@@ -199,10 +167,6 @@ class Prepared:
     def run(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> int:
         """Run it for what it changes; return how many rows that was."""
         return self._execute(connection, self._compiled(connection, parameters), parameters).rowcount
-
-    def put(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> None:
-        """Run it for what it changes, however much that is: nobody waits for it if all is kept until the commit."""
-        self._execute(connection, self._compiled(connection, parameters), parameters)
 
     def run_many(
         self,
@@ -311,19 +275,7 @@ def _reader(connection: Connection, kind: TypeEngine[Any]) -> Callable[[Any], An
     return kind.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
 
 
-def _executed(connection: Connection, sql: str, how: str, values: Any, *, prepare: bool | None = None) -> _Cursor:
-    """`prepare` is False for a statement whose plan is not to be kept."""
-    _begun(connection)
-    trip = _trip_of(connection)
-    if trip is not None and (trip.later or trip.waits):
-        sharing.note(connection, sql)
-        of_each = [values] if how == "execute" else values
-        kept = [trip.ask(sql, one, prepare=prepare is not False) for one in of_each][-1]
-        if not trip.later:
-            trip.send()
-        return kept
-    options = {} if prepare is None else {"prepare": prepare}
-
+def _executed(connection: Connection, sql: str, how: str, values: Any, **options: bool) -> _Cursor:
     def execute(driver: Any) -> _Cursor:
         cursor: _Cursor = driver.cursor()
         getattr(cursor, how)(sql, values, **options)
@@ -334,51 +286,9 @@ def _executed(connection: Connection, sql: str, how: str, values: Any, *, prepar
 
 def done_by_driver(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
     """Do something with the driver's own connection, by this statement; raises what SQLAlchemy would."""
-    _begun(connection)
-    sharing.note(connection, sql)
-    send_kept(connection, sql)
-    return _raising(connection, sql, do)
-
-
-def begin_by(connection: Connection, *statements: str) -> None:
-    """Begin a transaction in PostgreSQL with some statements that give nothing; raises what SQLAlchemy would."""
-    driver: Any = connection.connection.driver_connection
-    trip = trips.of_driver(driver)
-    _raising(connection, "BEGIN", lambda _: trip.begin(*statements))
-    trip.through(lambda sql, send: _raising(connection, sql, lambda _: send()))
-
-
-def send_kept(connection: Connection, sql: str) -> None:
-    """Send what is kept for a trip with the next statement: that is this one, and is run otherwise."""
-    trip = _trip_of(connection)
-    if trip is not None:
-        trip.before(sql)
-
-
-def keep_until_commit(connection: Connection) -> None:
-    """From now on to the end of the transaction nothing is read but what its writer reads to end it.
-
-    So what is run for what it changes goes with the next that is read, or with the commit.
-    """
-    trip = _trip_of(connection)
-    if trip is not None:
-        trip.later = True
-
-
-def _trip_of(connection: Connection) -> trips.Trip | None:
-    """Where statements may go together, in a transaction that may write."""
-    if connection.dialect.name != POSTGRESQL:
-        return None
-    driver: Any = connection.connection.driver_connection
-    return trips.under_way(driver)
-
-
-def _begun(connection: Connection) -> None:
     if not connection.in_transaction():
         connection.begin()
-
-
-def _raising(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
+    sharing.note(connection, sql)
     driver: Any = connection.connection.driver_connection
     try:
         return do(driver)

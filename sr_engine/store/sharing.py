@@ -22,8 +22,6 @@ Kind = tuple[Hashable, ...]
 """What values that are found under keys are; those of one name differ in what follows it."""
 Row = Mapping[str, object]
 Write = Callable[[Connection, Sequence[Row]], None]
-Take = Callable[[], None]
-"""Takes in what was asked for before: all is asked before any of it is taken, for one trip to the database will do."""
 
 UNKNOWN: Any = object()
 """Nothing has been read of it, or that may not be so any more."""

@@ -24,7 +24,6 @@ from sr_engine.clock import Clock
 from sr_engine.store import audit_chain, notices, sharing, statistics
 from sr_engine.store.database import QueuesBusy, beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
-from sr_engine.store.prepared import keep_until_commit
 
 log = logging.getLogger(__name__)
 
@@ -615,9 +614,7 @@ def _sharing(group: list[_Submitted[Any]], unit_of_work: UnitOfWork) -> list[Any
                 needs[one.foreseen.read].append(one.foreseen.needs)
         for read, of_all in needs.items():
             read(unit_of_work, of_all)
-        results = [one.work(unit_of_work) for one in group]
-        keep_until_commit(unit_of_work.connection)
-        return results
+        return [one.work(unit_of_work) for one in group]
 
 
 def _each_apart(group: list[_Submitted[Any]], unit_of_work: UnitOfWork) -> list[Any]:
