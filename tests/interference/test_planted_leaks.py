@@ -29,7 +29,7 @@ from tests.interference.worlds import Worlds
 def name_the_responsible(monkeypatch: pytest.MonkeyPatch) -> None:
     words = Judgement.words
     monkeypatch.setattr(
-        Judgement, "words", lambda self: f"{words(self)} {[one.hub.responsible for one in self.accepted]}"
+        Judgement, "words", lambda self: f"{words(self)} {[one.hub.responsible for one, _ in self.accepted]}"
     )
 
 

@@ -109,8 +109,9 @@ MUTATIONS = (
     Mutation(
         "only the CHF has the new version",
         "sr_engine/store/inventory.py",
-        '.where(is_one_of(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)\n    .values(firmware_version',
-        '.where(is_one_of(devices.c.hub_id, "hub_ids"), devices.c.device_type == "CHF")\n    .values(firmware_version',
+        '.where(is_one_of_many(devices.c.hub_id, "hub_ids"), _IS_CHF_OR_GPF)\n    .values(firmware_version',
+        '.where(is_one_of_many(devices.c.hub_id, "hub_ids"), devices.c.device_type == "CHF")'
+        "\n    .values(firmware_version",
     ),
     Mutation(
         "the completion SLA is not waited for",

@@ -16,7 +16,14 @@ from tests.machine.mutations import MUTATIONS, Mutation
 
 PARTS = (
     *("sr_engine", "signing", "config", "xsd", "tests/machine"),
-    *("tests/__init__.py", "tests/world.py", "tests/loaded.py", "tests/databases.py", "tests/postgres.py"),
+    *(
+        "tests/__init__.py",
+        "tests/world.py",
+        "tests/outbox.py",
+        "tests/loaded.py",
+        "tests/databases.py",
+        "tests/postgres.py",
+    ),
 )
 FOUND = re.compile(r"AssertionError: \[(.+?)\]|(\w+): ")
 """What was broken or, where the product stopped by itself, with which exception."""
