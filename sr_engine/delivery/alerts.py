@@ -281,7 +281,8 @@ class Alerts:
             )
             return
         series = self._signer.series(root, ANY_DEVICE)
-        form = Form(series.parts)
+        # For one alone it would be more than what it saves.
+        form = Form(series.parts) if len(alert.events) > 1 else None
         for message_id, one in zip(self._draw_ids(len(alert.events)), alert.events, strict=True):
             texts = series.texts(one.hub_id)
             body = series.filled(texts)

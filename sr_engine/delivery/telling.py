@@ -9,8 +9,9 @@ one keep out of each other's way by holding a Supplier while they are at it; tha
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -19,9 +20,11 @@ from sqlalchemy import Connection, Engine
 from sr_engine.delivery.alerts import Alerts, SignedAlerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.store import firmware_tidings, tidings
-from sr_engine.store.database import looking, stop_looking, try_to_hold
+from sr_engine.store.database import looking, may_pass, stop_looking, try_to_hold
 from sr_engine.store.tidings import Tidings
 from sr_engine.store.transactions import Taken, UnitOfWork
+
+log = logging.getLogger(__name__)
 
 QUEUED_AT_ONCE = 1_000
 """Alerts that one transaction queues, about: some 50 ms, in which nothing else is written."""
@@ -58,13 +61,35 @@ class Telling:
                 portions += of_one
                 left -= sum(len(portion.events) for portion in of_one)
             if portions:
-                composed = self.alerts.compose(connection, portions)
-                stop_looking(connection)
-                signed = self.alerts.sign(composed)
+                signed = self._signed(connection, portions, waiting)
                 return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=True)
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None
+
+    def _signed(self, connection: Connection, portions: Sequence[Tidings], waiting: Sequence[str]) -> SignedAlerts:
+        """The alerts of what some are to be told; if they cannot be written, those of the first who can be told alone.
+
+        Raises what is raised for them if nobody of all who wait can.
+        """
+        try:
+            composed = self.alerts.compose(connection, portions)
+            stop_looking(connection)
+            return self.alerts.sign(composed)
+        except Exception as error:
+            if may_pass(error):
+                raise
+            first = error
+        for organisation in waiting:
+            of_one = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
+            if of_one:
+                try:
+                    return self.alerts.sign(self.alerts.compose(connection, of_one))
+                except Exception as error:
+                    if may_pass(error):
+                        raise
+                    log.exception("what %s is to be told cannot be written", organisation)
+        raise first
 
     def _hold(self, connection: Connection, organisation: str, stack: ExitStack) -> bool:
         """Keep others from the same until the stack is closed, and the connection with it."""

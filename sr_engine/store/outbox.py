@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,8 @@ from sr_engine.store.database import wait_for_queues
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, is_one_of_many, members
 from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release_regions, releases, upgrade_lists
+
+log = logging.getLogger(__name__)
 
 PENDING = "Pending"
 DELIVERED = "Delivered"
@@ -331,7 +334,12 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
     with found:
         # Row by row: the bodies that follow are not read.
         for outbox_id, message_id, to, hub_id, tries, next_try_at, *body in found:
-            message = Queued(outbox_id, message_id, to, hub_id, forms.whole(*body), tries, next_try_at)
+            try:
+                whole = forms.whole(*body)
+            except forms.FormMissing as error:
+                log.error("message %s to %s is not sent: %s", message_id, to, error)  # noqa: TRY400 - it says all
+                continue
+            message = Queued(outbox_id, message_id, to, hub_id, whole, tries, next_try_at)
             left -= len(message.body)
             if left < 0 and chosen:
                 break

@@ -270,12 +270,21 @@ class Transactions:
                 if await self.run(keeping.carry_out_next, heavy=True, hubs=NO_HUBS):
                     continue
                 if self._waits_elsewhere and not self._to_carry_out:
-                    await asyncio.to_thread(statistics.look_again, self._engine)
+                    await self._look_again()
                 # Something may have been kept meanwhile.
                 if not self._to_carry_out:
                     return
         except Exception:
             log.exception("what was decided could not be carried out yet")
+
+    async def _look_again(self) -> None:
+        if not self._begins_more:
+            return
+        try:
+            await asyncio.to_thread(statistics.look_again, self._engine)
+        except Exception:
+            # It does so by itself, a little later.
+            log.exception("PostgreSQL could not be made to look at what has grown")
 
     def _is_in_the_way(self) -> bool:
         """What is kept comes first: somebody waits for all of it, and light ones that need not have had their turn."""

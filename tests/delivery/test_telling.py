@@ -18,6 +18,7 @@ from sr_engine.configuration import AlertEvent
 from sr_engine.delivery import telling
 from sr_engine.delivery.telling import Telling, remind
 from sr_engine.domain.changes import HubEvent
+from sr_engine.instance import SupplierSeed
 from sr_engine.store import tidings
 from sr_engine.store.tables import alerted_hubs, outbox, releases
 from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
@@ -218,6 +219,27 @@ def test_what_cannot_be_prepared_is_told_once_it_can_be(world: World, monkeypatc
     asyncio.run(story())
 
     assert sorted(told(world)) == expected(AlertEvent.HUB_LISTED)
+
+
+@pytest.mark.parametrize(("failing", "other"), [(A, B), (B, A)])
+def test_what_one_cannot_be_told_keeps_nobody_else_from_being_told(
+    world: World, failing: SupplierSeed, other: SupplierSeed, caplog: pytest.LogCaptureFixture
+) -> None:
+    for organisation in (A.name, B.name):
+        # A change of Supplier is of a meter, which is not said here.
+        event = AlertEvent.CHANGE_OF_SUPPLIER if organisation == failing.name else AlertEvent.HUB_LISTED
+        leave(world, event, organisations=(organisation,))
+
+    async def story() -> None:
+        await world.instance.transactions.run(remind)
+        await world.instance.transactions.close()
+
+    asyncio.run(story())
+
+    assert sorted(told(world)) == sorted((f"user:{other.eui}", hub.chf, "hub_listed") for hub in HUBS)
+    assert f"what {failing.name} is to be told cannot be written" in caplog.text
+    with world.instance.reading_engine.connect() as connection:
+        assert tidings.whom(connection) == [failing.name]
 
 
 def test_a_database_that_is_away_as_a_supplier_is_to_be_held_keeps_nobody_from_telling_it_later(

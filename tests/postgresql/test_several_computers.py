@@ -37,6 +37,7 @@ from sr_engine.store.leases import all_leases
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.tables import decisions, exchanges, outbox
 from tests.databases import url_of_instance
+from tests.outbox import messages
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, make_world
 
 ROOT = Path(__file__).parents[2]
@@ -349,7 +350,7 @@ def check(stage: Stage) -> None:
         of_other = decisions.c.organisation == B.name
         rows = connection.execute(select(decisions.c.hub_id, decisions.c.approval).where(of_other))
         decided = {row.hub_id: row.approval for row in rows}
-        queued = connection.execute(select(outbox).order_by(outbox.c.outbox_id)).all()
+        queued = messages(connection)
     # Each request is in force once, the last of each hub as it was said.
     assert number == 1 + len(exchanged)
     last = {one.hub_id: one.decision for one in exchanged}

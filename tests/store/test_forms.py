@@ -88,13 +88,19 @@ def test_a_form_goes_with_the_last_of_its_messages(engine: Engine) -> None:
         assert [one.body for one in messages(connection)] == [b"<b>9</b>"]
 
 
-def test_nothing_is_sent_of_a_message_whose_form_is_gone(engine: Engine) -> None:
-    put(engine, of_form(1, Form((b"<a>", b"</a>")), (b"1",)))
+def test_nothing_is_sent_of_a_message_whose_form_is_gone_and_all_else_is(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Outgoing("f" * 32, outbox.NOTICE, TO, "notice", b"<notice/>")
+    put(engine, of_form(1, Form((b"<a>", b"</a>")), (b"1",)), other)
     with engine.begin() as connection:
         connection.execute(outbox_forms.delete())
 
-    with engine.connect() as connection, pytest.raises(FormMissing, match="form 1 of a message"):
-        outbox.sendable(connection, TO, NOW, 9)
+    with engine.connect() as connection:
+        assert [one.body for one in outbox.sendable(connection, TO, NOW, 9)] == [b"<notice/>"]
+        with pytest.raises(FormMissing, match="form 1 of a message"):
+            mailbox.message(connection, TO, f"{1:032x}")
+    assert "is not sent: form 1 of a message in the outbox is not there" in caplog.text
 
 
 def test_alerts_of_many_hubs_share_a_form_and_are_signed_each(tmp_path: Path) -> None:
