@@ -1,5 +1,7 @@
 # Everything runs in a virtual environment of its own; Python 3.11 or newer and make are all it needs.
-PYTHON ?= python3
+# The distribution's, if it is new enough and can make an environment: it is built with profile-guided optimisation, and
+# does the same in a ninth less time than one that was compiled without. Else whichever comes first.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -18,7 +20,7 @@ help: ## what can be made
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sr_engine needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
-	@echo "Setting up $(VENV): once, a minute or so."
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) of $(PYTHON): once, a minute or so."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
