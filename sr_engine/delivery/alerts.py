@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -160,7 +160,7 @@ class Alerts:
             user = self._users.receiving_user(first.organisation, SUPPLIER_ROLES)
             recipient = first.organisation if user is None else user.eui
             drawn = broker_message_id(unit_of_work, self._broker, self._broker, recipient=recipient)
-        return [replace(event, request_id=known.get((event.hub_id, event.organisation), drawn)) for event in events]
+        return [event._replace(request_id=known.get((event.hub_id, event.organisation), drawn)) for event in events]
 
     def _portion(self, definition: AlertDefinition) -> int:
         return self._max_devices if definition.body in _OF_MANY_HUBS else PORTION
@@ -189,12 +189,11 @@ class Alerts:
         messages: list[outbox.Outgoing] = []
         alerted: list[tuple[str, str, str, str, str]] = []
         for alert, at in composed.alerts:
+            # All events of a portion have these in common.
+            event, organisation = alert.events[0].event.value, alert.events[0].organisation
             for message, events in self._signed(alert, at):
                 messages.append(message)
-                alerted += [
-                    (one.hub_id, one.event.value, one.organisation, one.occurrence, message.message_id)
-                    for one in events
-                ]
+                alerted += [(one.hub_id, event, organisation, one.occurrence, message.message_id) for one in events]
         return SignedAlerts(composed.portions, messages, alerted)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:

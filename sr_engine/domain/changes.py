@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
@@ -32,8 +32,7 @@ class AnswerChange(NamedTuple):
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class HubEvent:
+class HubEvent(NamedTuple):
     """Something one Supplier is told about one hub; `occurrence` makes it the same event only once."""
 
     event: AlertEvent
@@ -52,7 +51,7 @@ class HubEvent:
 
     def of(self, hub_id: str) -> HubEvent:
         """The same of another hub."""
-        return self if self.hub_id == hub_id else replace(self, hub_id=hub_id)
+        return self if self.hub_id == hub_id else self._replace(hub_id=hub_id)
 
 
 OfHub = TypeVar("OfHub", AnswerChange, AttemptChange, HubEvent)

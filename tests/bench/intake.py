@@ -91,6 +91,9 @@ def measure(reports: int, hubs_each: int) -> Taken:
         stack.callback(world.close)
         letters = written(world, reports, hubs_each)
         server.execute("VACUUM ANALYZE", url)
+        # What was loaded is on disk before anything is measured.
+        server.execute("CHECKPOINT", url)
+        os.sync()
         processes = [stack.enter_context(serving_apart(world.directory, "--role", "gateway")) for _ in range(PROCESSES)]
         return asyncio.run(_post_all(world.instance.reading_engine, server, processes, letters, reports * hubs_each))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def sent(world: World) -> list[tuple[str, str | None, str | None, AlertBody | No
 def post(world: World, *events: HubEvent) -> int:
     """How many alerts come of it."""
     before = len(sent(world))
-    own = [replace(one, release_id=release_of(world).release_id) for one in events]
+    own = [one._replace(release_id=release_of(world).release_id) for one in events]
     world.run(lambda uow: world.instance.alerts.post(uow, own))
     return len(sent(world)) - before
 
