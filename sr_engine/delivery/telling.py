@@ -80,6 +80,7 @@ class Telling:
             if may_pass(error):
                 raise
             first = error
+        # Held or not: that saves work only.
         for organisation in waiting:
             of_one = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
             if of_one:

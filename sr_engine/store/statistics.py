@@ -22,7 +22,7 @@ _GROWN = text(
 def look_again(engine: Engine) -> list[str]:
     """Have PostgreSQL look at the tables nearly all of whose rows are new or changed since it did; return their names.
 
-    It takes some tenths of a second, in which nobody waits. What somebody else looks at is left to them.
+    It takes some tenths of a second, for which no transaction waits. What somebody else looks at is left to them.
     """
     with beside(engine).begin() as connection:
         grown = [name for name in connection.scalars(_GROWN) if name in metadata.tables]

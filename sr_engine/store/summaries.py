@@ -149,10 +149,13 @@ def message_details(connection: Connection, message_id: str) -> MessageDetails |
         outbox.c.delivered_at,
         outbox.c.last_error,
         outbox.c.sha256,
-    ).where(outbox.c.message_id == message_id)
-    row = connection.execute(statement).one_or_none()
-    body = message_body(connection, message_id)
-    return None if row is None or body is None else MessageDetails(**row._mapping, size=len(body))
+        *forms.BODY,
+    ).select_from(forms.WITH_FORMS)
+    row = connection.execute(statement.where(outbox.c.message_id == message_id)).one_or_none()
+    if row is None:
+        return None
+    *values, body, form_id, form = row
+    return MessageDetails(*values, len(forms.whole(body, form_id, form)))
 
 
 def message_body(connection: Connection, message_id: str) -> bytes | None:
