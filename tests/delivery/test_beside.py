@@ -96,6 +96,18 @@ def tell(world: World) -> None:
     asyncio.run(asyncio.wait_for(follow(), WAIT))
 
 
+def tell_while_somebody_writes(world: World, had: str, wanted: str) -> None:
+    """Whoever writes has one queue when it is to be told, and then wants another, for which it would not wait."""
+    with ThreadPoolExecutor(1) as threads:
+        with world.instance.engine.begin() as connection:
+            notice(connection, world, had)
+            other = threads.submit(tell, world)
+            until_one_waits(world, other)
+            connection.execute(text("SET LOCAL lock_timeout = 1"))
+            notice(connection, world, wanted)
+        other.result(WAIT)
+
+
 def test_alerts_are_queued_while_another_transaction_writes(world: World) -> None:
     with world.instance.engine.begin():
         tell(world)
@@ -175,14 +187,7 @@ def test_whoever_writes_waits_for_no_alerts_to_two_users_of_a_supplier(tmp_path:
     ]
     Transactions(world.instance.engine, world.clock).run_now(lambda uow: world.instance.alerts.post(uow, events))
 
-    with ThreadPoolExecutor(1) as threads:
-        with world.instance.engine.begin() as connection:
-            notice(connection, world, had)
-            other = threads.submit(tell, world)
-            until_one_waits(world, other)
-            connection.execute(text("SET LOCAL lock_timeout = 1"))
-            notice(connection, world, wanted)
-        other.result(WAIT)
+    tell_while_somebody_writes(world, had, wanted)
 
     assert in_queue(world, had) == in_queue(world, wanted) == [queue.NOTICE, queue.ALERT]
     world.close()
@@ -195,14 +200,7 @@ def test_whoever_writes_waits_for_no_alerts_to_several_suppliers(world: World, h
     event = HubEvent(AlertEvent.HUB_LISTED, HUBS[0].chf, B.name, release_id, "once")
     Transactions(world.instance.engine, world.clock).run_now(lambda uow: world.instance.alerts.post(uow, [event]))
 
-    with ThreadPoolExecutor(1) as threads:
-        with world.instance.engine.begin() as connection:
-            notice(connection, world, had)
-            other = threads.submit(tell, world)
-            until_one_waits(world, other)
-            connection.execute(text("SET LOCAL lock_timeout = 1"))
-            notice(connection, world, wanted)
-        other.result(WAIT)
+    tell_while_somebody_writes(world, had, wanted)
 
     assert in_queue(world, TO_A) == [queue.NOTICE, *[queue.ALERT] * len(HUBS)]
     assert in_queue(world, TO_B) == [queue.NOTICE, queue.ALERT]
