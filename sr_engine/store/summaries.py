@@ -154,8 +154,9 @@ def message_details(connection: Connection, message_id: str) -> MessageDetails |
     row = connection.execute(statement.where(outbox.c.message_id == message_id)).one_or_none()
     if row is None:
         return None
-    *values, body, form_id, form = row
-    return MessageDetails(*values, len(forms.whole(body, form_id, form)))
+    values = row._asdict()
+    size = len(forms.whole(*(values.pop(column.name) for column in forms.BODY)))
+    return MessageDetails(**values, size=size)
 
 
 def message_body(connection: Connection, message_id: str) -> bytes | None:
