@@ -17,6 +17,7 @@ from sr_engine.store.outbox import PARKED, PENDING
 from sr_engine.store.schema import known_revisions
 from sr_engine.store.tables import outbox, pilot_shares
 from tests.cli.conftest import Run
+from tests.databases import only_sqlite
 from tests.official import with_official, write_official
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit
 
@@ -220,6 +221,7 @@ class TestBrokenInstances:
             "sr-engine: sr-engine.toml: users_file: is missing; it must be a path, relative to the folder of this file",
         ]
 
+    @only_sqlite
     def test_a_missing_database_is_said_to_be_missing_and_not_made_anew(self, run: Run, world: World) -> None:
         world.close()
         for path in world.directory.glob("sr-engine.db*"):
@@ -244,6 +246,7 @@ class TestBrokenInstances:
             f"attempts.compulsory, {shares}: somebody has changed it; restore a backup with `sr-engine restore`\n"
         )
 
+    @only_sqlite
     def test_a_database_of_something_else_is_refused(self, run: Run, world: World) -> None:
         world.close()
         for path in world.directory.glob("sr-engine.db*"):
