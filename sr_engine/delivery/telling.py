@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -50,19 +50,19 @@ class Telling:
         with ExitStack() as stack:
             connection = stack.enter_context(looking(self.engine))
             waiting = tidings.whom(connection)
-            mine: list[str] = []
+            portions: list[Tidings] = []
             left, looked_at = QUEUED_AT_ONCE, 0
-            names = tuple(waiting)
-            while left > 0 and looked_at < len(names):
-                some = _as_many_as(left, names[looked_at:], waiting)
-                looked_at += len(some)
-                held = some if whoever_is_at_it else self._hold(connection, some, stack)
-                mine += held
-                left -= sum(waiting[organisation] for organisation in held)
-            portions = tidings.oldest(connection, mine, QUEUED_AT_ONCE) if mine else []
+            while left > 0 and looked_at < len(waiting):
+                organisation = waiting[looked_at]
+                looked_at += 1
+                if not whoever_is_at_it and not self._hold(connection, organisation, stack):
+                    continue
+                of_one = tidings.oldest(connection, organisation, left)
+                portions += of_one
+                left -= sum(len(portion.events) for portion in of_one)
             if portions:
-                signed = self._signed(connection, portions, names)
-                return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(names), beside=True)
+                signed = self._signed(connection, portions, waiting)
+                return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=True)
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None
@@ -82,7 +82,7 @@ class Telling:
             first = error
         # Held or not: that saves work only.
         for organisation in waiting:
-            of_one = tidings.oldest(connection, (organisation,), QUEUED_AT_ONCE)
+            of_one = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
             if of_one:
                 try:
                     return self.alerts.sign(self.alerts.compose(connection, of_one))
@@ -92,38 +92,32 @@ class Telling:
                     log.exception("what %s is to be told cannot be written", organisation)
         raise first
 
-    def _hold(self, connection: Connection, organisations: Sequence[str], stack: ExitStack) -> Sequence[str]:
-        """Keep others from those that nobody is at, until the stack is closed, and the connection with it."""
+    def _hold(self, connection: Connection, organisation: str, stack: ExitStack) -> bool:
+        """Keep others from the same until the stack is closed, and the connection with it."""
         with self._guard:
-            free = [organisation for organisation in organisations if organisation not in self._held]
-            self._held.update(free)
-        held: set[str] = set()
+            if organisation in self._held:
+                return False
+            self._held.add(organisation)
+        is_held = False
         try:
-            held = try_to_hold(connection, free)
+            is_held = try_to_hold(connection, organisation)
         finally:
             # Also if the database is away: who stayed held would be told nothing more.
-            self._let_go(set(free) - held)
-        stack.callback(self._let_go, held)
-        return [organisation for organisation in free if organisation in held]
+            if not is_held:
+                self._let_go(organisation)
+        if is_held:
+            stack.callback(self._let_go, organisation)
+        return is_held
 
-    def _let_go(self, organisations: Iterable[str]) -> None:
+    def _let_go(self, organisation: str) -> None:
         with self._guard:
-            self._held.difference_update(organisations)
+            self._held.discard(organisation)
 
     def _queueing(self, signed: SignedAlerts) -> Callable[[UnitOfWork], None]:
         return lambda unit_of_work: self.alerts.queue(unit_of_work, signed)
 
     def _firmware(self, unit_of_work: UnitOfWork) -> None:
         self.firmware_alerts.write(unit_of_work)
-
-
-def _as_many_as(events: int, organisations: Sequence[str], waiting: Mapping[str, int]) -> Sequence[str]:
-    """The first of them that are to be told of so many events together, or all."""
-    for number, organisation in enumerate(organisations, 1):
-        events -= waiting[organisation]
-        if events <= 0:
-            return organisations[:number]
-    return organisations
 
 
 def remind(unit_of_work: UnitOfWork) -> bool:

@@ -23,7 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import LRUCache
 
 from sr_engine.store import sharing
-from sr_engine.store.dialects import POSTGRESQL, SQLITE, json_texts
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
 from sr_engine.store.sets import members
@@ -50,9 +50,8 @@ _QUEUE = 0x53525155
 """With the hash of a name, the key of the advisory lock by which PostgreSQL has one at a time add to a queue."""
 _BESIDE = "sr_engine_beside"
 
-_NAMES = json_texts(bindparam("names", type_=Text)).table_valued("value")
 _TRY_TO_HOLD = Prepared(
-    select(_NAMES.c.value, func.pg_try_advisory_xact_lock(_HOLD, func.hashtext(_NAMES.c.value)).label("is_held"))
+    select(func.pg_try_advisory_xact_lock(_HOLD, func.hashtext(bindparam("name", type_=Text))).label("is_held"))
 )
 _WAIT_FOR_QUEUES = text(
     f"SELECT pg_advisory_xact_lock({_QUEUE}, hashtext(value)) "  # noqa: S608 - a key of ours
@@ -235,15 +234,14 @@ def stop_looking(connection: Connection) -> None:
         connection.rollback()
 
 
-def try_to_hold(connection: Connection, names: Collection[str]) -> set[str]:
-    """Those of the names that no other transaction holds: this one does until it ends, wherever the others run.
+def try_to_hold(connection: Connection, name: str) -> bool:
+    """False if another transaction holds the name; else this one does until it ends, wherever the others run.
 
     Two names may count as one. SQLite knows no such thing: there is nobody else.
     """
-    if not names or connection.dialect.name != POSTGRESQL:
-        return set(names)
-    found = _TRY_TO_HOLD.all(connection, {"names": members(names)})
-    return {name for name, is_held in found if is_held}
+    if connection.dialect.name != POSTGRESQL:
+        return True
+    return bool(_TRY_TO_HOLD.scalar(connection, {"name": name}))
 
 
 def server_time(connection: Connection) -> datetime | None:

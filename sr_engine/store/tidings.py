@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
@@ -18,30 +17,18 @@ from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import tidings
 
-_PORTIONS_AT_ONCE = 100
-"""That are read, at most, to find so many events."""
-
-
-def _oldest() -> Select[Any]:
-    so_far = func.sum(tidings.c.hub_count).over(order_by=tidings.c.tidings_id)
-    oldest = (
-        select(tidings, (so_far - tidings.c.hub_count).label("before"))
-        .where(is_one_of(tidings.c.organisation, "organisations"))
-        .order_by(tidings.c.tidings_id)
-        .limit(bindparam("at_most"))
-        .subquery("oldest")
-    )
-    # Only of those that are chosen the hubs are read.
-    columns = [column for column in oldest.c if column.name != "before"]
-    return select(*columns).where(oldest.c.before < bindparam("at_least")).order_by(oldest.c.tidings_id)
-
+_PORTIONS_AT_ONCE = 16
+"""That are read to find so many events."""
 
 _WHOM = Prepared(
-    select(tidings.c.organisation, func.sum(tidings.c.hub_count).label("events"))
-    .group_by(tidings.c.organisation)
-    .order_by(func.min(tidings.c.tidings_id))
+    select(tidings.c.organisation).group_by(tidings.c.organisation).order_by(func.min(tidings.c.tidings_id))
 )
-_OLDEST = Prepared(_oldest())
+_OLDEST = Prepared(
+    select(tidings)
+    .where(tidings.c.organisation == bindparam("organisation"))
+    .order_by(tidings.c.tidings_id)
+    .limit(bindparam("at_most"))
+)
 _STILL_THERE = Prepared(
     select(tidings.c.tidings_id, tidings.c.at, tidings.c.organisation, tidings.c.event)
     .where(is_one_of(tidings.c.tidings_id, "keys"))
@@ -120,25 +107,26 @@ def add_alike(connection: Connection, portions: Sequence[Alike], at: datetime) -
     notices.leave(connection, notices.Left.TIDINGS)
 
 
-def whom(connection: Connection) -> dict[str, int]:
-    """The organisations that are to be told something, whoever waits longest first, and of how many events each."""
-    return {organisation: int(events) for organisation, events in _WHOM.all(connection)}
+def whom(connection: Connection) -> list[str]:
+    """The organisations that are to be told something, whoever waits longest first."""
+    return [row.organisation for row in _WHOM.all(connection)]
 
 
-def oldest(connection: Connection, organisations: Collection[str], at_least: int) -> list[Tidings]:
-    """What some are to be told first: as many portions as it takes for so many events, if there are."""
-    sought = {"organisations": members(organisations), "at_least": at_least, "at_most": _PORTIONS_AT_ONCE}
-    return [_portion(row) for row in _OLDEST.all(connection, sought)]
-
-
-def _portion(row: Any) -> Tidings:
-    event = AlertEvent(row.event)
-    events = tuple(
-        HubEvent(event, hub_id, row.organisation, row.release_id, occurrence, device_id, for_gas, request_id, versions)
-        for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
-        for versions in [None if pair is None else (pair[0], pair[1])]
-    )
-    return Tidings(row.tidings_id, row.event, row.organisation, row.at, row.release_id, events)
+def oldest(connection: Connection, organisation: str, at_least: int) -> list[Tidings]:
+    """What an organisation is to be told first: as many portions as it takes for so many events, if there are."""
+    chosen: list[Tidings] = []
+    for row in _OLDEST.all(connection, {"organisation": organisation, "at_most": _PORTIONS_AT_ONCE}):
+        event = AlertEvent(row.event)
+        events = tuple(
+            HubEvent(event, hub_id, organisation, row.release_id, occurrence, device_id, for_gas, request_id, versions)
+            for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
+            for versions in [None if pair is None else (pair[0], pair[1])]
+        )
+        chosen.append(Tidings(row.tidings_id, row.event, organisation, row.at, row.release_id, events))
+        at_least -= len(events)
+        if at_least <= 0:
+            break
+    return chosen
 
 
 def remove(connection: Connection, told: Sequence[Tidings]) -> bool:

@@ -239,7 +239,7 @@ def test_what_one_cannot_be_told_keeps_nobody_else_from_being_told(
     assert sorted(told(world)) == sorted((f"user:{other.eui}", hub.chf, "hub_listed") for hub in HUBS)
     assert f"what {failing.name} is to be told cannot be written" in caplog.text
     with world.instance.reading_engine.connect() as connection:
-        assert list(tidings.whom(connection)) == [failing.name]
+        assert tidings.whom(connection) == [failing.name]
 
 
 def test_a_database_that_is_away_as_a_supplier_is_to_be_held_keeps_nobody_from_telling_it_later(
