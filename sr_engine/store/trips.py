@@ -294,6 +294,13 @@ def before(connection: Connection, statement: str) -> None:
         trip.send()
 
 
+def send_kept(connection: Connection) -> None:
+    """To be called at the end of a part that can be taken back by itself: what fails of it then is the part's own."""
+    trip = under_way(connection)
+    if trip is not None:
+        trip.send()
+
+
 def raising(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
     """Do something with the driver's own connection, by this statement; raises what SQLAlchemy would."""
     driver: Any = connection.connection.driver_connection
