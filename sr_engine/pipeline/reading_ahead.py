@@ -9,7 +9,7 @@ from functools import partial
 from sr_engine.messages.model import ApproveCommsHubFirmware, Firmware, ScheduleCommsHubFirmware
 from sr_engine.pipeline.process import DUIS, Admitted, Processor
 from sr_engine.requests.lists import canonical
-from sr_engine.store import anomalies, exchanges, facts, held
+from sr_engine.store import anomalies, exchanges, facts, held, sharing
 from sr_engine.store.transactions import ReadAhead, UnitOfWork
 
 
@@ -20,10 +20,10 @@ def reading_ahead(processor: Processor) -> ReadAhead[Admitted]:
 
 def _read_ahead(unit_of_work: UnitOfWork, asked: Sequence[Admitted], *, processor: Processor) -> None:
     connection, now = unit_of_work.connection, unit_of_work.now
+    shared = sharing.of(connection)
+    if shared is None:
+        return
     headers = [one.request.header for one in asked]
-    exchanges.read_ahead(connection, DUIS, [(one.request_id.key, one.command_variant) for one in headers])
-    held.read_ahead(connection, sorted({one.request_id.key for one in headers}))
-    anomalies.read_ahead(connection, sorted({one.sender.eui for one in asked}), now)
     wanted: defaultdict[tuple[Firmware, bool], list[str]] = defaultdict(list)
     for one in asked:
         match one.request.body:
@@ -33,4 +33,12 @@ def _read_ahead(unit_of_work: UnitOfWork, asked: Sequence[Admitted], *, processo
                 wanted[body.firmware, True] += canonical(body.device_ids)
             case _:
                 pass
-    facts.read_ahead(connection, wanted, now, processor.quiet_days)
+    keys = [(one.request_id.key, one.command_variant) for one in headers]
+    takes = [
+        facts.ask_ahead(connection, shared, wanted, now, processor.quiet_days),
+        exchanges.ask_ahead(connection, shared, DUIS, keys),
+        held.ask_ahead(connection, shared, sorted({key for key, _ in keys})),
+        anomalies.ask_ahead(connection, shared, sorted({one.sender.eui for one in asked}), now),
+    ]
+    for take in takes:
+        take()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.store import sharing
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.prepared import Prepared
+from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, anomaly_counts, anomaly_thresholds
 
@@ -83,21 +83,24 @@ def _set_counts(connection: Connection, rows: Sequence[Mapping[str, object]]) ->
     execute_many(connection, _SET_COUNTS, rows)
 
 
-def read_ahead(connection: Connection, user_euis: Collection[str], now: datetime) -> None:
+def ask_ahead(
+    connection: Connection, shared: sharing.Shared, user_euis: Collection[str], now: datetime
+) -> sharing.Take:
     """Read for all that share this transaction what some Users have sent, and what is set for them."""
-    shared = sharing.of(connection)
-    if shared is None:
-        return
     hour = now.replace(minute=0, second=0, microsecond=0)
     sought = members(user_euis)
+    asked = _COUNTED_OF_ALL.ask(connection, {"user_euis": sought, "hour": hour})
+    asked_of_thresholds = _THRESHOLDS.ask(connection, {"user_euis": sought})
 
     def look() -> Mapping[tuple[str, datetime], tuple[int, int]]:
-        rows = _COUNTED_OF_ALL.all(connection, {"user_euis": sought, "hour": hour})
-        found = {user_eui: (requests, devices) for user_eui, requests, devices in rows}
+        found = {user_eui: (requests, devices) for user_eui, requests, devices in asked.all()}
         return {(user_eui, hour): found.get(user_eui, (0, 0)) for user_eui in user_euis}
 
-    shared.read(_COUNTS_KNOWN, look)
-    shared.read(_THRESHOLDS_KNOWN, lambda: _thresholds(connection, user_euis))
+    def take() -> None:
+        shared.read(_COUNTS_KNOWN, look)
+        shared.read(_THRESHOLDS_KNOWN, lambda: _thresholds_of(asked_of_thresholds.all(), user_euis))
+
+    return take
 
 
 def counted(connection: Connection, user_eui: str, now: datetime) -> tuple[int, int]:
@@ -118,8 +121,12 @@ def thresholds(connection: Connection, user_eui: str) -> Mapping[Breach, Thresho
 
 
 def _thresholds(connection: Connection, user_euis: Collection[str]) -> Mapping[str, Mapping[Breach, Thresholds]]:
+    return _thresholds_of(_THRESHOLDS.all(connection, {"user_euis": members(user_euis)}), user_euis)
+
+
+def _thresholds_of(rows: Iterable[Row], user_euis: Collection[str]) -> Mapping[str, Mapping[Breach, Thresholds]]:
     found: dict[str, dict[Breach, Thresholds]] = {user_eui: {} for user_eui in user_euis}
-    for row in _THRESHOLDS.all(connection, {"user_euis": members(user_euis)}):
+    for row in rows:
         found[row.user_eui][Breach(row.set_by)] = Thresholds(row.requests_per_hour, row.devices_per_hour)
     return found
 

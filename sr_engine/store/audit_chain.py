@@ -154,7 +154,7 @@ def link(connection: Connection, now: datetime) -> None:
     hashed = start_hash(CHAIN, number + 1, previous)
     for row in rows:
         hashed.update(b"".join(map(_written, row[2:])))
-    _INSERT_LINK.run(
+    _INSERT_LINK.put(
         connection,
         {"chain_id": CHAIN, "number": number + 1, "last_audit_id": rows[-1][2], "hash": hashed.digest()},
     )

@@ -184,7 +184,7 @@ def _from_arrays(
     for name, values in differing.items():
         convert = rewritten.convert.get(name)
         converted[_all(name)] = list(values) if convert is None else each(values, convert)
-    rewritten.run(connection, converted)
+    rewritten.put(connection, converted)
 
 
 def _over_arrays(

@@ -8,21 +8,23 @@ PostgreSQL what writes nothing that such a transaction decides by may go beside 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Any, NoReturn
 
 import psycopg
 from sqlalchemy import Connection, Engine, Text, bindparam, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import LRUCache
 
-from sr_engine.store import sharing
+from sr_engine.store import sharing, trips
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
@@ -75,6 +77,11 @@ _PASSING = ("08", "40", "57P")
 """Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
 
 
+ASKED_AFTER_SECONDS = 1.0
+"""A connection that has not been used for so long is asked whether it is still one, before it is used."""
+_USED_AT = "sr_engine.used_at"
+
+
 class QueuesBusy(Exception):
     """Somebody else is adding to one of some queues."""
 
@@ -123,6 +130,8 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait
 
 def _note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
     sharing.note(connection, statement)
+    if connection.dialect.name == POSTGRESQL:
+        trips.before(connection, statement)
 
 
 def _sqlite(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -> Engine:
@@ -164,8 +173,6 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
         address.set(drivername="postgresql+psycopg"),
         # A statement sees what was committed before it: a writer all there was when it got the lock.
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-        # A connection that the server has dropped is noticed and replaced before it is used.
-        pool_pre_ping=True,
         # What is stored is nobody's business who reads a log.
         hide_parameters=True,
         connect_args={
@@ -175,15 +182,61 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
             **KEPT_ALIVE,
         },
     )
+    _look_at_connections(engine)
     if read_only:
         return engine.execution_options(postgresql_readonly=True)
 
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, given: Sequence[Any], named: Mapping[str, Any]) -> trips.Driver:
+        return trips.Driver.open(*given, **named)
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get(_BESIDE):
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        waits = not connection.get_execution_options().get(_BESIDE)
+        trips.begin(connection, *((f"SELECT pg_advisory_xact_lock({WRITER_LOCK})",) if waits else ()))
 
     return engine
+
+
+def _look_at_connections(engine: Engine) -> None:
+    """A connection that the server has dropped is noticed and replaced before it is used.
+
+    The server is asked only if it was idle, or something has come that nobody asked for, as its last words or its end.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: DBAPIConnection, record: ConnectionPoolEntry, _fairy: object) -> None:
+        driver: Any = connection
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or (time.monotonic() - used_at < ASKED_AFTER_SECONDS and _is_silent(driver)):
+            return
+        if not _answers(driver):
+            raise InvalidatePoolError
+
+
+def _is_silent(driver: psycopg.Connection[Any]) -> bool:
+    """Nothing has come that nobody asked for."""
+    if driver.closed:
+        return False
+    watched = poll()
+    watched.register(driver.fileno(), POLLIN)
+    return not watched.poll(0)
+
+
+def _answers(driver: psycopg.Connection[Any]) -> bool:
+    """The server says something to nothing, in no transaction."""
+    before = driver.autocommit
+    try:
+        driver.autocommit = True
+        driver.execute("")
+        driver.autocommit = before
+    except psycopg.Error:
+        return False
+    return True
 
 
 def beside(engine: Engine) -> Engine:

@@ -82,20 +82,19 @@ def find(connection: Connection, interface: str, message_key: str, command_varia
     return None if row is None else Answered(row.digest, row.code, row.detail, row.answer)
 
 
-def read_ahead(connection: Connection, interface: str, sought: Iterable[tuple[str, int]]) -> None:
+def ask_ahead(
+    connection: Connection, shared: sharing.Shared, interface: str, sought: Iterable[tuple[str, int]]
+) -> sharing.Take:
     """Find for all that share this transaction; `sought` are keys and Command Variants."""
-    shared = sharing.of(connection)
-    if shared is None:
-        return
     wanted = set(sought)
+    keys = members(sorted({key for key, _ in wanted}))
+    asked = _FIND_ALL.ask(connection, {"interface": interface, "message_keys": keys})
 
     def look() -> Mapping[tuple[str, str, int], Answered | None]:
-        keys = members(sorted({key for key, _ in wanted}))
-        rows = _FIND_ALL.all(connection, {"interface": interface, "message_keys": keys})
-        found = {(key, variant): Answered(*answered) for key, variant, *answered in rows}
+        found = {(key, variant): Answered(*answered) for key, variant, *answered in asked.all()}
         return {(interface, *one): found.get(one) for one in wanted}
 
-    shared.read(_ANSWERED, look)
+    return lambda: shared.read(_ANSWERED, look)
 
 
 def answered_at(connection: Connection, interface: str, message_key: str) -> datetime | None:

@@ -34,24 +34,35 @@ from sr_engine.store.upgrades import Past
 _HUB_IDS = ("hub ids",)
 
 
-def read_ahead(
-    connection: Connection, wanted: Mapping[tuple[Firmware, bool], Sequence[str]], now: datetime, quiet_days: QuietDays
-) -> None:
+def ask_ahead(
+    connection: Connection,
+    shared: sharing.Shared,
+    wanted: Mapping[tuple[Firmware, bool], Sequence[str]],
+    now: datetime,
+    quiet_days: QuietDays,
+) -> sharing.Take:
     """Read for all that share this transaction what is known of hubs for each release, with overlays or without.
 
     Hubs are given by the canonical ids of CHF or GPF.
     """
-    shared = sharing.of(connection)
-    if shared is None or not wanted:
-        return
+    if not wanted:
+        return lambda: None
     device_ids = list(dict.fromkeys(device_id for some in wanted.values() for device_id in some))
-    shared.read(_HUB_IDS, lambda: dict.fromkeys(device_ids) | inventory.hub_ids_of(connection, device_ids))
-    for (of_firmware, with_overlays), some in wanted.items():
-        release = releases.by_firmware(connection, of_firmware)
-        if release is not None:
-            hub_ids = {hub_id for one in some if (hub_id := shared.known(_HUB_IDS, one)) not in {None, sharing.UNKNOWN}}
-            load = partial(_load, connection, of_firmware, hub_ids, now, quiet_days if with_overlays else None)
-            shared.read(_of_release(release, now, with_overlays=with_overlays), load)
+    take_releases = releases.ask_ahead(connection, shared, {of_firmware for of_firmware, _ in wanted})
+
+    def take() -> None:
+        # First what has been asked for: then reading it makes no trip of its own.
+        shared.read(_HUB_IDS, lambda: dict.fromkeys(device_ids) | inventory.hub_ids_of(connection, device_ids))
+        take_releases()
+        for (of_firmware, with_overlays), some in wanted.items():
+            release = releases.by_firmware(connection, of_firmware)
+            if release is not None:
+                known = [shared.known(_HUB_IDS, one) for one in some]
+                hub_ids = {hub_id for hub_id in known if hub_id not in {None, sharing.UNKNOWN}}
+                load = partial(_load, connection, of_firmware, hub_ids, now, quiet_days if with_overlays else None)
+                shared.read(_of_release(release, now, with_overlays=with_overlays), load)
+
+    return take
 
 
 def _load(

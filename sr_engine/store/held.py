@@ -227,17 +227,15 @@ def free_followers(connection: Connection, message_key: str, now: datetime) -> i
     return freed
 
 
-def read_ahead(connection: Connection, message_keys: Collection[str]) -> None:
+def ask_ahead(connection: Connection, shared: sharing.Shared, message_keys: Collection[str]) -> sharing.Take:
     """Find for all that share this transaction which of some requests others wait for."""
-    shared = sharing.of(connection)
-    if shared is None:
-        return
+    asked = _AWAITED.ask(connection, {"keys": members(message_keys)})
 
     def look() -> Mapping[str, bool]:
-        awaited = {row.preceding_key for row in _AWAITED.all(connection, {"keys": members(message_keys)})}
+        awaited = {row.preceding_key for row in asked.all()}
         return {key: key in awaited for key in message_keys}
 
-    shared.read(_IS_AWAITED, look)
+    return lambda: shared.read(_IS_AWAITED, look)
 
 
 def answer_left(connection: Connection, message_key: str, command_variant: int, now: datetime) -> None:

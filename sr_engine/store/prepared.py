@@ -13,12 +13,11 @@ from datetime import UTC, timezone
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, literal_column, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-from sr_engine.store import sharing
+from sr_engine.store import sharing, trips
 from sr_engine.store.dialects import POSTGRESQL, SINGLE, SQLITE, json_rows
 from sr_engine.store.sets import are_large, are_single, sets_of
 
@@ -114,7 +113,30 @@ class Rewritten:
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> int:
         """Run it for what it changes; return how many rows that was."""
-        return _executed(connection, self.sql, "execute", {**self.fixed, **values}).rowcount
+        return self.put(connection, values).rowcount
+
+    def put(self, connection: Connection, values: Mapping[str, object]) -> _Cursor:
+        """The same for what need not be known at once."""
+        return _executed(connection, self.sql, "execute", {**self.fixed, **values})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a statement gives, which may still be on its way."""
+
+    _connection: Connection
+    _compiled: _Compiled
+    _cursor: _Cursor
+
+    def all(self) -> list[Row]:
+        """All rows; to be asked for before anything is written that might change them."""
+        return self._compiled.rows(self.tuples())
+
+    def tuples(self) -> list[Any]:
+        """The same as the driver gives them."""
+        # Whoever reads now learns from it which tables that rests on.
+        sharing.note(self._connection, self._compiled.sql)
+        return self._cursor.fetchall()
 
 
 class Prepared:
@@ -132,6 +154,11 @@ class Prepared:
         """All rows that it selects or returns."""
         compiled = self._compiled(connection, parameters)
         return compiled.rows(self._execute(connection, compiled, parameters).fetchall())
+
+    def ask(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> Found:
+        """The same, to be read later: PostgreSQL is asked together with what is asked next, as soon as one is read."""
+        compiled = self._compiled(connection, parameters)
+        return Found(connection, compiled, self._execute(connection, compiled, parameters))
 
     def tuples(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> list[Any]:
         """The same as the driver gives them, for very many; raises TypeError if there is a value to be converted."""
@@ -168,6 +195,10 @@ class Prepared:
         """Run it for what it changes; return how many rows that was."""
         return self._execute(connection, self._compiled(connection, parameters), parameters).rowcount
 
+    def put(self, connection: Connection, parameters: Mapping[str, object] = _NOTHING) -> None:
+        """Run it for what it changes, however much that is: nobody waits for it."""
+        self._execute(connection, self._compiled(connection, parameters), parameters)
+
     def run_many(
         self,
         connection: Connection,
@@ -180,7 +211,7 @@ class Prepared:
         count = len(next(iter(columns.values())))
         rows = compiled.values_of(columns, alike, count)
         if count == 1:
-            # For which PostgreSQL's driver would begin and end a pipeline.
+            # Which a driver may have to prepare more for.
             _executed(connection, compiled.sql, "execute", rows[0])
         else:
             _executed(connection, compiled.sql, "executemany", rows)
@@ -275,7 +306,19 @@ def _reader(connection: Connection, kind: TypeEngine[Any]) -> Callable[[Any], An
     return kind.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
 
 
-def _executed(connection: Connection, sql: str, how: str, values: Any, **options: bool) -> _Cursor:
+def _executed(connection: Connection, sql: str, how: str, values: Any, *, prepare: bool | None = None) -> _Cursor:
+    """What it gives can be read from; what it changes is changed before anybody reads.
+
+    `prepare` is False for a statement whose plan is not to be kept.
+    """
+    _begun(connection)
+    trip = trips.under_way(connection)
+    if trip is not None:
+        sharing.note(connection, sql)
+        of_each = [values] if how == "execute" else values
+        return [trip.ask(sql, one, prepare=prepare is not False) for one in of_each][-1]
+    options = {} if prepare is None else {"prepare": prepare}
+
     def execute(driver: Any) -> _Cursor:
         cursor: _Cursor = driver.cursor()
         getattr(cursor, how)(sql, values, **options)
@@ -286,25 +329,12 @@ def _executed(connection: Connection, sql: str, how: str, values: Any, **options
 
 def done_by_driver(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
     """Do something with the driver's own connection, by this statement; raises what SQLAlchemy would."""
+    _begun(connection)
+    sharing.note(connection, sql)
+    trips.before(connection, sql)
+    return trips.raising(connection, sql, do)
+
+
+def _begun(connection: Connection) -> None:
     if not connection.in_transaction():
         connection.begin()
-    sharing.note(connection, sql)
-    driver: Any = connection.connection.driver_connection
-    try:
-        return do(driver)
-    except Exception as error:
-        base = connection.dialect.loaded_dbapi.Error
-        if not isinstance(error, base):
-            raise
-        lost = connection.dialect.is_disconnect(error, driver, None)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            sql,
-            None,
-            error,
-            base,
-            hide_parameters=True,
-            connection_invalidated=lost,
-            dialect=connection.dialect,
-        ) from error

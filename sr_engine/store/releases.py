@@ -136,10 +136,23 @@ def by_firmware(connection: Connection, firmware: Firmware) -> Release | None:
     return known
 
 
+def ask_ahead(connection: Connection, shared: sharing.Shared, sought: Collection[Firmware]) -> sharing.Take:
+    """Find for all that share this transaction the releases of some firmware."""
+    asked = {one: _BY_FIRMWARE.ask(connection, _sought(one)) for one in sought}
+
+    def look() -> Mapping[Firmware, Release | None]:
+        return {one: next(map(_release_of, found.all()), None) for one, found in asked.items()}
+
+    return lambda: shared.read(_KNOWN, look)
+
+
 def _by_firmware(connection: Connection, firmware: Firmware) -> Release | None:
-    sought = {"manufacturer": firmware.manufacturer, "model": firmware.model, "version": firmware.version}
-    found = _read(connection, _BY_FIRMWARE, sought)
+    found = _read(connection, _BY_FIRMWARE, _sought(firmware))
     return found[0] if found else None
+
+
+def _sought(firmware: Firmware) -> Mapping[str, str]:
+    return {"manufacturer": firmware.manufacturer, "model": firmware.model, "version": firmware.version}
 
 
 def by_id(connection: Connection, release_id: str) -> Release:

@@ -22,6 +22,8 @@ Kind = tuple[Hashable, ...]
 """What values that are found under keys are; those of one name differ in what follows it."""
 Row = Mapping[str, object]
 Write = Callable[[Connection, Sequence[Row]], None]
+Take = Callable[[], None]
+"""Takes in what was asked for before: all is asked before any of it is taken, for one trip to the database will do."""
 
 UNKNOWN: Any = object()
 """Nothing has been read of it, or that may not be so any more."""
@@ -155,12 +157,14 @@ def of(connection: Connection) -> Shared | None:
 @contextmanager
 def shared_by(connection: Connection) -> Iterator[Shared]:
     """While this lasts all that runs through a connection shares what is read and written; then all is written."""
-    shared = connection.info[_KEY] = Shared()
+    # Of a connection that is lost meanwhile there is none any more.
+    info = connection.info
+    shared = info[_KEY] = Shared()
     try:
         yield shared
         shared.finish(connection)
     finally:
-        connection.info.pop(_KEY, None)
+        info.pop(_KEY, None)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine
 
 from sr_engine.clock import Clock
-from sr_engine.store import audit_chain, notices, sharing, statistics
+from sr_engine.store import audit_chain, notices, sharing, statistics, trips
 from sr_engine.store.database import QueuesBusy, beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
 
@@ -634,7 +634,9 @@ def _attempt(work: Work[Any], unit_of_work: UnitOfWork) -> Any:
     remembered = len(unit_of_work.once_committed)
     try:
         with unit_of_work.connection.begin_nested():
-            return work(unit_of_work)
+            result = work(unit_of_work)
+            trips.send_kept(unit_of_work.connection)
+            return result
     except BaseException as error:
         if isinstance(error, _ENDING) or not in_transaction(unit_of_work.connection):
             # Where the database has taken back all of it, what the others did is gone too.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
@@ -153,10 +154,32 @@ def past_of(
 
     The `quiet` days need not be asked for again where they were.
     """
+    return _ask_for_past(connection, hub_ids, release, now, quiet_days, quiet=quiet)()
+
+
+def _ask_for_past(
+    connection: Connection,
+    hub_ids: Collection[str],
+    release: Release,
+    now: datetime,
+    quiet_days: QuietDays | None,
+    *,
+    quiet: Mapping[str, Sequence[Period]] | None = None,
+) -> Callable[[], Past]:
+    """The same, read when what is returned is called."""
     of_hubs = {"hub_ids": members(hub_ids), "release_id": release.release_id}
-    laid = {} if quiet_days is None else overlays.of(connection, hub_ids, now, quiet_days, quiet=quiet)
-    newest, others = _attempts(connection, of_hubs)
-    return Past(newest, others, _answers(connection, of_hubs), laid)
+    attempts_found, answers_found = _ATTEMPTS.ask(connection, of_hubs), _ANSWERS.ask(connection, of_hubs)
+
+    def take() -> Past:
+        laid = {} if quiet_days is None else overlays.of(connection, hub_ids, now, quiet_days, quiet=quiet)
+        newest, others = _attempts(attempts_found.all(), release)
+        return Past(newest, others, _answers(connection, answers_found.all()), laid)
+
+    return take
+
+
+def _given(past: Past) -> Past:
+    return past
 
 
 def load(
@@ -196,13 +219,16 @@ def load_alike(
     wanted = list(hub_ids)
     if not wanted:
         return {}
+    if past is None:
+        quiet = None if known is None else known.quiet
+        take_past = _ask_for_past(connection, wanted, release, now, quiet_days, quiet=quiet)
+    else:
+        take_past = partial(_given, past)
     if known is None:
         homes = inventory.hubs_alike(connection, wanted, now, with_han=bool(release.han_models))
     else:
         homes = known.alike
-    if past is None:
-        quiet = None if known is None else known.quiet
-        past = past_of(connection, wanted, release, now, quiet_days, quiet=quiet)
+    past = take_past()
     own, at_another = past.of_its_own, past.at_another
     found: dict[str, HubUpgrade] = {}
     for hub, alike in homes:
@@ -216,12 +242,12 @@ def load_alike(
     return found
 
 
-def _attempts(connection: Connection, of_hubs: Mapping[str, str]) -> tuple[dict[str, Attempt], set[str]]:
+def _attempts(rows: Sequence[Row], release: Release) -> tuple[dict[str, Attempt], set[str]]:
     """By hub, the newest attempt at the release; and the hubs with an attempt open at another."""
     newest: dict[str, Attempt] = {}
     others: set[str] = set()
-    for row in _ATTEMPTS.all(connection, of_hubs):
-        if row.release_id == of_hubs["release_id"]:
+    for row in rows:
+        if row.release_id == release.release_id:
             newest[row.hub_id] = attempt_of(row)
         else:
             others.add(row.hub_id)
@@ -246,8 +272,7 @@ def attempt_of(row: Row) -> Attempt:
     )
 
 
-def _answers(connection: Connection, of_hubs: Mapping[str, str]) -> dict[str, dict[str, Answer]]:
-    found = _ANSWERS.all(connection, of_hubs)
+def _answers(connection: Connection, found: Sequence[Row]) -> dict[str, dict[str, Answer]]:
     schedule_by_id = _schedules(connection, {row.schedule_id for row in found if row.schedule_id is not None})
     answers: dict[str, dict[str, Answer]] = defaultdict(dict)
     for hub_id, organisation, approval, request_id, defer_until, schedule_id, accepts in found:

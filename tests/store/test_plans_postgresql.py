@@ -29,8 +29,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def _answered_before(connection: Connection) -> None:
-    with sharing.shared_by(connection):
-        exchanges.read_ahead(connection, "DUIS", [("K1", 8), ("K2", 8)])
+    with sharing.shared_by(connection) as shared:
+        exchanges.ask_ahead(connection, shared, "DUIS", [("K1", 8), ("K2", 8)])()
 
 
 def _hubs(connection: Connection) -> None:

@@ -88,7 +88,9 @@ def test_what_is_kept_back_is_stored_in_the_order_it_was_written_in(engine: Engi
 
 def test_what_was_read_ahead_is_forgotten_once_another_unit_writes_there(engine: Engine) -> None:
     def read(uow: UnitOfWork, sought: Sequence[str]) -> None:
-        exchanges.read_ahead(uow.connection, "DUIS", [(key, 8) for key in sought])
+        shared = sharing.of(uow.connection)
+        assert shared is not None
+        exchanges.ask_ahead(uow.connection, shared, "DUIS", [(key, 8) for key in sought])()
 
     def write(uow: UnitOfWork) -> None:
         uow.connection.execute(table.insert(), exchanges_row("K1"))
