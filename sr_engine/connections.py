@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from sr_engine.gathered import Gathered
@@ -30,16 +29,6 @@ CLIENT_CERTIFICATE = "sr_engine.client_certificate"
 
 WHOLE = "sr_engine.whole"
 """Stands in an ASGI scope if the whole request had come before the application was called."""
-
-Headers = Sequence[tuple[bytes, bytes]]
-InOnePiece = Callable[[int, Headers, bytes], bool]
-"""Sends an answer: status, headers, of which one says how long it is, and body; False if it has to be sent in parts."""
-
-IN_ONE_PIECE = "sr_engine.in_one_piece"
-"""Where in an ASGI scope stands what sends an answer that is there as a whole, as by far the most are.
-
-In parts, as ASGI has it, each is looked at again, which takes longer than all that is to be sent.
-"""
 
 _QUEUED = 32
 """Requests that may wait on one connection for the one before them; uvicorn would take any number."""
@@ -247,10 +236,6 @@ class Connection(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)[WHOLE] = True
         super().on_message_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cast("dict[str, Any]", cycle.scope)[IN_ONE_PIECE] = partial(_sent_in_one_piece, cycle)
-        super()._start_asgi_task(cycle, app)
-
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.pipeline:
@@ -298,23 +283,3 @@ class Connection(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-
-
-def _sent_in_one_piece(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> bool:
-    """Answer a request, if nothing has been answered yet, and somebody is there who reads."""
-    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
-        return False
-    pieces = [STATUS_LINE[status]]
-    for name, value in (*cycle.default_headers, *headers):
-        pieces += (name, b": ", value, b"\r\n")
-    if not cycle.keep_alive:
-        pieces.append(b"connection: close\r\n")
-    pieces += (b"\r\n", body)
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join(pieces))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True

@@ -29,7 +29,7 @@ from sr_engine.gateway.registrations import JSON, RegistrationDesk
 from sr_engine.gateway.registrations import problem as json_problem
 from sr_engine.gateway.relay import Relay
 from sr_engine.gateway.resumer import Resumer
-from sr_engine.gateway.services import FAILED, Served, Service, response_of
+from sr_engine.gateway.services import Direct, Service, response_of
 from sr_engine.observing.counting import Stage
 from sr_engine.observing.exchanges import Exchange, Observer
 from sr_engine.observing.exposition import Health
@@ -135,14 +135,12 @@ class Gateway:
         if self._receiving_desk is not None:
             routes.append(Route("/api/v1/receive/{eui}", self._receive(self._receiving_desk), methods=["POST"]))
         routes += self._health.routes()
-        app = Served(
-            services,
-            routes=routes,
-            lifespan=lifespan,
-            exception_handlers={HTTPException: _http_error, Exception: _failure},
+        app = Starlette(
+            routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
         )
         # An address is taken as it is written: a redirect would have the client send its request twice.
         app.router.redirect_slashes = False
+        app.add_middleware(Direct, services=services)
         return app
 
     def _service(self, service: str) -> Service:
@@ -371,4 +369,5 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _failure(_request: Request, _error: Exception) -> Response:
-    return response_of(FAILED)
+    detail = "the request could not be worked on and changed nothing; it may be sent again as it is"
+    return response_of(problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
