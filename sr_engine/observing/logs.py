@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import time
 from datetime import UTC, datetime
+from typing import TextIO
 
 from sr_engine.configuration import LogFormat
 from sr_engine.observing.exchanges import FIELDS
@@ -18,7 +20,7 @@ class _OneLine(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        super().__init__("%(asctime)s", "%Y-%m-%dT%H:%M:%S")
         self._second = 0, ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
@@ -29,9 +31,10 @@ class _OneLine(logging.Formatter):
         return text
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
-        if not record.message.isprintable():
-            record.message = "".join(one if one.isprintable() else " " for one in record.message)
-        return super().formatMessage(record)
+        message = record.message
+        if not message.isprintable():
+            message = "".join(one if one.isprintable() else " " for one in message)
+        return f"{record.asctime}Z {record.levelname} {record.name}: {message}"
 
 
 class _Json(logging.Formatter):
@@ -50,9 +53,52 @@ class _Json(logging.Formatter):
         return json.dumps(said)
 
 
+class _Gathered(logging.StreamHandler[TextIO]):
+    """Writes what is said in one turn of an event loop in one piece, in the next turn; warnings, and all else, at once.
+
+    Answers are sent after that, all but very long ones: the line of an answer that has gone out does not get lost.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._writes: asyncio.AbstractEventLoop | None = None
+        """What is going to write them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            loop = None if record.levelno > logging.INFO else _loop()
+            if loop is None:
+                self.flush()
+            elif loop is not self._writes:
+                self._writes = loop
+                loop.call_soon(self.flush)
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        self.acquire()
+        try:
+            lines, self._lines, self._writes = self._lines, [], None
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """The one that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def log_to_stderr(style: LogFormat = LogFormat.HUMAN) -> None:
     """Have what is logged written to stderr, one line each."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Gathered(sys.stderr)
     if style is LogFormat.JSON:
         handler.setFormatter(_Json())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -92,3 +93,51 @@ def test_what_goes_wrong_is_one_line_too(said: Callable[[], str]) -> None:
 
     (line,) = said().splitlines()
     assert json.loads(line)["traceback"].endswith("ValueError: two\nlines")
+
+
+def test_lines_of_one_turn_of_the_event_loop_are_written_in_the_next_and_in_their_order(
+    said: Callable[[], str],
+) -> None:
+    logs.log_to_stderr()
+    here = logging.getLogger("sr_engine.x")
+
+    async def say() -> tuple[str, str, str]:
+        here.info("first")
+        here.info("second")
+        at_once = said()
+        await asyncio.sleep(0)
+        next_turn = said()
+        here.info("third")
+        here.warning("fourth")
+        return at_once, next_turn, said()
+
+    at_once, next_turn, with_warning = asyncio.run(say())
+    assert at_once == ""
+    assert [line.rpartition(" ")[2] for line in next_turn.splitlines()] == ["first", "second"]
+    assert [line.rpartition(" ")[2] for line in with_warning.splitlines()] == ["third", "fourth"]
+
+
+def test_where_no_event_loop_runs_a_line_is_written_at_once(said: Callable[[], str]) -> None:
+    logs.log_to_stderr()
+    logging.getLogger("sr_engine.x").info("alone")
+
+    assert said().endswith("Z INFO sr_engine.x: alone\n")
+
+
+def test_a_line_that_its_event_loop_never_wrote_comes_with_the_next(said: Callable[[], str]) -> None:
+    logs.log_to_stderr()
+    here = logging.getLogger("sr_engine.x")
+    loop = asyncio.new_event_loop()
+
+    async def say(text: str) -> None:
+        here.info(text)
+        loop.stop()
+
+    said_first = loop.create_task(say("first"))
+    loop.run_forever()
+    loop.close()
+    assert said_first.done()
+    asyncio.run(asyncio.sleep(0))
+    here.info("second")
+
+    assert [line.rpartition(" ")[2] for line in said().splitlines()] == ["first", "second"]
