@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from sr_engine.connections import CLIENT_CERTIFICATE
 from sr_engine.messages.identifiers import canonical_eui
 from sr_engine.origins import origin_of
+from sr_engine.value_objects import value_object
 
 Scope = MutableMapping[str, Any]
 
@@ -34,7 +35,7 @@ class _NotBelieved(Exception):
     """What is said of a certificate cannot be believed; says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Peer:
     """Whoever has connected."""
 

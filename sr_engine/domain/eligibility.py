@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release
 from sr_engine.messages.model import Period, RefusalReason
+from sr_engine.value_objects import value_object
 
 UPGRADABLE_STATUSES = frozenset({"Commissioned", "Suspended", "Recovered"})
 """Judged on the CHF (section 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Applicant:
     """Who asks: an organisation, in the roles of the User that sent the request."""
 

@@ -16,6 +16,7 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     UpdateCommsHubFirmwareExclusion,
 )
+from sr_engine.value_objects import value_object
 
 CANCELLATION = datetime(3000, 12, 31, tzinfo=UTC)
 """The ExecutionDateTime that cancels (FACTS RQ18)."""
@@ -45,7 +46,7 @@ class Breach(StrEnum):
     DCC = "DCC"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Thresholds:
     """How many requests and how many devices named in them a User may send in an hour; None: any number."""
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from sr_engine.domain.states import OPEN, WITH_CSP, AttemptState
 from sr_engine.messages.model import Approval, Firmware, Period, Phase
+from sr_engine.value_objects import value_object
 
 T = TypeVar("T")
 
@@ -16,7 +17,7 @@ _MONTH = timedelta(days=30)
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Hub:
     """A Communications Hub: the CHF's inventory record and the Suppliers its meters' registrations make responsible."""
 
@@ -115,7 +116,7 @@ class Schedule:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Answer:
     """What one responsible Supplier has decided; `schedule` where it did so by a schedule that is still in force."""
 
@@ -161,7 +162,7 @@ class Attempt:
         return self.state in WITH_CSP
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class HubUpgrade:
     """A hub, what its Suppliers have answered to one release, and the newest attempt."""
 
@@ -218,7 +219,7 @@ Alike = tuple[HubUpgrade, Sequence[str]]
 """Hubs of which all is known alike but their ids, and so is all that is decided: that of one of them, and their ids."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Listed(Generic[T]):
     """What is known of the hubs that a list names."""
 

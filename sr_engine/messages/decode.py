@@ -57,9 +57,10 @@ from sr_engine.messages.model import (
 )
 from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.times import date_from_xsd
+from sr_engine.value_objects import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Echo:
     """What the unsigned E100 repeats of a request that could not be authenticated (section 3, Check order)."""
 

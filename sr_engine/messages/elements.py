@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -14,6 +13,7 @@ from lxml import etree
 from sr_engine.messages.identifiers import RequestId, canonical_eui, split_device_ids
 from sr_engine.messages.model import Firmware, Period
 from sr_engine.messages.times import utc_from_xsd, xsd_from_utc
+from sr_engine.value_objects import value_object
 
 DUIS = "{http://www.dccinterface.co.uk/ServiceUserGateway}"
 """The DUIS namespace as lxml writes it before a name."""
@@ -32,7 +32,7 @@ def local_name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Fields:
     """The children of one element of a schema-valid message, by local name.
 

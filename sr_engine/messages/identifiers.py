@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from sr_engine.value_objects import value_object
 
 COUNTER_MAX = 2**64 - 1
 """Counters are unsigned 64-bit (FACTS RQ3)."""
@@ -30,7 +31,7 @@ def split_device_ids(text: str) -> tuple[str, ...]:
     return tuple(first_seen.values())
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RequestId:
     """`originator:target:counter` of a Service Request.
 

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from sr_engine.messages.identifiers import RequestId
+from sr_engine.value_objects import value_object
 
 
 class Phase(StrEnum):
@@ -68,7 +69,7 @@ class Period:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Firmware:
     """A firmware version of one hub model; versions are names, never compared as text or numbers (section 5)."""
 
@@ -80,7 +81,7 @@ class Firmware:
 # --- Service Requests ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Header:
     """The header of a Service Request (FACTS RQ2); `schema_version` is the text of the attribute."""
 
@@ -142,7 +143,7 @@ class ScheduleCommsHubFirmware:
     execution_date_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ApproveCommsHubFirmware:
     """11.6; `defer_until` stands only with Defer."""
 
@@ -201,7 +202,7 @@ Body = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ServiceRequest:
     """A verified, decoded Service Request."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from sr_engine.value_objects import value_object
 
 XML = "application/xml"
 PROBLEM = "application/problem+xml"
@@ -11,7 +12,7 @@ DETAIL_LIMIT = 1000
 """Characters of detail in a header; the audit trail has all of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Answer:
     """An HTTP answer: `code` is the ResponseCode where there is one, `detail` says why in words."""
 

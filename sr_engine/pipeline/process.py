@@ -73,6 +73,7 @@ from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Connection, Reading
 from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.upgrades import Past
+from sr_engine.value_objects import value_object
 
 DUIS = "DUIS"
 SCHEDULE_ID_MAX = 10**12
@@ -97,7 +98,7 @@ class Asked(Protocol):
         """The User."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Admitted:
     """A request that was authenticated and whose sender may send it; now the database decides."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -16,9 +15,10 @@ from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.supplier_change import Arrival, Departure
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Listed, Release, Schedule
 from sr_engine.messages.model import Device, Firmware, Period, ReadInventory, Result, ScheduleDetails
+from sr_engine.value_objects import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Sender:
     """Who sent the request: the User, its organisation, the User's roles that permit it; and the RequestID."""
 
@@ -29,7 +29,7 @@ class Sender:
     roles: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Outcome:
     """A response code, why in words a person can act on, the result body, and what is to change."""
 
@@ -101,7 +101,7 @@ HasFreePeriod = Callable[[str, Period, tuple[Period, ...]], bool]
 """Does this window hold a nightly open period of that region that can still be listed and touches none of these?"""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Rules:
     """The rules and the moment a decision is made under."""
 

@@ -21,6 +21,7 @@ from sr_engine.store.dialects import position_in
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import audit, audit_checkpoints
+from sr_engine.value_objects import value_object
 
 CHAIN = 1
 """The one writer's chain: SQLite has one writer at a time, whichever process it is in."""
@@ -44,7 +45,7 @@ _OF_ATTEMPTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Entry:
     """One record; `hubs` are canonical ids. `actor` is `user:<EUI>`, `csp:<region>`, `upstream`, `operator` or
     `processor`.

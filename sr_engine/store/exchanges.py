@@ -14,6 +14,7 @@ from sr_engine.store.bulk import execute_many
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of_many, members
 from sr_engine.store.tables import exchanges
+from sr_engine.value_objects import value_object
 
 _FIND = Prepared(
     select(exchanges.c.digest, exchanges.c.code, exchanges.c.detail, exchanges.c.answer).where(
@@ -41,7 +42,7 @@ _ANSWERED = ("exchanges",)
 """What is known of those that were answered before, by interface, key and Command Variant."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Exchange:
     """One message and its answer; `message_key` is the RequestID or MessageID in canonical form."""
 

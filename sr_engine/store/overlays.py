@@ -14,9 +14,10 @@ from sr_engine.domain.upgrades import Exclusion
 from sr_engine.messages.model import Period
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import UtcDateTime, devices, exclusions, registrations
+from sr_engine.value_objects import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class QuietDays:
     """How long before and after the effective date of a change of Supplier no period may lie."""
 

@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeEngine
 from sr_engine.store import sharing, trips
 from sr_engine.store.dialects import POSTGRESQL, SINGLE, SQLITE, json_rows
 from sr_engine.store.sets import are_large, are_single, sets_of
+from sr_engine.value_objects import value_object
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class Rewritten:
         return _executed(connection, self.sql, "execute", {**self.fixed, **values})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Found:
     """What a statement gives, which may still be on its way."""
 

@@ -28,7 +28,8 @@ Take = Callable[[], None]
 UNKNOWN: Any = object()
 """Nothing has been read of it, or that may not be so any more."""
 
-_KEY = "sr_engine.shared"
+_BY_CONNECTION: dict[Connection, Shared] = {}
+"""Asked for before each statement: what SQLAlchemy keeps for a connection takes ten times as long to look up."""
 _WORD = re.compile("[a-z_]+")
 
 
@@ -150,21 +151,18 @@ class Shared:
 
 def of(connection: Connection) -> Shared | None:
     """What the units of work of the connection's transaction share; None if they share nothing."""
-    shared: Shared | None = connection.info.get(_KEY)
-    return shared
+    return _BY_CONNECTION.get(connection)
 
 
 @contextmanager
 def shared_by(connection: Connection) -> Iterator[Shared]:
     """While this lasts all that runs through a connection shares what is read and written; then all is written."""
-    # Of a connection that is lost meanwhile there is none any more.
-    info = connection.info
-    shared = info[_KEY] = Shared()
+    shared = _BY_CONNECTION[connection] = Shared()
     try:
         yield shared
         shared.finish(connection)
     finally:
-        info.pop(_KEY, None)
+        del _BY_CONNECTION[connection]
 
 
 @contextmanager
@@ -180,7 +178,7 @@ def sparing(connection: Connection, name: Hashable, keys: Collection[Hashable]) 
 
 def note(connection: Connection, statement: str) -> None:
     """To be called before each statement that is run through a connection."""
-    shared: Shared | None = connection.info.get(_KEY)
+    shared = _BY_CONNECTION.get(connection)
     if shared is not None:
         shared.before(connection, statement)
 

@@ -24,6 +24,7 @@ from sr_engine.clock import Clock
 from sr_engine.store import audit_chain, notices, sharing, statistics, trips
 from sr_engine.store.database import QueuesBusy, beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
+from sr_engine.value_objects import value_object
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ ReadAhead = Callable[[UnitOfWork, Sequence[N]], None]
 """Reads what several units of work need, before the first of them runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Foreseen(Generic[N]):
     """What a unit of work will need, and who can read it for all that run together: the same object for all."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def test_what_was_read_ahead_is_forgotten_once_another_unit_writes_there(engine:
 
 
 def exchanges_row(key: str) -> dict[str, object]:
-    return {**{name: getattr(EXCHANGE, name) for name in EXCHANGE.__slots__}, "message_key": key}
+    return {**{one.name: getattr(EXCHANGE, one.name) for one in fields(EXCHANGE)}, "message_key": key}
 
 
 def test_one_whose_rows_are_in_anothers_way_fails_alone(engine: Engine) -> None:
