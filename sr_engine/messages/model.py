@@ -515,7 +515,7 @@ class ReportStatus(StrEnum):
     FAILED = "Failed"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ReportEntry:
     """What became of one hub, at `at`; `reason` accompanies Failed."""
 
