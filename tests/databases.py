@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, event
 
 from sr_engine.configuration import SETTINGS_FILE
 from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.dialects import SQLITE
 from tests.postgres import PostgresServer, postgres_server
 
 KINDS = ("sqlite", "postgresql")
@@ -106,6 +107,29 @@ def give_a_database_of_its_own(directory: Path) -> None:
     url = url_of_instance()
     text = re.sub(r"^database_url = .*$", f'database_url = "{url}"', settings.read_text("utf-8"), flags=re.MULTILINE)
     settings.write_text(text, encoding="utf-8")
+
+
+def refuse_rows(connection: Connection, table: str, why: str) -> None:
+    """The database takes no new row of a table, and says why, as it does when its disk is full."""
+    if connection.dialect.name == SQLITE:
+        refuse = (f"CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, '{why}'); END",)
+    else:
+        raising = f"BEGIN RAISE EXCEPTION '{why}' USING ERRCODE = 'disk_full'; END"
+        refuse = (
+            f"CREATE FUNCTION refused() RETURNS TRIGGER LANGUAGE plpgsql AS $$ {raising} $$",
+            f"CREATE TRIGGER refused BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refused()",
+        )
+    for statement in refuse:
+        connection.exec_driver_sql(statement)
+
+
+def take_rows_again(connection: Connection, table: str) -> None:
+    """What `refuse_rows` has done is undone."""
+    if connection.dialect.name == SQLITE:
+        connection.exec_driver_sql("DROP TRIGGER refused")
+    else:
+        connection.exec_driver_sql(f"DROP TRIGGER refused ON {table}")
+        connection.exec_driver_sql("DROP FUNCTION refused()")
 
 
 @contextmanager

@@ -57,7 +57,9 @@ def explained(error: Exception) -> Failure:
         case ConfigurationError():
             return Failure("\n".join(error.problems))
         case SQLAlchemyError():
-            return Failure(f"the database cannot be used: {getattr(error, 'orig', None) or error}")
+            # PostgreSQL says more than a line.
+            said = " ".join(str(getattr(error, "orig", None) or error).split())
+            return Failure(f"the database cannot be used: {said}")
         case sqlite3.Error():
             return Failure(f"the database cannot be copied: {error}")
         case OSError():

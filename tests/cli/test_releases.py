@@ -13,6 +13,7 @@ from sr_engine.messages.model import Firmware, Phase, ScheduleCommsHubFirmware
 from sr_engine.store import outbox, phases, releases
 from sr_engine.store.database import open_engine
 from tests.cli.conftest import Run
+from tests.databases import refuse_rows
 from tests.world import FIRMWARE, WINDOW, A, TestHub, World
 
 NAMED = ("--manufacturer", "2B7E", "--model", "C1A20001", "--version", "9002")
@@ -295,10 +296,10 @@ def test_what_the_database_says_is_one_line(run: Run, world: World) -> None:
     world.close()
     engine = open_engine(world.instance.settings.database_url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE TRIGGER no BEFORE INSERT ON releases BEGIN SELECT RAISE(ABORT, 'no'); END")
+        refuse_rows(connection, "releases", "no")
     engine.dispose()
     done = run("release", "open", *NAMED, *HASH, *WHERE, "--dir", world.directory)
 
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("sr-engine: the database cannot be used: ")
+    assert done.stderr.startswith("sr-engine: the database cannot be used: no")

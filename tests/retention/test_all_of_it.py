@@ -18,9 +18,9 @@ from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.portions import ROWS_AT_ONCE, Kind
 from sr_engine.store.tables import archives as files
 from sr_engine.store.tables import attempts, decisions, exchanges, outbox, releases
-from tests.databases import only_sqlite
+from tests.databases import only_sqlite, refuse_rows, take_rows_again
 from tests.retention.conftest import HUBS, YEARS, Aged
-from tests.world import FIRMWARE, A, bound
+from tests.world import FIRMWARE, A, bound, on_connection
 
 STRANGER = "00-00-5E-EF-FF-00-00-{:02X}"
 
@@ -146,16 +146,14 @@ def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@only_sqlite
 def test_what_could_not_be_removed_leaves_no_file_however_often_it_is_tried(aged: Aged) -> None:
     aged.pass_time()
-    full = "CREATE TRIGGER full BEFORE INSERT ON archives BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-    aged.world.run(lambda uow: uow.connection.execute(text(full)))
+    aged.world.run(on_connection(refuse_rows, "archives", "database or disk is full"))
     for _ in range(3):
         with pytest.raises(Exception, match="disk is full"):
             aged.prune()
     assert [path for path in aged.pruning.folder.rglob("*") if path.is_file() and path.name != ".lock"] == []
-    aged.world.run(lambda uow: uow.connection.execute(text("DROP TRIGGER full")))
+    aged.world.run(on_connection(take_rows_again, "archives"))
     assert aged.prune()[Kind.MESSAGES]
     with aged.world.instance.reading_engine.connect() as connection:
         assert archives.counted(connection, Kind.MESSAGES.value)
