@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Executable, create_engine, select
 
+from sr_engine.configuration import SETTINGS_FILE, load_settings
 from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, ScheduleCommsHubFirmware
+from sr_engine.store.dialects import POSTGRESQL
+from sr_engine.store.tables import audit, audit_links
 from tests.cli.conftest import Run
+from tests.databases import KIND, give_a_copy_of_its_database, server
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, make_world
 
 DAY = timedelta(days=1)
@@ -37,14 +41,21 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def instance(written: Path, tmp_path: Path) -> Path:
     """A copy of it, to do with as one likes."""
-    return shutil.copytree(written, tmp_path / "instance")
+    copy = shutil.copytree(written, tmp_path / "instance")
+    if KIND != "sqlite":
+        give_a_copy_of_its_database(copy, server())
+    return copy
 
 
-def tamper(instance: Path, statement: str) -> None:
-    connection = sqlite3.connect(instance / "sr-engine.db")
-    with connection:
-        connection.execute(statement)
-    connection.close()
+def tamper(instance: Path, *statements: Executable) -> None:
+    """Past the product, as whoever has the database can: he has it look at no reference either."""
+    engine = create_engine(load_settings(instance / SETTINGS_FILE).database_url)
+    with engine.begin() as connection:
+        if connection.dialect.name == POSTGRESQL:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            connection.execute(statement)
+    engine.dispose()
 
 
 def head_of(line: str) -> str:
@@ -115,8 +126,10 @@ def test_verification_prints_what_it_covered_and_the_head(run: Run, written: Pat
 def test_a_head_noted_earlier_has_to_be_there_still(run: Run, instance: Path) -> None:
     head = head_of(run("audit", "verify", "--dir", instance).stdout)
     assert run("audit", "verify", "--head", head, "--head", head.upper(), "--dir", instance).exit_code == 0
-    tamper(instance, "DELETE FROM audit WHERE audit_id > (SELECT last_audit_id FROM audit_links WHERE number = 2)")
-    tamper(instance, "DELETE FROM audit_links WHERE number = 3")
+    last = select(audit_links.c.last_audit_id).where(audit_links.c.number == 2).scalar_subquery()
+    tamper(
+        instance, audit.delete().where(audit.c.audit_id > last), audit_links.delete().where(audit_links.c.number == 3)
+    )
 
     assert run("audit", "verify", "--dir", instance).exit_code == 0
     cut_off = run("audit", "verify", "--head", head, "--dir", instance)
@@ -128,8 +141,11 @@ def test_a_head_noted_earlier_has_to_be_there_still(run: Run, instance: Path) ->
 
 
 def test_the_first_break_is_said_and_ends_with_exit_code_10(run: Run, instance: Path) -> None:
-    tamper(instance, "UPDATE audit SET actor = 'operator' WHERE audit_id = 3")
-    tamper(instance, "INSERT INTO audit_links VALUES (7, 1, 1, x'00')")
+    tamper(
+        instance,
+        audit.update().where(audit.c.audit_id == 3).values(actor="operator"),
+        audit_links.insert().values(chain_id=7, number=1, last_audit_id=1, hash=b"\0"),
+    )
 
     done = run("audit", "verify", "--dir", instance)
 
@@ -166,7 +182,7 @@ def test_old_records_are_pruned_and_the_rest_verifies_from_there(run: Run, insta
 
 
 def test_what_was_tampered_with_is_not_pruned(run: Run, instance: Path) -> None:
-    tamper(instance, "UPDATE audit SET detail = '' WHERE audit_id = 1")
+    tamper(instance, audit.update().where(audit.c.audit_id == 1).values(detail=""))
 
     done = run("audit", "prune", "--before", (NOW + DAY).isoformat(), "--dir", instance)
 
