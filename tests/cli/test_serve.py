@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.conftest import Run
+from tests.databases import only_sqlite
 from tests.official import with_official
 from tests.world import World, edit
 
@@ -84,6 +85,7 @@ def test_the_official_schema_in_use_is_logged(run: Run, world: World) -> None:
     assert f"official DUIS schema 9.7, from {world.directory / 'official'}" in said
 
 
+@only_sqlite
 def test_a_missing_database_is_named(run: Run, world: World) -> None:
     world.close()
     (world.directory / "sr-engine.db").unlink()
