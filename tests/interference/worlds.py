@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import event
-
 from sr_engine.instance import SupplierSeed
 from sr_engine.store.tables import metadata
 from sr_engine.store.transactions import UnitOfWork
@@ -43,11 +41,7 @@ class Worlds:
             # One hub a night, so that it is easily taken by others.
             edit(directory / "config" / "regions.toml", "hubs_per_night = 6000", "hubs_per_night = 1")
 
-        world = make_world(directory, suppliers=variation.cast, prepare=prepare)
-        # No power fails here: waiting for the disk at every commit takes longer than all else.
-        event.listen(world.instance.engine, "connect", lambda one, _record: one.execute("PRAGMA synchronous = OFF"))
-        world.instance.engine.dispose()
-        return world
+        return make_world(directory, suppliers=variation.cast, prepare=prepare)
 
     def close(self) -> None:
         for world in self._made.values():
