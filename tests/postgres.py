@@ -121,8 +121,17 @@ class PostgresServer:
         """The URL of a new database, empty or copied from another."""
         self._names += 1
         name = f"sr_{os.getpid()}_{self._names}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY FILE_COPY")
+        self._copy(template or "template0", name)
         return self.url(name)
+
+    def make_anew(self, url: str, *, template: str) -> None:
+        """A database to which nobody is connected holds what another does, and nothing else."""
+        name = url.rpartition("/")[2]
+        self.execute(f"DROP DATABASE {name}")
+        self._copy(template, name)
+
+    def _copy(self, template: str, name: str) -> None:
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
 
     @property
     def _data(self) -> Path:

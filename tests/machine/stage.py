@@ -6,7 +6,8 @@ import asyncio
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -32,7 +33,9 @@ from sr_engine.messages.model import (
     UpgradeListWithdrawal,
     UpgradeReport,
 )
+from sr_engine.store.dialects import SQLITE
 from sr_engine.store.tables import alerted_hubs, attempts, audit, decisions, devices, outbox, schedule_hubs
+from tests.databases import server
 from tests.machine.facts import REGIONS
 from tests.machine.hubs import LEAD, NOTICE
 from tests.world import BROKER, NOW, World, bound, edit, make_world, reopen
@@ -71,7 +74,8 @@ class Stage:
     """The product, its clock, and all that is said to it and read from it."""
 
     world: World
-    pristine: sqlite3.Connection
+    put_back: Callable[[World], None]
+    """Has its database hold what it held at first."""
     chance: Random
     """What is drawn by chance is drawn from here, so that the same history has the same outcome."""
     keys: dict[str, SoftwareKey] = field(default_factory=dict)
@@ -81,10 +85,7 @@ class Stage:
 
     def reset(self, now: datetime) -> None:
         """As it was when the instance was made."""
-        with self.world.instance.engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            self.pristine.backup(driver)
+        self.put_back(self.world)
         self.world.clock.set(now)
         self.chance.seed(1)
         self.counter = 0
@@ -220,6 +221,38 @@ class Stage:
         return {key: +states for key, states in found.items()}
 
 
+def _kept(world: World) -> Callable[[World], None]:
+    """Keep what a database holds; returns what has it hold that again, and nothing else."""
+    if world.instance.engine.dialect.name == SQLITE:
+        pristine = sqlite3.connect(":memory:", check_same_thread=False)
+        with _sqlite(world) as driver:
+            driver.backup(pristine)
+
+        def copy_back(world: World) -> None:
+            with _sqlite(world) as driver:
+                pristine.backup(driver)
+
+        return copy_back
+
+    url = world.instance.settings.database_url
+    world.close()
+    kept = server().new_database(template=url.rpartition("/")[2]).rpartition("/")[2]
+
+    def make_anew(world: World) -> None:
+        world.close()
+        server().make_anew(url, template=kept)
+
+    return make_anew
+
+
+@contextmanager
+def _sqlite(world: World) -> Iterator[sqlite3.Connection]:
+    with world.instance.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        yield driver
+
+
 @cache
 def the_stage() -> Stage:
     """The one instance of this process; its folder goes when the process does."""
@@ -234,12 +267,7 @@ def the_stage() -> Stage:
     world = make_world(
         Path(folder.name) / "instance", NOW, suppliers=SUPPLIERS, prepare=prepare, randbelow=chance.randrange
     )
-    pristine = sqlite3.connect(":memory:", check_same_thread=False)
-    with world.instance.engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        driver.backup(pristine)
-    stage = Stage(world, pristine, chance)
+    stage = Stage(world, _kept(world), chance)
     for name in (*(supplier.name for supplier in SUPPLIERS), *map(folder_name, CSP_NAME.values())):
         stage.key(name)
     stage.folder = folder  # type: ignore[attr-defined]  # kept alive with the stage
