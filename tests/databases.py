@@ -112,13 +112,13 @@ def give_a_database_of_its_own(directory: Path) -> None:
 def refuse_rows(connection: Connection, table: str, why: str) -> None:
     """The database takes no new row of a table, and says why, as it does when its disk is full."""
     if connection.dialect.name == SQLITE:
-        refuse = (f"CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, '{why}'); END",)
+        refuse = [f"CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, '{why}'); END"]
     else:
         raising = f"BEGIN RAISE EXCEPTION '{why}' USING ERRCODE = 'disk_full'; END"
-        refuse = (
+        refuse = [
             f"CREATE FUNCTION refused() RETURNS TRIGGER LANGUAGE plpgsql AS $$ {raising} $$",
             f"CREATE TRIGGER refused BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refused()",
-        )
+        ]
     for statement in refuse:
         connection.exec_driver_sql(statement)
 
