@@ -48,6 +48,18 @@ MUTATIONS = (
     ),
     Mutation(
         "quiet days are ignored",
+        "sr_engine/store/overlays.py",
+        "if after.organisation != before.organisation and at + quiet_days.after > now:",
+        "if after.organisation != before.organisation and at + quiet_days.after < now:",
+    ),
+    Mutation(
+        "quiet days are not looked at when a list is cut",
+        "sr_engine/domain/listing.py",
+        "    if overlaps(period, upgrade.quiet):\n        return Obstacle.QUIET_DAYS\n    if overlaps(period,",
+        "    if upgrade.exclusions and overlaps(period,",
+    ),
+    Mutation(
+        "a hub may be scheduled for quiet days",
         "sr_engine/domain/upgrades.py",
         "return (*excluded, *self.quiet)",
         "return tuple(excluded)",

@@ -355,3 +355,18 @@ class Surrounded(Requesting):
             self.send_decision(side, "one", (hub,), "Deferred" if until else "Declined", until=until, accepts=False)
         for _ in range(2):
             self.a_cut_comes_up(home.region, 0, 0)
+
+    @rule(bits=SOME, which=SOME, beyond=st.booleans())
+    def all_agree_although_a_customer_moves(self, bits: int, which: int, beyond: bool) -> None:
+        """On nights that are all too near to a change of Supplier, or of which the first are."""
+        self.a_moment()
+        hub = self.hubs(bits)[0]
+        home = self.model.homes[hub]
+        if not home.meters:
+            return
+        role = sorted(home.meters)[which % len(home.meters)]
+        at = max(self.model.now + 5 * DAY, home.meters[role][-1][0] + HOUR)
+        self.register(hub, role, at, self.organisation(which % 6), cancelled=False)
+        self.agree((hub,), (3, 12 if beyond else 7), "one", pilot=bool(which & 2))
+        for _ in range(3):
+            self.a_cut_comes_up(home.region, 0, 0)
