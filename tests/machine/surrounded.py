@@ -331,6 +331,7 @@ class Surrounded(Requesting):
     )
     def something_comes_in_between(self, bits: int, which: int, what: str) -> None:
         """All is agreed, and before the list is cut something happens that must keep a hub off it."""
+        self.the_cpl_changes("one", "Active")
         self.agree(self.hubs(bits), (3, 9), "one", pilot=bool(which & 1), accepts=what != "HAN")
         hub = self.hubs(bits)[0]
         sides, home = self.model.sides(hub), self.model.homes[hub]
@@ -360,6 +361,7 @@ class Surrounded(Requesting):
     def all_agree_although_a_customer_moves(self, bits: int, which: int, beyond: bool) -> None:
         """On nights that are all too near to a change of Supplier, or of which the first are."""
         self.a_moment()
+        self.the_cpl_changes("one", "Active")
         hub = self.hubs(bits)[0]
         home = self.model.homes[hub]
         if not home.meters:
