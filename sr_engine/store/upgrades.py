@@ -197,8 +197,9 @@ def load(
     wanted = list(hub_ids)
     if not wanted:
         return {}
+    take_past = _ask_for_past(connection, wanted, release, now, quiet_days)
     hubs = inventory.hubs(connection, wanted, now, with_han=bool(release.han_models))
-    past = past_of(connection, wanted, release, now, quiet_days)
+    past = take_past()
     return {hub_id: past.with_home(hub) for hub_id, hub in hubs.items()}
 
 
