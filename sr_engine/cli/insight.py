@@ -21,6 +21,7 @@ from sr_engine.operations.why import Happening, explain, history
 from sr_engine.store import inventory
 from sr_engine.store.audit import pruned_up_to
 from sr_engine.store.circuits import OpenCircuit
+from sr_engine.store.kept_changes import Oldest
 
 
 @click.command(short_help="Where everything stands, in counts.")
@@ -145,6 +146,12 @@ def _show(found: Status, longest: timedelta) -> None:
         ("Kind", "Event", "State", "Number"),
         ((*key, count) for key, count in found.messages.items()),
     )
+    if (left := found.unfinished) is not None:
+        show_table(
+            "Long lists that are answered and still to be carried out",
+            ("Portions", "Oldest request", "Answered"),
+            ((left.portions, *_oldest(left.oldest)),),
+        )
     if found.circuits:
         show_table(
             "Receivers that fail: their circuits are open",
@@ -161,6 +168,10 @@ def _show(found: Status, longest: timedelta) -> None:
                 for one in found.circuits
             ),
         )
+
+
+def _oldest(one: Oldest | None) -> tuple[object, ...]:
+    return ("cannot be read", None) if one is None else (one.message_key, one.at)
 
 
 def _state(one: OpenCircuit, now: datetime, longest: timedelta) -> str:
@@ -217,6 +228,17 @@ def _as_json(found: Status, longest: timedelta) -> dict[str, object]:
             {"kind": kind, "event": event, "state": state, "number": count}
             for (kind, event, state), count in found.messages.items()
         ],
+        "unfinished": None
+        if (left := found.unfinished) is None
+        else {
+            "portions": left.portions,
+            "oldest": None
+            if left.oldest is None
+            else {
+                "message_key": left.oldest.message_key,
+                "answered_at": moment(left.oldest.at).replace(" ", "T"),
+            },
+        },
         "circuits": [
             {
                 "destination": one.destination,

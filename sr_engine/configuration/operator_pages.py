@@ -20,6 +20,8 @@ class AttentionRules:
     certificate: timedelta
     """Before the end of a certificate."""
     count_up_to: int
+    carried_out: timedelta = timedelta(minutes=5)
+    """After its answer, within which a long list should be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ OPERATOR = Table(
             AttentionRules,
             Key("certificate_days", values.days(1, 365), field="certificate"),
             Key("count_up_to", values.whole_number(100, 1_000_000)),
+            Key("carried_out_minutes", values.minutes(1, 1440), field="carried_out", optional=True),
         ),
     ),
     Key("releases", Table(ReleaseRules, Key("count_up_to", values.whole_number(1000, 10_000_000)))),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sr_engine.clock import Clock
 from sr_engine.domain.holding import HoldReason
 from sr_engine.domain.sla import Measure, Month
-from sr_engine.store import circuits, held, sla, standing
+from sr_engine.store import circuits, held, kept_changes, sla, standing
 from sr_engine.store.reading import Reading
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,17 @@ class Standing:
             "reason",
             {reason.value: 0 for reason in HoldReason}
             | {reason.value: number for reason, number in held.waiting_counts(connection).items()},
+        )
+        left = kept_changes.unfinished(connection)
+        yield GaugeMetricFamily(
+            "sr_engine_unfinished_portions",
+            "Portions of long lists that were answered and are still to be carried out.",
+            0 if left is None else left.portions,
+        )
+        yield GaugeMetricFamily(
+            "sr_engine_unfinished_oldest_seconds",
+            "How long ago the oldest of these was answered.",
+            0 if left is None else left.waits(now).total_seconds(),
         )
         open_circuits = dict.fromkeys(self._places(), 0)
         for one in circuits.all_open(connection):

@@ -12,8 +12,9 @@ from sr_engine.configuration import Region
 from sr_engine.configuration.operator_pages import AttentionRules
 from sr_engine.domain.sla import Month
 from sr_engine.operations.certificates import CertificateLine, Certificates, to_be_renewed
-from sr_engine.store import circuits, csp_exchange, delivery_queue, quarantined, sla, under_way
+from sr_engine.store import circuits, csp_exchange, delivery_queue, kept_changes, quarantined, sla, under_way
 from sr_engine.store.circuits import OpenCircuit
+from sr_engine.store.kept_changes import Unfinished
 from sr_engine.store.paging import UpTo
 from sr_engine.store.sla import Breaches
 from sr_engine.store.under_way import Cutting, Halted
@@ -45,6 +46,10 @@ class Attention:
     certificates: tuple[CertificateLine, ...]
     breaches: tuple[Breaches, ...]
     """Found in this month, UTC."""
+    unfinished: Unfinished | None
+    """Of long lists."""
+    is_stuck: bool
+    """That has been so for too long."""
     cutting: tuple[Cutting, ...]
     pending: UpTo
     held: UpTo
@@ -54,7 +59,7 @@ class Attention:
     def matters(self) -> int:
         """How many kinds of things need attention."""
         kinds = (self.halted, self.overdue, self.parked, self.circuits, self.quarantined, self.certificates)
-        return sum(map(bool, kinds)) + bool(self.breaches)
+        return sum(map(bool, kinds)) + bool(self.breaches) + self.is_stuck
 
 
 def attention(
@@ -66,6 +71,7 @@ def attention(
 ) -> Attention:
     """Look at everything."""
     month, most = Month.of(now), rules.count_up_to
+    unfinished = kept_changes.unfinished(connection)
     return Attention(
         now,
         tuple(under_way.halted(connection)),
@@ -75,6 +81,8 @@ def attention(
         quarantined.undecided(connection, most),
         tuple(to_be_renewed(certificates.lines(now, rules.certificate))),
         tuple(sla.breaches_found(connection, month.start, month.end)),
+        unfinished,
+        unfinished is not None and unfinished.waits(now) >= rules.carried_out,
         tuple(under_way.cutting(connection)),
         delivery_queue.number_pending(connection, most),
         quarantined.waiting(connection, most),

@@ -12,9 +12,10 @@ from sr_engine.domain.sla import Month
 from sr_engine.domain.states import AttemptState
 from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
-from sr_engine.store import circuits, firmware, lists, outbox, releases, sla, summaries
+from sr_engine.store import circuits, firmware, kept_changes, lists, outbox, releases, sla, summaries
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.firmware import RequestSummary
+from sr_engine.store.kept_changes import Unfinished
 from sr_engine.store.sla import Breaches
 
 FIRMWARE_REQUESTS = 20
@@ -72,6 +73,8 @@ class Status:
     """Messages of the outbox by kind, event and state."""
     circuits: tuple[OpenCircuit, ...]
     """Receivers that fail, so that nothing but a message now and then is sent to them."""
+    unfinished: Unfinished | None
+    """Long lists that were answered and are still to be carried out."""
 
 
 def status(connection: Connection, now: datetime) -> Status:
@@ -85,6 +88,7 @@ def status(connection: Connection, now: datetime) -> Status:
         tuple(sla.breaches_found(connection, month.start, month.end)),
         dict(sorted(outbox.counts(connection).items())),
         tuple(circuits.all_open(connection)),
+        kept_changes.unfinished(connection),
     )
 
 

@@ -6,10 +6,11 @@ change anything of its hubs in a transaction that writes: `Transactions` sees to
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,28 @@ class Kept:
     message_key: str
     at: datetime
     """When it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """The request that has waited longest for being carried out."""
+
+    message_key: str
+    at: datetime
+    """When it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What was answered and is still to be carried out."""
+
+    portions: int
+    oldest: Oldest | None
+    """None: it cannot be read, and so not be carried out."""
+
+    def waits(self, now: datetime) -> timedelta:
+        """For how long; for ever if that cannot be read."""
+        return timedelta.max if self.oldest is None else now - self.oldest.at
 
 
 @cache
@@ -107,6 +130,26 @@ def of_hubs(connection: Connection, hub_ids: Collection[str]) -> list[int]:
     sought = set(hub_ids)
     named = _HUBS.all(connection, {"kept_ids": members(near)})
     return [kept_id for kept_id, hubs in named if not sought.isdisjoint(hubs.split(","))]
+
+
+def unfinished(connection: Connection) -> Unfinished | None:
+    """How much is left, and of whom; None if nothing is."""
+    kept_id = first(connection)
+    if kept_id is None:
+        return None
+    changes = _ONE.scalar(connection, {"kept_id": kept_id})
+    if changes is None:
+        # It was carried out between the two looks.
+        return None
+    return Unfinished(how_many(connection), _oldest(changes))
+
+
+def _oldest(changes: str) -> Oldest | None:
+    try:
+        kept = json.loads(changes)
+        return Oldest(kept["message_key"], datetime.fromisoformat(kept["at"]))
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def first(connection: Connection) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sr_engine.store.tables import outbox, pilot_shares
 from tests.cli.conftest import Run
 from tests.databases import only_sqlite
 from tests.official import with_official, write_official
+from tests.operations.test_stuck_lists import answer_and_stop, cannot_be_read, in_which_lists_are_long
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit
 
 HUB = TestHub(1, gas=B.name)
@@ -32,6 +34,15 @@ def busy(world: World) -> World:
     world.open_release()
     world.send(A, ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, (HUB.chf,)), "11.5")
     return world
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[World]:
+    """A world in which a long list was answered, and the process stopped right after."""
+    world = in_which_lists_are_long(tmp_path / "instance")
+    answer_and_stop(world)
+    yield world
+    world.close()
 
 
 def test_status_shows_releases_regions_answers_lists_and_messages(run: Run, busy: World) -> None:
@@ -90,6 +101,19 @@ def test_status_tells_of_halts_and_of_the_products_list(run: Run, busy: World) -
     assert "Central open halted 1 0 AwaitingApproval 1" in lines
     assert release["cpl_status"] == "Suspended"
     assert [region for region, one in release["regions"].items() if one["halted"]] == ["Central"]
+
+
+def test_status_names_the_long_list_that_has_waited_longest(run: Run, waiting: World) -> None:
+    shown = run("status", "--dir", waiting.directory).stdout
+    told = json.loads(run("status", "--json", "--dir", waiting.directory).stdout)["unfinished"]
+
+    assert told["oldest"]["message_key"].startswith(A.eui)
+    assert told["oldest"]["message_key"] in shown
+
+    cannot_be_read(waiting)
+    assert "cannot be read" in run("status", "--dir", waiting.directory).stdout
+    again = json.loads(run("status", "--json", "--dir", waiting.directory).stdout)["unfinished"]
+    assert again == {"portions": told["portions"], "oldest": None}
 
 
 def test_looking_changes_nothing(run: Run, busy: World) -> None:

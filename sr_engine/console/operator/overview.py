@@ -11,7 +11,7 @@ from sr_engine.configuration.console import ConsoleRole
 from sr_engine.console.operator.office import Office
 from sr_engine.console.pages import Entry, Page, Section, Visit, url
 from sr_engine.console.rendering import shown_span
-from sr_engine.console.tables import Badge, Column, Link, Table
+from sr_engine.console.tables import Badge, Cell, Column, Link, Table
 from sr_engine.domain.sla import Month
 from sr_engine.operations.attention import Attention, attention
 from sr_engine.operations.certificates import Validity
@@ -76,6 +76,7 @@ class Overview:
             found=found,
             stamp=stamp,
             tiles=_tiles(found),
+            stuck=self._stuck(found),
             halted=_halted(found),
             overdue=_overdue(found),
             failing=self._failing(found),
@@ -83,6 +84,21 @@ class Overview:
             breaches=_breaches(found),
             span=shown_span,
             live=url(f"{_PATH}/live", stamp=stamp),
+        )
+
+    def _stuck(self, found: Attention) -> Table:
+        left = found.unfinished
+        if left is None or not found.is_stuck:
+            return Table("", (), [])
+        oldest: tuple[Cell, ...] = ("cannot be read", None)
+        if left.oldest is not None:
+            key = left.oldest.message_key
+            oldest = (Link(key, url("/operator/messages", q=key), mono=True), left.oldest.at)
+        columns = [Column(title) for title in ("Oldest request", "Answered")]
+        return Table(
+            "Long lists that are not carried out",
+            (*columns, Column("Portions left", numeric=True)),
+            [(*oldest, left.portions)],
         )
 
     def _failing(self, found: Attention) -> Table:
@@ -109,6 +125,7 @@ def _stamp(found: Attention) -> str:
 def _tiles(found: Attention) -> list[Tile]:
     lists = _sum([one.lists for one in found.overdue])
     reports = _sum([one.reports for one in found.overdue])
+    stuck = str(found.unfinished.portions) if found.unfinished and found.is_stuck else "0"
     breaches = sum(one.number for one in found.breaches)
     expired = any(one.validity is Validity.EXPIRED for one in found.certificates)
     csp, month = url("/operator/csp"), str(Month.of(found.at))
@@ -117,6 +134,7 @@ def _tiles(found: Attention) -> list[Tile]:
         _tile("Lists overdue", lists, f"{csp}?state=open", "bad"),
         _tile("Hubs without a report", reports, csp, "warn"),
         _tile("Messages parked", str(found.parked), url("/operator/deliveries", state="Parked"), "bad"),
+        _tile("Long lists stuck", stuck, url("/operator/messages"), "bad"),
         _tile("Receivers failing", str(len(found.circuits)), url("/operator/deliveries"), "warn"),
         _tile("In quarantine", str(found.quarantined), url("/operator/quarantine"), "warn"),
         _tile(

@@ -50,6 +50,7 @@ def test_the_overview_names_what_needs_attention_and_leads_there(looking: Lookin
         "Lists overdue": "0",
         "Hubs without a report": "0",
         "Messages parked": "1",
+        "Long lists stuck": "0",
         "Receivers failing": "1",
         "In quarantine": "1",
         "Certificates to renew": "0",
