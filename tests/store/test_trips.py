@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, bindparam, func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from sr_engine.clock import FixedClock
 from sr_engine.store import trips
@@ -469,6 +470,42 @@ def test_what_nobody_waited_for_fails_alone_of_those_that_share_a_transaction(en
 
     assert [type(one) for one in asyncio.run(together())] == [type(None), type(None), IntegrityError, type(None)]
     assert names(engine) == {"one", "two", "three"}
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("\x00", DataError), ("\ud800", UnicodeEncodeError)])
+def test_a_value_that_the_driver_does_not_take_is_the_failure_of_whoever_has_it(
+    engine: Engine, name: str, wrong: type[Exception]
+) -> None:
+    """And of nobody it shares a transaction with; nothing is tried again, for the connection is as it was."""
+    runs: list[str] = []
+
+    def work(unit_of_work: UnitOfWork, *, name: str) -> None:
+        runs.append(name)
+        put(unit_of_work.connection, name)
+
+    async def together() -> list[object]:
+        transactions = Transactions(engine, FixedClock(NOW))
+        wanted = ["one", name, "two"]
+        return await asyncio.gather(
+            *(transactions.run(partial(work, name=one)) for one in wanted), return_exceptions=True
+        )
+
+    assert [type(one) for one in asyncio.run(together())] == [type(None), wrong, type(None)]
+    assert names(engine) == {"one", "two"}
+    # Together, and then each apart.
+    assert runs.count(name) == 2
+
+
+def test_a_value_that_the_driver_does_not_take_leaves_what_was_kept_before_it(engine: Engine) -> None:
+    with engine.begin() as connection:
+        put(connection, "before")
+        with pytest.raises(DataError) as raised:
+            put(connection, "\x00")
+        put(connection, "after")
+    assert not may_pass(raised.value)
+    assert raised.value.statement is not None
+    assert raised.value.statement.startswith("INSERT INTO counters")
+    assert names(engine) == {"before", "after"}
 
 
 def test_what_was_asked_in_a_part_that_is_taken_back_cannot_be_read_after_it(engine: Engine) -> None:
