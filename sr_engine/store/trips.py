@@ -126,7 +126,10 @@ class Driver(psycopg.Connection[Any]):
 
     def rollback(self) -> None:
         """Take back the transaction, and do nothing of what is kept."""
-        self.trip = None
+        trip, self.trip = self.trip, None
+        if trip is not None:
+            # Whoever asked for something may still try to read it.
+            trip.take_back()
         super().rollback()
 
 

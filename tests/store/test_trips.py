@@ -517,6 +517,19 @@ def test_what_was_asked_in_a_part_that_is_taken_back_cannot_be_read_after_it(eng
             asked.tuples()
 
 
+def test_what_was_kept_by_a_transaction_that_is_taken_back_is_not_done_for_whoever_reads_after_it(
+    engine: Engine,
+) -> None:
+    with engine.connect() as connection:
+        with connection.begin() as transaction:
+            put(connection, "never")
+            asked = COUNT.ask(connection)
+            transaction.rollback()
+        with pytest.raises(psycopg.InterfaceError):
+            asked.tuples()
+    assert names(engine) == set()
+
+
 def test_statements_beyond_those_that_are_kept_prepared_are_run_as_well(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
