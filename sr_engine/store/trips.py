@@ -331,9 +331,13 @@ def raising(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
     driver: Any = connection.connection.driver_connection
     try:
         return do(driver)
-    except Exception as error:
+    except BaseException as error:
         base = connection.dialect.loaded_dbapi.Error
         if not isinstance(error, base):
+            # A trip was broken off, by what ends the process, say: to take anything back over its connection would
+            # fail, and that would be raised instead.
+            if isinstance(driver, Driver) and driver.closed:
+                connection.invalidate(error)
             raise
         lost = connection.dialect.is_disconnect(error, driver, None)
         if lost:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Thread, main_thread
 from typing import Any
 
 import psycopg
@@ -29,6 +32,7 @@ from tests.world import NOW
 WITHIN_MILLISECONDS = 10_000
 COUNT = Prepared(select(func.count()).select_from(counters))
 VALUE = Prepared(select(counters.c.value).where(counters.c.name == bindparam("name")))
+SLEEP = Prepared(select(func.pg_sleep(bindparam("seconds"))))
 INSERT = Prepared(counters.insert())
 UPDATE = Prepared(counters.update().where(counters.c.name == bindparam("of")).values(value=bindparam("new")))
 EXCHANGE = Prepared(exchanges.insert())
@@ -86,6 +90,25 @@ def done_again(engine: Engine, work: Callable[[Connection], object]) -> list[obj
     asyncio.run(run_it())
     assert "written" in names(engine)
     return found
+
+
+@contextmanager
+def interrupted_while(engine: Engine, waits_for: str) -> Iterator[None]:
+    """As by Ctrl-C, once somebody waits in the server for what it calls so."""
+    url = engine.url.render_as_string(hide_password=False)
+    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{waits_for}' AND datname = current_database()"
+
+    def interrupt() -> None:
+        until = time.monotonic() + WITHIN_MILLISECONDS / 1_000
+        while not server().ask(waiting, url) and time.monotonic() < until:
+            time.sleep(0.01)
+        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+
+    thread = Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    thread.join()
 
 
 def lose(connection: Connection) -> None:
@@ -293,6 +316,31 @@ def test_a_connection_that_is_lost_meanwhile_may_pass(engine: Engine, at: str) -
     with engine.begin() as connection:
         put(connection, "works")
     assert names(engine) == {"works"}
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_interrupt_in_the_middle_is_raised_as_it_is(engine: Engine, *, reads: bool) -> None:
+    """Who waits for a row, or for the commit."""
+
+    def work(unit_of_work: UnitOfWork) -> None:
+        put(unit_of_work.connection, "never")
+        asked = SLEEP.ask(unit_of_work.connection, {"seconds": WITHIN_MILLISECONDS})
+        if reads:
+            asked.all()
+
+    with interrupted_while(engine, "PgSleep"):
+        Transactions(engine, FixedClock(NOW)).run_now(work)
+    run(engine, lambda connection: put(connection, "works"))
+    assert names(engine) == {"works"}
+
+
+def test_an_interrupt_while_another_writes_is_raised_as_it_is(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    with engine.begin() as connection:
+        put(connection, "other")
+        with interrupted_while(engine, "advisory"):
+            run(engine, lambda connection: put(connection, "never"))
+    assert names(engine) == {"other"}
+    assert not caplog.records
 
 
 def test_the_driver_prepares_nothing_and_has_nothing_forgotten(engine: Engine) -> None:
