@@ -23,7 +23,7 @@ from typing import Any, NoReturn, TypeVar
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.waiting import Ready, Wait
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -366,6 +366,9 @@ def _results(pgconn: Any, number: int) -> Generator[Wait, Ready | int, list[Any]
                 pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
+            # After something that cannot be understood nothing more is read, not even the end of them all.
+            if pgconn.status != ConnStatus.OK:
+                raise psycopg.OperationalError(f"the connection is lost: {pgconn.get_error_message()}")
             continue
         if result.status == ExecStatus.PIPELINE_SYNC:
             break

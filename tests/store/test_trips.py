@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread, main_thread
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -109,6 +110,46 @@ def interrupted_while(engine: Engine, waits_for: str) -> Iterator[None]:
     with pytest.raises(KeyboardInterrupt):
         yield
     thread.join()
+
+
+class Between:
+    """Stands between one connection and the server, and can say something that it has not said."""
+
+    def __init__(self) -> None:
+        self._listens = socket.create_server(("127.0.0.1", 0))
+        self.says = b""
+        """What comes before its next answer."""
+        self._threads = [Thread(target=self._serve)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads[0].join()
+        self._listens.close()
+
+    def instead_of(self, engine: Engine) -> str:
+        """The URL of what is connected to a database through it."""
+        return engine.url.set(port=self._listens.getsockname()[1]).render_as_string(hide_password=False)
+
+    def _serve(self) -> None:
+        ours, _ = self._listens.accept()
+        with ours, socket.create_connection(("127.0.0.1", server().port)) as theirs:
+            up = Thread(target=self._hand_on, args=(ours, theirs))
+            up.start()
+            self._hand_on(theirs, ours, is_down=True)
+            up.join()
+
+    def _hand_on(self, one: socket.socket, other: socket.socket, *, is_down: bool = False) -> None:
+        with suppress(OSError):
+            while some := one.recv(65_536):
+                if is_down:
+                    some, self.says = self.says + some, b""
+                other.sendall(some)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def lose(connection: Connection) -> None:
@@ -316,6 +357,35 @@ def test_a_connection_that_is_lost_meanwhile_may_pass(engine: Engine, at: str) -
     with engine.begin() as connection:
         put(connection, "works")
     assert names(engine) == {"works"}
+
+
+@pytest.mark.parametrize("nonsense", [b"D\x00\x00\x00\x01", b"D\x7f\xff\xff\xff"])
+def test_an_answer_that_cannot_be_understood_ends_the_connection_and_nothing_waits_for_more(
+    engine: Engine, nonsense: bytes
+) -> None:
+    with Between() as between:
+        other = open_engine(between.instead_of(engine))
+
+        def work(connection: Connection) -> None:
+            put(connection, "never")
+            between.says = nonsense
+            COUNT.scalar(connection)
+
+        def fails() -> None:
+            with pytest.raises(DBAPIError) as raised:
+                run(other, work)
+            failures.append(raised.value)
+
+        failures: list[DBAPIError] = []
+        # Not one that is waited for: it might never end.
+        thread = Thread(target=fails, daemon=True)
+        thread.start()
+        thread.join(WITHIN_MILLISECONDS / 1_000)
+        other.dispose()
+    (failure,) = failures
+    assert failure.connection_invalidated
+    assert may_pass(failure)
+    assert names(engine) == set()
 
 
 @pytest.mark.parametrize("reads", [True, False])
