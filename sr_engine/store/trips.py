@@ -18,12 +18,12 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.waiting import Ready, Wait
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -55,15 +55,24 @@ _Key = tuple[bytes, tuple[int, ...]]
 """A statement, and the types of its values."""
 
 
+@dataclass(slots=True)
+class _Given:
+    """A statement with its values, as the server takes them."""
+
+    key: _Key
+    values: Any
+    formats: Any
+
+
 class Asked:
     """A statement on its way, or kept to go with the next; reading what it gave sends it."""
 
-    __slots__ = ("_result", "_trip", "prepare", "sql", "values")
+    __slots__ = ("_result", "_trip", "given", "prepare", "sql")
 
-    def __init__(self, trip: Trip, sql: str, values: Mapping[str, object], *, prepare: bool = True) -> None:
+    def __init__(self, trip: Trip, sql: str, given: _Given, *, prepare: bool = True) -> None:
         self._trip = trip
         self.sql = sql
-        self.values = values
+        self.given = given
         self.prepare = prepare
         self._result: Any = None
 
@@ -117,7 +126,10 @@ class Driver(psycopg.Connection[Any]):
 
     def rollback(self) -> None:
         """Take back the transaction, and do nothing of what is kept."""
-        self.trip = None
+        trip, self.trip = self.trip, None
+        if trip is not None:
+            # Whoever asked for something may still try to read it.
+            trip.take_back()
         super().rollback()
 
 
@@ -135,6 +147,15 @@ class Line:
         """The statement that begins a transaction, as the driver would."""
         level = self._driver.isolation_level
         return "BEGIN" if level is None else f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}"
+
+    def given(self, sql: str, values: Mapping[str, object]) -> _Given:
+        """A statement with its values as the server takes them; raises what the driver does if it takes no such value.
+
+        Whoever asks is told at once: who shares the trip has no part in it, and the connection remains as it is.
+        """
+        written = _written(sql)
+        dumped = self._values.dump_sequence([values[name] for name in written.names], written.formats)
+        return _Given((written.sql, tuple(self._values.types or ())), dumped, self._values.formats)
 
     def go(self, going: Sequence[Asked]) -> list[Any]:
         """Send some statements and return what the server says to each; raises what the driver does if it is lost.
@@ -168,26 +189,23 @@ class Line:
 
     def _post(self, pgconn: Any, asked: Asked, new: dict[_Key, bytes]) -> list[_Part]:
         """`new` is what is prepared in the same trip, and not known to be yet."""
-        written = _written(asked.sql)
-        values = asked.values
-        dumped: Any = self._values.dump_sequence([values[name] for name in written.names], written.formats)
-        types, formats = tuple(self._values.types or ()), self._values.formats
+        given = asked.given
+        sql, types = given.key
         if not asked.prepare:
-            pgconn.send_query_params(written.sql, dumped, types, formats, Format.TEXT)
+            pgconn.send_query_params(sql, given.values, types, given.formats, Format.TEXT)
             return _BY_TEXT
-        key = (written.sql, types)
-        name = self._prepared.get(key) or new.get(key)
+        name = self._prepared.get(given.key) or new.get(given.key)
         if name is not None:
-            pgconn.send_query_prepared(name, dumped, formats, Format.TEXT)
+            pgconn.send_query_prepared(name, given.values, given.formats, Format.TEXT)
             return _BY_NAME
         if len(self._prepared) + len(new) >= PREPARED_MOST:
-            pgconn.send_query_params(written.sql, dumped, types, formats, Format.TEXT)
+            pgconn.send_query_params(sql, given.values, types, given.formats, Format.TEXT)
             return _BY_TEXT
         self._made += 1
-        name = new[key] = b"trip_%d" % self._made
-        pgconn.send_prepare(name, written.sql, types)
-        pgconn.send_query_prepared(name, dumped, formats, Format.TEXT)
-        return [_Part(is_by_name=True, prepares=(key, name)), *_BY_NAME]
+        name = new[given.key] = b"trip_%d" % self._made
+        pgconn.send_prepare(name, sql, types)
+        pgconn.send_query_prepared(name, given.values, given.formats, Format.TEXT)
+        return [_Part(is_by_name=True, prepares=(given.key, name)), *_BY_NAME]
 
     def _taken_in(self, parts: Sequence[_Part], said: Sequence[Any]) -> list[Any]:
         results: list[Any] = []
@@ -225,8 +243,15 @@ class Trip:
         self._kept: list[Asked] = []
 
     def ask(self, sql: str, values: Mapping[str, object] | None = None, *, prepare: bool = True) -> Asked:
-        """Keep a statement for the next trip; its plan is not kept unless it is to `prepare`."""
-        asked = Asked(self, sql, {} if values is None else values, prepare=prepare)
+        """Keep a statement for the next trip; its plan is not kept unless it is to `prepare`.
+
+        Raises what SQLAlchemy would if the driver does not take a value.
+        """
+        try:
+            given = self._line.given(sql, {} if values is None else values)
+        except psycopg.Error as error:
+            given = raising(self._connection, sql, partial(_fail, error))
+        asked = Asked(self, sql, given, prepare=prepare)
         self._kept.append(asked)
         return asked
 
@@ -257,7 +282,7 @@ class Trip:
         return self._line.rows_of(result)
 
 
-def _fail(error: Exception, _: object) -> None:
+def _fail(error: Exception, _: object) -> NoReturn:
     raise error
 
 
@@ -306,9 +331,13 @@ def raising(connection: Connection, sql: str, do: Callable[[Any], T]) -> T:
     driver: Any = connection.connection.driver_connection
     try:
         return do(driver)
-    except Exception as error:
+    except BaseException as error:
         base = connection.dialect.loaded_dbapi.Error
         if not isinstance(error, base):
+            # A trip was broken off, by what ends the process, say: to take anything back over its connection would
+            # fail, and that would be raised instead.
+            if isinstance(driver, Driver) and driver.closed:
+                connection.invalidate(error)
             raise
         lost = connection.dialect.is_disconnect(error, driver, None)
         if lost:
@@ -337,6 +366,9 @@ def _results(pgconn: Any, number: int) -> Generator[Wait, Ready | int, list[Any]
                 pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
+            # After something that cannot be understood nothing more is read, not even the end of them all.
+            if pgconn.status != ConnStatus.OK:
+                raise psycopg.OperationalError(f"the connection is lost: {pgconn.get_error_message()}")
             continue
         if result.status == ExecStatus.PIPELINE_SYNC:
             break

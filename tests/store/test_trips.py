@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from threading import Thread, main_thread
+from typing import Any, Self
 
 import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, bindparam, func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from sr_engine.clock import FixedClock
 from sr_engine.store import trips
@@ -28,6 +33,7 @@ from tests.world import NOW
 WITHIN_MILLISECONDS = 10_000
 COUNT = Prepared(select(func.count()).select_from(counters))
 VALUE = Prepared(select(counters.c.value).where(counters.c.name == bindparam("name")))
+SLEEP = Prepared(select(func.pg_sleep(bindparam("seconds"))))
 INSERT = Prepared(counters.insert())
 UPDATE = Prepared(counters.update().where(counters.c.name == bindparam("of")).values(value=bindparam("new")))
 EXCHANGE = Prepared(exchanges.insert())
@@ -85,6 +91,65 @@ def done_again(engine: Engine, work: Callable[[Connection], object]) -> list[obj
     asyncio.run(run_it())
     assert "written" in names(engine)
     return found
+
+
+@contextmanager
+def interrupted_while(engine: Engine, waits_for: str) -> Iterator[None]:
+    """As by Ctrl-C, once somebody waits in the server for what it calls so."""
+    url = engine.url.render_as_string(hide_password=False)
+    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{waits_for}' AND datname = current_database()"
+
+    def interrupt() -> None:
+        until = time.monotonic() + WITHIN_MILLISECONDS / 1_000
+        while not server().ask(waiting, url) and time.monotonic() < until:
+            time.sleep(0.01)
+        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+
+    thread = Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    thread.join()
+
+
+class Between:
+    """Stands between one connection and the server, and can say something that it has not said."""
+
+    def __init__(self) -> None:
+        self._listens = socket.create_server(("127.0.0.1", 0))
+        self.says = b""
+        """What comes before its next answer."""
+        self._threads = [Thread(target=self._serve)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads[0].join()
+        self._listens.close()
+
+    def instead_of(self, engine: Engine) -> str:
+        """The URL of what is connected to a database through it."""
+        return engine.url.set(port=self._listens.getsockname()[1]).render_as_string(hide_password=False)
+
+    def _serve(self) -> None:
+        ours, _ = self._listens.accept()
+        with ours, socket.create_connection(("127.0.0.1", server().port)) as theirs:
+            up = Thread(target=self._hand_on, args=(ours, theirs))
+            up.start()
+            self._hand_on(theirs, ours, is_down=True)
+            up.join()
+
+    def _hand_on(self, one: socket.socket, other: socket.socket, *, is_down: bool = False) -> None:
+        with suppress(OSError):
+            while some := one.recv(65_536):
+                if is_down:
+                    some, self.says = self.says + some, b""
+                other.sendall(some)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def lose(connection: Connection) -> None:
@@ -294,6 +359,60 @@ def test_a_connection_that_is_lost_meanwhile_may_pass(engine: Engine, at: str) -
     assert names(engine) == {"works"}
 
 
+@pytest.mark.parametrize("nonsense", [b"D\x00\x00\x00\x01", b"D\x7f\xff\xff\xff"])
+def test_an_answer_that_cannot_be_understood_ends_the_connection_and_nothing_waits_for_more(
+    engine: Engine, nonsense: bytes
+) -> None:
+    with Between() as between:
+        other = open_engine(between.instead_of(engine))
+
+        def work(connection: Connection) -> None:
+            put(connection, "never")
+            between.says = nonsense
+            COUNT.scalar(connection)
+
+        def fails() -> None:
+            with pytest.raises(DBAPIError) as raised:
+                run(other, work)
+            failures.append(raised.value)
+
+        failures: list[DBAPIError] = []
+        # Not one that is waited for: it might never end.
+        thread = Thread(target=fails, daemon=True)
+        thread.start()
+        thread.join(WITHIN_MILLISECONDS / 1_000)
+        other.dispose()
+    (failure,) = failures
+    assert failure.connection_invalidated
+    assert may_pass(failure)
+    assert names(engine) == set()
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_interrupt_in_the_middle_is_raised_as_it_is(engine: Engine, *, reads: bool) -> None:
+    """Who waits for a row, or for the commit."""
+
+    def work(unit_of_work: UnitOfWork) -> None:
+        put(unit_of_work.connection, "never")
+        asked = SLEEP.ask(unit_of_work.connection, {"seconds": WITHIN_MILLISECONDS})
+        if reads:
+            asked.all()
+
+    with interrupted_while(engine, "PgSleep"):
+        Transactions(engine, FixedClock(NOW)).run_now(work)
+    run(engine, lambda connection: put(connection, "works"))
+    assert names(engine) == {"works"}
+
+
+def test_an_interrupt_while_another_writes_is_raised_as_it_is(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    with engine.begin() as connection:
+        put(connection, "other")
+        with interrupted_while(engine, "advisory"):
+            run(engine, lambda connection: put(connection, "never"))
+    assert names(engine) == {"other"}
+    assert not caplog.records
+
+
 def test_the_driver_prepares_nothing_and_has_nothing_forgotten(engine: Engine) -> None:
     """Which it would after ROLLBACK, DROP and ALTER, and of more statements than it keeps."""
     values = {"name": "n"}
@@ -471,6 +590,42 @@ def test_what_nobody_waited_for_fails_alone_of_those_that_share_a_transaction(en
     assert names(engine) == {"one", "two", "three"}
 
 
+@pytest.mark.parametrize(("name", "wrong"), [("\x00", DataError), ("\ud800", UnicodeEncodeError)])
+def test_a_value_that_the_driver_does_not_take_is_the_failure_of_whoever_has_it(
+    engine: Engine, name: str, wrong: type[Exception]
+) -> None:
+    """And of nobody it shares a transaction with; nothing is tried again, for the connection is as it was."""
+    runs: list[str] = []
+
+    def work(unit_of_work: UnitOfWork, *, name: str) -> None:
+        runs.append(name)
+        put(unit_of_work.connection, name)
+
+    async def together() -> list[object]:
+        transactions = Transactions(engine, FixedClock(NOW))
+        wanted = ["one", name, "two"]
+        return await asyncio.gather(
+            *(transactions.run(partial(work, name=one)) for one in wanted), return_exceptions=True
+        )
+
+    assert [type(one) for one in asyncio.run(together())] == [type(None), wrong, type(None)]
+    assert names(engine) == {"one", "two"}
+    # Together, and then each apart.
+    assert runs.count(name) == 2
+
+
+def test_a_value_that_the_driver_does_not_take_leaves_what_was_kept_before_it(engine: Engine) -> None:
+    with engine.begin() as connection:
+        put(connection, "before")
+        with pytest.raises(DataError) as raised:
+            put(connection, "\x00")
+        put(connection, "after")
+    assert not may_pass(raised.value)
+    assert raised.value.statement is not None
+    assert raised.value.statement.startswith("INSERT INTO counters")
+    assert names(engine) == {"before", "after"}
+
+
 def test_what_was_asked_in_a_part_that_is_taken_back_cannot_be_read_after_it(engine: Engine) -> None:
     with engine.begin() as connection:
         with connection.begin_nested() as part:
@@ -478,6 +633,19 @@ def test_what_was_asked_in_a_part_that_is_taken_back_cannot_be_read_after_it(eng
             part.rollback()
         with pytest.raises(psycopg.InterfaceError):
             asked.tuples()
+
+
+def test_what_was_kept_by_a_transaction_that_is_taken_back_is_not_done_for_whoever_reads_after_it(
+    engine: Engine,
+) -> None:
+    with engine.connect() as connection:
+        with connection.begin() as transaction:
+            put(connection, "never")
+            asked = COUNT.ask(connection)
+            transaction.rollback()
+        with pytest.raises(psycopg.InterfaceError):
+            asked.tuples()
+    assert names(engine) == set()
 
 
 def test_statements_beyond_those_that_are_kept_prepared_are_run_as_well(
