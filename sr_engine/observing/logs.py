@@ -8,13 +8,36 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TextIO
 
 from sr_engine.configuration import LogFormat
 from sr_engine.observing.exchanges import FIELDS
 
+_Failed = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
-class _OneLine(logging.Formatter):
+
+class _Brief(logging.Formatter):
+    """Of a database that is away it is written what it said; where that was found out may be anywhere."""
+
+    def formatException(self, ei: _Failed) -> str:  # noqa: N802 - the name is the library's
+        away = None if ei[1] is None else _of_a_database_that_is_away(ei[1])
+        return super().formatException(ei) if away is None else away
+
+
+def _of_a_database_that_is_away(error: BaseException) -> str | None:
+    if "sqlalchemy" not in sys.modules:
+        return None
+    # Programs that have no database log, too, and start sooner without it.
+    from sr_engine.store.database import may_pass  # noqa: PLC0415 - see above
+
+    if not may_pass(error):
+        return None
+    cause = getattr(error, "orig", error)
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+
+
+class _OneLine(_Brief):
     """One line per record, whatever a message quotes; times in UTC."""
 
     converter = staticmethod(time.gmtime)
@@ -37,7 +60,7 @@ class _OneLine(logging.Formatter):
         return f"{record.asctime}Z {record.levelname} {record.name}: {message}"
 
 
-class _Json(logging.Formatter):
+class _Json(_Brief):
     """One object per line; what an exchange is known by stands beside the message."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -6,11 +6,15 @@ import asyncio
 import json
 import logging
 import re
+import socket
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 
 from sr_engine.configuration import LogFormat
 from sr_engine.messages.model import ReadInventory
@@ -141,3 +145,31 @@ def test_a_line_that_its_event_loop_never_wrote_comes_with_the_next(said: Callab
     here.info("second")
 
     assert [line.rpartition(" ")[2] for line in said().splitlines()] == ["first", "second"]
+
+
+@pytest.mark.parametrize("style", list(LogFormat))
+def test_a_database_that_is_away_is_told_in_few_words_and_all_else_with_its_traceback(
+    said: Callable[[], str], style: LogFormat
+) -> None:
+    logs.log_to_stderr(style)
+    log = logging.getLogger("sr_engine.somewhere")
+    with closing(socket.socket()) as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        port = nobody_listens.getsockname()[1]
+        engine = create_engine(f"postgresql+psycopg://somebody@127.0.0.1:{port}/anything")
+        try:
+            engine.connect()
+        except DBAPIError:
+            log.exception("the outbox cannot be looked through")
+    away = said()
+    assert "Connection refused" in away
+    assert str(port) in away
+    assert "Traceback" not in away
+    assert len(away.splitlines()) <= 2
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            connection.execute("SELECT no_such_column")
+        except sqlite3.Error:
+            log.exception("this should not have happened")
+    assert "Traceback" in said()
