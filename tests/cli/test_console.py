@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -110,7 +111,8 @@ def test_an_operator_and_a_supplier_bring_a_hub_to_its_schedule(serving: Serving
     log = serving.log.read_text().splitlines()
     exchanges = [line for line in log if "serviceD answered" in line]
     assert len(exchanges) == 1
-    assert exchanges[0].endswith("INFO sr_engine.gateway.app: serviceD answered I0: 1 hub(s) accepted")
+    of = rf"11\.5 {A.eui}:{BROKER}:1 of {A.eui}"
+    assert re.search(rf" INFO sr_engine\.observing\.exchanges: serviceD answered I0 in [0-9.]+ ms: {of}$", exchanges[0])
     assert not any("<" in line or "PRIVATE" in line or "Traceback" in line for line in log)
 
 
