@@ -76,7 +76,7 @@ class Overview:
             found=found,
             stamp=stamp,
             tiles=_tiles(found),
-            stuck=self._stuck(found),
+            stuck=_stuck(found),
             halted=_halted(found),
             overdue=_overdue(found),
             failing=self._failing(found),
@@ -84,21 +84,6 @@ class Overview:
             breaches=_breaches(found),
             span=shown_span,
             live=url(f"{_PATH}/live", stamp=stamp),
-        )
-
-    def _stuck(self, found: Attention) -> Table:
-        left = found.unfinished
-        if left is None or not found.is_stuck:
-            return Table("", (), [])
-        oldest: tuple[Cell, ...] = ("cannot be read", None)
-        if left.oldest is not None:
-            key = left.oldest.message_key
-            oldest = (Link(key, url("/operator/messages", q=key), mono=True), left.oldest.at)
-        columns = [Column(title) for title in ("Oldest request", "Answered")]
-        return Table(
-            "Long lists that are not carried out",
-            (*columns, Column("Portions left", numeric=True)),
-            [(*oldest, left.portions)],
         )
 
     def _failing(self, found: Attention) -> Table:
@@ -153,6 +138,22 @@ def _tile(name: str, value: str, href: str, tone: str) -> Tile:
 
 def _sum(counts: list[UpTo]) -> str:
     return str(UpTo(sum(one.number for one in counts), any(one.more for one in counts)))
+
+
+def _stuck(found: Attention) -> Table:
+    left = found.unfinished
+    if left is None or not found.is_stuck:
+        return Table("", (), [])
+    oldest: tuple[Cell, ...] = ("cannot be read", None)
+    if left.oldest is not None:
+        key = left.oldest.message_key
+        oldest = (Link(key, url("/operator/messages", q=key), mono=True), left.oldest.at)
+    columns = [Column(title) for title in ("Oldest request", "Answered")]
+    return Table(
+        "Long lists that are not carried out",
+        (*columns, Column("Portions left", numeric=True)),
+        [(*oldest, left.portions)],
+    )
 
 
 def _halted(found: Attention) -> Table:
