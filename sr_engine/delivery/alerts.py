@@ -30,8 +30,8 @@ from sr_engine.messages.model import (
     FirmwareUpgradeRequested,
     FirmwareVersionMismatch,
 )
-from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, upgrades
-from sr_engine.store.forms import Form
+from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, told, upgrades
+from sr_engine.store.forms import Form, kept
 from sr_engine.store.tidings import Tidings
 from sr_engine.store.transactions import UnitOfWork
 
@@ -71,8 +71,8 @@ class SignedAlerts:
 
     portions: Sequence[Tidings]
     messages: Sequence[outbox.Outgoing]
-    alerted: Sequence[tuple[str, str, str, str, str]]
-    """Hub, event, organisation, occurrence and message id of each event."""
+    told: Sequence[tuple[str, str, str, str, str]]
+    """Hub, event, organisation, occurrence and message id of each event that its alert does not name itself."""
 
 
 class Alerts:
@@ -187,29 +187,35 @@ class Alerts:
     def sign(self, composed: ComposedAlerts) -> SignedAlerts:
         """Write and sign them."""
         messages: list[outbox.Outgoing] = []
-        alerted: list[tuple[str, str, str, str, str]] = []
+        told: list[tuple[str, str, str, str, str]] = []
         for alert, at in composed.alerts:
-            # All events of a portion have these in common.
-            event, organisation = alert.events[0].event.value, alert.events[0].organisation
-            for message, events in self._signed(alert, at):
-                messages.append(message)
-                alerted += [(one.hub_id, event, organisation, one.occurrence, message.message_id) for one in events]
-        return SignedAlerts(composed.portions, messages, alerted)
+            signed = self._signed(alert, at)
+            messages += signed
+            if signed[0].occurrence is None:
+                # All events of a portion have these in common.
+                event, organisation = alert.events[0].event.value, alert.events[0].organisation
+                # One for each of them, or one for all.
+                each = signed if len(signed) == len(alert.events) else signed * len(alert.events)
+                told += [
+                    (one.hub_id, event, organisation, one.occurrence, message.message_id)
+                    for one, message in zip(alert.events, each, strict=True)
+                ]
+        return SignedAlerts(composed.portions, messages, told)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""
         connection = unit_of_work.connection
         if tidings.remove(connection, signed.portions):
             outbox.put(connection, signed.messages, unit_of_work.now)
-            outbox.record_alerted(connection, signed.alerted)
+            told.record(connection, signed.told)
 
     def _alerts(
         self, connection: Connection, at: datetime, events: Sequence[HubEvent], release: Release
     ) -> Iterable[_Alert]:
         definition = self._definitions[events[0].event]
         for user, of_user in self._receivers(connection, at, events):
-            for body, told, one_each in self._bodies(connection, at, definition, of_user, release):
-                yield _Alert(user, *expressed_for(user, definition.event, body, self._definitions), told, one_each)
+            for body, about, one_each in self._bodies(connection, at, definition, of_user, release):
+                yield _Alert(user, *expressed_for(user, definition.event, body, self._definitions), about, one_each)
 
     def _receivers(
         self, connection: Connection, at: datetime, events: Sequence[HubEvent]
@@ -266,26 +272,41 @@ class Alerts:
                 f"alerts.toml: event {definition.event}: no alert of body {definition.body} is sent for it"
             )
 
-    def _signed(self, alert: _Alert, at: datetime) -> Iterable[tuple[outbox.Outgoing, Sequence[HubEvent]]]:
+    def _signed(self, alert: _Alert, at: datetime) -> list[outbox.Outgoing]:
+        """One for each event, or one for all."""
         root = build_alert(
             schema_version=str(alert.user.duis_version), alert_code=alert.definition.code, body=alert.body, at=at
         )
-        destination, event = f"user:{alert.user.eui}", alert.definition.event.value
-        if not alert.one_each:
-            (message_id,) = self._draw_ids(1)
-            only_hub = alert.events[0].hub_id if len(alert.events) == 1 else None
-            yield (
-                outbox.Outgoing(message_id, outbox.ALERT, destination, event, self._signer.sign(root), only_hub),
-                (alert.events),
+        destination, event, first = f"user:{alert.user.eui}", alert.definition.event, alert.events[0]
+        ids = self._draw_ids(len(alert.events) if alert.one_each else 1)
+        form = None
+        if alert.one_each:
+            series = self._signer.series(root, ANY_DEVICE)
+            texts = [series.texts(one.hub_id) for one in alert.events]
+            # For one alone a form would be more than what it saves.
+            form = Form(series.parts) if len(texts) > 1 else None
+            bodies = [series.filled(*texts)] if form is None else list(map(kept, texts))
+        else:
+            bodies = [self._signer.sign(root)]
+        if len(alert.events) > len(bodies):
+            return [outbox.Outgoing(ids[0], outbox.ALERT, destination, event, bodies[0])]
+        # One that only says that there is something does not say what.
+        says_it = event is first.event
+        organisation = first.organisation if says_it else None
+        return [
+            outbox.Outgoing(
+                message_id,
+                outbox.ALERT,
+                destination,
+                event,
+                body,
+                one.hub_id,
+                form,
+                organisation,
+                one.occurrence if says_it else None,
             )
-            return
-        series = self._signer.series(root, ANY_DEVICE)
-        # For one alone it would be more than what it saves.
-        form = Form(series.parts) if len(alert.events) > 1 else None
-        for message_id, one in zip(self._draw_ids(len(alert.events)), alert.events, strict=True):
-            texts = series.texts(one.hub_id)
-            body = series.filled(texts)
-            yield outbox.Outgoing(message_id, outbox.ALERT, destination, event, body, one.hub_id, form, texts), (one,)
+            for message_id, body, one in zip(ids, bodies, alert.events, strict=True)
+        ]
 
 
 def _by_request_id(events: Sequence[HubEvent]) -> dict[str, list[HubEvent]]:
@@ -334,9 +355,7 @@ def _told(connection: Connection, portions: Sequence[Tidings]) -> set[tuple[str,
     for portion in portions:
         hub_ids[portion.events[0].event].update(one.hub_id for one in portion.events)
     return {
-        (event.value, *told)
-        for event, some in hub_ids.items()
-        for told in outbox.already_alerted(connection, event.value, some)
+        (event.value, *one) for event, some in hub_ids.items() for one in told.already(connection, event.value, some)
     }
 
 

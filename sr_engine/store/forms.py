@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Integer, LargeBinary, bindparam, case, column, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from sr_engine.store.bulk import execute_many
+from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import outbox, outbox_forms
@@ -19,9 +23,24 @@ WITH_FORMS = outbox.outerjoin(outbox_forms, outbox_forms.c.form_id == outbox.c.f
 """Where bodies are to be read: of each message the columns BODY, for `whole`."""
 BODY = (outbox.c.body, outbox.c.form_id, outbox_forms.c.form)
 
+DIGESTED = (outbox.c.sha256, case((outbox.c.sha256 == "", outbox.c.body)).label("body"), *BODY[1:])
+"""The columns for `sha256`, to be read in the same way: no bytes of a message whose digest is kept."""
+
 _INSERT = Prepared(
     outbox_forms.insert().values(form=bindparam("form"), uses=bindparam("uses")).returning(outbox_forms.c.form_id)
 )
+
+
+def _insert_all() -> Prepared:
+    """Of PostgreSQL, in one trip; which row is which is told by the form."""
+    all_forms = bindparam("forms", type_=ARRAY(LargeBinary)), bindparam("all_uses", type_=ARRAY(Integer))
+    columns = column("form", LargeBinary), column("uses", Integer)
+    given = func.unnest(*all_forms).table_valued(*columns).render_derived("given")
+    inserted = outbox_forms.insert().from_select(["form", "uses"], select(given.c.form, given.c.uses))
+    return Prepared(inserted.returning(outbox_forms.c.form, outbox_forms.c.form_id))
+
+
+_INSERT_ALL = _insert_all()
 _USED_BY = (
     select(outbox.c.form_id, func.count().label("uses"))
     .where(is_one_of(outbox.c.outbox_id, "keys"), outbox.c.form_id.is_not(None))
@@ -61,16 +80,25 @@ def whole(body: bytes, form_id: int | None, form: bytes | None) -> bytes:
     return b"".join(piece for pair in zip(parts, body.split(_GAP), strict=True) for piece in pair) + last
 
 
+def sha256(kept: str, body: bytes, form_id: int | None, form: bytes | None) -> str:
+    """The digest of a message, of its columns DIGESTED; raises FormMissing.
+
+    Of a message without a form it is kept, for its bytes may go before its row does; of one with a form, which stays as
+    it is, it is worked out by those who ask.
+    """
+    return kept or hashlib.sha256(whole(body, form_id, form)).hexdigest()
+
+
 def put(connection: Connection, forms: Sequence[Form | None]) -> list[int | None]:
     """Keep the forms of some messages, one of each message; returns their ids."""
-    uses: dict[Form, int] = {}
-    for form in forms:
-        if form is not None:
-            uses[form] = uses.get(form, 0) + 1
-    ids: dict[Form | None, int | None] = {None: None}
-    for form, number in uses.items():
-        ids[form] = _INSERT.scalar(connection, {"form": _GAP.join(form.parts), "uses": number})
-    return [ids[form] for form in forms]
+    written = {form: _GAP.join(form.parts) for form in set(forms) if form is not None}
+    uses = Counter(written[form] for form in forms if form is not None)
+    if connection.dialect.name == POSTGRESQL and len(uses) > 1:
+        rows = _INSERT_ALL.all(connection, {"forms": list(uses.keys()), "all_uses": list(uses.values())})
+        ids = {row.form: row.form_id for row in rows}
+    else:
+        ids = {one: _INSERT.scalar(connection, {"form": one, "uses": number}) for one, number in uses.items()}
+    return [None if form is None else ids[written[form]] for form in forms]
 
 
 def let_go(connection: Connection, outbox_ids: Sequence[int]) -> None:

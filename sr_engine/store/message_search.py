@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, union
 
+from sr_engine.store import told
 from sr_engine.store.looking_back import Budget, Found, Trail
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import (
@@ -55,7 +56,10 @@ _REQUESTS_OF_HUB = union(
     .where(schedule_hubs.c.hub_id == bindparam("hub_id")),
     select(decisions.c.request_id).where(decisions.c.hub_id == bindparam("hub_id")),
 )
-_ALERTS_OF_HUB = select(alerted_hubs.c.message_id).distinct().where(alerted_hubs.c.hub_id == bindparam("hub_id"))
+_ALERTS_OF_HUB = union(
+    select(alerted_hubs.c.message_id).where(alerted_hubs.c.hub_id == bindparam("hub_id")),
+    select(outbox.c.message_id).where(outbox.c.hub_id == bindparam("hub_id"), told.BY_ITSELF),
+)
 _LISTS_OF_HUB = (
     select(upgrade_lists.c.message_id)
     .distinct()

@@ -28,8 +28,8 @@ from sr_engine.store import forms, notices
 from sr_engine.store.bulk import execute_columns, execute_many
 from sr_engine.store.database import wait_for_queues
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.sets import is_one_of, is_one_of_many, members
-from sr_engine.store.tables import alerted_hubs, firmware_lists, outbox, release_regions, releases, upgrade_lists
+from sr_engine.store.sets import is_one_of, members
+from sr_engine.store.tables import firmware_lists, outbox, release_regions, releases, upgrade_lists
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +94,13 @@ def _waits_for_its_image() -> ColumnElement[bool]:
 
 def _sendable(*, barrier: bool) -> Select[Any]:
     """What `sendable` promises, with or without an alert that all that is later waits for."""
-    same_queue = and_(
-        _pending(_WAITING),
-        _WAITING.c.destination == bindparam("destination"),
-        _WAITING.c.kind == literal_column(f"'{ALERT}'"),
-    )
+    # Along the index of what was sent about the hub: the sign keeps SQLite from going through all that waits.
     oldest_of_hub = ~exists().where(
-        same_queue, _WAITING.c.hub_id == outbox.c.hub_id, _WAITING.c.outbox_id < outbox.c.outbox_id
+        _WAITING.c.hub_id == outbox.c.hub_id,
+        _WAITING.c.outbox_id < outbox.c.outbox_id,
+        _pending(_WAITING),
+        _WAITING.c.destination + literal_column("''") == bindparam("destination"),
+        _WAITING.c.kind == literal_column(f"'{ALERT}'"),
     )
     # Only alerts have a hub, and none without one is older than the barrier. The sum keeps SQLite from looking through
     # all that the destination was ever sent, instead of through what waits.
@@ -223,12 +223,6 @@ _EXPIRE_METER_LISTS = (
     # One that is only sent again has been taken.
     .values(state=case((outbox.c.delivered_at.is_(None), EXPIRED), else_=DELIVERED))
 )
-_ALREADY_ALERTED = Prepared(
-    select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation, alerted_hubs.c.occurrence).where(
-        alerted_hubs.c.event == bindparam("event"), is_one_of_many(alerted_hubs.c.hub_id, "hub_ids")
-    )
-)
-_INSERT_ALERTED = Prepared(alerted_hubs.insert())
 
 
 class Outgoing(NamedTuple):
@@ -245,9 +239,11 @@ class Outgoing(NamedTuple):
     body: bytes
     hub_id: str | None = None
     form: forms.Form | None = None
-    """What its body shares with others that are queued with it, for which it is kept once."""
-    texts: tuple[bytes, ...] = ()
-    """What the body has in the gaps of its form."""
+    """What it shares with others that are queued with it: `body` is then what it has in the gaps of that (`kept`)."""
+    organisation: str | None = None
+    """The Supplier that an alert tells its event at `hub_id`, if that is all it tells."""
+    occurrence: str | None = None
+    """What happened once, with that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,16 +283,13 @@ def put(
     if to_users:
         wait_for_queues(connection, to_users)
     due = now if not_before is None else max(now, not_before)
-    columns: dict[str, Sequence[object]] = {
-        "message_id": [message.message_id for message in messages],
-        "kind": [message.kind for message in messages],
-        "destination": [message.destination for message in messages],
-        "hub_id": [message.hub_id for message in messages],
-        "event": [str(message.event) for message in messages],
-        "body": [message.body if message.form is None else forms.kept(message.texts) for message in messages],
-        "form_id": forms.put(connection, [message.form for message in messages]),
-        "sha256": [hashlib.sha256(message.body).hexdigest() for message in messages],
-    }
+    columns: dict[str, Sequence[object]] = dict(zip(Outgoing._fields, zip(*messages, strict=True), strict=True))
+    columns["event"] = [str(message.event) for message in messages]
+    columns["form_id"] = forms.put(connection, [message.form for message in messages])
+    columns["sha256"] = [
+        hashlib.sha256(message.body).hexdigest() if message.form is None else "" for message in messages
+    ]
+    del columns["form"]
     alike = {"created_at": now, "state": PENDING, "tries": 0, "next_try_at": due}
     execute_columns(connection, _INSERT, columns, alike)
     if due <= now:
@@ -423,16 +416,3 @@ def counts(connection: Connection) -> dict[tuple[str, str, str], int]:
         )
     )
     return {(kind, event, state): number for kind, event, state, number in found}
-
-
-def already_alerted(connection: Connection, event: str, hub_ids: Collection[str]) -> set[tuple[str, str, str]]:
-    """Hub, organisation and occurrence of alerts of this event that exist for these hubs."""
-    found = _ALREADY_ALERTED.all(connection, {"event": event, "hub_ids": members(hub_ids)})
-    return {(hub_id, organisation, occurrence) for hub_id, organisation, occurrence in found}
-
-
-def record_alerted(connection: Connection, rows: Sequence[tuple[str, str, str, str, str]]) -> None:
-    """Record hub, event, organisation, occurrence and message id of new alerts."""
-    if rows:
-        names = ("hub_id", "event", "organisation", "occurrence", "message_id")
-        execute_columns(connection, _INSERT_ALERTED, dict(zip(names, zip(*rows, strict=True), strict=True)))

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from sr_engine.store import forms, over_hubs, over_lists
+from sr_engine.store import forms, over_hubs, over_lists, told
 from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import ALERT, DELIVERED, EXPIRED, METER_LIST, PARKED, PENDING, UPGRADE_LIST
 from sr_engine.store.portions import (
@@ -82,13 +82,14 @@ _ID_LENGTH = 32
 _OF_MESSAGE = alerted_hubs.c.message_id == outbox.c.message_id
 # What was told is told once as long as it is known that it was. The same could happen again only while its release
 # goes on: what an occurrence names beside that, a list, a request, terms or a moment, is there once and never again.
-_MAY_HAPPEN_AGAIN = exists(
-    select(alerted_hubs.c.hub_id).where(
-        _OF_MESSAGE,
-        func.substr(alerted_hubs.c.occurrence, 1, _ID_LENGTH).in_(
-            select(releases.c.release_id).where(releases.c.release_id.not_in(select(over_hubs.OVER.c.release_id)))
-        ),
-    )
+_GOES_ON = select(releases.c.release_id).where(releases.c.release_id.not_in(select(over_hubs.OVER.c.release_id)))
+_MAY_HAPPEN_AGAIN = or_(
+    and_(told.BY_ITSELF, func.substr(outbox.c.occurrence, 1, _ID_LENGTH).in_(_GOES_ON)),
+    exists(
+        select(alerted_hubs.c.hub_id).where(
+            _OF_MESSAGE, func.substr(alerted_hubs.c.occurrence, 1, _ID_LENGTH).in_(_GOES_ON)
+        )
+    ),
 )
 _TOLD = select(func.count()).select_from(alerted_hubs).where(_OF_MESSAGE).scalar_subquery()
 _SENT = and_(
@@ -153,6 +154,7 @@ def _read_messages(connection: Connection, portion: Portion) -> Iterator[Line]:
         # An archive holds each message as it was sent.
         form_id = line.row.pop("form_id")
         line.row["body"] = forms.whole(line.row["body"], form_id, found.get(form_id))
+        line.row["sha256"] = forms.sha256(line.row["sha256"], line.row["body"], None, None)
         yield line
     yield from lines(connection, alerted_hubs, _TOLD_BY_THEM, portion.keys)
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union_all,
 )
 
 from sr_engine.domain.sla import Measure
@@ -117,30 +118,39 @@ def _told(*, since: ColumnElement[bool], newer: ColumnElement[bool] | None) -> S
     """Each hub whose outcome was reported in a time: when its last alert was queued, and when it was taken."""
     event = case((attempts.c.state == _S.ACTIVATED.value, bindparam("activated")), else_=bindparam("failed"))
     occurrence = attempts.c.release_id + "/" + cast(attempts.c.number, alerted_hubs.c.occurrence.type)
-    alerted = and_(
-        alerted_hubs.c.hub_id == attempts.c.hub_id,
-        alerted_hubs.c.event == event,
-        alerted_hubs.c.occurrence == occurrence,
-    )
+    of_attempt = [
+        and_(table.c.hub_id == attempts.c.hub_id, table.c.event == event, table.c.occurrence == occurrence)
+        for table in (outbox, alerted_hubs)
+    ]
     # What is still to be told bears the time of the transaction that caused it, and the oldest is told first.
     oldest = select(func.min(tidings.c.at)).scalar_subquery()
     pending = func.coalesce(attempts.c.reported_at >= oldest, false())
-    found = (
-        select(
-            attempts.c.reported_at,
-            pending.label("pending"),
-            func.max(outbox.c.created_at).label("queued_at"),
-            func.max(outbox.c.delivered_at).label("taken_at"),
-            (func.count(outbox.c.delivered_at) == func.count(outbox.c.outbox_id)).label("all_taken"),
-        )
-        .outerjoin(alerted_hubs, alerted)
-        .outerjoin(outbox, outbox.c.message_id == alerted_hubs.c.message_id)
-        .where(attempts.c.region == bindparam("region"), attempts.c.state.in_(_OUTCOMES), since)
-        .group_by(attempts.c.attempt_id)
-    )
+    by_itself, in_rows = of_attempt
+    alerted = alerted_hubs.join(outbox, outbox.c.message_id == alerted_hubs.c.message_id)
+    sought = [attempts.c.region == bindparam("region"), attempts.c.state.in_(_OUTCOMES), since]
     if newer is not None:
-        found = found.where(~newer)
-    return found.subquery()
+        sought.append(~newer)
+    columns = (attempts.c.attempt_id, attempts.c.reported_at, outbox.c.outbox_id, outbox.c.created_at)
+    # Each attempt once for every alert, and those without any once.
+    alerts = union_all(
+        *(
+            select(*columns, outbox.c.delivered_at, pending.label("pending"))
+            .select_from(attempts_and_alerts)
+            .where(*sought)
+            for attempts_and_alerts in (attempts.outerjoin(outbox, by_itself), attempts.join(alerted, in_rows))
+        )
+    ).subquery()
+    return (
+        select(
+            alerts.c.reported_at,
+            alerts.c.pending,
+            func.max(alerts.c.created_at).label("queued_at"),
+            func.max(alerts.c.delivered_at).label("taken_at"),
+            (func.count(alerts.c.delivered_at) == func.count(alerts.c.outbox_id)).label("all_taken"),
+        )
+        .group_by(alerts.c.attempt_id, alerts.c.reported_at, alerts.c.pending)
+        .subquery()
+    )
 
 
 def _alerts() -> Select[Any]:

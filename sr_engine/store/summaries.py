@@ -155,8 +155,9 @@ def message_details(connection: Connection, message_id: str) -> MessageDetails |
     if row is None:
         return None
     values = row._asdict()
-    size = len(forms.whole(*(values.pop(column.name) for column in forms.BODY)))
-    return MessageDetails(**values, size=size)
+    body = [values.pop(column.name) for column in forms.BODY]
+    values["sha256"] = forms.sha256(values["sha256"], *body)
+    return MessageDetails(**values, size=len(forms.whole(*body)))
 
 
 def message_body(connection: Connection, message_id: str) -> bytes | None:

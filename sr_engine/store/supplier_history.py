@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select, union_all
 
 from sr_engine.domain.states import OPEN, AttemptState
 from sr_engine.messages.model import Period
+from sr_engine.store import told
 from sr_engine.store.tables import (
     alerted_hubs,
     arrivals,
@@ -73,10 +74,13 @@ _ANSWERS = select(decisions).where(decisions.c.hub_id == _HUB, decisions.c.organ
 _EXCLUSION = select(exclusions).where(exclusions.c.hub_id == _HUB, exclusions.c.organisation == _ORGANISATION)
 _ARRIVALS = select(arrivals).where(arrivals.c.hub_id == _HUB, arrivals.c.organisation == _ORGANISATION)
 _ATTEMPTS = select(attempts).where(attempts.c.hub_id == _HUB)
-_ALERTS = (
+_ALERTS = union_all(
     select(alerted_hubs.c.event, alerted_hubs.c.message_id, outbox.c.created_at)
     .join_from(alerted_hubs, outbox, outbox.c.message_id == alerted_hubs.c.message_id)
-    .where(alerted_hubs.c.hub_id == _HUB, alerted_hubs.c.organisation == _ORGANISATION)
+    .where(alerted_hubs.c.hub_id == _HUB, alerted_hubs.c.organisation == _ORGANISATION),
+    select(outbox.c.event, outbox.c.message_id, outbox.c.created_at).where(
+        outbox.c.hub_id == _HUB, outbox.c.organisation == _ORGANISATION, told.BY_ITSELF
+    ),
 )
 
 

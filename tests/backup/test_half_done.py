@@ -163,7 +163,12 @@ def test_a_backup_is_taken_before_the_database_is_brought_forward(world: World, 
         for index in ("ix_schedules_of_organisation", "ix_exclusions_of_organisation", "ix_alerted_hubs_message_id"):
             database.execute(f"DROP INDEX {index}")
         database.execute("ALTER TABLE scheduled_hubs DROP COLUMN attempt_id")
-        database.execute("ALTER TABLE outbox DROP COLUMN form_id")
+        database.execute("DROP INDEX ix_outbox_told")
+        for column in ("form_id", "organisation", "occurrence"):
+            database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
+        database.execute(
+            "CREATE INDEX ix_outbox_of_hub ON outbox (destination, hub_id, outbox_id) WHERE state = 'Pending'"
+        )
         database.execute("UPDATE alembic_version SET version_num = '0001'")
     assert run("backup", tmp_path / "backup", "--dir", world.directory).exit_code == 0
     assert run("restore", tmp_path / "backup", "--directory", tmp_path / "restored").exit_code == 0

@@ -24,7 +24,6 @@ from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.store import candidates
 from sr_engine.store.bulk import execute_many
 from sr_engine.store.tables import (
-    alerted_hubs,
     attempts,
     audit,
     exchanges,
@@ -175,7 +174,7 @@ def _traffic(connection: Connection, hubs: int) -> None:
     }
     for first in range(0, hubs, _AT_ONCE):
         some = range(first, min(first + _AT_ONCE, hubs))
-        alerts, told = [], []
+        alerts = []
         for number in some:
             state, supplier = fates.get(number % 100, ("Delivered", A))
             alert = _message(f"{1 << 64 | number:032x}", "alert", f"user:{supplier.eui}", "hub_activated", chf(number))
@@ -183,18 +182,9 @@ def _traffic(connection: Connection, hubs: int) -> None:
             alerts.append(
                 alert
                 | {"body": body, "state": state, "delivered_at": taken, "last_error": None if taken else "HTTP 503"}
-            )
-            told.append(
-                {
-                    "hub_id": chf(number),
-                    "event": "hub_activated",
-                    "organisation": supplier.name,
-                    "occurrence": "1",
-                    "message_id": f"{1 << 64 | number:032x}",
-                }
+                | {"organisation": supplier.name, "occurrence": "1"}
             )
         execute_many(connection, outbox.insert(), alerts)
-        execute_many(connection, alerted_hubs.insert(), told)
     model = connection.execute(select(exchanges).limit(1)).mappings().one()
     for first in range(0, hubs // 20, _AT_ONCE):
         kept = [

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, func, select
 from sr_engine.bootstrap import Instance
 from sr_engine.configuration.policy import Leases
 from sr_engine.replay.homes import Home as KnownHome
-from sr_engine.store import tables
+from sr_engine.store import forms, tables
 from tests.crash import evidence as of
 from tests.crash.archived import Archived, broken_chains, read_archive, when
 from tests.crash.country import FIRMWARE
@@ -61,7 +61,9 @@ def collect(
             outbox=_outbox(connection, archived, at_rest),
             alerted=[
                 of.Alerted(row["hub_id"], row["event"], row["organisation"], row["occurrence"], row["message_id"])
-                for row in _all_of(connection, archived, tables.alerted_hubs)
+                for table in (tables.alerted_hubs, tables.outbox)
+                for row in _all_of(connection, archived, table)
+                if row["occurrence"] is not None
             ],
             alerted_devices=[
                 of.AlertedDevice(row["device_id"], row["event"], row["firmware_request_id"], row["message_id"])
@@ -169,7 +171,9 @@ def _held(connection: Connection) -> list[of.HeldRequest]:
 
 def _outbox(connection: Connection, archived: Archived, at_rest: datetime) -> list[of.Message]:
     """In the order in which they were queued; of a list that was pruned its row is still there."""
-    kept = [dict(row._mapping) for row in connection.execute(select(tables.outbox))]
+    digested = select(tables.outbox.c.outbox_id, *forms.DIGESTED).select_from(forms.WITH_FORMS)
+    digests = {outbox_id: forms.sha256(*columns) for outbox_id, *columns in connection.execute(digested)}
+    kept = [{**row._mapping, "sha256": digests[row.outbox_id]} for row in connection.execute(select(tables.outbox))]
     there = {row["outbox_id"] for row in kept}
     gone = [row for row in archived.rows.get("outbox", ()) if row["outbox_id"] not in there]
     found = []

@@ -20,10 +20,11 @@ from sr_engine.delivery.telling import Telling, remind
 from sr_engine.domain.changes import HubEvent
 from sr_engine.instance import SupplierSeed
 from sr_engine.store import tidings
-from sr_engine.store.tables import alerted_hubs, outbox, releases
+from sr_engine.store.tables import outbox, releases
 from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
 from tests.databases import KIND
 from tests.delivery.conftest import WAIT
+from tests.told import TOLD
 from tests.world import A, B, TestHub, World, make_world
 
 HUBS = [TestHub(number, A.name, B.name) for number in range(1, 401)]
@@ -331,4 +332,4 @@ def test_processes_that_are_killed_while_they_share_the_work_tell_everything_onc
             places = [place[f"user:{supplier.eui}", hub.chf, event.value] for event in events]
             assert places == sorted(places)
     with world.instance.reading_engine.connect() as connection:
-        assert connection.scalar(select(func.count()).select_from(alerted_hubs)) == len(found)
+        assert connection.scalar(select(func.count()).select_from(TOLD)) == len(found)

@@ -18,8 +18,9 @@ from sr_engine.messages.model import (
     ScheduleCommsHubFirmware,
     ScheduleRead,
 )
-from sr_engine.store.tables import alerted_hubs, attempts, audit, decisions, kept_changes, schedule_hubs
+from sr_engine.store.tables import attempts, audit, decisions, kept_changes, schedule_hubs
 from tests.gateway.conftest import Served, serving, still
+from tests.told import TOLD
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
 PORTION = 50
@@ -74,9 +75,7 @@ def test_each_hub_is_scheduled_once_and_everybody_told_once_and_in_portions(serv
             assert connection.scalar(select(func.count()).select_from(table)) == len(HUBS)
         told = Counter(
             (row.organisation, row.event, row.hub_id)
-            for row in connection.execute(
-                select(alerted_hubs).where(alerted_hubs.c.event == "other_supplier_answer_changed")
-            )
+            for row in connection.execute(select(TOLD).where(TOLD.c.event == "other_supplier_answer_changed"))
         )
         assert told == {(B.name, "other_supplier_answer_changed", hub.chf): 1 for hub in SHARED}
         named = connection.scalars(select(audit.c.hub_count).where(audit.c.action == "answer")).all()

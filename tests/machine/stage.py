@@ -34,10 +34,11 @@ from sr_engine.messages.model import (
     UpgradeReport,
 )
 from sr_engine.store.dialects import SQLITE
-from sr_engine.store.tables import alerted_hubs, attempts, audit, decisions, devices, outbox, schedule_hubs
+from sr_engine.store.tables import attempts, audit, decisions, devices, outbox, schedule_hubs
 from tests.databases import server
 from tests.machine.facts import REGIONS
 from tests.machine.hubs import LEAD, NOTICE
+from tests.told import TOLD
 from tests.world import BROKER, NOW, World, bound, edit, make_world, reopen
 
 SUPPLIERS = tuple(
@@ -193,9 +194,9 @@ class Stage:
         """Event, hub and Supplier of every stored alert, each of which stands in the outbox for that Supplier."""
         user = {f"user:{supplier.eui}": supplier.name for supplier in SUPPLIERS}
         found = self.rows(
-            select(alerted_hubs.c.event, alerted_hubs.c.hub_id, alerted_hubs.c.organisation, outbox.c.destination)
-            .select_from(alerted_hubs)
-            .outerjoin(outbox, outbox.c.message_id == alerted_hubs.c.message_id)
+            select(TOLD.c.event, TOLD.c.hub_id, TOLD.c.organisation, outbox.c.destination)
+            .select_from(TOLD)
+            .outerjoin(outbox, outbox.c.message_id == TOLD.c.message_id)
         )
         assert all(user.get(row.destination) == row.organisation for row in found), "[alerts] sent to somebody else"
         return Counter((row.event, row.hub_id, row.organisation) for row in found)

@@ -17,8 +17,9 @@ from sr_engine.messages.model import ApproveCommsHubFirmware, Decision, Phase, S
 from sr_engine.operations.terms import TermsRefused, Wanted, announce, cancel, compare, show
 from sr_engine.store import audit, releases
 from sr_engine.store.compulsion import Standing
-from sr_engine.store.tables import alerted_hubs, outbox
+from sr_engine.store.tables import outbox
 from sr_engine.store.terms import Announcement
+from tests.told import TOLD
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
 NOTICE = timedelta(days=90)
@@ -66,9 +67,7 @@ def told(world: World) -> list[tuple[str, str, str]]:
     """What was told, to whom, of which hub; without the number of the terms."""
     with world.instance.reading_engine.connect() as connection:
         found = connection.execute(
-            select(alerted_hubs.c.occurrence, alerted_hubs.c.organisation, alerted_hubs.c.hub_id).where(
-                alerted_hubs.c.event == "release_changed"
-            )
+            select(TOLD.c.occurrence, TOLD.c.organisation, TOLD.c.hub_id).where(TOLD.c.event == "release_changed")
         )
         return sorted((occurrence.split(maxsplit=2)[2], *rest) for occurrence, *rest in found)
 

@@ -34,7 +34,6 @@ from sr_engine.requests.outcome import Outcome
 from sr_engine.store import audit_chain, kept_changes
 from sr_engine.store.kept_changes import Kept
 from sr_engine.store.tables import (
-    alerted_hubs,
     attempts,
     audit,
     decisions,
@@ -47,6 +46,7 @@ from sr_engine.store.tables import kept_changes as table
 from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
 from tests.databases import commits_of
 from tests.pipeline.hub_by_hub import of_each_hub
+from tests.told import TOLD
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, edit, make_world
 
 SHARED = [TestHub(number, gas=B.name) for number in range(1, 6)]
@@ -138,7 +138,7 @@ def state_of(world: World) -> dict[str, Any]:
                 for row in connection.execute(select(schedule_hubs))
             ),
             "scheduled": all_of(scheduled_hubs.c.hub_id, scheduled_hubs.c.window_end, scheduled_hubs.c.organisation),
-            "told": all_of(alerted_hubs.c.hub_id, alerted_hubs.c.event, alerted_hubs.c.organisation),
+            "told": all_of(TOLD.c.hub_id, TOLD.c.event, TOLD.c.organisation),
             "trail": trail,
         }
 

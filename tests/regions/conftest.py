@@ -39,8 +39,9 @@ from sr_engine.regions.lists import ListCutter, Portion
 from sr_engine.regions.outcomes import Outcomes
 from sr_engine.resources import data_directory
 from sr_engine.store import audit
-from sr_engine.store.tables import alerted_hubs, attempts, devices, outbox, upgrade_lists
+from sr_engine.store.tables import attempts, devices, outbox, upgrade_lists
 from sr_engine.store.upgrades import attempt_of
+from tests.told import TOLD
 from tests.world import BROKER, FIRMWARE, WINDOW, A, TestHub, World, bound, make_world
 
 HOUR = timedelta(hours=1)
@@ -203,9 +204,7 @@ class Nights:
         """Hub and Supplier of each alert of an event, ascending; one that was sent twice stands twice."""
         self.world.settle()
         with self.world.instance.reading_engine.connect() as connection:
-            found = connection.execute(
-                select(alerted_hubs.c.hub_id, alerted_hubs.c.organisation).where(alerted_hubs.c.event == event)
-            )
+            found = connection.execute(select(TOLD.c.hub_id, TOLD.c.organisation).where(TOLD.c.event == event))
             return sorted((hub_id, organisation) for hub_id, organisation in found)
 
     def deliver_all(self) -> None:

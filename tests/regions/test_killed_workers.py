@@ -41,9 +41,10 @@ from sr_engine.store import leases
 from sr_engine.store.leases import LeaseState
 from sr_engine.store.lists import last_run
 from sr_engine.store.outbox import EXPIRED
-from sr_engine.store.tables import alerted_hubs, attempts, outbox, trigger_runs, upgrade_lists
+from sr_engine.store.tables import attempts, outbox, trigger_runs, upgrade_lists
 from tests.databases import url_of_instance
 from tests.regions.conftest import Nights
+from tests.told import TOLD
 from tests.world import FIRMWARE, NOW, OLD_VERSION, A, TestHub, World, edit
 
 ROOT = Path(__file__).parents[2]
@@ -371,7 +372,7 @@ def check(stage: Stage) -> dict[str, float]:
     with world.instance.reading_engine.connect() as connection:
         runs = connection.execute(select(trigger_runs.c.region, trigger_runs.c.period_start)).all()
         lists = connection.execute(select(upgrade_lists.c.list_id, upgrade_lists.c.message_id)).all()
-        rows = connection.execute(select(alerted_hubs.c.event, alerted_hubs.c.hub_id)).all()
+        rows = connection.execute(select(TOLD.c.event, TOLD.c.hub_id)).all()
         told = Counter((row.event, row.hub_id) for row in rows)
         too_late = set(connection.scalars(select(outbox.c.message_id).where(outbox.c.state == EXPIRED)))
         numbers = Counter(connection.scalars(select(attempts.c.hub_id)))

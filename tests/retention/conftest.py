@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Table, select
+from sqlalchemy import Select, Table, select
 
 from sr_engine import archive
 from sr_engine.bootstrap import pruning_of
@@ -19,7 +20,7 @@ from sr_engine.operations.releases import close
 from sr_engine.operations.retaining import prune_all
 from sr_engine.store import archives, observed
 from sr_engine.store.portions import Kind
-from sr_engine.store.tables import metadata
+from sr_engine.store.tables import alerted_hubs, metadata, outbox
 from sr_engine.store.transactions import Transactions
 from tests.cli.conftest import run
 from tests.databases import KIND, url_of_instance
@@ -32,6 +33,17 @@ HUBS = [TestHub(number, A.name, B.name) for number in range(1, 7)]
 YEARS = timedelta(days=900)
 """Longer than anything but the audit trail is kept."""
 Rows = dict[str, set[str]]
+
+
+class ToldIn(NamedTuple):
+    """What a Supplier was told of a hub, and in which table it stands."""
+
+    table: str
+    hub_id: str
+    event: str
+    organisation: str
+    occurrence: str
+    message_id: str
 
 
 @dataclass
@@ -55,6 +67,18 @@ class Aged:
         """Every row of a table, as text."""
         with self.world.instance.reading_engine.connect() as connection:
             return {str(sorted(row._mapping.items())) for row in connection.execute(select(table))}
+
+    def told(self) -> set[ToldIn]:
+        """Everything that some Supplier was told."""
+        return {
+            ToldIn(table.name, row.hub_id, row.event, row.organisation, row.occurrence, row.message_id)
+            for table in (alerted_hubs, outbox)
+            for row in self._all(select(table).where(table.c.occurrence.is_not(None)))
+        }
+
+    def _all(self, statement: Select[Any]) -> Sequence[Any]:
+        with self.world.instance.reading_engine.connect() as connection:
+            return connection.execute(statement).all()
 
     def number_of(self, table: Table) -> int:
         return len(self.rows(table))

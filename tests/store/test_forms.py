@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,9 +29,17 @@ TO = "user:A"
 TEXTS = st.binary().filter(lambda text: b"\0" not in text)
 
 
-def of_form(number: int, form: Form, texts: Sequence[bytes]) -> Outgoing:
-    body = b"".join(itertools.chain(*zip(form.parts, texts, strict=False), form.parts[-1:]))
-    return Outgoing(f"{number:032x}", ALERT, TO, "hub_listed", body, f"hub {number}", form, tuple(texts))
+def filled(form: Form, texts: Sequence[bytes]) -> bytes:
+    return b"".join(itertools.chain(*zip(form.parts, texts, strict=False), form.parts[-1:]))
+
+
+def of_form(number: int, form: Form, *texts: bytes) -> Outgoing:
+    return Outgoing(f"{number:032x}", ALERT, TO, "hub_listed", forms.kept(texts), f"hub {number}", form)
+
+
+def sent_of(message: Outgoing) -> bytes:
+    """What its receiver gets."""
+    return message.body if message.form is None else filled(message.form, message.body.split(b"\0"))
 
 
 def put(engine: Engine, *some: Outgoing) -> None:
@@ -46,33 +55,40 @@ def number_of_forms(engine: Engine) -> int:
 @given(parts=st.lists(TEXTS, min_size=2, max_size=5), data=st.data())
 def test_a_message_of_a_form_is_its_parts_with_its_texts_between_them(parts: list[bytes], data: st.DataObject) -> None:
     texts = data.draw(st.lists(TEXTS, min_size=len(parts) - 1, max_size=len(parts) - 1))
-    message = of_form(1, Form(tuple(parts)), texts)
 
-    assert forms.whole(forms.kept(texts), 1, b"\0".join(parts)) == message.body
+    assert forms.whole(forms.kept(texts), 1, b"\0".join(parts)) == filled(Form(tuple(parts)), texts)
 
 
 def test_everybody_reads_what_was_queued_and_the_form_is_kept_once(engine: Engine) -> None:
     one, other = Form((b"<a>", b"|", b"</a>")), Form((b"<b>", b"</b>"))
-    sent = [of_form(number, one, (b"%d" % number, b"x" * number)) for number in range(1, 4)]
-    sent += [of_form(4, other, (b"4",)), Outgoing("f" * 32, outbox.NOTICE, TO, "notice", b"<notice/>")]
+    sent = [of_form(number, one, b"%d" % number, b"x" * number) for number in range(1, 4)]
+    sent += [
+        of_form(4, other, b"4"),
+        of_form(5, Form(other.parts), b"5"),
+        Outgoing("f" * 32, outbox.NOTICE, TO, "notice", b"<notice/>"),
+    ]
     put(engine, *sent)
 
-    expected = [one.body for one in sent]
+    expected = [sent_of(one) for one in sent]
+    digests = [hashlib.sha256(one).hexdigest() for one in expected]
     with engine.connect() as connection:
-        ids = [one.message_id for one in mailbox.messages(connection, TO, after=None, limit=9)]
+        letters = mailbox.messages(connection, TO, after=None, limit=9)
+        ids = [one.message_id for one in letters]
         assert ids == [one.message_id for one in sent]
+        assert [one.sha256 for one in letters] == digests
         assert [one.body for one in outbox.sendable(connection, TO, NOW, 9)] == expected
         assert [mailbox.message(connection, TO, one) for one in ids] == expected
         assert [mailbox.one_of(connection, [TO], one)[1] for one in ids] == expected
         assert [summaries.message_body(connection, one) for one in ids] == expected
         details = [summaries.message_details(connection, one) for one in ids]
         assert [one.size for one in details if one is not None] == list(map(len, expected))
+        assert [one.sha256 for one in details if one is not None] == digests
     assert number_of_forms(engine) == 2
 
 
 def test_a_form_goes_with_the_last_of_its_messages(engine: Engine) -> None:
     form, other = Form((b"<a>", b"</a>")), Form((b"<b>", b"</b>"))
-    put(engine, *(of_form(number, form, (b"%d" % number,)) for number in range(3)), of_form(9, other, (b"9",)))
+    put(engine, *(of_form(number, form, b"%d" % number) for number in range(3)), of_form(9, other, b"9"))
     with engine.connect() as connection:
         ids = connection.scalars(select(messages_table.c.outbox_id).order_by(messages_table.c.outbox_id)).all()
 
@@ -92,14 +108,16 @@ def test_nothing_is_sent_of_a_message_whose_form_is_gone_and_all_else_is(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Outgoing("f" * 32, outbox.NOTICE, TO, "notice", b"<notice/>")
-    put(engine, of_form(1, Form((b"<a>", b"</a>")), (b"1",)), other)
+    put(engine, of_form(1, Form((b"<a>", b"</a>")), b"1"), other)
     with engine.begin() as connection:
         connection.execute(outbox_forms.delete())
 
     with engine.connect() as connection:
         assert [one.body for one in outbox.sendable(connection, TO, NOW, 9)] == [b"<notice/>"]
+        assert [one.message_id for one in mailbox.messages(connection, TO, after=None, limit=9)] == [other.message_id]
         with pytest.raises(FormMissing, match="form 1 of a message"):
             mailbox.message(connection, TO, f"{1:032x}")
+    assert "is not shown to it: form 1 of a message" in caplog.text
     assert "is not sent: form 1 of a message in the outbox is not there" in caplog.text
 
 

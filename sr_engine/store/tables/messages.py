@@ -20,7 +20,7 @@ outbox = Table(
     # All of it; or, with a form, what stands in the gaps of that.
     Column("body", LargeBinary, nullable=False),
     Column("form_id", BigInteger),
-    # Of the body, in hexadecimal: by it receivers tell what they have already.
+    # Of the body, in hexadecimal: by it receivers tell what they have already. Empty with a form: see `store.forms`.
     Column("sha256", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("state", String(12), nullable=False),
@@ -28,9 +28,12 @@ outbox = Table(
     Column("next_try_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("last_error", Text),
+    # Of an alert that tells one thing of one hub: to which Supplier, and what happened once, as in `alerted_hubs`.
+    Column("organisation", ORGANISATION),
+    Column("occurrence", String(64)),
     # All that was ever sent to a receiver, in order.
     Index("ix_outbox_destination", "destination", "outbox_id"),
-    # What is waiting, by when it is due and by hub; what is delivered is in neither.
+    # What is waiting, by when it is due; what is delivered is not in it.
     Index(
         "ix_outbox_due",
         "destination",
@@ -39,14 +42,8 @@ outbox = Table(
         sqlite_where=text("state = 'Pending'"),
         postgresql_where=text("state = 'Pending'"),
     ),
-    Index(
-        "ix_outbox_of_hub",
-        "destination",
-        "hub_id",
-        "outbox_id",
-        sqlite_where=text("state = 'Pending'"),
-        postgresql_where=text("state = 'Pending'"),
-    ),
+    # What was sent about a hub. Nothing is told twice.
+    Index("ix_outbox_told", "hub_id", "event", "organisation", "occurrence", unique=True),
     # What was given up and may be sent again.
     Index(
         "ix_outbox_parked",
@@ -99,6 +96,7 @@ tidings = Table(
     Index("ix_tidings_organisation", "organisation", "tidings_id"),
 )
 
+# What alerts tell that are about several hubs, or say something else than what happened: see `store.told`.
 alerted_hubs = Table(
     "alerted_hubs",
     metadata,
