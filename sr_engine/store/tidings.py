@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
 from sr_engine.store import notices
 from sr_engine.store.bulk import execute_many
-from sr_engine.store.prepared import Prepared
+from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import tidings
 
@@ -89,21 +89,22 @@ class Alike:
 
 
 def add_alike(connection: Connection, portions: Sequence[Alike], at: datetime) -> None:
-    """The same as `add` for events that are alike but for their hubs; ids need no escaping in JSON."""
-    rows = []
-    for portion in portions:
-        rest = f", {json.dumps(portion.occurrence)}, null, false, null, null]"
-        rows.append(
+    """The same as `add` for events that are alike but for their hubs."""
+    execute_many(
+        connection,
+        _INSERT,
+        [
             {
                 "event": portion.event.value,
                 "organisation": portion.organisation,
                 "release_id": portion.release_id,
                 "at": at,
                 "hub_count": len(portion.hub_ids),
-                "hubs": '[["' + f'"{rest}, ["'.join(portion.hub_ids) + f'"{rest}]',
+                "hubs": json.dumps({"occurrence": portion.occurrence, "hub_ids": portion.hub_ids}),
             }
-        )
-    execute_many(connection, _INSERT, rows)
+            for portion in portions
+        ],
+    )
     notices.leave(connection, notices.Left.TIDINGS)
 
 
@@ -116,17 +117,29 @@ def oldest(connection: Connection, organisation: str, at_least: int) -> list[Tid
     """What an organisation is to be told first: as many portions as it takes for so many events, if there are."""
     chosen: list[Tidings] = []
     for row in _OLDEST.all(connection, {"organisation": organisation, "at_most": _PORTIONS_AT_ONCE}):
-        event = AlertEvent(row.event)
-        events = tuple(
-            HubEvent(event, hub_id, organisation, row.release_id, occurrence, device_id, for_gas, request_id, versions)
-            for hub_id, occurrence, device_id, for_gas, request_id, pair in json.loads(row.hubs)
-            for versions in [None if pair is None else (pair[0], pair[1])]
-        )
+        events = tuple(_events(row))
         chosen.append(Tidings(row.tidings_id, row.event, organisation, row.at, row.release_id, events))
         at_least -= len(events)
         if at_least <= 0:
             break
     return chosen
+
+
+def _events(row: Row) -> Iterator[HubEvent]:
+    event, organisation, release_id, hubs = (
+        AlertEvent(row.event),
+        row.organisation,
+        row.release_id,
+        json.loads(row.hubs),
+    )
+    if isinstance(hubs, dict):
+        occurrence = hubs["occurrence"]
+        for hub_id in hubs["hub_ids"]:
+            yield HubEvent(event, hub_id, organisation, release_id, occurrence)
+        return
+    for hub_id, occurrence, device_id, for_gas, request_id, pair in hubs:
+        versions = None if pair is None else (pair[0], pair[1])
+        yield HubEvent(event, hub_id, organisation, release_id, occurrence, device_id, for_gas, request_id, versions)
 
 
 def remove(connection: Connection, told: Sequence[Tidings]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,14 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Connection, select
 
+from sr_engine.domain.changes import HubEvent
 from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeReport
-from sr_engine.store import counters, inventory, suppliers
+from sr_engine.store import counters, inventory, suppliers, tidings
 from sr_engine.store.audit import UNLINKED
 from sr_engine.store.reading import Reading
 from sr_engine.store.suppliers import Responsibility
-from sr_engine.store.tables import attempts, audit, devices, schedule_hubs, tidings
+from sr_engine.store.tables import attempts, audit, devices, schedule_hubs
 from sr_engine.store.transactions import UnitOfWork
 from tests.regions.conftest import HOUR, Nights
 from tests.world import NOW, A, B, TestHub, World, eui, make_world
@@ -36,6 +36,16 @@ ENTRIES = st.tuples(
     st.integers(0, len(HUBS)), st.sampled_from(ReportStatus), st.integers(0, 3), st.sampled_from([False, False, True])
 )
 """A hub of the list or one that is not on it, what is said of it, hours ago, and whether a version is named."""
+
+
+def left_to_tell(connection: Connection) -> list[HubEvent]:
+    """What Suppliers are still to be told."""
+    return [
+        event
+        for organisation in tidings.whom(connection)
+        for portion in tidings.oldest(connection, organisation, at_least=1_000)
+        for event in portion.events
+    ]
 
 
 def listed(folder: Path) -> Nights:
@@ -77,11 +87,7 @@ def what_becomes(nights: Nights, reports: list[list[ReportEntry]]) -> dict[str, 
         for row in connection.execute(select(audit).where(audit.c.hubs.is_not(None))):
             for hub_id in row.hubs.split(","):
                 recorded[hub_id, row.action, row.from_state, row.to_state, row.attempt_number, row.detail] += 1
-        to_be_told = Counter(
-            (event, organisation, *map(str, one))
-            for event, organisation, hubs in all_of(tidings.c.event, tidings.c.organisation, tidings.c.hubs)
-            for one in json.loads(hubs)
-        )
+        to_be_told = Counter(left_to_tell(connection))
         found: dict[str, object] = {
             "attempts": all_of(*attempts.columns),
             "firmware": all_of(devices.c.device_id, devices.c.firmware_version),
@@ -125,7 +131,7 @@ def test_the_hubs_of_a_report_come_to_different_ends_side_by_side(nights: Nights
 
     told = found["told"]
     assert isinstance(told, Counter)
-    assert sorted((one[2], one[0], one[1]) for one in told) == [
+    assert sorted((one.hub_id, one.event.value, one.organisation) for one in told) == [
         (HUBS[0].chf, "hub_activated", A.name),
         (HUBS[1].chf, "hub_delivered", A.name),
         (HUBS[2].chf, "hub_failed", A.name),
@@ -180,11 +186,7 @@ def test_who_is_told_is_who_is_responsible_when_a_report_is_taken_though_that_wa
         entries = tuple(ReportEntry(one, ReportStatus.ACTIVATED, now) for one in sorted(hub_ids))
         message = UpgradeReport(nights.message_id(), now, nights.list_ids()[0], "Central", entries)
         nights.outcomes.report(UnitOfWork(connection, later), message, foreseen)
-        told = {
-            (organisation, one[0])
-            for organisation, some in connection.execute(select(tidings.c.organisation, tidings.c.hubs))
-            for one in json.loads(some)
-        }
+        told = {(event.organisation, event.hub_id) for event in left_to_tell(connection)}
         connection.info.pop(UNLINKED, None)
         connection.rollback()
 

@@ -90,7 +90,8 @@ tidings = Table(
     Column("release_id", ForeignKey("releases.release_id"), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("hub_count", Integer, nullable=False),
-    # JSON of each: hub id, occurrence, device id or null, whether it is told as gas Supplier, RequestID or null.
+    # JSON of each: hub id, occurrence, device id or null, whether it is told as gas Supplier, RequestID or null,
+    # versions or null. Where they differ in their hubs only: an object of the occurrence and the hub ids.
     Column("hubs", Text, nullable=False),
     # Whom something is to be told, and what first.
     Index("ix_tidings_organisation", "organisation", "tidings_id"),
