@@ -20,6 +20,7 @@ PARTS = (
         "tests/__init__.py",
         "tests/world.py",
         "tests/outbox.py",
+        "tests/told.py",
         "tests/loaded.py",
         "tests/databases.py",
         "tests/postgres.py",
