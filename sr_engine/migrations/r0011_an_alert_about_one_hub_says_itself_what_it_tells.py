@@ -15,4 +15,8 @@ def upgrade() -> None:
     op.add_column("outbox", sa.Column("organisation", sa.String(length=64), nullable=True))
     op.add_column("outbox", sa.Column("occurrence", sa.String(length=64), nullable=True))
     op.create_index("ix_outbox_told", "outbox", ["hub_id", "event", "organisation", "occurrence"], unique=True)
+    alone = sa.text("state = 'Pending' AND hub_id IS NULL AND kind = 'alert'")
+    op.create_index(
+        "ix_outbox_alone", "outbox", ["destination", "outbox_id"], sqlite_where=alone, postgresql_where=alone
+    )
     op.drop_index("ix_outbox_of_hub", table_name="outbox")

@@ -163,7 +163,8 @@ def test_a_backup_is_taken_before_the_database_is_brought_forward(world: World, 
         for index in ("ix_schedules_of_organisation", "ix_exclusions_of_organisation", "ix_alerted_hubs_message_id"):
             database.execute(f"DROP INDEX {index}")
         database.execute("ALTER TABLE scheduled_hubs DROP COLUMN attempt_id")
-        database.execute("DROP INDEX ix_outbox_told")
+        for index in ("ix_outbox_told", "ix_outbox_alone"):
+            database.execute(f"DROP INDEX {index}")
         for column in ("form_id", "organisation", "occurrence"):
             database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
         database.execute(

@@ -110,6 +110,14 @@ def test_what_may_be_sent_is_found_without_going_through_the_lists_there_were(en
     assert "SCAN firmware_lists" not in plan
 
 
+def test_what_may_be_sent_is_found_without_going_through_all_that_was_sent_or_waits(engine: Engine) -> None:
+    barrier, chosen = plans_of(engine, lambda one: outbox.sendable(one, "user:A", NOW, 10))
+
+    assert "SEARCH waiting USING INDEX ix_outbox_alone (destination=?)" in barrier
+    assert "SEARCH outbox USING INDEX ix_outbox_due (destination=? AND next_try_at<?)" in chosen
+    assert "SEARCH waiting USING INDEX ix_outbox_told (hub_id=?)" in chosen
+
+
 def test_receivers_for_which_something_waits_are_found_one_by_one(engine: Engine) -> None:
     (plan,) = plans_of(engine, lambda one: outbox.destinations(one, NOW))
 

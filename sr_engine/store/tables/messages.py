@@ -42,6 +42,14 @@ outbox = Table(
         sqlite_where=text("state = 'Pending'"),
         postgresql_where=text("state = 'Pending'"),
     ),
+    # What everything later to its receiver waits for.
+    Index(
+        "ix_outbox_alone",
+        "destination",
+        "outbox_id",
+        sqlite_where=text("state = 'Pending' AND hub_id IS NULL AND kind = 'alert'"),
+        postgresql_where=text("state = 'Pending' AND hub_id IS NULL AND kind = 'alert'"),
+    ),
     # What was sent about a hub. Nothing is told twice.
     Index("ix_outbox_told", "hub_id", "event", "organisation", "occurrence", unique=True),
     # What was given up and may be sent again.
