@@ -7,13 +7,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from sr_engine.store import forms
 from sr_engine.store.outbox import DELIVERED, EXPIRED
 from sr_engine.store.tables import outbox
 
 log = logging.getLogger(__name__)
+
+_LETTERS = (
+    select(outbox.c.outbox_id, outbox.c.message_id, outbox.c.kind, outbox.c.created_at, outbox.c.state, *forms.DIGESTED)
+    .select_from(forms.WITH_FORMS)
+    .where(
+        outbox.c.destination == bindparam("to_whom"),
+        outbox.c.state != EXPIRED,
+        outbox.c.outbox_id > bindparam("after"),
+    )
+    .order_by(outbox.c.outbox_id)
+    .limit(bindparam("at_most"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +49,25 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
 
     Raises UnknownMessage if that is not one of its own.
     """
-    statement = (
-        select(outbox.c.message_id, outbox.c.kind, outbox.c.created_at, outbox.c.state, *forms.DIGESTED)
-        .select_from(forms.WITH_FORMS)
-        .where(outbox.c.destination == destination, outbox.c.state != EXPIRED)
-    )
+    row_number: int | None = 0
     if after is not None:
         row_number = connection.scalar(
             select(outbox.c.outbox_id).where(outbox.c.message_id == after, outbox.c.destination == destination)
         )
         if row_number is None:
             raise UnknownMessage(after)
-        statement = statement.where(outbox.c.outbox_id > row_number)
-    letters = []
-    for message_id, kind, created_at, state, *digested in connection.execute(
-        statement.order_by(outbox.c.outbox_id).limit(limit)
-    ):
-        try:
-            letters.append(Letter(message_id, kind, created_at, state == DELIVERED, forms.sha256(*digested)))
-        except forms.FormMissing as error:
-            log.error("message %s to %s is not shown to it: %s", message_id, destination, error)  # noqa: TRY400 - it says all
+    letters: list[Letter] = []
+    # Who gets none takes it that there are none: instead of those that cannot be shown later ones are.
+    while wanted := limit - len(letters):
+        found = connection.execute(_LETTERS, {"to_whom": destination, "after": row_number, "at_most": wanted}).all()
+        for _, message_id, kind, created_at, state, *digested in found:
+            try:
+                letters.append(Letter(message_id, kind, created_at, state == DELIVERED, forms.sha256(*digested)))
+            except forms.FormMissing as error:
+                log.error("message %s to %s is not shown to it: %s", message_id, destination, error)  # noqa: TRY400 - it says all
+        if len(found) < wanted:
+            break
+        row_number = found[-1].outbox_id
     return letters
 
 

@@ -121,6 +121,20 @@ def test_nothing_is_sent_of_a_message_whose_form_is_gone_and_all_else_is(
     assert "is not sent: form 1 of a message in the outbox is not there" in caplog.text
 
 
+def test_who_fetches_page_by_page_gets_past_messages_whose_form_is_gone(engine: Engine) -> None:
+    form, other = Form((b"<a>", b"</a>")), Outgoing("f" * 32, outbox.NOTICE, TO, "notice", b"<notice/>")
+    put(engine, other._replace(message_id="e" * 32), *(of_form(number, form, b"%d" % number) for number in range(5)))
+    put(engine, other)
+    with engine.begin() as connection:
+        connection.execute(outbox_forms.delete())
+
+    with engine.connect() as connection:
+        (first,) = mailbox.messages(connection, TO, after=None, limit=1)
+        (second,) = mailbox.messages(connection, TO, after=first.message_id, limit=2)
+        assert [first.message_id, second.message_id] == ["e" * 32, "f" * 32]
+        assert not mailbox.messages(connection, TO, after=second.message_id, limit=2)
+
+
 def test_alerts_of_many_hubs_share_a_form_and_are_signed_each(tmp_path: Path) -> None:
     hubs = [TestHub(number, A.name, B.name) for number in range(1, 8)]
     world = make_world(tmp_path / "instance")
