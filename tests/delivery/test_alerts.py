@@ -41,6 +41,7 @@ from tests.delivery.conftest import GAS_EUI, with_a_user_for_gas
 from tests.firmware import ENTRY, Meters, esme, listed
 from tests.outbox import messages
 from tests.regions.conftest import Nights
+from tests.told import say_it_beside
 from tests.world import BROKER, FIRMWARE, WINDOW, A, B, TestHub, World, edit, make_world
 
 
@@ -121,6 +122,31 @@ def test_the_same_event_is_told_once_and_another_occurrence_again(world: World) 
     assert post(world, listed) == 0
     assert post(world, event(AlertEvent.HUB_LISTED, TestHub(1), occurrence="again")) == 1
     assert post(world, event(AlertEvent.HUB_LISTED, TestHub(1), B.name)) == 1
+
+
+def test_what_was_told_before_alerts_said_it_themselves_is_not_told_again(world: World) -> None:
+    world.open_release()
+    before = [event(AlertEvent.HUB_LISTED, TestHub(number), one.name) for number in (1, 2) for one in (A, B)]
+    assert post(world, *before) == 4
+    assert world.run(lambda uow: say_it_beside(uow.connection)) == 4
+
+    assert post(world, *before, event(AlertEvent.HUB_LISTED, TestHub(3))) == 1
+    assert post(world, event(AlertEvent.HUB_LISTED, TestHub(1), occurrence="again")) == 1
+    assert post(world, *before, event(AlertEvent.HUB_LISTED, TestHub(1), occurrence="again")) == 0
+
+
+def test_what_was_told_of_a_hub_alone_is_not_told_of_it_among_others_and_the_other_way_round(world: World) -> None:
+    world.open_release()
+    first, *rest = (event(AlertEvent.RELEASE_OPENED, TestHub(number)) for number in range(1, 4))
+
+    assert post(world, first) == 1
+    assert post(world, first, *rest) == 1
+    assert post(world, *rest) == 0
+    assert post(world, rest[1]) == 0
+
+    assert [body for *_, body in sent(world)] == [
+        FirmwareUpgradeRequested("CHF", "9002", tuple(one.hub_id for one in some)) for some in ([first], rest)
+    ]
 
 
 def test_an_organisation_without_user_is_passed_over(world: World) -> None:

@@ -27,6 +27,7 @@ from sr_engine.store.supplier_hubs import Sought
 from sr_engine.store.tables import counters, supplier_hubs
 from tests.regions.conftest import Nights
 from tests.requests.conftest import Suppliers, days, schedule_id
+from tests.told import say_it_beside
 from tests.world import FIRMWARE, NOW, A, B, TestHub, World, bound, make_world
 
 T = TypeVar("T")
@@ -313,6 +314,9 @@ def test_the_history_of_a_hub_holds_what_was_done_and_told_in_the_order_of_time(
     assert ("Attempt", "Listed", 1) in [(one.kind.value, one.what, one.attempt) for one in history]
     assert ("Answered", "Approved") in [(one.kind.value, one.what) for one in history]
     assert {"release_opened", "hub_listed"} <= {one.what for one in history if one.kind is EventKind.ALERT}
+    # Also of alerts that older programs wrote.
+    assert desk.world.run(lambda uow: say_it_beside(uow.connection))
+    assert desk.details(A, hub.chf).history == history
 
 
 def test_a_supplier_looks_up_its_own_schedules_and_no_other(desk: Desk) -> None:

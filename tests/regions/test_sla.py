@@ -18,6 +18,7 @@ from sr_engine.reports.sla import measure, percent
 from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
 from tests.regions.conftest import HOUR, Nights, commit_refused, hubs
+from tests.told import say_it_beside
 from tests.world import WINDOW, A, B, TestHub
 
 ACTIVATED, DELIVERED, FAILED = ReportStatus.ACTIVATED, ReportStatus.DELIVERED, ReportStatus.FAILED
@@ -165,6 +166,11 @@ def test_alerts_count_from_the_report_to_the_last_supplier_of_each_hub(central: 
 
     central.deliver_all()
     assert levels(central, NOVEMBER).alert_delivered.longest == 2 * HOUR
+
+    found = levels(central, NOVEMBER)
+    # As of alerts that older programs wrote.
+    assert central.world.run(lambda uow: say_it_beside(uow.connection))
+    assert levels(central, NOVEMBER) == found
 
 
 def test_alerts_that_are_still_to_be_queued_are_waited_for_and_then_overdue(central: Nights) -> None:

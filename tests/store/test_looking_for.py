@@ -24,6 +24,7 @@ from sr_engine.store.looking_back import Budget
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Outgoing
 from sr_engine.store.paging import UpTo
 from tests.regions.conftest import HOUR, Nights
+from tests.told import say_it_beside
 from tests.world import FIRMWARE, NOW, A, B, TestHub, World, make_world, on_connection
 
 AMPLE = Budget(lambda: 0.0, 60.0)
@@ -170,6 +171,27 @@ def test_messages_are_found_by_request_id_hub_sender_code_and_time(world: World,
     of_hub = message_search.of_hub(looking, hub.chf, INTERFACES, 5)
     assert [line.message_key for line in of_hub.taken] == [request_id.key]
     assert {line.event for line in of_hub.sent} == {"release_opened"}
+
+
+def test_alerts_about_a_hub_alone_and_among_others_are_found_and_those_that_older_programs_wrote(
+    world: World, looking: Connection
+) -> None:
+    hub, other = TestHub(1), TestHub(2)
+    world.add_hubs([hub, other])
+    world.open_release()
+    night = central(world)
+    night.schedule([hub])
+    assert night.cut() == 1
+    world.settle()
+
+    def found(one: TestHub) -> list[str]:
+        sent = message_search.of_hub(looking, one.chf, INTERFACES, 10).sent
+        looking.rollback()
+        return sorted(line.event for line in sent if line.kind == "alert")
+
+    assert (found(hub), found(other)) == (["hub_listed", "release_opened"], ["release_opened"])
+    assert world.run(lambda uow: say_it_beside(uow.connection)) == 1
+    assert (found(hub), found(other)) == (["hub_listed", "release_opened"], ["release_opened"])
 
 
 def test_the_lists_a_hub_stands_on_are_among_its_messages(world: World, looking: Connection) -> None:
