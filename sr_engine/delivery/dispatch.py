@@ -24,7 +24,7 @@ from sr_engine.configuration import Delivery
 from sr_engine.delivery.circuit import Breaker
 from sr_engine.delivery.resolving import OwnThreads
 from sr_engine.delivery.sharing import REACHES, Shares, shares
-from sr_engine.delivery.tries import NO_ADDRESS, error_of, post, settle
+from sr_engine.delivery.tries import NO_ADDRESS, error_of, parked, post, settle
 from sr_engine.store import audit, circuits, leases, outbox, undelivered
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import Attempted, Queued
@@ -284,6 +284,8 @@ class Dispatcher:
     async def _send(
         self, session: aiohttp.ClientSession, message: Queued, breaker: Breaker, *, probing: bool
     ) -> Attempted:
+        if message.damage is not None:
+            return parked(message, message.tries, message.damage, self._clock.now())
         url = self._resolve(message.destination)
         reply = NO_ADDRESS if url is None else await post(session, url, message.body, message.message_id)
         now = self._clock.now()

@@ -115,11 +115,16 @@ def settle(
     if error is None:
         return taken(message, now)
     if tries >= policy.max_tries:
-        log.warning("message %s parked after %d tries: %s", message.message_id, tries, error)
-        return Attempted(message.outbox_id, message.message_id, outbox.PARKED, tries, now, None, error)
+        return parked(message, tries, error, now)
     wait = drawn(policy.back_off[min(tries, len(policy.back_off)) - 1], randbelow)
     wait = max(wait, min(not_before, max(policy.back_off)))
     return Attempted(message.outbox_id, message.message_id, outbox.PENDING, tries, now + wait, None, error)
+
+
+def parked(message: Queued, tries: int, error: str, now: datetime) -> Attempted:
+    """What becomes of a message that is given up."""
+    log.warning("message %s parked after %d tries: %s", message.message_id, tries, error)
+    return Attempted(message.outbox_id, message.message_id, outbox.PARKED, tries, now, None, error)
 
 
 def drawn(longest: timedelta, randbelow: Callable[[int], int], *, at_least: float = 0.0) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import outbox, outbox_forms
+
+log = logging.getLogger(__name__)
 
 _GAP = b"\0"
 """In no text of an XML document."""
@@ -78,6 +81,15 @@ def whole(body: bytes, form_id: int | None, form: bytes | None) -> bytes:
         raise FormMissing(f"form {form_id} of a message in the outbox is not there")
     *parts, last = form.split(_GAP)
     return b"".join(piece for pair in zip(parts, body.split(_GAP), strict=True) for piece in pair) + last
+
+
+def if_there(body: bytes, form_id: int | None, form: bytes | None) -> bytes:
+    """The same to be shown to somebody: nothing of a message whose form is missing, as of one that was pruned."""
+    try:
+        return whole(body, form_id, form)
+    except FormMissing as error:
+        log.error("a message cannot be shown: %s", error)  # noqa: TRY400 - it says all
+        return b""
 
 
 def sha256(kept: str, body: bytes, form_id: int | None, form: bytes | None) -> str:

@@ -72,15 +72,15 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
 
 
 def message(connection: Connection, destination: str, message_id: str) -> bytes:
-    """The bytes of one message to a receiver; raises UnknownMessage, also once they have been pruned."""
+    """The bytes of one message to a receiver; raises UnknownMessage, also once they are gone."""
     row = connection.execute(
         select(*forms.BODY)
         .select_from(forms.WITH_FORMS)
         .where(outbox.c.message_id == message_id, outbox.c.destination == destination, outbox.c.state != EXPIRED)
     ).one_or_none()
-    if row is None or not row.body:
+    if row is None or not (body := forms.if_there(*row)):
         raise UnknownMessage(message_id)
-    return forms.whole(*row)
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def newest(
 
 
 def one_of(connection: Connection, destinations: Collection[str], message_id: str) -> tuple[Sent, bytes]:
-    """One message to one of some receivers with its bytes; raises UnknownMessage."""
+    """One message to one of some receivers with its bytes, none if they are gone; raises UnknownMessage."""
     row = connection.execute(
         select(*(outbox.c[name] for name in Sent.__dataclass_fields__), *forms.BODY)
         .select_from(forms.WITH_FORMS)
@@ -136,7 +136,7 @@ def one_of(connection: Connection, destinations: Collection[str], message_id: st
     if row is None:
         raise UnknownMessage(message_id)
     *values, body, form_id, form = row
-    return Sent(*values), forms.whole(body, form_id, form)
+    return Sent(*values), forms.if_there(body, form_id, form)
 
 
 def newest_ids(connection: Connection, destinations: Collection[str]) -> Sequence[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,8 +29,6 @@ from sr_engine.store.database import wait_for_queues
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sets import is_one_of, members
 from sr_engine.store.tables import firmware_lists, outbox, release_regions, releases, upgrade_lists
-
-log = logging.getLogger(__name__)
 
 PENDING = "Pending"
 DELIVERED = "Delivered"
@@ -257,6 +254,8 @@ class Queued:
     body: bytes
     tries: int
     next_try_at: datetime
+    damage: str | None = None
+    """Why there is nothing to be sent: the database is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,11 +327,10 @@ def sendable(connection: Connection, destination: str, now: datetime, limit: int
         # Row by row: the bodies that follow are not read.
         for outbox_id, message_id, to, hub_id, tries, next_try_at, *body in found:
             try:
-                whole = forms.whole(*body)
+                whole, damage = forms.whole(*body), None
             except forms.FormMissing as error:
-                log.error("message %s to %s is not sent: %s", message_id, to, error)  # noqa: TRY400 - it says all
-                continue
-            message = Queued(outbox_id, message_id, to, hub_id, whole, tries, next_try_at)
+                whole, damage = b"", str(error)
+            message = Queued(outbox_id, message_id, to, hub_id, whole, tries, next_try_at, damage)
             left -= len(message.body)
             if left < 0 and chosen:
                 break

@@ -155,13 +155,14 @@ def message_details(connection: Connection, message_id: str) -> MessageDetails |
     if row is None:
         return None
     values = row._asdict()
-    body = [values.pop(column.name) for column in forms.BODY]
-    values["sha256"] = forms.sha256(values["sha256"], *body)
-    return MessageDetails(**values, size=len(forms.whole(*body)))
+    body = forms.if_there(*(values.pop(column.name) for column in forms.BODY))
+    if body:
+        values["sha256"] = forms.sha256(values["sha256"], body, None, None)
+    return MessageDetails(**values, size=len(body))
 
 
 def message_body(connection: Connection, message_id: str) -> bytes | None:
-    """The bytes of one message; None if there is no such message."""
+    """The bytes of one message, none if they are gone; None if there is no such message."""
     statement = select(*forms.BODY).select_from(forms.WITH_FORMS).where(outbox.c.message_id == message_id)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else forms.whole(*row)
+    return None if row is None else forms.if_there(*row)

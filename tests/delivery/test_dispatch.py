@@ -23,7 +23,9 @@ from sr_engine.operations.phases import halt, resume
 from sr_engine.operations.releases import withdraw
 from sr_engine.store import audit, outbox
 from sr_engine.store.database import create_tables, open_engine
+from sr_engine.store.forms import Form, kept
 from sr_engine.store.outbox import DELIVERED, PARKED, PENDING, Queued
+from sr_engine.store.tables import outbox_forms
 from tests.delivery.conftest import POLICY, WAIT, Post, Received, Receiver, listening, longest, message, until
 from tests.regions.conftest import Nights
 from tests.world import FIRMWARE, NOW, TestHub, make_world, on_connection
@@ -298,6 +300,26 @@ def test_after_its_last_try_a_message_is_parked_and_lets_the_next_of_its_hub_pas
         (entry,) = audit.newest(connection, 10)
     assert (entry.action, entry.message_key) == ("parked", "m1")
     assert entry.detail == "message m1 parked after 5 tries: HTTP 400"
+
+
+def test_messages_that_a_damaged_database_has_lost_are_parked_and_let_all_later_ones_pass(post: Post) -> None:
+    form = Form((b"<m>", b"</m>"))
+    # More than are chosen together, and the next of a hub behind one of them.
+    lost = [message(f"m{n}", f"hub-{n}")._replace(form=form, body=kept([b"%d" % n])) for n in range(SENT_TOGETHER + 1)]
+    post.put(*lost)
+    post.transactions.run_now(lambda uow: uow.connection.execute(outbox_forms.delete()))
+    post.put(message("next", "hub-0"))
+
+    async def story() -> None:
+        async with listening(Receiver()) as receiver, post.dispatching():
+            post.urls["user:A"] = receiver.url
+            await until(post.all_in([DELIVERED, PARKED]))
+            assert receiver.ids == ["next"]
+
+    run(story)
+    assert post.states() == {**dict.fromkeys((one.message_id for one in lost), PARKED), "next": DELIVERED}
+    assert post.last_errors()["m0"] == "form 1 of a message in the outbox is not there"
+    assert post.tries()["m0"] == 0
 
 
 def test_a_parked_message_is_sent_again_when_somebody_says_so(post: Post) -> None:

@@ -16,7 +16,8 @@ from sqlalchemy import Engine, select
 from sr_engine.messages.model import CommsHubAlert, Decision
 from sr_engine.pipeline.answer import Answer
 from sr_engine.store import forms, mailbox, outbox, summaries
-from sr_engine.store.forms import Form, FormMissing
+from sr_engine.store.forms import Form
+from sr_engine.store.mailbox import UnknownMessage
 from sr_engine.store.outbox import ALERT, Outgoing
 from sr_engine.store.tables import outbox as messages_table
 from sr_engine.store.tables import outbox_forms
@@ -104,21 +105,31 @@ def test_a_form_goes_with_the_last_of_its_messages(engine: Engine) -> None:
         assert [one.body for one in messages(connection)] == [b"<b>9</b>"]
 
 
-def test_nothing_is_sent_of_a_message_whose_form_is_gone_and_all_else_is(
+def test_a_message_whose_form_is_gone_is_known_to_be_damaged_and_everybody_reads_all_else(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Outgoing("f" * 32, outbox.NOTICE, TO, "notice", b"<notice/>")
+    damaged = of_form(1, Form((b"<a>", b"</a>")), b"1").message_id
     put(engine, of_form(1, Form((b"<a>", b"</a>")), b"1"), other)
     with engine.begin() as connection:
         connection.execute(outbox_forms.delete())
 
     with engine.connect() as connection:
-        assert [one.body for one in outbox.sendable(connection, TO, NOW, 9)] == [b"<notice/>"]
+        found = outbox.sendable(connection, TO, NOW, 9)
+        assert [(one.body, one.damage) for one in found] == [
+            (b"", "form 1 of a message in the outbox is not there"),
+            (b"<notice/>", None),
+        ]
         assert [one.message_id for one in mailbox.messages(connection, TO, after=None, limit=9)] == [other.message_id]
-        with pytest.raises(FormMissing, match="form 1 of a message"):
-            mailbox.message(connection, TO, f"{1:032x}")
+        with pytest.raises(UnknownMessage):
+            mailbox.message(connection, TO, damaged)
+        assert mailbox.one_of(connection, [TO], damaged)[1] == b""
+        assert summaries.message_body(connection, damaged) == b""
+        details = summaries.message_details(connection, damaged)
+    assert details is not None
+    assert (details.size, details.sha256) == (0, "")
     assert "is not shown to it: form 1 of a message" in caplog.text
-    assert "is not sent: form 1 of a message in the outbox is not there" in caplog.text
+    assert "a message cannot be shown: form 1 of a message" in caplog.text
 
 
 def test_who_fetches_page_by_page_gets_past_messages_whose_form_is_gone(engine: Engine) -> None:
