@@ -187,4 +187,8 @@ async def cut_night(
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))
+    if sys.argv[1:]:
+        sys.stdout.write(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))
+    else:
+        for one in rows():
+            sys.stdout.write(f"{one.name}: {one.figure:.2f} {one.unit} {'' if one.met is None else one.met}\n")
