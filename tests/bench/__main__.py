@@ -12,6 +12,7 @@ from tests.bench import (
     backing_up,
     burst,
     cutting,
+    delivering,
     exchange,
     firmware,
     hostile,
@@ -32,7 +33,7 @@ REPORT = Path("bench-report.json")
 def main() -> None:
     """Measure and report; a target that is not met is shown, not hidden."""
     measured = (
-        *(parts, stages, sign_server, exchange, burst, scheduling),
+        *(parts, stages, sign_server, exchange, burst, scheduling, delivering),
         *(firmware, cutting, intake, backing_up, replaying, pages, spreadsheets, telling, hostile),
     )
     rows = [row for part in measured for row in part.rows()]
