@@ -71,7 +71,7 @@ class SignedAlerts:
 
     portions: Sequence[Tidings]
     messages: Sequence[outbox.Outgoing]
-    told: Sequence[tuple[str, str, str, str, str]]
+    told_in_rows: Sequence[tuple[str, str, str, str, str]]
     """Hub, event, organisation, occurrence and message id of each event that its alert does not name itself."""
 
 
@@ -187,7 +187,7 @@ class Alerts:
     def sign(self, composed: ComposedAlerts) -> SignedAlerts:
         """Write and sign them."""
         messages: list[outbox.Outgoing] = []
-        told: list[tuple[str, str, str, str, str]] = []
+        in_rows: list[tuple[str, str, str, str, str]] = []
         for alert, at in composed.alerts:
             signed = self._signed(alert, at)
             messages += signed
@@ -196,18 +196,18 @@ class Alerts:
                 event, organisation = alert.events[0].event.value, alert.events[0].organisation
                 # One for each of them, or one for all.
                 each = signed if len(signed) == len(alert.events) else signed * len(alert.events)
-                told += [
+                in_rows += [
                     (one.hub_id, event, organisation, one.occurrence, message.message_id)
                     for one, message in zip(alert.events, each, strict=True)
                 ]
-        return SignedAlerts(composed.portions, messages, told)
+        return SignedAlerts(composed.portions, messages, in_rows)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""
         connection = unit_of_work.connection
         if tidings.remove(connection, signed.portions):
             outbox.put(connection, signed.messages, unit_of_work.now)
-            told.record(connection, signed.told)
+            told.record(connection, signed.told_in_rows)
 
     def _alerts(
         self, connection: Connection, at: datetime, events: Sequence[HubEvent], release: Release

@@ -118,14 +118,13 @@ def _told(*, since: ColumnElement[bool], newer: ColumnElement[bool] | None) -> S
     """Each hub whose outcome was reported in a time: when its last alert was queued, and when it was taken."""
     event = case((attempts.c.state == _S.ACTIVATED.value, bindparam("activated")), else_=bindparam("failed"))
     occurrence = attempts.c.release_id + "/" + cast(attempts.c.number, alerted_hubs.c.occurrence.type)
-    of_attempt = [
+    by_itself, in_rows = (
         and_(table.c.hub_id == attempts.c.hub_id, table.c.event == event, table.c.occurrence == occurrence)
         for table in (outbox, alerted_hubs)
-    ]
+    )
     # What is still to be told bears the time of the transaction that caused it, and the oldest is told first.
     oldest = select(func.min(tidings.c.at)).scalar_subquery()
     pending = func.coalesce(attempts.c.reported_at >= oldest, false())
-    by_itself, in_rows = of_attempt
     alerted = alerted_hubs.join(outbox, outbox.c.message_id == alerted_hubs.c.message_id)
     sought = [attempts.c.region == bindparam("region"), attempts.c.state.in_(_OUTCOMES), since]
     if newer is not None:

@@ -126,16 +126,11 @@ def oldest(connection: Connection, organisation: str, at_least: int) -> list[Tid
 
 
 def _events(row: Row) -> Iterator[HubEvent]:
-    event, organisation, release_id, hubs = (
-        AlertEvent(row.event),
-        row.organisation,
-        row.release_id,
-        json.loads(row.hubs),
-    )
+    event, organisation, release_id = AlertEvent(row.event), row.organisation, row.release_id
+    hubs = json.loads(row.hubs)
     if isinstance(hubs, dict):
-        occurrence = hubs["occurrence"]
         for hub_id in hubs["hub_ids"]:
-            yield HubEvent(event, hub_id, organisation, release_id, occurrence)
+            yield HubEvent(event, hub_id, organisation, release_id, hubs["occurrence"])
         return
     for hub_id, occurrence, device_id, for_gas, request_id, pair in hubs:
         versions = None if pair is None else (pair[0], pair[1])

@@ -24,7 +24,7 @@ from sr_engine.instance import SupplierSeed
 from sr_engine.messages.model import Period
 from sr_engine.store import tidings
 from sr_engine.store.outbox import ALERT, DELIVERED
-from sr_engine.store.tables import outbox, releases
+from sr_engine.store.tables import outbox
 from sr_engine.store.transactions import Transactions
 from tests.bench.burst import serving_apart
 from tests.bench.country import SUPPLIERS, Country, chf
@@ -43,12 +43,13 @@ def rows(hubs: int = HUBS) -> Iterator[Row]:
     with ExitStack() as stack:
         server = stack.enter_context(postgres_server(durable=True))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        world = _prepared(folder / "instance", hubs, server.new_database(), stack.enter_context(_receiving()))
+        receiving_url = stack.enter_context(_receiving())
+        world, release_id = _prepared(folder / "instance", hubs, server.new_database(), receiving_url)
         stack.callback(world.close)
         for _ in range(WORKERS):
             stack.enter_context(serving_apart(world.directory, "--role", "worker"))
         began = time.perf_counter()
-        _tell(world, hubs)
+        _tell(world, release_id, hubs)
         _wait_until_delivered(world.instance.reading_engine, hubs, began + _GIVE_UP_AFTER_SECONDS)
         seconds = time.perf_counter() - began
     what = (
@@ -57,23 +58,21 @@ def rows(hubs: int = HUBS) -> Iterator[Row]:
     yield Row(what, hubs / seconds, "1/s", A_SECOND, True)
 
 
-def _prepared(directory: Path, hubs: int, database_url: str, receiving_url: str) -> World:
+def _prepared(directory: Path, hubs: int, database_url: str, receiving_url: str) -> tuple[World, str]:
     now = SystemClock().now()
     seeds = tuple(SupplierSeed(name, eui(0x10, number), receiving_url) for number, name in enumerate(SUPPLIERS, 1))
     world = make_world(directory, now, suppliers=seeds, database_url=database_url, durable=True)
     release_id = world.open_release()
     window = Period(now + timedelta(days=2), now + timedelta(days=10))
     world.run(lambda uow: Country(release_id, ("Central",), hubs, window, now).put(uow.connection))
-    return world
+    return world, release_id
 
 
-def _tell(world: World, hubs: int) -> None:
+def _tell(world: World, release_id: str, hubs: int) -> None:
     """Leave it to be told, and nothing more."""
     by_supplier = {
         name: [chf(hub) for hub in range(number, hubs, len(SUPPLIERS))] for number, name in enumerate(SUPPLIERS)
     }
-    with world.instance.reading_engine.connect() as connection:
-        release_id = connection.execute(select(releases.c.release_id)).scalar_one()
     alone = Transactions(world.instance.engine, SystemClock())
     alone.run_now(
         lambda uow: world.instance.alerts.post_alike(uow, AlertEvent.HUB_LISTED, release_id, "bench", by_supplier)
