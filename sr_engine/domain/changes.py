@@ -88,11 +88,11 @@ class Changes:
     def concerned(self) -> set[str]:
         """The hubs of which anything is to be written, or told."""
         hub_ids: set[str] = set().union(*self.alike.values())
-        hub_ids.update(change.hub_id for change in self.answers)
-        hub_ids.update(change.hub_id for change in self.attempts)
-        hub_ids.update(hub_id for _, hub_id in self.ended_schedules)
-        hub_ids.update(hub_id for hub_id, _ in self.forgotten)
-        hub_ids.update(event.hub_id for event in self.events)
+        hub_ids.update([change.hub_id for change in self.answers])
+        hub_ids.update([change.hub_id for change in self.attempts])
+        hub_ids.update([hub_id for _, hub_id in self.ended_schedules])
+        hub_ids.update([hub_id for hub_id, _ in self.forgotten])
+        hub_ids.update([event.hub_id for event in self.events])
         return hub_ids if self.new_schedule is None else hub_ids.union(self.new_schedule.hub_ids)
 
     def hubs(self, hub_id: str) -> Sequence[str]:

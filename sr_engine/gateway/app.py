@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -144,10 +145,7 @@ class Gateway:
         return app
 
     def _service(self, service: str) -> Service:
-        async def take(data: bytes, peer: Peer, exchange: Exchange) -> Answer | Awaitable[Answer]:
-            return await self._duis(service, data, peer, exchange)
-
-        return Service(self._guarded(take, self._claimed, service), self._resumer.answer_left)
+        return Service(self._guarded(partial(self._duis, service), self._claimed, service), self._resumer.answer_left)
 
     def _claimed(self, head: bytes, peer: Peer) -> str:
         """Whose share a request is of: nobody's, if its connection is not for what it claims, or that is in doubt."""
@@ -264,8 +262,8 @@ class Gateway:
         exchange.over(Stage.TRANSACTION)
         return answer
 
-    async def _small(self, admitted: Admitted) -> Answer:
-        return await self._transactions.run(
+    def _small(self, admitted: Admitted) -> Awaitable[Answer]:
+        return self._transactions.run(
             lambda unit_of_work: self._processor.execute(unit_of_work, admitted),
             heavy=admitted.concerns_more,
             of=admitted.sender.eui,

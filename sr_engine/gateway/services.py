@@ -51,14 +51,15 @@ class Direct:
 
 def headers_of(answer: Answer) -> Headers:
     """What the head of an answer says."""
+    body = answer.body
     headers = [(b"duis-response-detail", answer.detail_header.encode("ascii"))]
     if answer.follows:
         headers.append((b"duis-response-follows", b"true"))
     if answer.retry_after is not None:
         headers.append((b"retry-after", b"%d" % answer.retry_after))
     if answer.status not in _WITHOUT_LENGTH:
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    if answer.body:
+        headers.append((b"content-length", b"%d" % len(body)))
+    if body:
         headers.append((b"content-type", answer.content_type.encode("ascii")))
     return headers
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from lxml import etree
 
 from signing import ParsedDocument, VerifiedDocument
-from sr_engine.messages.elements import DUIS, Fields, local_name
+from sr_engine.messages.elements import DUIS, WHITE_SPACE, Fields, local_name, text_in
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import (
     AlertBody,
@@ -58,6 +58,10 @@ from sr_engine.messages.model import (
 from sr_engine.messages.schema import SchemaRefused
 from sr_engine.messages.times import date_from_xsd
 from sr_engine.value_objects import value_object
+
+_REQUEST_ID, _SERVICE_REFERENCE, _SERVICE_REFERENCE_VARIANT = (
+    DUIS + name for name in ("RequestID", "ServiceReference", "ServiceReferenceVariant")
+)
 
 
 @value_object
@@ -168,12 +172,15 @@ def unverified_echo(document: ParsedDocument) -> Echo:
 
     Raises ValueError if the document is no Request.
     """
-    header, _ = _parts(document.root)
+    root = document.root
+    if root.tag != DUIS + "Request":
+        raise ValueError(f"the document is no Request: its root is {local_name(root)}")
+    header = root[0]
     return Echo(
-        schema_version=_schema_version(document.root),
-        request_id_text=header.token("RequestID"),
-        service_reference=header.string("ServiceReference"),
-        service_reference_variant=header.string("ServiceReferenceVariant"),
+        _schema_version(root),
+        text_in(header, _REQUEST_ID).strip(WHITE_SPACE),
+        text_in(header, _SERVICE_REFERENCE),
+        text_in(header, _SERVICE_REFERENCE_VARIANT),
     )
 
 

@@ -32,6 +32,11 @@ def local_name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
+def text_in(element: etree._Element, name: str) -> str:
+    """The text of an element's first child of that name, {namespace}name; raises StopIteration if it has none."""
+    return next(element.iterchildren(name)).text or ""
+
+
 @value_object
 class Fields:
     """The children of one element of a schema-valid message, by local name.
@@ -45,7 +50,8 @@ class Fields:
 
     @classmethod
     def of(cls, element: etree._Element) -> Fields:
-        return cls(element, {local_name(child): child for child in element})
+        # What `local_name` says of each: of a request there are some fifteen.
+        return cls(element, {str(child.tag).rpartition("}")[2]: child for child in element})
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name

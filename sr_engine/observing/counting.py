@@ -76,6 +76,7 @@ class Counting:
         self.layout = layout
         self._cells = cells
         self._row = cells.row(row)
+        self._places = [layout.stage(stage) for stage in Stage]
 
     def exchange(self, variant: str, code: str) -> None:
         """One has ended."""
@@ -83,7 +84,7 @@ class Counting:
 
     def took(self, stage: Stage, seconds: float) -> None:
         """One went through a stage."""
-        place = self.layout.stage(stage)
+        place = self._places[stage]
         self._row[place + bisect_left(SECONDS, seconds)] += 1
         self._row[place + len(SECONDS) + 1] += seconds
 

@@ -12,6 +12,22 @@ DETAIL_LIMIT = 1000
 """Characters of detail in a header; the audit trail has all of it."""
 
 
+class Once:
+    """Bytes that are made when they are first asked for, and then kept."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._made: bytes | None = None
+
+    def __call__(self) -> bytes:
+        made = self._made
+        if made is None:
+            made = self._made = self._make()
+        return made
+
+
 @value_object
 class Answer:
     """An HTTP answer: `code` is the ResponseCode where there is one, `detail` says why in words."""

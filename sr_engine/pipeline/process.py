@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -46,7 +46,7 @@ from sr_engine.messages.official import OfficialSchema
 from sr_engine.messages.schema import Schema, SchemaRefused
 from sr_engine.messages.signed import sign_response
 from sr_engine.pipeline import checks
-from sr_engine.pipeline.answer import Answer
+from sr_engine.pipeline.answer import Answer, Once
 from sr_engine.pipeline.changing import Changing, entries_of
 from sr_engine.pipeline.checks import Refusal
 from sr_engine.pipeline.holding import Holding
@@ -297,7 +297,7 @@ class Processor:
             return verdict
         outcome = Outcome("I99", verdict.detail) if isinstance(verdict, Hold) else verdict
         # Signed once, with the others of its transaction, when it is written.
-        document = cache(lambda: self._sign(admitted.request, outcome.code, outcome.result, now))
+        document = Once(lambda: self._sign(admitted.request, outcome.code, outcome.result, now))
         answer = Answer(HTTP_OK, document, outcome.detail, code=outcome.code)
         exchange = exchanges.Exchange(
             DUIS,

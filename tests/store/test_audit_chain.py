@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, select
 
 from sr_engine.clock import FixedClock
 from sr_engine.operations.audit_verification import Verification, verify
-from sr_engine.store import audit
+from sr_engine.store import audit, audit_chain
 from sr_engine.store.audit import Entry
 from sr_engine.store.tables import audit as records
 from sr_engine.store.tables import audit_chains, audit_links
@@ -208,6 +208,13 @@ def test_the_hash_is_the_one_the_documentation_describes(engine: Engine) -> None
     with engine.connect() as connection:
         assert list(connection.scalars(select(audit_links.c.hash).order_by(audit_links.c.number))) == [one, two]
     assert checked(engine).chains[0].head == two
+
+
+@pytest.mark.parametrize("foreign", [1.0, b"1", ["1"]])
+def test_what_no_record_can_hold_has_no_hash(foreign: object) -> None:
+    """A number that was tampered with in an archive is not taken for the one that was hashed."""
+    with pytest.raises(TypeError):
+        audit_chain.hash_of(1, 1, bytes(32), [(1, foreign)])
 
 
 CHILD = """
