@@ -51,7 +51,8 @@ def responsible(
 ) -> ScalarSelect[str | None]:
     """The organisation registered in `role` for the meter of a hub `at` a time: the latest registration then says.
 
-    `hub_id` is the column of `devices` that names the hub.
+    Of two meters whose registrations begin at the same time that with the greater MPxN does. `hub_id` is the column of
+    `devices` that names the hub.
     """
     meter = devices.alias(meter_type.lower())
     return (
@@ -64,7 +65,7 @@ def responsible(
             registrations.c.role == role,
             registrations.c.effective_from <= bindparam("at"),
         )
-        .order_by(registrations.c.effective_from.desc())
+        .order_by(registrations.c.effective_from.desc(), registrations.c.mpxn.desc())
         .limit(1)
         .correlate(devices)
         .scalar_subquery()

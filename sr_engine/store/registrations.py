@@ -77,11 +77,15 @@ class Histories:
     settled: dict[Point, Registration] = field(default_factory=dict)
 
     def line(self, points: Collection[Point]) -> Line:
-        """Several meter points of one fuel as one: the latest registration says who is responsible."""
-        settled = [self.settled[point] for point in points if point in self.settled]
-        history = [one for point in points for one in self.registered.get(point, ())]
+        """Several meter points of one fuel as one: the latest registration says who is responsible.
+
+        Of two that begin at the same time that of the greater MPxN counts as the later, as in `inventory.responsible`.
+        """
+        in_order = sorted(points)
+        settled = [self.settled[point] for point in in_order if point in self.settled]
+        history = [one for point in in_order for one in self.registered.get(point, ())]
         return Line(
-            max(settled, key=lambda one: one.effective_from, default=None),
+            max(reversed(settled), key=lambda one: one.effective_from, default=None),
             sorted(history, key=lambda one: one.effective_from),
         )
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, Connection, select
 
 from sr_engine.domain.changes import HubEvent
+from sr_engine.instance import SupplierSeed
 from sr_engine.messages.model import ReportEntry, ReportStatus, UpgradeReport
-from sr_engine.store import counters, inventory, suppliers, tidings
+from sr_engine.store import counters, inventory, registrations, suppliers, tidings
 from sr_engine.store.audit import UNLINKED
 from sr_engine.store.reading import Reading
 from sr_engine.store.suppliers import Responsibility
@@ -161,6 +162,36 @@ def test_of_two_meters_of_a_type_that_which_was_registered_last_says_who_is_resp
         hub.chf: {A.name, B.name},
         other.chf: {B.name},
     }
+
+
+@pytest.mark.parametrize(("mpxn", "expected"), [("0000000000001", A), ("9999999999999", B)])
+def test_of_two_meters_registered_at_the_same_time_the_greater_mpxn_says_who_is_responsible(
+    world: World, mpxn: str, expected: SupplierSeed
+) -> None:
+    """The same for decisions, for reports and for changes of Supplier, in whatever order the meters came."""
+    hub = TestHub(1, A.name, None)
+    world.add_hubs([hub])
+    first = next(row for row in hub.rows() if row["device_type"] == "ESME")
+    at = NOW - timedelta(days=10)
+    both = [
+        {"mpxn": hub.mpan, "role": "IS", "effective_from": at, "organisation": A.name},
+        {"mpxn": mpxn, "role": "IS", "effective_from": at, "organisation": B.name},
+    ]
+    second = {**first, "device_id": eui(0xE1, 1), "import_mpxn": mpxn}
+    world.run(lambda uow: inventory.put_devices(uow.connection, [second]))
+    world.run(lambda uow: inventory.put_registrations(uow.connection, both))
+
+    with world.instance.reading_engine.connect() as connection:
+        decided = inventory.hubs(connection, [hub.chf], NOW, with_han=False)[hub.chf].responsible
+        reported = suppliers.of_hubs(connection, [hub.chf], NOW)
+        known = registrations.histories(connection, [hub.mpan, mpxn])
+
+    assert decided == (expected.name,)
+    assert reported == {expected.name: [hub.chf]}
+    for points in ([(hub.mpan, "IS"), (mpxn, "IS")], [(mpxn, "IS"), (hub.mpan, "IS")]):
+        current = known.line(points).current(NOW)
+        assert current is not None
+        assert current.organisation == expected.name
 
 
 @pytest.mark.parametrize("how", ["nothing happens", "it is written", "it becomes effective", "a meter is taken away"])
