@@ -17,7 +17,7 @@ from sr_engine.clock import Clock
 from sr_engine.store import leases
 from sr_engine.store.leases import Lease, LeaseLost
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import NO_HUBS, Runs, T, UnitOfWork, Work
+from sr_engine.store.units_of_work import NO_HUBS, Runs, T, UnitOfWork, Work
 
 __all__ = ["Claims", "Fenced", "Lease", "LeaseLost", "Terms"]
 

@@ -34,7 +34,7 @@ from sr_engine.store import candidates, firmware_tidings, inventory, kept_change
 from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.reading import Reading
 from sr_engine.store.tables import counters, devices, metadata, outbox
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import KIND, give_a_database_of_its_own
 from tests.loaded import load_configuration, load_schema
 from tests.outbox import messages

@@ -13,7 +13,7 @@ from sr_engine.api.problems import Problem
 from sr_engine.messages.model import CommsHubFirmwareResult, RefusalReason
 from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Channel, KeyUsedBefore, NotTaken, Prepared
 from sr_engine.requests.lists import WORDS
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _HEAVY_DEVICES = 300
 """From so many hubs on it is done in its turn and apart from small things."""

@@ -28,7 +28,8 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.sealing import NotSealed, Sealer
 from sr_engine.store.api_tokens import Scope, Token
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 
 T = TypeVar("T")
 

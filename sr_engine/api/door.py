@@ -18,7 +18,7 @@ from sr_engine.api.problems import Problem, failure
 from sr_engine.operations import api_tokens
 from sr_engine.peers import Peers
 from sr_engine.store.api_tokens import Token
-from sr_engine.store.transactions import NO_HUBS
+from sr_engine.store.units_of_work import NO_HUBS
 
 log = logging.getLogger(__name__)
 

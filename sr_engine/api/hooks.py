@@ -17,7 +17,7 @@ from sr_engine.api.problems import Problem, unknown
 from sr_engine.operations import webhooks as operations
 from sr_engine.operations.changes import ChangeKind
 from sr_engine.store import webhooks
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from sr_engine.store.webhooks import Webhook
 
 router = APIRouter(tags=["webhooks"])

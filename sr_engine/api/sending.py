@@ -30,7 +30,7 @@ from sr_engine.domain.eligibility import Applicant
 from sr_engine.operations import webhooks as operations
 from sr_engine.operations.changes import ChangeKind, Pruned, SupplierChanges
 from sr_engine.store import webhooks
-from sr_engine.store.transactions import Runs, UnitOfWork
+from sr_engine.store.units_of_work import Runs, UnitOfWork
 from sr_engine.store.webhooks import Webhook
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from sr_engine.operations.audit_verification import verify as verify_audit
 from sr_engine.store import audit, counters, dump, leases, outbox
 from sr_engine.store.database import open_engine
 from sr_engine.store.dialects import SQLITE
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 
 LEFT_OUT = 1_000_000
 """Numbers of each counter that nobody is given: the instance may have given them out after the backup was taken."""

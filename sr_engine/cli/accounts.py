@@ -16,7 +16,7 @@ from sr_engine.configuration.console import ConsoleRole, load_console
 from sr_engine.operations import accounts as operations
 from sr_engine.operations.passwords import Passwords, totp_uri
 from sr_engine.store import accounts
-from sr_engine.store.transactions import NO_HUBS
+from sr_engine.store.units_of_work import NO_HUBS
 
 _LOGIN = click.argument("login")
 

@@ -17,7 +17,7 @@ from sr_engine.operations.api_tokens import Issued, TokenDesk, TokenRefused
 from sr_engine.peers import fingerprint_of_pem
 from sr_engine.store import api_tokens, webhooks
 from sr_engine.store.api_tokens import Scope
-from sr_engine.store.transactions import NO_HUBS
+from sr_engine.store.units_of_work import NO_HUBS
 
 _HOUR = timedelta(hours=1)
 

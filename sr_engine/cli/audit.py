@@ -19,7 +19,7 @@ from sr_engine.operations.audit_verification import ChainReport, Verification
 from sr_engine.operations.audit_verification import verify as verify_all
 from sr_engine.operations.why import newest_records
 from sr_engine.store import inventory, releases
-from sr_engine.store.transactions import NO_HUBS
+from sr_engine.store.units_of_work import NO_HUBS
 
 _HASH_BYTES = 32
 CERTIFICATE = click.option(

@@ -20,7 +20,7 @@ from sr_engine.operations.registrations import history
 from sr_engine.store import inventory as inventory_store
 from sr_engine.store.registrations import KnownRegistration
 from sr_engine.store.summaries import is_metered
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _RULES = """The file is UTF-8 text with commas, and its first line names the columns, in any order. Every bad row is
 reported with its line, column and reason, and nothing is imported if there is one. Device ids may be written with or

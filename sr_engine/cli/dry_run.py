@@ -9,7 +9,8 @@ import click
 
 from sr_engine.cli.output import show_table
 from sr_engine.operations.rehearsal import HubChange, rehearse
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 
 T = TypeVar("T")
 _F = TypeVar("_F", bound=Callable[..., Any])

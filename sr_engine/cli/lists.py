@@ -12,7 +12,7 @@ from sr_engine.cli.opening import fully_opened, instance_option, opened
 from sr_engine.cli.output import show_table
 from sr_engine.operations.lists import NotWithdrawable, find_list
 from sr_engine.store import lists
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @click.group("list")

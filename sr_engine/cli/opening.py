@@ -17,7 +17,8 @@ from sr_engine.clock import Clock
 from sr_engine.configuration import SETTINGS_FILE, Configuration, Settings, clock_of
 from sr_engine.store import kept_changes
 from sr_engine.store.database import check_tables, open_engine
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from sr_engine.bootstrap import Instance

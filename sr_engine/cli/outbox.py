@@ -16,7 +16,7 @@ from sr_engine.operations.outbox import resend as send_again
 from sr_engine.store import summaries
 from sr_engine.store.outbox import DELIVERED, EXPIRED, PARKED, PENDING
 from sr_engine.store.summaries import MessageDetails
-from sr_engine.store.transactions import NO_HUBS
+from sr_engine.store.units_of_work import NO_HUBS
 
 _destination = click.option(
     "--to", "destination", metavar="DESTINATION", help="Only to this receiver: user:EUI or csp:REGION."

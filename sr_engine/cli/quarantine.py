@@ -12,7 +12,7 @@ from sr_engine.cli.output import show_table
 from sr_engine.domain.holding import Breach, HoldReason, Thresholds
 from sr_engine.operations import quarantine as operations
 from sr_engine.store import anomalies, held
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _LIMIT = click.IntRange(1, 2**63 - 1)
 

@@ -35,7 +35,7 @@ from sr_engine.operations.releases import (
     withdraw,
 )
 from sr_engine.store import releases
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -35,7 +35,7 @@ from sr_engine.spreadsheets.refusals import CellRefused
 from sr_engine.spreadsheets.report import all_outcomes, counted, write_report
 from sr_engine.spreadsheets.rows import Reading, read_rows
 from sr_engine.spreadsheets.sent import SentRequests
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _path = click.Path(path_type=Path)
 _SENT = "sent-requests"

@@ -23,7 +23,7 @@ from sr_engine.operations.passwords import (
 from sr_engine.operations.signing_in import SignedIn
 from sr_engine.store import console_sessions
 from sr_engine.store.accounts import use_step
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 ISSUER = "sr_engine"
 

@@ -23,7 +23,7 @@ from sr_engine.console.pages import Page, Section, Visit, go, is_number
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
 from sr_engine.operations.signing_in import Present
 from sr_engine.store import console_sessions
-from sr_engine.store.transactions import NO_HUBS
+from sr_engine.store.units_of_work import NO_HUBS
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from sr_engine.console.sign_in_pages import address_of
 from sr_engine.operations.accounts import audit
 from sr_engine.operations.signing_in import SignedIn
 from sr_engine.store import accounts
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 

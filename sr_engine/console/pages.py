@@ -29,7 +29,7 @@ from sr_engine.console.security import PATH, csrf_token
 from sr_engine.operations.signing_in import Present
 from sr_engine.store.accounts import Account
 from sr_engine.store.reading import Connection
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from sr_engine.console.desk import Desk

@@ -29,7 +29,7 @@ from sr_engine.console.security import (
 from sr_engine.operations.signing_in import Present, Refused, SignedIn
 from sr_engine.store import accounts
 from sr_engine.store.accounts import Account
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _MOST_BYTES = 16_384
 _WRONG = "Login or password is not right. Check both, and that Caps Lock is off."

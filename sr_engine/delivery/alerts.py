@@ -33,7 +33,7 @@ from sr_engine.messages.model import (
 from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, told, upgrades
 from sr_engine.store.forms import Form, kept
 from sr_engine.store.tidings import Tidings
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 PORTION = 250
 """Hubs of one portion of what is to be told, at most, where each has an alert of its own."""

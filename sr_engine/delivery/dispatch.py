@@ -28,7 +28,7 @@ from sr_engine.delivery.tries import NO_ADDRESS, error_of, parked, post, settle
 from sr_engine.store import audit, circuits, leases, outbox, undelivered
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import Attempted, Queued
-from sr_engine.store.transactions import NO_HUBS, UnitOfWork
+from sr_engine.store.units_of_work import NO_HUBS, UnitOfWork
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from sr_engine.messages.build import build_alert
 from sr_engine.messages.model import AlertBody, CSPFirmwareDeliveryStatus, FirmwareDistributionFailure
 from sr_engine.store import firmware_tidings, outbox
 from sr_engine.store.firmware_tidings import DeviceNews, FirmwareTidings
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _OF_MANY = "FirmwareDistributionFailure"
 

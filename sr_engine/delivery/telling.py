@@ -22,7 +22,7 @@ from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.store import firmware_tidings, tidings
 from sr_engine.store.database import looking, may_pass, stop_looking, try_to_hold
 from sr_engine.store.tidings import Tidings
-from sr_engine.store.transactions import Taken, UnitOfWork
+from sr_engine.store.units_of_work import Taken, UnitOfWork
 
 log = logging.getLogger(__name__)
 

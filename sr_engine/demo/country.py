@@ -10,7 +10,7 @@ from sr_engine.instance import SupplierSeed
 from sr_engine.messages.model import Firmware
 from sr_engine.store import inventory
 from sr_engine.store.tables import devices
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 HUBS = 10_000
 SPLIT_EVERY = 3

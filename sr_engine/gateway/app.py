@@ -40,7 +40,8 @@ from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Checked, Processor, Turned
 from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import Foreseen, Transactions
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Foreseen
 
 log = logging.getLogger(__name__)
 

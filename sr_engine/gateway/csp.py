@@ -24,7 +24,7 @@ from sr_engine.regions.outcomes import Outcomes, UnknownList
 from sr_engine.store import audit, exchanges
 from sr_engine.store.reading import Reading
 from sr_engine.store.suppliers import Responsibility, foresee
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 CSP = "CSP"
 LOOKED_UP_BEFORE = 250

@@ -18,7 +18,7 @@ from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import DUIS
 from sr_engine.store import audit, exchanges, outbox
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 RELAYED = "relayed"
 UPSTREAM = "upstream"

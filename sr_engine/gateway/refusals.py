@@ -17,7 +17,8 @@ from sr_engine.clock import Clock
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import Processor, Turned
 from sr_engine.store import audit
-from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import NO_HUBS, UnitOfWork
 
 log = logging.getLogger(__name__)
 

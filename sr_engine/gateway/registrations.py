@@ -13,7 +13,7 @@ from sr_engine.configuration import UserRole
 from sr_engine.gateway.tokens import bears
 from sr_engine.operations.registrations import Row, SupplierChanges, effective_from, receive_feed
 from sr_engine.pipeline.answer import Answer
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"

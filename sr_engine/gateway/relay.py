@@ -22,7 +22,8 @@ from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted
 from sr_engine.pipeline.relaying import Relaying
-from sr_engine.store.transactions import NO_HUBS, Transactions
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import NO_HUBS
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from sr_engine.clock import Clock
 from sr_engine.pipeline.resuming import Resuming
 from sr_engine.store import held
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import NO_HUBS, UnitOfWork
 
 log = logging.getLogger(__name__)
 

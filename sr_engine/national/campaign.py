@@ -40,7 +40,7 @@ from sr_engine.regions.triggers import Trigger
 from sr_engine.store import campaign as store
 from sr_engine.store import phases
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _DAY = timedelta(days=1)
 _TELL_EVERY_DAYS = 7

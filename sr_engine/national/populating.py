@@ -11,7 +11,7 @@ from sr_engine.national.country import Country
 from sr_engine.national.running import EVERY_REGION, AtOnce, Say
 from sr_engine.national.setting_up import Stage
 from sr_engine.operations.imports import import_devices, import_registrations
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 IMPORTED_AT_ONCE = 10_000
 """Homes that one transaction brings in."""

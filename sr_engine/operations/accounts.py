@@ -21,7 +21,7 @@ from sr_engine.operations.passwords import (
 from sr_engine.store import accounts, console_sessions
 from sr_engine.store.accounts import Account
 from sr_engine.store.audit import Entry, record
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 OPERATOR = "operator"
 

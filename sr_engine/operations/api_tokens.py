@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from sr_engine.store import api_tokens, audit
 from sr_engine.store.api_tokens import Scope, Token
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 OPERATOR = "operator"
 SECRET_BITS = 256

@@ -12,7 +12,7 @@ from signing import Certificate, SigningKey
 from sr_engine.domain.states import AttemptState
 from sr_engine.operations.audit_verification import ChainReport, walk
 from sr_engine.store import audit, audit_chain
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 PRUNED_AT_ONCE = 10_000
 """Links that one transaction prunes of a chain, at most: nobody else writes while it lasts."""

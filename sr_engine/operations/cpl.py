@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sr_engine.domain.deliveries import CplEntry
 from sr_engine.store import audit, cpl
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sr_engine.messages.model import Firmware
 from sr_engine.operations.releases import ReleaseRefused, find
 from sr_engine.store import audit, exclusions
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 def confirm_exclusions(

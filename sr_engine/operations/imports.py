@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sr_engine.operations.registrations import receive
 from sr_engine.store import audit, due_hubs, inventory, registrations, summaries
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 Row = Mapping[str, object]
 Progress = Callable[[int], None]

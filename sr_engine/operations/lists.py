@@ -13,7 +13,7 @@ from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import UpgradeListWithdrawal
 from sr_engine.store import audit, lists, outbox, withdrawals
 from sr_engine.store.lists import CutList
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 OPERATOR = "operator"
 

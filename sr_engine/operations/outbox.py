@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sr_engine.store import audit, circuits, outbox, summaries
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 RESENT_AT_ONCE = 1_000
 """Messages that are queued again in one transaction, at most."""

@@ -16,7 +16,7 @@ from sr_engine.operations.releases import OPERATOR, ReleaseRefused, find
 from sr_engine.regions.phases import Phases
 from sr_engine.regions.phases import open_gate as open_gate_of
 from sr_engine.store import phases
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _LONGEST_REASON = 500
 

@@ -24,7 +24,7 @@ from sr_engine.store import archives, audit, audit_chain, retention
 from sr_engine.store.audit_chain import Link
 from sr_engine.store.portions import ROWS_AT_ONCE, ChangedMeanwhile, Kind, Line, Portion
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 FORMAT = 1
 LINKS_AT_ONCE = 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sr_engine.domain.holding import Breach, Thresholds
 from sr_engine.store import anomalies, audit, held
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 OPERATOR = "operator"
 

@@ -21,7 +21,7 @@ from sr_engine.domain.upgrades import Hub, Release
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.store import audit, due_hubs, inventory, registrations, releases, upgrade_writing, upgrades
 from sr_engine.store.registrations import Histories, KnownRegistration, Meter, Point
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 Row = Mapping[str, object]
 

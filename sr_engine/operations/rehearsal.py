@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from sr_engine.domain.upgrades import Hub
 from sr_engine.store import inventory, rehearsal
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import Firmware
 from sr_engine.regions.phases import AT_ONCE, Phases
 from sr_engine.store import audit, inventory, phases, releases
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 OPERATOR = "operator"
 CPL_STATUSES = ("Active", "Suspended", "Removed")

@@ -18,7 +18,7 @@ from sr_engine.operations.pruning import Pruning, record
 from sr_engine.store import archives
 from sr_engine.store.database import may_pass
 from sr_engine.store.portions import ChangedMeanwhile, Kind
-from sr_engine.store.transactions import Runs
+from sr_engine.store.units_of_work import Runs
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from sr_engine.origins import origin_of
 from sr_engine.store import accounts, console_sessions
 from sr_engine.store.accounts import Account
 from sr_engine.store.console_sessions import Session
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _SEEN_EVERY = timedelta(minutes=1)
 _LOGIN_MAX = 48

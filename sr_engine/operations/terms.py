@@ -20,7 +20,7 @@ from sr_engine.store import audit
 from sr_engine.store import terms as store
 from sr_engine.store.compulsion import Standing, standings
 from sr_engine.store.terms import Announcement
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _CONSENTED = (Standing.SCHEDULED, Standing.APPROVED)
 _NOT_CONSENTED = (

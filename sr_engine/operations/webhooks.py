@@ -9,7 +9,7 @@ from sr_engine.operations.api_tokens import OPERATOR
 from sr_engine.sealing import NotSealed, Sealer
 from sr_engine.store import audit, changes, webhooks
 from sr_engine.store.changes import Position
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from sr_engine.store.webhooks import Webhook
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - with which secrets begin

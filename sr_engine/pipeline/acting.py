@@ -36,7 +36,7 @@ from sr_engine.pipeline.process import Processor, Turned
 from sr_engine.requests.outcome import Outcome, Sender
 from sr_engine.store import exchanges
 from sr_engine.store.reading import Connection
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 KEY_MAX = 64
 """Characters of the key under which something is done once."""

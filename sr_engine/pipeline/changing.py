@@ -16,7 +16,7 @@ from sr_engine.domain.portions import Portion, portions_of
 from sr_engine.store import audit, inventory, kept_changes, upgrade_writing
 from sr_engine.store.kept_changes import Kept
 from sr_engine.store.reading import Connection
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Changing:
         kept_changes.keep(connection, [Kept(portion, changes.release_id, actor, key, now) for portion in some])
         unit_of_work.to_carry_out.set()
 
-    # --- `store.transactions.Keeping` ---
+    # --- `store.units_of_work.Keeping` ---
 
     def are_left(self, connection: Connection) -> bool:
         """True if anything is still to be carried out."""

@@ -23,7 +23,7 @@ from sr_engine.messages.model import QuarantinedRequest, ServiceRequest
 from sr_engine.requests.outcome import Outcome, Sender
 from sr_engine.store import anomalies, held, outbox
 from sr_engine.store.reading import Connection
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ from sr_engine.store import audit, exchanges, exclusions, held, inventory, known
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Connection, Reading
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from sr_engine.store.upgrades import Past
 from sr_engine.value_objects import value_object
 

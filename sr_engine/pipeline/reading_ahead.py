@@ -10,7 +10,7 @@ from sr_engine.messages.model import ApproveCommsHubFirmware, Firmware, Schedule
 from sr_engine.pipeline.process import DUIS, Admitted, Processor
 from sr_engine.requests.lists import canonical
 from sr_engine.store import anomalies, exchanges, facts, held, sharing
-from sr_engine.store.transactions import ReadAhead, UnitOfWork
+from sr_engine.store.units_of_work import ReadAhead, UnitOfWork
 
 
 def reading_ahead(processor: Processor) -> ReadAhead[Admitted]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.process import DUIS, HTTP_OK, Admitted, Processor
 from sr_engine.store import audit, exchanges, held
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 RELAYED = "relayed"
 """Stands where an exchange has its ResponseCode: the code is in the answer, which was not ours to read."""

@@ -27,7 +27,7 @@ from sr_engine.requests.outcome import Outcome
 from sr_engine.store import audit, held, outbox
 from sr_engine.store.held import HeldRequest
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _Reason = TypeVar("_Reason", RefusalReason, FirmwareRefusal)
 

@@ -11,7 +11,7 @@ from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.domain.upgrades import Release
 from sr_engine.store import audit, upgrade_writing, upgrades
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

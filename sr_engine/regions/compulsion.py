@@ -17,7 +17,7 @@ from sr_engine.regions.cancelling import Cancelling
 from sr_engine.regions.periods import PeriodFinder
 from sr_engine.store import audit, compulsion, inventory, releases, terms, upgrade_writing, upgrades
 from sr_engine.store.overlays import QuietDays
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 PLANNED_AT_ONCE = 2_000
 """Hubs that one transaction plans, at most."""

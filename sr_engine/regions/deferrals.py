@@ -11,7 +11,7 @@ from sr_engine.domain.states import Lifecycle
 from sr_engine.domain.upgrades import Answer, Release
 from sr_engine.messages.model import Approval
 from sr_engine.store import audit, releases, upgrade_writing, upgrades
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 AT_ONCE = 2_000
 """Answers that one transaction looks at, at most."""

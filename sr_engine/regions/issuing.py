@@ -14,7 +14,7 @@ from sr_engine.messages.csp import build_csp_message
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import ListEntry, UpgradeList
 from sr_engine.store import lists, outbox
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

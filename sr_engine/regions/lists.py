@@ -38,7 +38,7 @@ from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import replace_owed
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from sr_engine.store.waiting import Alike, Member
 
 CUT = "cut"

@@ -17,7 +17,7 @@ from sr_engine.messages.identifiers import RequestId
 from sr_engine.messages.model import FirmwareImage, MeterFirmwareList
 from sr_engine.requests.outcome import Sender
 from sr_engine.store import audit, firmware, outbox
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sr_engine.messages.model import MeterFirmwareAcknowledgement, MeterFirmware
 from sr_engine.store import audit, firmware, outbox
 from sr_engine.store.firmware import Moved
 from sr_engine.store.firmware_tidings import DeviceNews
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 MISSED_AT_ONCE = 5_000
 """Devices that one transaction gives up, at most."""

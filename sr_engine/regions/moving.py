@@ -17,7 +17,7 @@ from sr_engine.store import audit, inventory, moves, suppliers, upgrade_writing,
 from sr_engine.store.audit import Alike
 from sr_engine.store.moves import Move
 from sr_engine.store.suppliers import Responsibility
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 DONE_BEFORE = "an earlier attempt activated this firmware after all"
 

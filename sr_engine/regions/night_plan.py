@@ -25,7 +25,7 @@ from sr_engine.store import lists, releases, upgrades, waiting
 from sr_engine.store.list_runs import Run
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.owed import owed as owed_in
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from sr_engine.store.waiting import Alike, Member
 
 LOOKED_AT_ONCE = 5_000

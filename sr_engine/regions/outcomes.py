@@ -21,7 +21,7 @@ from sr_engine.store import audit, inventory, lists, moves, off_lists, outbox, r
 from sr_engine.store.lists import StoredAttempt
 from sr_engine.store.moves import Move
 from sr_engine.store.suppliers import Responsibility
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 MISSED_AT_ONCE = 5_000
 """Hubs that one transaction marks as Missed, at most."""

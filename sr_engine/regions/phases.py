@@ -16,7 +16,7 @@ from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.regions.cancelling import Cancelling
 from sr_engine.store import audit, inventory, phases, releases
 from sr_engine.store.lists import StoredAttempt
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 AT_ONCE = 5_000
 """Hubs that one transaction cancels, or of which it tells, at most."""

@@ -20,7 +20,7 @@ from sr_engine.regions.planner import Candidate, cut, plan_period
 from sr_engine.store import audit, lists, off_lists, releases, upgrade_writing, upgrades
 from sr_engine.store.lists import CutList
 from sr_engine.store.overlays import QuietDays
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 _MAY_MOVE = (AttemptState.LISTED, AttemptState.ACCEPTED)
 

@@ -14,7 +14,7 @@ from sr_engine.domain.upgrades import Release
 from sr_engine.messages.model import ReportEntry
 from sr_engine.store import audit, inventory, read_versions, upgrades
 from sr_engine.store.read_versions import ReadVersion
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 MISMATCH = "firmware version mismatch"
 

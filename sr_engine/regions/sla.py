@@ -10,7 +10,7 @@ from sr_engine.configuration import AlertEvent, Region
 from sr_engine.domain.sla import Measure
 from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.store import audit, sla
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 

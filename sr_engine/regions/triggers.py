@@ -22,7 +22,7 @@ from sr_engine.regions.lists import CUT, ListCutter, Portion
 from sr_engine.regions.night_plan import NightPlan
 from sr_engine.regions.outcomes import MISSED_AT_ONCE, Outcomes
 from sr_engine.store import lists
-from sr_engine.store.transactions import Runs, UnitOfWork
+from sr_engine.store.units_of_work import Runs, UnitOfWork
 
 log = logging.getLogger(__name__)
 

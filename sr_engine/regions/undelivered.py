@@ -10,8 +10,8 @@ from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import AttemptEvent, Lifecycle
 from sr_engine.store import audit, inventory, lists, off_lists, releases, undelivered, upgrade_writing
-from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.undelivered import UndeliveredList
+from sr_engine.store.units_of_work import UnitOfWork
 
 AT_ONCE = 5_000
 """Hubs that one transaction takes back, at most."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sr_engine.store import inventory
 from sr_engine.store.registrations import settle_first
 from sr_engine.store.tables import devices
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 MANUFACTURER, MODEL, OLD_VERSION = "2B7E", "C1A20001", "9001"
 SUPPLIED_SINCE = datetime(2025, 10, 19, 9, 0, tzinfo=UTC)

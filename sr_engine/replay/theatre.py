@@ -31,7 +31,8 @@ from sr_engine.replay.homes import MANUFACTURER, MODEL, OLD_VERSION, move_in
 from sr_engine.replay.stage import FEED_TOKEN
 from sr_engine.store import cpl, observed, terms
 from sr_engine.store.database import open_engine
-from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Foreseen, UnitOfWork, Work
 
 T = TypeVar("T")
 

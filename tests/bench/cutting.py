@@ -25,7 +25,8 @@ from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.regions.lists import ListCutter, Portion
 from sr_engine.regions.night_plan import NightPlan
 from sr_engine.store.tables import attempts
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.bench.country import Country
 from tests.bench.country_sql import put_country
 from tests.bench.firmware import memory

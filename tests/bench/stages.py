@@ -27,7 +27,8 @@ from sr_engine.pipeline.process import Admitted, Checked, Processor
 from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.sharing import Shared
-from sr_engine.store.transactions import Foreseen, Transactions
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Foreseen
 from tests.bench.exchange import CONNECTIONS, request, wide
 from tests.bench.measure import Row
 from tests.bench.raw import raw_cost

@@ -20,7 +20,8 @@ from sr_engine.store import mailbox
 from sr_engine.store import outbox as queue
 from sr_engine.store.database import beside
 from sr_engine.store.tables import outbox, releases
-from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Taken, UnitOfWork
 from tests.databases import new_url
 from tests.delivery.conftest import GAS_EUI, WAIT, with_a_user_for_gas
 from tests.world import A, B, TestHub, World, make_world

@@ -21,7 +21,8 @@ from sr_engine.domain.changes import HubEvent
 from sr_engine.instance import SupplierSeed
 from sr_engine.store import tidings
 from sr_engine.store.tables import outbox, releases
-from sr_engine.store.transactions import Taken, Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Taken, UnitOfWork
 from tests.databases import KIND
 from tests.delivery.conftest import WAIT
 from tests.told import TOLD

@@ -38,7 +38,7 @@ from sr_engine.messages.model import (
 from sr_engine.operations.registrations import receive_feed
 from sr_engine.pipeline.answer import Answer
 from sr_engine.store.tables import attempts, outbox
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.interference.variations import NEXT, OTHER, THIS, Home, Party, Traffic, Variation
 from tests.outbox import messages
 from tests.world import BROKER, FIRMWARE, NOW, A, TestHub, World, bound

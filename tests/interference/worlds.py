@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_engine.instance import SupplierSeed
 from sr_engine.store.tables import metadata
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.interference.play import History, Observed, Play
 from tests.interference.variations import Variation
 from tests.world import NOW, A, World, edit, make_world

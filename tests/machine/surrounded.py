@@ -22,7 +22,7 @@ from sr_engine.operations import phases, registrations, terms
 from sr_engine.operations import releases as operator
 from sr_engine.operations.lists import NotWithdrawable, find_list
 from sr_engine.store import inventory
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.machine import supplier_change
 from tests.machine.country import FIRMWARE, FRAGILE, RARE, SOME, hold, same
 from tests.machine.facts import DAY, HOUR, REGIONS, WITH_CSP, Region

@@ -21,7 +21,7 @@ from sr_engine.regions.calendar import cut_time, open_periods
 from sr_engine.store import audit, exclusions
 from sr_engine.store.exclusions import RegionExclusions
 from sr_engine.store.tables import releases
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World
 
 CENTRAL, SPLIT, SOUTH = TestHub(1), TestHub(2, gas=B.name), TestHub(3, region="South")

@@ -17,7 +17,7 @@ from sr_engine.operations.releases import set_cpl_status
 from sr_engine.regions.compulsion import Enlisting
 from sr_engine.store import audit
 from sr_engine.store.tables import exclusions, release_han_models, releases
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
 SOLE = TestHub(1)

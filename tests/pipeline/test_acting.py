@@ -30,7 +30,7 @@ from sr_engine.pipeline.acting import Act, ActAnswer, ActBody, Acting, Channel, 
 from sr_engine.store import anomalies, audit, exchanges
 from sr_engine.store.facts import StoredFacts
 from sr_engine.store.overlays import QuietDays
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, make_world
 
 HUBS = [TestHub(number) for number in range(1, 4)]

@@ -32,7 +32,7 @@ from sr_engine.store.facts import StoredFacts
 from sr_engine.store.known_hubs import KnownHubs
 from sr_engine.store.read_versions import ReadVersion
 from sr_engine.store.reading import Connection, Reading
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import only_sqlite, statements_of
 from tests.pipeline.hub_by_hub import hub_by_hub
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, SupplierSeed, TestHub, World, change_record, make_world

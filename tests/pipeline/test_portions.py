@@ -43,7 +43,8 @@ from sr_engine.store.tables import (
     schedules,
 )
 from sr_engine.store.tables import kept_changes as table
-from sr_engine.store.transactions import NO_HUBS, Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import NO_HUBS, UnitOfWork
 from tests.databases import commits_of
 from tests.pipeline.hub_by_hub import of_each_hub
 from tests.told import TOLD

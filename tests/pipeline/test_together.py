@@ -40,7 +40,8 @@ from sr_engine.pipeline.process import Admitted, Turned
 from sr_engine.pipeline.reading_ahead import reading_ahead
 from sr_engine.store import anomalies, releases
 from sr_engine.store.tables import metadata
-from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Foreseen, UnitOfWork, Work
 from tests.databases import KIND, give_a_copy_of_its_database, server, url_of_instance
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, change_record, edit, make_world
 

@@ -25,7 +25,8 @@ from sr_engine.store import counters as counters_store
 from sr_engine.store import exchanges as inbox
 from sr_engine.store.database import DatabaseError, check_tables, create_tables, looking, open_engine
 from sr_engine.store.tables import counters, decisions, exchanges
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import server, url_of_instance
 from tests.gateway.conftest import HttpAnswer, Served, serving
 from tests.postgres import PostgresServer, postgres_server

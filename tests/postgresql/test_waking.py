@@ -15,7 +15,8 @@ from sr_engine.bootstrap import open_instance, processor_of
 from sr_engine.gateway.working import Role
 from sr_engine.store import counters, notices, outbox
 from sr_engine.store.outbox import Outgoing
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import url_of_instance
 from tests.gateway.conftest import WAIT, serving
 from tests.gateway.test_held import Inbox

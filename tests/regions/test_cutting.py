@@ -42,7 +42,7 @@ from sr_engine.store.tables import (
     trigger_runs,
     upgrade_lists,
 )
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from sr_engine.store.waiting import DUE_SOON, MANY
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.regions.oracle import Oracle, drafts, planned

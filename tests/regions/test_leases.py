@@ -23,7 +23,8 @@ from sr_engine.store import tables as table
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.leases import LeaseState
 from sr_engine.store.reading import Reading
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import new_url
 from tests.regions.conftest import Nights, hubs
 from tests.world import NOW, World

@@ -21,7 +21,7 @@ from sr_engine.store.audit import UNLINKED
 from sr_engine.store.reading import Reading
 from sr_engine.store.suppliers import Responsibility
 from sr_engine.store.tables import attempts, audit, devices, schedule_hubs
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.regions.conftest import HOUR, Nights
 from tests.world import NOW, A, B, TestHub, World, eui, make_world
 

@@ -18,7 +18,7 @@ from sr_engine.bootstrap import triggers as all_triggers
 from sr_engine.domain.states import AttemptState
 from sr_engine.messages.model import ReportStatus
 from sr_engine.regions.triggers import Housekeeping, RegionTriggers
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
 

@@ -23,7 +23,7 @@ from sr_engine.pipeline.process import Admitted
 from sr_engine.requests.outcome import Outcome
 from sr_engine.store import inventory, upgrades
 from sr_engine.store.facts import StoredFacts
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, change_record, make_world
 
 HAN = ("1234", "ABCD0001")

@@ -19,7 +19,8 @@ from sr_engine.store import audit, audit_chain
 from sr_engine.store.audit import Entry
 from sr_engine.store.tables import audit as records
 from sr_engine.store.tables import audit_chains, audit_links
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import only_sqlite, statements_of
 from tests.world import NOW
 

@@ -15,7 +15,7 @@ from sr_engine.operations.preview import Horizon, foresee
 from sr_engine.regions.preview import Fate
 from sr_engine.store import inventory, outbox, scheduled
 from sr_engine.store.tables import attempts, exclusions
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.regions.conftest import Nights, hubs
 from tests.world import NOW, WINDOW, A, B, TestHub, make_world
 

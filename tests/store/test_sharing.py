@@ -24,7 +24,8 @@ from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import audit as trail
 from sr_engine.store.tables import exchanges as table
 from sr_engine.store.tables import metadata
-from sr_engine.store.transactions import Foreseen, Transactions, UnitOfWork, Work
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import Foreseen, UnitOfWork, Work
 from tests.databases import only_sqlite, statements_of
 from tests.world import FIRMWARE, NOW, A, TestHub, make_world
 

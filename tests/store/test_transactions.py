@@ -18,7 +18,8 @@ from sr_engine.store import counters
 from sr_engine.store import transactions as store_transactions
 from sr_engine.store.database import create_tables, open_engine
 from sr_engine.store.tables import counters as table
-from sr_engine.store.transactions import GROUP_LIMIT, Transactions, UnitOfWork
+from sr_engine.store.transactions import GROUP_LIMIT, Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import commits_of, new_url, only_sqlite
 from tests.world import NOW
 

@@ -26,7 +26,8 @@ from sr_engine.store import trips
 from sr_engine.store.database import beside, may_pass, open_engine
 from sr_engine.store.prepared import Prepared
 from sr_engine.store.tables import counters, exchanges
-from sr_engine.store.transactions import Transactions, UnitOfWork
+from sr_engine.store.transactions import Transactions
+from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import new_url, server
 from tests.world import NOW
 

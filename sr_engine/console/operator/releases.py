@@ -26,8 +26,8 @@ from sr_engine.operations import phases as operations
 from sr_engine.operations.releases import ReleaseRefused
 from sr_engine.store import phases, releases, under_way
 from sr_engine.store.reading import Connection
-from sr_engine.store.transactions import UnitOfWork
 from sr_engine.store.under_way import Attempts
+from sr_engine.store.units_of_work import UnitOfWork
 
 _PATH = "/operator/releases"
 _TOLD_AGAIN_AT_ONCE = 200

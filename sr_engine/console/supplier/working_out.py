@@ -33,7 +33,7 @@ from sr_engine.store import proposals
 from sr_engine.store.audit import Entry, record
 from sr_engine.store.proposals import Proposal, ProposalState
 from sr_engine.store.reading import Connection
-from sr_engine.store.transactions import UnitOfWork
+from sr_engine.store.units_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
