@@ -200,7 +200,9 @@ def _faces(
     peers: Peers,
 ) -> Sequence[BaseRoute]:
     """The addresses beside those of the gateway, as far as the settings ask for them."""
-    routes: list[BaseRoute] = [*PullDesk(instance.users, instance.configuration.regions, reading).routes()]
+    routes: list[BaseRoute] = [
+        *PullDesk(instance.users, instance.configuration.regions, reading, instance.transactions).routes()
+    ]
     if api is not None:
         from sr_engine.api.app import mounted  # noqa: PLC0415 - as in api_desk_of
 

@@ -22,10 +22,11 @@ from sr_engine.claims import Claims, Lease, LeaseLost
 from sr_engine.clock import Clock
 from sr_engine.configuration import Delivery
 from sr_engine.delivery.circuit import Breaker
+from sr_engine.delivery.having import record_late
 from sr_engine.delivery.resolving import OwnThreads
 from sr_engine.delivery.sharing import REACHES, Shares, shares
 from sr_engine.delivery.tries import NO_ADDRESS, error_of, parked, post, settle
-from sr_engine.store import audit, circuits, leases, outbox, undelivered
+from sr_engine.store import audit, circuits, leases, outbox
 from sr_engine.store.circuits import OpenCircuit
 from sr_engine.store.outbox import Attempted, Queued
 from sr_engine.store.units_of_work import NO_HUBS, UnitOfWork
@@ -300,21 +301,8 @@ def _write(unit_of_work: UnitOfWork, results: Sequence[Attempted], destination: 
     """Record what came of tries; that a message was given up, or a list came late, stands in the audit trail."""
     outbox.settle(unit_of_work.connection, results)
     delivered = {one.message_id: one.delivered_at for one in results if one.delivered_at is not None}
-    late = undelivered.had_late(unit_of_work.connection, delivered) if destination.startswith("csp:") else []
-    audit.record(
-        unit_of_work.connection,
-        [
-            audit.Entry(
-                unit_of_work.now,
-                "processor",
-                "list late",
-                f"{one.region}: list {one.list_id} reached its CSP after {one.period_start:%Y-%m-%dT%H:%MZ}, "
-                "when its night had begun",
-                one.message_id,
-            )
-            for one in late
-        ],
-    )
+    if destination.startswith("csp:"):
+        record_late(unit_of_work, delivered)
     audit.record(
         unit_of_work.connection,
         [

@@ -8,19 +8,24 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from sr_engine.configuration import Region, UserDirectory
+from sr_engine.delivery.having import note_had
 from sr_engine.gateway.fairness import Places
 from sr_engine.gateway.registrations import JSON, problem
 from sr_engine.gateway.tokens import digest_of
 from sr_engine.messages.identifiers import RequestId
 from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.store import held, mailbox
-from sr_engine.store.reading import Reading
+from sr_engine.store.reading import Connection, Reading
+from sr_engine.store.units_of_work import NO_HUBS, Runs
+
+T = TypeVar("T")
 
 MOST_MESSAGES = 1_000
 """Messages named in one answer."""
@@ -29,17 +34,22 @@ FETCHED_AT_ONCE = 4
 
 _NOT_LET_IN = "send your token, as Authorization: Bearer TOKEN"
 
-Fetch = Callable[[Request, str], Answer]
+Fetch = Callable[[Request, str], Awaitable[Answer]]
 """Answers a receiver, which is named as in the outbox: `user:<EUI>` or `csp:<region>`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullDesk:
-    """Lets a User, or a region's CSP, with a token fetch what was sent to it, and nothing else."""
+    """Lets a User, or a region's CSP, with a token fetch what was sent to it, and nothing else.
+
+    What a CSP has fetched it has, and it is sent no more: that is noted before it gets it. A User's alerts are sent all
+    the same, in their order.
+    """
 
     users: UserDirectory
     regions: Mapping[str, Region]
     reading: Reading
+    transactions: Runs
     places: Places = field(default_factory=lambda: Places(FETCHED_AT_ONCE))
     """So that what is fetched leaves the processor's threads and memory to what it is there for, and one of these to
     whoever has none."""
@@ -64,7 +74,7 @@ class PullDesk:
                 return Response(answer.body, answer.status, {"Retry-After": "1"}, answer.content_type)
             self.places.take(receiver)
             try:
-                answer = await asyncio.to_thread(fetch, request, receiver)
+                answer = await fetch(request, receiver)
             finally:
                 self.places.give_back(receiver)
             return Response(answer.body, answer.status, media_type=answer.content_type)
@@ -79,13 +89,13 @@ class PullDesk:
         regions = (region for region in self.regions.values() if token_sha256 is not None)
         return next((f"csp:{region.name}" for region in regions if region.token_sha256 == token_sha256), None)
 
-    def _list(self, request: Request, receiver: str) -> Answer:
+    async def _list(self, request: Request, receiver: str) -> Answer:
         limit = request.query_params.get("limit", str(MOST_MESSAGES))
         if re.fullmatch("[0-9]{1,4}", limit) is None or not 1 <= int(limit) <= MOST_MESSAGES:
             return problem(HTTPStatus.BAD_REQUEST, f"limit must be a whole number from 1 to {MOST_MESSAGES}")
         after = request.query_params.get("after")
         try:
-            found = self.reading(
+            found = await self._read(
                 lambda connection: mailbox.messages(connection, receiver, after=after, limit=int(limit))
             )
         except mailbox.UnknownMessage:
@@ -106,24 +116,26 @@ class PullDesk:
         body = json.dumps({"messages": listed}).encode()
         return Answer(HTTPStatus.OK, body, f"{len(listed)} messages", JSON)
 
-    def _message(self, request: Request, receiver: str) -> Answer:
+    async def _message(self, request: Request, receiver: str) -> Answer:
         message_id = request.path_params["message_id"]
         try:
-            body = self.reading(lambda connection: mailbox.message(connection, receiver, message_id))
+            body, taken = await self._read(lambda connection: mailbox.message(connection, receiver, message_id))
         except mailbox.UnknownMessage:
             return problem(
                 HTTPStatus.NOT_FOUND,
                 f"no message {message_id} was sent to you, or it is so old that it is not kept any more",
             )
+        if receiver.startswith("csp:") and not taken:
+            await self.transactions.run(lambda unit_of_work: note_had(unit_of_work, message_id), hubs=NO_HUBS)
         return Answer(HTTPStatus.OK, body, "found", XML)
 
-    def _response(self, request: Request, receiver: str) -> Answer:
+    async def _response(self, request: Request, receiver: str) -> Answer:
         text = request.path_params["request_id"]
         try:
             key = RequestId.parse(text).key
         except ValueError:
             return problem(HTTPStatus.BAD_REQUEST, "the last part of the address must be a RequestID")
-        found = self.reading(lambda connection: held.ended(connection, key, receiver.removeprefix("user:")))
+        found = await self._read(lambda connection: held.ended(connection, key, receiver.removeprefix("user:")))
         if found is not None and found.response is None:
             return problem(HTTPStatus.GONE, f"there is no Response to {text}: it was {found.detail}")
         if found is not None and not found.response:
@@ -133,3 +145,6 @@ class PullDesk:
                 HTTPStatus.NOT_FOUND, f"there is no Response to {text}, or not yet; only what was held has one"
             )
         return Answer(HTTPStatus.OK, found.response, "found", XML)
+
+    async def _read(self, look: Callable[[Connection], T]) -> T:
+        return await asyncio.to_thread(self.reading, look)

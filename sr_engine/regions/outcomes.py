@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sr_engine.configuration import Region
 from sr_engine.delivery.alerts import Alerts
+from sr_engine.delivery.having import note_had
 from sr_engine.domain.agreement import NO_COMMON_NIGHT, TOO_LATE, AttemptChange
 from sr_engine.domain.changes import Changes, add_change
 from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
@@ -48,7 +49,7 @@ class Outcomes:
     def acknowledge(self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement) -> str:
         """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        release_id = _release_of(unit_of_work, message.list_id, message.region)
+        release_id = _spoken_of(unit_of_work, message.list_id, message.region)
         if message.withdrawal is not None:
             return self._withdrawn(unit_of_work, message, message.withdrawal.key, release_id)
         reasons = {hub_id.upper(): refused.reason for refused in message.refused for hub_id in refused.device_ids}
@@ -148,7 +149,7 @@ class Outcomes:
         something else than the list asked for is Failed.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
-        release_id = _release_of(unit_of_work, message.list_id, message.region)
+        release_id = _spoken_of(unit_of_work, message.list_id, message.region)
         hub_ids = {entry.device_id.upper() for entry in message.entries}
         known = moves.on_list_or_replacement(connection, message.list_id, hub_ids)
         # What the CSP had refused or taken off and then activated all the same is the truth; nothing else is heeded.
@@ -204,9 +205,12 @@ class Outcomes:
         return len(found)
 
     def chase(self, unit_of_work: UnitOfWork, region: Region) -> int:
-        """Send lists again that were not acknowledged within the SLA: same list id, same bytes. Returns how many."""
+        """Send lists again that were not acknowledged within the SLA: same list id, same bytes. Returns how many.
+
+        Their night is not over, and nobody has asked for all of them to be withdrawn.
+        """
         connection, now = unit_of_work.connection, unit_of_work.now
-        late = lists.unacknowledged(connection, region.name, now - region.acknowledgement_sla)
+        late = lists.unacknowledged(connection, region.name, now - region.acknowledgement_sla, now)
         for list_id, message_id in late:
             outbox.send_again(connection, message_id, now)
             lists.chased(connection, list_id, now)
@@ -247,11 +251,14 @@ def _outcome(entry: ReportEntry, release: Release) -> tuple[AttemptEvent, str | 
     return _REPORTED[entry.status], entry.reason
 
 
-def _release_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:
-    found = lists.list_region(unit_of_work.connection, list_id)
-    if found is None or found[0] != region:
+def _spoken_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:
+    """The release of a list, which whoever speaks of it has."""
+    found = lists.named(unit_of_work.connection, list_id)
+    if found is None or found.region != region:
         raise UnknownList(f"upgrade list {list_id} was not sent to region {region}")
-    return found[1]
+    if not found.taken:
+        note_had(unit_of_work, found.message_id)
+    return found.release_id
 
 
 def _change(stored: StoredAttempt, event: AttemptEvent, after: Attempt) -> AttemptChange:

@@ -31,12 +31,13 @@ def outcome_alerts(lifecycle: Lifecycle) -> tuple[str, str]:
 class SlaWatch:
     """The chore that looks for breaches in one region; each list and hub is judged once, when nothing can mend it.
 
-    It begins after the last breach that is on record. What it remembers saves it from judging the same alerts anew.
+    It begins after the last breach that is on record. What it remembers saves it from judging the same hubs anew.
     """
 
     region: Region
     lifecycle: Lifecycle
     _alerts_judged: datetime | None = None
+    _completions_judged: datetime | None = None
     _next_look: datetime | None = None
 
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
@@ -45,14 +46,15 @@ class SlaWatch:
         # If the next is later than that, the clock has gone back.
         if self._next_look is None or not now < self._next_look <= now + LOOK_EVERY:
             self._acknowledgements(unit_of_work, now - self.region.acknowledgement_sla)
-            # What is given up at this very moment may not be there yet.
+            # What is reported at this very moment may not be there yet.
             self._completions(unit_of_work, now - timedelta.resolution)
             self._alerts(unit_of_work, now - self.region.alert_sla)
             unit_of_work.once_committed.append(lambda: self._looked(now))
         return False
 
     def _looked(self, now: datetime) -> None:
-        self._alerts_judged, self._next_look = now - self.region.alert_sla, now + LOOK_EVERY
+        self._alerts_judged, self._completions_judged = now - self.region.alert_sla, now - timedelta.resolution
+        self._next_look = now + LOOK_EVERY
 
     def _acknowledgements(self, unit_of_work: UnitOfWork, up_to: datetime) -> None:
         limit = self.region.acknowledgement_sla
@@ -66,9 +68,10 @@ class SlaWatch:
         self._note(unit_of_work, Measure.ACKNOWLEDGEMENT, len(late), said, up_to)
 
     def _completions(self, unit_of_work: UnitOfWork, up_to: datetime) -> None:
-        after = self._after(unit_of_work, Measure.COMPLETION)
-        number = sla.missed(unit_of_work.connection, self.region.name, after, up_to)
-        said = f"hub(s) without a reported outcome within {self.region.completion_sla} of the end of their window"
+        after = min(self._completions_judged or self._after(unit_of_work, Measure.COMPLETION), up_to)
+        limit = self.region.completion_sla
+        number = sla.late_completions(unit_of_work.connection, self.region.name, after, up_to, limit=limit)
+        said = f"hub(s) without a reported outcome within {limit} of the end of their window"
         self._note(unit_of_work, Measure.COMPLETION, number, said, up_to)
 
     def _alerts(self, unit_of_work: UnitOfWork, up_to: datetime) -> None:

@@ -23,8 +23,9 @@ REASON = "the list did not reach the CSP before its night was over"
 class UndeliveredLists:
     """The chore that takes them back in one region.
 
-    A hub of which the CSP has said anything, having had the list after all, stays with it. The others are Scheduled as
-    before: another night of their window may come, and if none does they are Missed.
+    One of which the CSP has said anything has reached it. Hubs on the others are Scheduled as before: another night of
+    their window may come, and if none does they are Missed. What was only sent again, to ask for its acknowledgement,
+    stays as it is, and is sent no more.
     """
 
     region: Region
@@ -34,6 +35,7 @@ class UndeliveredLists:
     def __call__(self, unit_of_work: UnitOfWork) -> bool:
         """Take back a portion of the oldest such list; True if there may be more."""
         connection, now = unit_of_work.connection, unit_of_work.now
+        undelivered.ask_no_more(connection, self.region.name, now)
         over = undelivered.lists_over(connection, self.region.name, now)
         if not over:
             return False

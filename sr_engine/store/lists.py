@@ -16,7 +16,16 @@ from sr_engine.store.on_lists import ATTEMPTS_ON_LISTS
 from sr_engine.store.outbox import DELIVERED
 from sr_engine.store.prepared import Prepared, Row
 from sr_engine.store.sets import is_one_of, members
-from sr_engine.store.tables import UtcDateTime, attempts, listed_hubs, outbox, releases, trigger_runs, upgrade_lists
+from sr_engine.store.tables import (
+    UtcDateTime,
+    attempts,
+    list_withdrawals,
+    listed_hubs,
+    outbox,
+    releases,
+    trigger_runs,
+    upgrade_lists,
+)
 from sr_engine.store.upgrades import attempt_of
 
 _ON_LIST = Prepared(
@@ -73,6 +82,11 @@ _CUT_LISTS = (
     )
     .join(releases, releases.c.release_id == upgrade_lists.c.release_id)
     .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
+)
+_NAMED = (
+    select(upgrade_lists.c.region, upgrade_lists.c.release_id, upgrade_lists.c.message_id, outbox.c.state)
+    .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
+    .where(upgrade_lists.c.list_id == bindparam("list_id"))
 )
 _COMPELLED_OVERDUE = _compelled_overdue()
 
@@ -168,12 +182,21 @@ def add_list(connection: Connection, new: NewList, now: datetime) -> None:
     connection.execute(listed_hubs.insert().values(list_id=new.list_id, hub_ids=members(new.hub_ids)))
 
 
-def list_region(connection: Connection, list_id: str) -> tuple[str, str] | None:
-    """Region and release of a list, None for an unknown one."""
-    row = connection.execute(
-        select(upgrade_lists.c.region, upgrade_lists.c.release_id).where(upgrade_lists.c.list_id == list_id)
-    ).one_or_none()
-    return None if row is None else (row.region, row.release_id)
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A list that a CSP speaks of."""
+
+    region: str
+    release_id: str
+    message_id: str
+    taken: bool
+    """Its CSP has taken the message."""
+
+
+def named(connection: Connection, list_id: str) -> Named | None:
+    """A list, None for an unknown one."""
+    row = connection.execute(_NAMED, {"list_id": list_id}).one_or_none()
+    return None if row is None else Named(row.region, row.release_id, row.message_id, row.state == DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,20 +303,30 @@ def acknowledged(connection: Connection, list_id: str, now: datetime) -> None:
     )
 
 
-def unacknowledged(connection: Connection, region: str, delivered_before: datetime) -> list[tuple[str, str]]:
+def unacknowledged(
+    connection: Connection, region: str, delivered_before: datetime, now: datetime
+) -> list[tuple[str, str]]:
     """List id and message id of lists delivered, and last chased, before a time, some hubs of which wait for an answer.
 
-    A list that is on its way or parked is not among them: it is not the CSP that is late.
+    A list that is on its way or parked is not among them: it is not the CSP that is late. Nor is one whose night is
+    over, or all of which its CSP has been asked to withdraw: whoever has lost it is not to begin with it now.
     """
+    withdrawn = exists().where(
+        list_withdrawals.c.list_id == upgrade_lists.c.list_id,
+        list_withdrawals.c.hub_ids.is_(None),
+        list_withdrawals.c.answered_at.is_(None),
+    )
     found = connection.execute(
         select(upgrade_lists.c.list_id, upgrade_lists.c.message_id)
         .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
         .where(
             upgrade_lists.c.region == region,
             upgrade_lists.c.acknowledged_at.is_(None),
+            upgrade_lists.c.period_end > now,
             outbox.c.state == DELIVERED,
             outbox.c.delivered_at <= delivered_before,
             or_(upgrade_lists.c.chased_at.is_(None), upgrade_lists.c.chased_at <= delivered_before),
+            ~withdrawn,
             _has_unanswered(),
         )
         .order_by(upgrade_lists.c.cut_at, upgrade_lists.c.list_id)

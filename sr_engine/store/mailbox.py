@@ -71,16 +71,19 @@ def messages(connection: Connection, destination: str, *, after: str | None, lim
     return letters
 
 
-def message(connection: Connection, destination: str, message_id: str) -> bytes:
-    """The bytes of one message to a receiver; raises UnknownMessage, also once they are gone."""
+def message(connection: Connection, destination: str, message_id: str) -> tuple[bytes, bool]:
+    """The bytes of one message to a receiver, and whether it has taken it.
+
+    Raises UnknownMessage, also once they are gone.
+    """
     row = connection.execute(
-        select(*forms.BODY)
+        select(outbox.c.state, *forms.BODY)
         .select_from(forms.WITH_FORMS)
         .where(outbox.c.message_id == message_id, outbox.c.destination == destination, outbox.c.state != EXPIRED)
     ).one_or_none()
-    if row is None or not (body := forms.if_there(*row)):
+    if row is None or not (body := forms.if_there(*row[1:])):
         raise UnknownMessage(message_id)
-    return body
+    return body, row.state == DELIVERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,39 @@ def _late_alerts() -> Select[Any]:
     return select(func.count()).select_from(told).where(late)
 
 
+def _late_completions() -> Select[Any]:
+    """Hubs for which the limit passed in a time, and whose outcome had not been reported by then.
+
+    Each stands in one of these, and is sought along the index of what it has become: given up, told too late, or still
+    with the CSP.
+    """
+    due = _due(attempts)
+    judged = and_(due > _moment("due_after"), due <= _moment("due_up_to"))
+    in_region = attempts.c.region == bindparam("region")
+    with_csp = and_(in_region, attempts.c.is_open, attempts.c.state.in_(sorted(state.value for state in WITH_CSP)))
+    found = (
+        and_(
+            attempts.c.release_id.in_(select(releases.c.release_id)),
+            in_region,
+            attempts.c.outcome == _S.MISSED.value,
+            # Nobody is given up before the limit has passed.
+            attempts.c.outcome_at > _moment("after"),
+        ),
+        and_(
+            in_region,
+            attempts.c.reported_at > _moment("after"),
+            attempts.c.state.in_(_OUTCOMES),
+            _seconds(attempts.c.reported_at, due) > bindparam("limit"),
+        ),
+        and_(with_csp, ~attempts.c.compulsory, attempts.c.window_end <= _moment("due_up_to")),
+        and_(with_csp, attempts.c.compelled_until <= _moment("due_up_to")),
+    )
+    counted = union_all(
+        *(select(func.count().label("number")).select_from(attempts).where(one, judged) for one in found)
+    )
+    return select(func.sum(counted.subquery().c.number))
+
+
 _LISTS = (
     select(upgrade_lists.c.list_id, outbox.c.delivered_at, upgrade_lists.c.acknowledged_at)
     .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
@@ -186,17 +219,7 @@ _LISTS_TO_JUDGE = _LISTS.where(outbox.c.delivered_at > _moment("after"), outbox.
 _COMPLETION = _completion()
 _ALERTS = _alerts()
 _LATE_ALERTS = _late_alerts()
-_MISSED = (
-    select(func.count())
-    .select_from(attempts)
-    .where(
-        attempts.c.release_id.in_(select(releases.c.release_id)),
-        attempts.c.region == bindparam("region"),
-        attempts.c.outcome == _S.MISSED.value,
-        attempts.c.outcome_at > _moment("after"),
-        attempts.c.outcome_at <= _moment("up_to"),
-    )
-)
+_LATE_COMPLETIONS = _late_completions()
 _JUDGED = select(func.max(sla_breaches.c.judged_up_to)).where(
     sla_breaches.c.region == bindparam("region"),
     sla_breaches.c.measure == bindparam("measure"),
@@ -297,9 +320,16 @@ def alert_times(
     return AlertTimes(queued, delivered, overdue, to_be_queued, to_be_delivered)
 
 
-def missed(connection: Connection, region: str, after: datetime, up_to: datetime) -> int:
-    """Hubs of a region that were with the CSP and were given up after one time, up to another."""
-    return connection.scalar(_MISSED, {"region": region, "after": after, "up_to": up_to}) or 0
+def late_completions(connection: Connection, region: str, after: datetime, up_to: datetime, *, limit: timedelta) -> int:
+    """Hubs for which the limit passed after one time, up to another, without an outcome, whatever they are now."""
+    sought = {
+        "region": region,
+        "after": after,
+        "due_after": max(after, EVER + limit) - limit,
+        "due_up_to": up_to - limit,
+        "limit": limit.total_seconds(),
+    }
+    return int(connection.scalar(_LATE_COMPLETIONS, sought) or 0)
 
 
 def late_alerts(

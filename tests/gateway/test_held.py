@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from sr_engine.messages.model import (
 from sr_engine.operations.quarantine import set_thresholds
 from sr_engine.pipeline.answer import Answer
 from sr_engine.regions.calendar import cut_time, open_periods
+from sr_engine.store.sla import lists_delivered
 from tests.gateway.conftest import WAIT, HttpAnswer, Served, serving, still
 from tests.world import FIRMWARE, WINDOW, A, B, TestHub, World, bound, edit, make_world, short_leases
 
@@ -178,9 +179,16 @@ def test_a_csp_fetches_the_lists_of_its_region(served: Served) -> None:
     (listed,) = json.loads(get(served, "/api/v1/messages", CSP).body)["messages"]
 
     assert listed["kind"] == "upgrade_list"
+    assert not listed["delivered"]
     fetched = get(served, f"/api/v1/messages/{listed['message_id']}", CSP).body
     assert hubs[0].chf.encode() in fetched
     assert hubs[1].chf.encode() not in fetched
+    # It has it now, and may fetch it again.
+    assert json.loads(get(served, "/api/v1/messages", CSP).body)["messages"] == [{**listed, "delivered": True}]
+    assert get(served, f"/api/v1/messages/{listed['message_id']}", CSP).body == fetched
+    with world.instance.reading_engine.connect() as connection:
+        (taken,) = lists_delivered(connection, "Central", world.clock.now(), world.clock.now() + timedelta(hours=1))
+    assert taken.delivered_at == world.clock.now()
     assert get(served, f"/api/v1/messages/{listed['message_id']}").status == 404
 
 

@@ -54,7 +54,8 @@ class _Held(Reading):
 def _desk(directory: Path) -> Iterator[tuple[PullDesk, _Held]]:
     world = make_world(directory, prepare=_with_tokens)
     reading = _Held(world)
-    yield PullDesk(world.instance.users, world.instance.configuration.regions, reading), reading
+    instance = world.instance
+    yield PullDesk(instance.users, instance.configuration.regions, reading, instance.transactions), reading
     world.close()
 
 

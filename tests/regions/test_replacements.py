@@ -54,7 +54,7 @@ def ask(nights: Nights, list_id: str) -> UpgradeListWithdrawal:
     with nights.world.instance.reading_engine.connect() as connection:
         receiver = f"csp:{nights.region.name}"
         newest = messages(connection, receiver, after=None, limit=100)[-1]
-        body = message_of(connection, receiver, newest.message_id)
+        body, _ = message_of(connection, receiver, newest.message_id)
     verified = nights.world.instance.verifier.verify(parse(body), roles={"89"}, at=nights.world.clock.now())
     message = decode_csp_message(verified)
     assert isinstance(message, UpgradeListWithdrawal)

@@ -251,6 +251,36 @@ def test_every_breach_is_put_on_record_logged_and_counted_by_status_once(
     assert [(one.region, one.measure, one.number) for one in found] == [("Central", "completion", 2)]
 
 
+@pytest.mark.parametrize("how", ["it had been given up before", "nobody had looked before", "it is still with the CSP"])
+def test_an_outcome_that_is_told_too_late_is_a_breach_once_whatever_comes_of_the_hub(central: Nights, how: str) -> None:
+    """What the figures of the month say is what the operator is told, whenever the watch looks."""
+    on_time, late = hubs(2)
+    listed(central, [on_time, late])
+    central.acknowledge(central.list_ids()[0], [on_time, late])
+    watch = region_watch(central.world.instance, central.region)
+    limit = WINDOW.end + central.region.completion_sla
+    report(central, limit, on_time, ACTIVATED)
+    if how == "it had been given up before":
+        central.time_out(limit + timedelta(seconds=30))
+        assert central.states([late]) == ["Missed"]
+    if how == "it is still with the CSP":
+        at(central, limit + MINUTE)
+        assert not any(central.world.run(chore) for chore in watch)
+    report(central, limit + 2 * MINUTE, late, ACTIVATED)
+
+    for minutes in (6, 12, 60):
+        at(central, limit + minutes * MINUTE)
+        assert not any(central.world.run(chore) for chore in watch)
+        # Another process goes on from what is on record.
+        watch = region_watch(central.world.instance, central.region)
+
+    assert central.states([on_time, late]) == ["Activated"] * 2
+    assert levels(central).completion.breaches == 1
+    said = [one for one in central.said(BREACH) if "completion" in one]
+    assert len(said) == 1
+    assert "1 hub(s) without a reported outcome" in said[0]
+
+
 def test_a_breach_that_was_not_committed_is_found_and_said_at_the_next_look(
     central: Nights, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,15 +13,16 @@ from sqlalchemy import select, update
 
 from sr_engine.bootstrap import phases_of, region_chores
 from sr_engine.delivery.dispatch import Dispatcher
+from sr_engine.delivery.having import note_had
 from sr_engine.messages.csp import decode_csp_message
-from sr_engine.messages.model import Period, UpgradeList
+from sr_engine.messages.model import Period, ReportStatus, UpgradeList
 from sr_engine.operations import phases
 from sr_engine.operations.outbox import NotParked, resend
 from sr_engine.regions import undelivered
 from sr_engine.regions.triggers import RegionTriggers
 from sr_engine.regions.undelivered import REASON, UndeliveredLists
-from sr_engine.store import outbox
-from sr_engine.store.outbox import DELIVERED, EXPIRED, Attempted, Queued
+from sr_engine.store import outbox, sla
+from sr_engine.store.outbox import DELIVERED, EXPIRED, PARKED, PENDING, Attempted, Queued
 from sr_engine.store.tables import outbox as messages
 from tests.delivery.conftest import POLICY, Receiver, listening, longest, until
 from tests.regions.conftest import HOUR, Nights, hubs
@@ -165,13 +166,16 @@ def test_where_no_night_is_left_they_are_missed_and_may_be_scheduled_anew(centra
     assert (central.attempt(hub).state, central.attempt(hub).number) == ("Scheduled", 2)
 
 
-def test_hubs_of_which_the_csp_has_said_something_stay_with_it(listed: tuple[Nights, list[TestHub]]) -> None:
+def test_a_list_of_which_its_csp_has_said_something_has_reached_it(listed: tuple[Nights, list[TestHub]]) -> None:
     nights, three = listed
+    set_messages(nights, state="Parked", tries=30)
     nights.acknowledge(nights.list_ids()[0], accepted=three[:1])
 
     take_back(nights, nights.period().end)
 
-    assert nights.states(three) == ["Accepted", "Scheduled", "Scheduled"]
+    assert nights.states(three) == ["Accepted", "Listed", "Listed"]
+    assert states_of_messages(nights) == [DELIVERED]
+    assert nights.said("list too late") == []
 
 
 def test_a_list_that_was_given_up_is_too_late_like_one_that_waits(listed: tuple[Nights, list[TestHub]]) -> None:
@@ -197,16 +201,65 @@ def test_a_list_that_is_too_late_is_not_sent_again_by_hand(listed: tuple[Nights,
         nights.world.run(lambda uow: resend(uow, of_list))
 
 
-def test_a_list_that_its_csp_has_is_asked_about_after_its_night_too(listed: tuple[Nights, list[TestHub]]) -> None:
+@pytest.mark.parametrize("how", ["it was fetched", "some of it was accepted", "a hub on it was reported"])
+@pytest.mark.parametrize("state", [PENDING, PARKED])
+def test_a_list_that_did_not_go_by_push_counts_as_taken_once_its_csp_shows_that_it_has_it(
+    listed: tuple[Nights, list[TestHub]], how: str, state: str
+) -> None:
+    """It is sent no more, is judged and asked about like any other, and its night may pass."""
+    nights, three = listed
+    (list_id,) = nights.list_ids()
+    set_messages(nights, state=state, tries=3, last_error="connection refused")
+    had_at = nights.due() + 2 * HOUR
+    nights.world.clock.set(had_at)
+    if how == "it was fetched":
+        (message_id,) = nights.world.run(
+            lambda uow: uow.connection.scalars(select(messages.c.message_id).where(messages.c.kind == "upgrade_list"))
+        )
+        nights.world.run(lambda uow: note_had(uow, message_id))
+    elif how == "some of it was accepted":
+        nights.acknowledge(list_id, accepted=three[:1])
+    else:
+        nights.report(list_id, nights.saw(three[0], ReportStatus.DELIVERED))
+
+    assert states_of_messages(nights) == [DELIVERED]
+    assert sendable(nights) == []
+    with nights.world.instance.reading_engine.connect() as connection:
+        (judged,) = sla.lists_to_judge(connection, "Central", had_at - HOUR, had_at)
+    assert (judged.list_id, judged.delivered_at, judged.acknowledged_at) == (list_id, had_at, None)
+    assert nights.chase(had_at + nights.region.acknowledgement_sla) == 1
+    take_back(nights, nights.period().end)
+    assert nights.said("list too late") == nights.said("list late") == []
+    assert set(nights.states(three)[1:]) == {"Listed"}
+
+
+def test_a_list_that_its_csp_fetched_when_its_night_had_begun_came_late(listed: tuple[Nights, list[TestHub]]) -> None:
+    nights, _ = listed
+    nights.world.clock.set(nights.period().start + HOUR)
+
+    for _ in range(2):
+        nights.acknowledge(nights.list_ids()[0])
+
+    assert len(nights.said("list late")) == 1
+
+
+@pytest.mark.parametrize("state", [PENDING, PARKED])
+def test_a_list_that_its_csp_has_is_asked_about_until_its_night_is_over(
+    listed: tuple[Nights, list[TestHub]], state: str
+) -> None:
     nights, three = listed
     nights.deliver_all()
     end = nights.period().end
-    assert nights.chase(end + HOUR) == 1
-
-    take_back(nights, end + HOUR)
-
+    assert nights.chase(end - HOUR) == 1
     assert len(sendable(nights)) == 1
+    set_messages(nights, state=state)
+
+    take_back(nights, end)
+
+    assert sendable(nights) == []
+    assert states_of_messages(nights) == [DELIVERED]
     assert nights.states(three) == ["Listed"] * 3
+    assert nights.chase(end + 5 * nights.region.acknowledgement_sla) == 0
 
 
 def test_a_list_held_by_a_halt_over_its_night_does_not_go_when_the_release_is_resumed(

@@ -40,7 +40,7 @@ def ask(nights: Nights, list_id: str, *only: TestHub) -> UpgradeListWithdrawal:
     with nights.world.instance.reading_engine.connect() as connection:
         receiver = f"csp:{nights.region.name}"
         newest = messages(connection, receiver, after=None, limit=100)[-1]
-        body = message_of(connection, receiver, newest.message_id)
+        body, _ = message_of(connection, receiver, newest.message_id)
     verified = nights.world.instance.verifier.verify(parse(body), roles={"89"}, at=nights.world.clock.now())
     message = decode_csp_message(verified)
     assert isinstance(message, UpgradeListWithdrawal)
@@ -198,3 +198,21 @@ def test_a_list_that_is_on_its_way_once_more_can_be_withdrawn(central: Nights) -
     answer(central, ask(central, list_id), [hub])
 
     assert central.states([hub]) == ["Cancelled"]
+
+
+def test_a_list_all_of_which_is_to_be_withdrawn_is_not_chased(central: Nights) -> None:
+    """A CSP that has lost it is not to get it behind the message that takes it back."""
+    two = hubs(2)
+    central.world.add_hubs(two)
+    central.schedule(two)
+    central.cut()
+    (list_id,) = central.list_ids()
+    central.deliver_all()
+    sla = central.region.acknowledgement_sla
+    ask(central, list_id, two[0])
+    central.deliver_all()
+    assert central.chase(central.due() + sla) == 1
+    ask(central, list_id)
+    central.deliver_all()
+
+    assert central.chase(central.due() + 2 * sla) == 0

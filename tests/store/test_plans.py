@@ -215,7 +215,7 @@ def _on_lists(connection: Connection) -> None:
     lists.with_csp_in(connection, region, period)
     lists.with_csp_beside(connection, region, period)
     lists.acknowledged(connection, "list", now)
-    lists.unacknowledged(connection, region, now)
+    lists.unacknowledged(connection, region, now, now)
     lists.on_list(connection, "list", ["hub"])
     moves.on_list_or_replacement(connection, "list", ["hub"])
     undelivered.still_listed(connection, "list", 10)
@@ -248,7 +248,7 @@ def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     events = ("hub_activated", "hub_failed")
     (completion,) = plans_of(engine, lambda one: sla.completion(one, "Central", NOW, NOW, **month))
     (alerts,) = plans_of(engine, lambda one: sla.alert_times(one, "Central", NOW, NOW, **month, events=events))
-    (missed,) = plans_of(engine, lambda one: sla.missed(one, "Central", NOW, NOW))
+    (late,) = plans_of(engine, lambda one: sla.late_completions(one, "Central", NOW, NOW, limit=hour))
 
     assert "ix_upgrade_lists_windows_end (region=? AND windows_end>?)" in completion
     assert "SEARCH listed_hubs" in completion
@@ -256,7 +256,14 @@ def test_service_levels_are_counted_along_indexes(engine: Engine) -> None:
     assert "(hub_id=?" in completion
     assert "ix_attempts_reported (region=? AND reported_at>? AND reported_at<?)" in alerts
     assert "SCAN alerted_hubs" not in alerts
-    assert "ix_attempts_outcomes (release_id=? AND region=? AND outcome=? AND outcome_at>? AND outcome_at<?)" in missed
+    for index in (
+        "ix_attempts_outcomes (release_id=? AND region=? AND outcome=? AND outcome_at>?)",
+        "ix_attempts_reported (region=? AND reported_at>?)",
+        "ix_attempts_open (region=? AND window_end<?)",
+        "ix_attempts_compelled (region=? AND compelled_until<?)",
+    ):
+        assert index in late
+    assert "SCAN attempts" not in late
 
 
 def test_what_was_told_and_who_was_on_lists_is_found_along_indexes_when_it_goes_into_the_archive(
