@@ -55,12 +55,11 @@ def foresee(connection: Connection, region: Region, now: datetime, horizon: Hori
 
 def _nights(connection: Connection, region: Region, now: datetime, horizon: Horizon) -> Iterator[ComingNight]:
     """The nights for which nothing has been cut yet; a list that is overdue is cut at once, if its night is to come."""
-    last = lists.last_run(connection, region.name, CUT, now)
-    after = now if last is None else max(now, last)
+    done = lists.runs_after(connection, region.name, CUT, now, now)
     coming = (
         ComingNight(period, max(cut_time(region, period), now), _places(connection, region, period, now))
-        for period in open_periods(region, Period(after, now + _LOOK_AHEAD))
-        if period.start > after
+        for period in open_periods(region, Period(now, now + _LOOK_AHEAD))
+        if period.start > now and period.start not in done
     )
     if horizon.until is not None:
         until = horizon.until

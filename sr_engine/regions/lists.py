@@ -22,7 +22,7 @@ from sr_engine.domain.states import AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Hub, HubUpgrade, Release
 from sr_engine.messages.model import ListEntry, Period
 from sr_engine.regions.issuing import Issuing
-from sr_engine.regions.night_plan import Judge, NightPlan, plan_night
+from sr_engine.regions.night_plan import Judge, NightPlan, how_many_wait, plan_night
 from sr_engine.store import (
     audit,
     changed_hubs,
@@ -86,10 +86,12 @@ class ListCutter:
     """Nights are planned one at a time: a plan takes memory, and its connection more."""
 
     def look(self, region: Region, due_at: datetime, period: Period, now: datetime) -> NightPlan | None:
-        """Plan what is to be listed for a period, beside whatever is written meanwhile; None if that is done.
+        """Plan what is to be listed for a period, beside whatever is written meanwhile; None if that is over.
 
         What keeps a hub off because of a change of Supplier in future, or of a HAN device, is as of this moment.
         """
+        if now >= period.start:
+            return None
         judge = Judge.of(region, period, now, due_at)
 
         def plan(look: UnitOfWork) -> NightPlan | None:
@@ -119,13 +121,17 @@ class ListCutter:
             raise ValueError(f"a list must have room for at least one hub, but the list size is {region.list_size}")
         if lists.has_run(connection, region.name, CUT, period.start, now):
             return _NOTHING
-        run = list_runs.find(connection, region.name, period, to_move=True)
         judge = Judge.of(region, period, now, due_at)
+        ending = _Ending(unit_of_work, judge)
+        if now >= period.start:
+            # Its plan is not looked at any more: a night that cannot be planned is over all the same.
+            return ending.too_late()
+        run = list_runs.find(connection, region.name, period, to_move=True)
         if plan is None or not plan.goes_on(run):
             plan = plan_night(unit_of_work, judge, self.quiet_days, run)
-        cutting = _Cutting(self, unit_of_work, judge, plan)
-        if now >= period.start or (run is None and not plan.scheduled):
-            return cutting.end_without(run)
+        if run is None and not plan.scheduled:
+            return ending.done()
+        cutting = _Cutting(self, unit_of_work, judge, plan, ending)
         cutting.note_plan(run)
         if not cutting.settle_changing():
             return Portion(0, plan, more=True)
@@ -133,6 +139,42 @@ class ListCutter:
         while plan.queue and listed < self.listed_at_once:
             listed += cutting.cut_list()
         return cutting.end_or_go_on(listed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """The end of the cutting of a night, and what the audit says of it."""
+
+    unit_of_work: UnitOfWork
+    judge: Judge
+
+    def too_late(self) -> Portion:
+        """The night has begun: it gets no further list."""
+        listed = list_runs.hubs_listed(self.unit_of_work.connection, self.judge.region.name, self.judge.period)
+        if listed is not None:
+            self.say(f"cut {self.late}: {listed} hubs listed, no more, for the period has begun")
+        elif how_many_wait(self.unit_of_work, self.judge):
+            self.say(f"not cut: {self.late}, the period had begun")
+        return self.done()
+
+    def done(self) -> Portion:
+        """Nothing more is to be done for the night."""
+        connection, now = self.unit_of_work.connection, self.unit_of_work.now
+        lists.record_run(connection, self.judge.region.name, CUT, self.judge.period.start, now)
+        changed_hubs.forget_ended(connection)
+        return _NOTHING
+
+    @property
+    def late(self) -> str:
+        minutes = (self.unit_of_work.now - self.judge.due_at) // timedelta(minutes=1)
+        return f"{minutes} min late" if minutes else "in time"
+
+    def say(self, what: str) -> None:
+        period = self.judge.period
+        span = f"{period.start:%Y-%m-%dT%H:%MZ} to {period.end:%Y-%m-%dT%H:%MZ}"
+        detail = f"{self.judge.region.name}: lists for {span} {what}"
+        entry = audit.Entry(self.unit_of_work.now, "processor", CUT, detail)
+        audit.record(self.unit_of_work.connection, [entry])
 
 
 @dataclass(slots=True)
@@ -143,6 +185,7 @@ class _Cutting:
     unit_of_work: UnitOfWork
     judge: Judge
     plan: NightPlan
+    ending: _Ending
 
     @property
     def region(self) -> Region:
@@ -344,16 +387,6 @@ class _Cutting:
             connection, audit.listed(listing.by_number, at=now, release_id=release.release_id, message_key=key)
         )
 
-    def end_without(self, run: Run | None) -> Portion:
-        """Nothing is there to be listed, or it is too late for it."""
-        late = self.unit_of_work.now >= self.judge.period.start
-        if late and run is not None:
-            self._say(f"cut {self._late()}: {run.hubs} hubs listed, no more, for the period has begun")
-        elif late and self.plan.scheduled:
-            self._say(f"not cut: {self._late()}, the period had begun")
-        self._done()
-        return _NOTHING
-
     def end_or_go_on(self, listed: int) -> Portion:
         """Give what others have lost to those for whom there was no place, once; then the night is done."""
         plan, run = self.plan, self.plan.run
@@ -364,25 +397,9 @@ class _Cutting:
                 self.unit_of_work.connection, run, replace(run, planned_at=None, limits={}, filling=True)
             )
             return Portion(listed, more=True)
-        self._say(f"cut {self._late()}: {run.hubs} hubs listed, {run.left_out} left for later")
-        self._done()
+        self.ending.say(f"cut {self.ending.late}: {run.hubs} hubs listed, {run.left_out} left for later")
+        self.ending.done()
         return Portion(listed)
-
-    def _done(self) -> None:
-        connection, now = self.unit_of_work.connection, self.unit_of_work.now
-        lists.record_run(connection, self.region.name, CUT, self.judge.period.start, now)
-        changed_hubs.forget_ended(connection)
-
-    def _late(self) -> str:
-        minutes = (self.unit_of_work.now - self.judge.due_at) // timedelta(minutes=1)
-        return f"{minutes} min late" if minutes else "in time"
-
-    def _say(self, what: str) -> None:
-        period = self.judge.period
-        span = f"{period.start:%Y-%m-%dT%H:%MZ} to {period.end:%Y-%m-%dT%H:%MZ}"
-        detail = f"{self.region.name}: lists for {span} {what}"
-        entry = audit.Entry(self.unit_of_work.now, "processor", CUT, detail)
-        audit.record(self.unit_of_work.connection, [entry])
 
 
 class _Listing:

@@ -7,7 +7,7 @@ domain; those about which something is peculiar are judged one by one.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
@@ -169,16 +169,12 @@ class _Night:
     def find(self, *, only_agreed: bool) -> None:
         """Count what may be listed."""
         unsettled: list[Alike] = []
-        for release in self.releases.values():
-            gate_open = self.judge.gate_open(release)
-            for alike, hubs in waiting.groups(self.look.connection, release.release_id, self.region, self.judge.period):
-                if not (alike.pilot or alike.compulsory or gate_open):
-                    continue
-                self.scheduled += hubs
-                if not self.judge.settled(alike, release):
-                    unsettled.append(alike)
-                elif self.judge.admits(alike, release) and not (only_agreed and alike.compulsory):
-                    self.counts[alike] = hubs
+        for release, alike, hubs in _groups(self.look, self.judge, self.releases):
+            self.scheduled += hubs
+            if not self.judge.settled(alike, release):
+                unsettled.append(alike)
+            elif self.judge.admits(alike, release) and not (only_agreed and alike.compulsory):
+                self.counts[alike] = hubs
         self.look_at_peculiar(unsettled)
         if only_agreed:
             self.leave_out_returned()
@@ -297,6 +293,25 @@ class _Night:
         )
 
 
+def how_many_wait(look: UnitOfWork, judge: Judge) -> int:
+    """Hubs that are Scheduled, and for which a night may be one of theirs."""
+    return sum(hubs for _, _, hubs in _groups(look, judge, _releases_in(look, judge)))
+
+
+def _releases_in(look: UnitOfWork, judge: Judge) -> dict[str, Release]:
+    found = releases.all_releases(look.connection)
+    return {one.release_id: one for one in found if judge.region.name in one.regions}
+
+
+def _groups(look: UnitOfWork, judge: Judge, known: Mapping[str, Release]) -> Iterator[tuple[Release, Alike, int]]:
+    """What waits for a night, as groups of hubs that are alike, with how many each has."""
+    for release in known.values():
+        gate_open = judge.gate_open(release)
+        for alike, hubs in waiting.groups(look.connection, release.release_id, judge.region.name, judge.period):
+            if alike.pilot or alike.compulsory or gate_open:
+                yield release, alike, hubs
+
+
 def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run | None) -> NightPlan:
     """Plan the night of a run, or what is left of it; None: it has not begun.
 
@@ -304,8 +319,7 @@ def plan_night(look: UnitOfWork, judge: Judge, quiet_days: QuietDays, run: Run |
     whoever cuts the lists sees to it that there are no more hubs than were chosen. Nothing is written.
     """
     region, period = judge.region, judge.period
-    known = {one.release_id: one for one in releases.all_releases(look.connection) if region.name in one.regions}
-    night = _Night(look, judge, quiet_days, known)
+    night = _Night(look, judge, quiet_days, _releases_in(look, judge))
     if run is not None and run.planned_at is not None:
         return _resumed(night, run, run.planned_at)
     if run is None:

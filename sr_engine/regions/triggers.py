@@ -91,7 +91,8 @@ class RegionTriggers:
     async def tick(self) -> None:
         """Do the chores, cut the lists due since the last time, then time out and chase, and what is beside all this.
 
-        A part that fails keeps none of the others back, but that nothing is cut unless the chores before are done.
+        A part that fails keeps none of the others back, nor does a night that cannot be planned; but nothing is cut
+        unless the chores before are done.
         """
         beside = (partial(_carry_out, self.transactions, chore) for chore in self.beside)
         try:
@@ -102,8 +103,8 @@ class RegionTriggers:
     async def _list(self) -> None:
         for chore in self.chores:
             await _carry_out(self.transactions, chore)
-        for due_at, period in await self.transactions.run(self._due):
-            await self._cut(due_at, period)
+        due = await self.transactions.run(self._due)
+        await _all(partial(self._cut, due_at, period) for due_at, period in due)
 
     async def _time_out_all(self) -> None:
         while await self.transactions.run(self._time_out, heavy=True) == MISSED_AT_ONCE:
@@ -113,12 +114,15 @@ class RegionTriggers:
         await self.transactions.run(lambda unit_of_work: self.outcomes.chase(unit_of_work, self.region))
 
     def _due(self, unit_of_work: UnitOfWork) -> list[tuple[datetime, Period]]:
-        last = lists.last_run(unit_of_work.connection, self.region.name, CUT, unit_of_work.now)
+        """The nights whose lists are due and not cut, also one whose cutting has failed: others are cut meanwhile."""
+        connection, now, name = unit_of_work.connection, unit_of_work.now, self.region.name
+        last = lists.last_begun(connection, name, CUT, now)
         if last is None:
             # The first look of a new instance: nothing can have been agreed for a night that has begun.
-            last = unit_of_work.now
-            lists.record_run(unit_of_work.connection, self.region.name, CUT, last, last)
-        return list(due_cuts(self.region, last, unit_of_work.now))
+            last = now
+            lists.record_run(connection, name, CUT, last, last)
+        done = lists.runs_after(connection, name, CUT, last, now)
+        return [(due_at, period) for due_at, period in due_cuts(self.region, last, now) if period.start not in done]
 
     async def _cut(self, due_at: datetime, period: Period) -> None:
         """Plan beside what is written, then cut list by list: small requests pass in between."""

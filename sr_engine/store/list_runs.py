@@ -52,6 +52,7 @@ class Run:
 
 _OF = (list_runs.c.region == bindparam("key_region"), list_runs.c.period_start == bindparam("key_period"))
 _RUN = select(list_runs).where(*_OF)
+_HUBS_LISTED = select(list_runs.c.hubs).where(*_OF)
 _MOVE = list_runs.update().where(*_OF, list_runs.c.lists == bindparam("seen_lists"))
 
 
@@ -130,6 +131,12 @@ def find(connection: Connection, region: str, period: Period, *, to_move: bool =
         (row.after_release or "", row.after_hub or ""),
         row.filling,
     )
+
+
+def hubs_listed(connection: Connection, region: str, period: Period) -> int | None:
+    """How many hubs the run for a period has put on lists; None if its cutting has not begun."""
+    found: int | None = connection.scalar(_HUBS_LISTED, {"key_region": region, "key_period": period.start})
+    return found
 
 
 def begin(connection: Connection, run: Run) -> None:

@@ -115,17 +115,34 @@ class NewList:
     """The list on which its hubs stood before, if they did."""
 
 
-def last_run(connection: Connection, region: str, trigger: str, now: datetime) -> datetime | None:
-    """What the newest run of a region's trigger was for: the start of a period.
+def last_begun(connection: Connection, region: str, trigger: str, now: datetime) -> datetime | None:
+    """What the newest run of a region's trigger was for whose period has begun: the start of that.
 
     What was done later than now, by a clock that was ahead, says nothing of the periods before.
     """
     newest: datetime | None = connection.scalar(
         select(func.max(trigger_runs.c.period_start)).where(
-            trigger_runs.c.region == region, trigger_runs.c.trigger == trigger, trigger_runs.c.done_at <= now
+            trigger_runs.c.region == region,
+            trigger_runs.c.trigger == trigger,
+            trigger_runs.c.period_start <= now,
+            trigger_runs.c.done_at <= now,
         )
     )
     return newest
+
+
+def runs_after(connection: Connection, region: str, trigger: str, after: datetime, now: datetime) -> set[datetime]:
+    """What the runs of a region's trigger were for, of periods that start after a time; those of `has_run` alone."""
+    return set(
+        connection.scalars(
+            select(trigger_runs.c.period_start).where(
+                trigger_runs.c.region == region,
+                trigger_runs.c.trigger == trigger,
+                trigger_runs.c.period_start > after,
+                ~_by_a_clock_ahead(now),
+            )
+        )
+    )
 
 
 def has_run(connection: Connection, region: str, trigger: str, period_start: datetime, now: datetime) -> bool:

@@ -39,7 +39,7 @@ from sr_engine.regions.calendar import due_cuts
 from sr_engine.regions.lists import CUT
 from sr_engine.store import leases
 from sr_engine.store.leases import LeaseState
-from sr_engine.store.lists import last_run
+from sr_engine.store.lists import last_begun, runs_after
 from sr_engine.store.outbox import EXPIRED
 from sr_engine.store.tables import attempts, outbox, trigger_runs, upgrade_lists
 from tests.databases import url_of_instance
@@ -212,13 +212,18 @@ class Stage:
 
     def done_up_to(self, moment: datetime) -> bool:
         """All lists that were to be cut by then have been, and those cut by then have been sent."""
+        now = self.world.clock.now()
         with self.world.instance.reading_engine.connect() as connection:
             waiting = select(outbox.c.message_id).where(
                 outbox.c.kind == "upgrade_list", outbox.c.state == "Pending", outbox.c.created_at <= moment
             )
-            last = {name: last_run(connection, name, CUT, self.world.clock.now()) or moment for name in self.nights}
-            regions = ((name, nights.region) for name, nights in self.nights.items())
-            due = (one for name, region in regions for one in due_cuts(region, last[name], moment))
+            due = (
+                period.start
+                for name, nights in self.nights.items()
+                for last in [last_begun(connection, name, CUT, now) or moment]
+                for _, period in due_cuts(nights.region, last, moment)
+                if period.start not in runs_after(connection, name, CUT, last, now)
+            )
             return next(due, None) is None and connection.scalar(waiting.limit(1)) is None
 
     def takeovers_of(self, destination: str) -> list[float]:

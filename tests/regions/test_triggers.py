@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from sr_engine.application import application
 from sr_engine.bootstrap import triggers as all_triggers
 from sr_engine.domain.states import AttemptState
-from sr_engine.messages.model import ReportStatus
+from sr_engine.messages.model import Period, ReportStatus
+from sr_engine.regions.calendar import cut_time
 from sr_engine.regions.triggers import Housekeeping, RegionTriggers
+from sr_engine.store.tables import list_runs
 from sr_engine.store.units_of_work import UnitOfWork
 from tests.regions.conftest import HOUR, Nights, hubs
 from tests.world import NOW, WINDOW, A, B, TestHub, World, edit, make_world, reopen
@@ -30,6 +32,9 @@ def triggers(nights: Nights) -> RegionTriggers:
     return RegionTriggers(nights.region, transactions, nights.cutter, nights.outcomes, lambda: None)
 
 
+NO_ROOM = "a list must have room for at least one hub, but the list size is 0"
+
+
 def look(nights: Nights, *moments: datetime) -> None:
     """Let the region look for what is due at each of these moments."""
 
@@ -39,6 +44,13 @@ def look(nights: Nights, *moments: datetime) -> None:
             await triggers(nights).tick()
 
     asyncio.run(run())
+
+
+def damage(nights: Nights, night: Period) -> None:
+    """Have a night begun by a run of which nothing can be read."""
+    damaged = {"region": nights.region.name, "period_start": night.start, "planned_at": NOW, "plan": "{", "places": 1}
+    nothing = {"chosen": 0, "left_out": 0, "lists": 0, "hubs": 0, "filling": False}
+    nights.world.execute(list_runs.insert().values(**damaged, **nothing))
 
 
 def times_listed(nights: Nights) -> Counter[str]:
@@ -152,13 +164,53 @@ def test_a_region_whose_cut_fails_leaves_it_due_and_the_other_regions_go_on(cent
 
     broken = Nights(world, central.region)
     broken.change(list_size=0)
-    with pytest.raises(ValueError, match="list size is 0"):
+    with pytest.raises(ExceptionGroup) as failed:
         look(broken, central.due())
+    assert {str(one) for one in failed.value.exceptions} == {NO_ROOM}
     look(south, central.due())
     assert (central.states([here, there])) == ["Scheduled", "Listed"]
 
     look(central, central.due() + HOUR)
     assert times_listed(central) == {here.chf: 1}
+
+
+def test_a_night_that_cannot_be_planned_keeps_no_other_from_being_cut_and_is_cut_once_it_can_be(
+    central: Nights,
+) -> None:
+    two = hubs(2)
+    central.world.add_hubs(two)
+    central.schedule(two)
+    central.change(hubs_per_night=1)
+    look(central, NOW)
+    first, second = central.period(0), central.period(1)
+    damage(central, first)
+
+    with pytest.raises(ValueError, match="Expecting property name"):
+        look(central, cut_time(central.region, second))
+    assert [entry.period for one in central.lists() for entry in one.entries] == [second]
+
+    central.world.execute(list_runs.delete().where(list_runs.c.period_start == first.start))
+    look(central, cut_time(central.region, second) + HOUR)
+    assert [entry.period for one in central.lists() for entry in one.entries] == [second, first]
+    assert times_listed(central) == {hub.chf: 1 for hub in two}
+
+
+def test_a_night_that_could_never_be_planned_is_over_once_it_has_begun(central: Nights) -> None:
+    (hub,) = hubs(1)
+    central.world.add_hubs([hub])
+    central.schedule([hub])
+    look(central, NOW)
+    first = central.period(0)
+    damage(central, first)
+    with pytest.raises(ValueError, match="Expecting property name"):
+        look(central, central.due())
+    assert central.said("cut") == []
+
+    look(central, first.start, first.start + HOUR, central.due(1))
+    over = f"Central: lists for {first.start:%Y-%m-%dT%H:%MZ} to {first.end:%Y-%m-%dT%H:%MZ} cut"
+    (said,) = [one for one in central.said("cut") if one.startswith(over)]
+    assert said.endswith("0 hubs listed, no more, for the period has begun")
+    assert times_listed(central) == {hub.chf: 1}
 
 
 def test_a_look_times_out_windows_and_chases_lists(central: Nights) -> None:
