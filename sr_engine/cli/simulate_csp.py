@@ -15,6 +15,7 @@ import click
 from sr_engine import configuration
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, settings_of
+from sr_engine.cli.regions import chosen_regions
 from sr_engine.configuration import Region
 from sr_engine.configuration.duis import CSP_REGIONS
 from sr_engine.instance import folder_name
@@ -55,10 +56,7 @@ def simulate_csp(
     """
     settings = settings_of(directory)
     loaded = configuration.load(settings.config_directory)
-    for name in names:
-        if name not in loaded.regions:
-            raise click.BadParameter(f"{name!r} is not a region that is upgraded", param_hint="--region")
-    chosen = {name: loaded.regions[name] for name in names or loaded.regions}
+    chosen = {region.name: region for region in chosen_regions(loaded.regions, names)}
     ports = _ports(chosen)
     base_url = processor or f"http://{settings.listen.host}:{settings.listen.port}"
     behaviour = Behaviour(
