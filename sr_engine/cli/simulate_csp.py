@@ -42,6 +42,12 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--out-of-order", type=_PERCENT, default=0, help="Per cent of hubs reported done before Delivered.")
 @click.option("--duplicate", type=_PERCENT, default=0, help="Per cent of reports sent twice, half of them re-signed.")
 @click.option(
+    "--lose-acknowledgement",
+    type=_PERCENT,
+    default=0,
+    help="Per cent of acknowledgements of lists that never arrive, until the list is sent again.",
+)
+@click.option(
     "--delay", type=click.FloatRange(0), default=0, help="Seconds, on the instance's clock, before each message."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed does the same to the same hubs.")
@@ -51,8 +57,12 @@ def simulate_csp(
     """Take upgrade lists at the endpoints of regions.toml, acknowledge them, and report on every hub, signed.
 
     It uses the CSPs' keys in the instance's pki/ and the instance's clock. Firmware is on a hub after a third of its
-    night and active after two thirds, unless an option says otherwise. Prints a line once it listens and, when it is
-    told to stop, what it has counted as JSON, which it also tells at /stats.
+    night and active after two thirds, unless an option says otherwise. A list that arrives during its night is carried
+    out in what is left of it, the hubs of one that arrives later are refused. A list that comes again is answered as it
+    was, and not carried out twice. When it ends, it forgets its lists.
+
+    Prints a line once it listens and, when it is told to stop, what it has counted as JSON, which it also tells at
+    /stats.
     """
     settings = settings_of(directory)
     loaded = configuration.load(settings.config_directory)
@@ -68,7 +78,7 @@ def simulate_csp(
     broker = loaded.policy.access_control_broker_eui
     csps = {name: SimulatedCsp(party, broker, name, behaviour) for name, party in parties.items()}
     routes = [
-        parties[name].receives(urlsplit(region.endpoint).path or "/", csps[name].handle)
+        parties[name].receives(urlsplit(region.endpoint).path or "/", csps[name].handle, csps[name].again)
         for name, region in chosen.items()
     ]
     listening = f"ready: {', '.join(f'{name} at {region.endpoint}' for name, region in chosen.items())}"
