@@ -10,6 +10,7 @@ from sr_engine.bootstrap import withdrawing_of
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import fully_opened, instance_option, opened
 from sr_engine.cli.output import show_table
+from sr_engine.cli.regions import chosen_regions
 from sr_engine.operations.lists import NotWithdrawable, find_list
 from sr_engine.store import lists
 from sr_engine.store.units_of_work import UnitOfWork
@@ -27,6 +28,8 @@ def list_() -> None:
 def show(region: str | None, limit: int, directory: Path) -> None:
     """Show the lists that were cut last, newest first."""
     with opened(directory) as instance, instance.engine.connect() as connection:
+        if region is not None:
+            chosen_regions(instance.configuration.regions, [region])
         found = lists.newest_lists(connection, region=region, limit=limit)
     show_table(
         "Upgrade lists",

@@ -12,6 +12,7 @@ import click
 from sr_engine.bootstrap import quiet_days_of
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import csv_text, moment, show_table
+from sr_engine.cli.regions import chosen_regions
 from sr_engine.configuration import Region
 from sr_engine.domain.listing import Obstacle
 from sr_engine.messages.model import Firmware
@@ -60,10 +61,7 @@ def preview(directory: Path, nights: int | None, until: date | None, names: tupl
     horizon = Horizon(until=until) if until is not None else Horizon(nights=nights or _DEFAULT_NIGHTS)
     with opened(directory) as instance, instance.engine.connect() as connection:
         loaded, now = instance.configuration, instance.clock.now()
-        for name in names:
-            if name not in loaded.regions:
-                raise click.BadParameter(f"{name!r} is not a region that is upgraded", param_hint="--region")
-        chosen = [region for region in loaded.regions.values() if not names or region.name in names]
+        chosen = chosen_regions(loaded.regions, names)
         quiet_days = quiet_days_of(loaded.policy)
         found = (foresee(connection, region, now, horizon, quiet_days) for region in chosen)
         if form == "json":
@@ -78,11 +76,15 @@ def preview(directory: Path, nights: int | None, until: date | None, names: tupl
 def _show(one: Foreseen) -> None:
     """A region as a table, and in words what no night of the preview will settle."""
     name = one.preview.region
-    show_table(
-        f"{name}: up to {one.preview.capacity:,} hubs a night",
-        ("Night", "Lists cut", "Firmware", "Listed", "Wait", "Miss their window", "Why not listed"),
-        [row for night in one.preview.nights for row in _table_rows(one, night)],
-    )
+    rows = [row for night in one.preview.nights for row in _table_rows(one, night)]
+    if rows:
+        show_table(
+            f"{name}: up to {one.preview.capacity:,} hubs a night",
+            ("Night", "Lists cut", "Firmware", "Listed", "Wait", "Miss their window", "Why not listed"),
+            rows,
+        )
+    else:
+        click.echo(f"{name}: nothing is planned in the nights asked for")
     for what, hubs in (
         (Obstacle.NO_NIGHT.words, one.preview.without_night),
         ("wait for a night after the last one shown", one.preview.beyond),

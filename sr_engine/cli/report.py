@@ -11,6 +11,7 @@ import click
 
 from sr_engine.cli.opening import instance_option, opened
 from sr_engine.cli.output import csv_text, show_table
+from sr_engine.cli.regions import chosen_regions
 from sr_engine.domain.sla import Completion, Month, Timing
 from sr_engine.reports.chart import Bar, Group, chart
 from sr_engine.reports.sla import COLUMNS, RegionLevels, measure, percent, rows
@@ -22,9 +23,9 @@ _SERIES = (
 )
 
 
-def _month(_context: click.Context, _option: click.Parameter, text: str) -> Month:
+def _month(_context: click.Context, _option: click.Parameter, text: str | None) -> Month | None:
     try:
-        return Month.parse(text)
+        return None if text is None else Month.parse(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a month, such as 2026-11") from None
 
@@ -36,11 +37,13 @@ def report() -> None:
 
 @report.command("sla", short_help="The service levels of a month, region by region.")
 @instance_option
-@click.option("--month", required=True, callback=_month, metavar="YYYY-MM", help="A calendar month, in UTC.")
+@click.option(
+    "--month", callback=_month, metavar="YYYY-MM", help="A calendar month, in UTC; the current one, if it is left out."
+)
 @click.option("--region", "names", multiple=True, help="Only this CSP region; may be repeated.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "svg"]), default="table", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a csv or svg to this file.")
-def sla(directory: Path, month: Month, names: tuple[str, ...], form: str, out: Path | None) -> None:
+def sla(directory: Path, month: Month | None, names: tuple[str, ...], form: str, out: Path | None) -> None:
     """How soon lists were acknowledged, hubs done and Suppliers alerted; the limits are those of config/regions.toml.
 
     Lists count in the month of their delivery, hubs in that of the end of their window, alerts in that of the CSP's
@@ -50,10 +53,11 @@ def sla(directory: Path, month: Month, names: tuple[str, ...], form: str, out: P
         raise click.UsageError("a table is shown, not written: name --format csv or svg with --out")
     with opened(directory) as instance, instance.engine.connect() as connection:
         loaded, now = instance.configuration, instance.clock.now()
-        for name in names:
-            if name not in loaded.regions:
-                raise click.BadParameter(f"{name!r} is not a region that is upgraded", param_hint="--region")
-        chosen = [region for region in loaded.regions.values() if not names or region.name in names]
+        chosen = chosen_regions(loaded.regions, names)
+        current = Month.of(now)
+        month = month or current
+        if month.start > now:
+            raise click.BadParameter(f"{month} has not begun yet: it is {current}, in UTC", param_hint="--month")
         found = measure(connection, chosen, loaded.lifecycle, month, now)
     if form == "table":
         _show(found, month)

@@ -46,6 +46,7 @@ from sr_engine.cli.failures import Failure
     help="Campaigns played side by side; as many as there are processors, if it is left out.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the report.")
+@click.option("--force", is_flag=True, help="Replace the report that the folder holds, once the new one is there.")
 @click.option("--keep", is_flag=True, help="Leave the simulated instances in the folder instance below it.")
 def simulate(
     *,
@@ -56,6 +57,7 @@ def simulate(
     database: str | None,
     processes: int | None,
     out: Path,
+    force: bool,
     keep: bool,
 ) -> None:
     """Play the release of a firmware for a synthetic country on a virtual clock, and write a report.
@@ -78,6 +80,7 @@ def simulate(
     instances = out / "instance"
     if instances.exists() and any(instances.iterdir()):
         raise Failure(f"{instances} is not empty: name another folder with --out")
+    _refuse_to_overwrite(out, file, force=force)
     at_once = min(processes or processors(), len(regimes))
     out.mkdir(parents=True, exist_ok=True)
     tell = Tell(time.monotonic())
@@ -115,6 +118,24 @@ def simulate(
     click.echo(f"report: {page}")
     if problems:
         raise Failure("\n".join(problems))
+
+
+def _refuse_to_overwrite(out: Path, parameters: Path | None, *, force: bool) -> None:
+    """Raises Failure if the report would take the place of anything but one that is to be replaced."""
+    # Nobody else needs what the simulation loads.
+    from sr_engine.national.report import holds_report, written_before  # noqa: PLC0415 - see above
+
+    # Parameters that are read from the folder are written there again as they are.
+    there = [path for path in written_before(out) if parameters is None or not path.samefile(parameters)]
+    if not there:
+        return
+    names = ", ".join(path.name for path in there)
+    if not holds_report(out):
+        raise Failure(f"{out} holds {names}, which a report would overwrite: name another folder with --out")
+    if not force:
+        raise Failure(
+            f"{out} holds a report already ({names}): name another folder with --out, or --force to replace it"
+        )
 
 
 @dataclass(frozen=True, slots=True)

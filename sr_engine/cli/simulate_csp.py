@@ -15,6 +15,7 @@ import click
 from sr_engine import configuration
 from sr_engine.cli.failures import Failure
 from sr_engine.cli.opening import instance_option, settings_of
+from sr_engine.cli.regions import chosen_regions
 from sr_engine.configuration import Region
 from sr_engine.configuration.duis import CSP_REGIONS
 from sr_engine.instance import folder_name
@@ -41,6 +42,12 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--out-of-order", type=_PERCENT, default=0, help="Per cent of hubs reported done before Delivered.")
 @click.option("--duplicate", type=_PERCENT, default=0, help="Per cent of reports sent twice, half of them re-signed.")
 @click.option(
+    "--lose-acknowledgement",
+    type=_PERCENT,
+    default=0,
+    help="Per cent of acknowledgements of lists that never arrive, until the list is sent again.",
+)
+@click.option(
     "--delay", type=click.FloatRange(0), default=0, help="Seconds, on the instance's clock, before each message."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed does the same to the same hubs.")
@@ -50,15 +57,16 @@ def simulate_csp(
     """Take upgrade lists at the endpoints of regions.toml, acknowledge them, and report on every hub, signed.
 
     It uses the CSPs' keys in the instance's pki/ and the instance's clock. Firmware is on a hub after a third of its
-    night and active after two thirds, unless an option says otherwise. Prints a line once it listens and, when it is
-    told to stop, what it has counted as JSON, which it also tells at /stats.
+    night and active after two thirds, unless an option says otherwise. A list that arrives during its night is carried
+    out in what is left of it, the hubs of one that arrives later are refused. A list that comes again is answered as it
+    was, and not carried out twice. When it ends, it forgets its lists.
+
+    Prints a line once it listens and, when it is told to stop, what it has counted as JSON, which it also tells at
+    /stats.
     """
     settings = settings_of(directory)
     loaded = configuration.load(settings.config_directory)
-    for name in names:
-        if name not in loaded.regions:
-            raise click.BadParameter(f"{name!r} is not a region that is upgraded", param_hint="--region")
-    chosen = {name: loaded.regions[name] for name in names or loaded.regions}
+    chosen = {region.name: region for region in chosen_regions(loaded.regions, names)}
     ports = _ports(chosen)
     base_url = processor or f"http://{settings.listen.host}:{settings.listen.port}"
     behaviour = Behaviour(
@@ -70,7 +78,7 @@ def simulate_csp(
     broker = loaded.policy.access_control_broker_eui
     csps = {name: SimulatedCsp(party, broker, name, behaviour) for name, party in parties.items()}
     routes = [
-        parties[name].receives(urlsplit(region.endpoint).path or "/", csps[name].handle)
+        parties[name].receives(urlsplit(region.endpoint).path or "/", csps[name].handle, csps[name].again)
         for name, region in chosen.items()
     ]
     listening = f"ready: {', '.join(f'{name} at {region.endpoint}' for name, region in chosen.items())}"

@@ -62,12 +62,12 @@ class Csp:
         if message.list_id in self._known:
             return
         self._known.add(message.list_id)
-        answer = reply(self.behaviour, message.entries, self._taken)
+        answer = reply(self.behaviour, message.entries, self._taken, now)
         yield now + self.behaviour.delay, self._acknowledges(message.list_id, answer)
         accepted = frozenset(answer.accepted)
         for entry in message.entries:
             mine = [hub_id for hub_id in entry.device_ids if hub_id in accepted]
-            for step in steps(self.behaviour, entry, mine):
+            for step in steps(self.behaviour, entry, mine, now):
                 yield step.at, self._reports(message.list_id, step)
 
     def _acknowledges(self, list_id: str, answer: Reply) -> Write:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sr_engine.national.charts import comparison_chart, nights_chart, rows_by_night
+from sr_engine.national.comparison import Regime
 from sr_engine.national.figures import Figures
 from sr_engine.national.outcome import Simulation, ways
 from sr_engine.national.page import compared, page_of, suppliers_of
@@ -21,9 +22,39 @@ _COMPARED = (
 )
 
 
+_PAGE, _FIGURES, _PARAMETERS = "report.html", "figures.json", "parameters.toml"
+_OF_ANY = (_PAGE, _FIGURES, _PARAMETERS, "comparison.svg", "comparison.csv")
+_OF_REGIME = ("nights-{}.svg", "nights-{}.csv", "suppliers-{}.csv")
+_NAMES = (*_OF_ANY, *(name.format(regime.lower()) for name in _OF_REGIME for regime in Regime))
+_SAID = frozenset({"hubs", "seed", "compared", "played"})
+"""What the figures of every report begin with."""
+
+
+def written_before(directory: Path) -> list[Path]:
+    """What there is in a folder under the name of a file of a report, by name."""
+    return sorted(path for name in _NAMES if (path := directory / name).exists())
+
+
+def holds_report(directory: Path) -> bool:
+    """Whether what is there under the names of a report's files is a report, by its figures."""
+    try:
+        figures = json.loads((directory / _FIGURES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(figures, dict) and figures.keys() >= _SAID
+
+
 def write(simulation: Simulation, directory: Path) -> Path:
-    """Write the report into a folder; returns the page."""
+    """Write the report into a folder in place of one that it holds; returns the page.
+
+    Whatever else is there stays as it is.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+    if holds_report(directory):
+        for path in written_before(directory):
+            path.unlink()
+    # First, for it is by this that a report is known, one that was only begun too.
+    _write(directory / _FIGURES, json.dumps(as_json(simulation), indent=2) + "\n")
     chart = comparison_chart(ways(simulation))
     _write(directory / "comparison.svg", chart)
     _write(directory / "comparison.csv", _csv(_COMPARED, map(_compared, simulation.compared)))
@@ -35,9 +66,8 @@ def write(simulation: Simulation, directory: Path) -> Path:
         columns = ("region", "night_starts", "night_ends", "listed", "upgraded", "capacity")
         _write(directory / f"nights-{name}.csv", _csv(columns, rows_by_night(figures)))
         _write(directory / f"suppliers-{name}.csv", _csv(_SUPPLIERS, suppliers_of(figures)))
-    _write(directory / "figures.json", json.dumps(as_json(simulation), indent=2) + "\n")
-    _write(directory / "parameters.toml", simulation.parameters.text)
-    page = directory / "report.html"
+    _write(directory / _PARAMETERS, simulation.parameters.text)
+    page = directory / _PAGE
     _write(page, page_of(simulation, chart, charts))
     return page
 

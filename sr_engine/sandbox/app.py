@@ -23,11 +23,10 @@ from sr_engine.instance import folder_name
 from sr_engine.sandbox.making import CSP_PATH, SUPPLIER_PATH, Sandbox, path_of_region
 from sr_engine.simulator.behaviour import Behaviour
 from sr_engine.simulator.csp import SimulatedCsp
-from sr_engine.simulator.party import Party, stats_of
+from sr_engine.simulator.party import Handle, Party, stats_of
 
 RECEIVED = "received"
 """The folder of a sandbox with what Suppliers were sent, a folder each."""
-Handle = Callable[[VerifiedDocument], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 
@@ -46,7 +45,7 @@ def sandbox_app(sandbox: Sandbox, instance: Instance) -> Starlette:
             party, instance.configuration.policy.access_control_broker_eui, region.name, Behaviour(late_by=timedelta(0))
         )
         csps.append((party, csp))
-        routes.append(Route(path_of_region(region), _receiving(party, csp.handle), methods=["POST"]))
+        routes.append(Route(path_of_region(region), _receiving(party, csp.handle, csp.again), methods=["POST"]))
     suppliers = []
     for organisation in instance.users.organisations():
         party = Party.load(sandbox.directory, organisation.id, sandbox.url)
@@ -77,12 +76,12 @@ def sandbox_app(sandbox: Sandbox, instance: Instance) -> Starlette:
     return Starlette(routes=[*routes, Mount("/", processor)], lifespan=lifespan)
 
 
-def _receiving(party: Party, handle: Handle) -> Endpoint:
+def _receiving(party: Party, handle: Handle, again: Handle | None = None) -> Endpoint:
     """An address that takes messages: 204 once handled, 400 if the signature is not good."""
 
     async def receive(request: Request) -> Response:
         try:
-            await party.take(await request.body(), handle)
+            await party.take(await request.body(), handle, again)
         except SigningError as refused:
             return Response(str(refused), HTTPStatus.BAD_REQUEST)
         return Response(status_code=HTTPStatus.NO_CONTENT)

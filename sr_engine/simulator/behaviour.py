@@ -1,6 +1,7 @@
 """How a simulated CSP behaves: what it accepts, what it does to each hub, and what it says of it when.
 
-What happens to a hub in a night depends on the seed, the hub and the night alone, not on when anything arrives.
+What happens to a hub in a night depends on the seed, the hub and the night alone; when it happens, also on whether the
+list was there when the night began.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from sr_engine.messages.model import ListEntry, Period, RefusedHubs, ReportEntry
 
 NO_CAPACITY = "no capacity left in this night"
 NOT_REACHED = "the hub cannot be reached"
+NIGHT_OVER = "the list arrived when the night was over"
+UNKNOWN_LIST = "no such list is known here"
 FAILURE = "image verification failed"
 OTHER_VERSION = "FFFFFFFF"
 """The firmware that hubs of a `mismatch` run."""
@@ -24,7 +27,7 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """The habits of a CSP; shares are in per cent of hubs, of `duplicate` of reports. By default it does all it should.
+    """The habits of a CSP; shares are in per cent of hubs unless they say of what. By default it does all it should.
 
     Delays are on the clock of the instance.
     """
@@ -44,6 +47,9 @@ class Behaviour:
     """Hubs of which it reports the outcome before it reports the delivery."""
     duplicate: float = 0
     """Reports it sends twice: half of them as they are, half under another MessageID."""
+    lose_acknowledgement: float = 0
+    """Acknowledgements of lists that never arrive; each is drawn anew when the list is sent again. The list is carried
+    out all the same."""
     delay: timedelta = timedelta(0)
     """From what happens, and from the arrival of a list, to the message about it."""
     seed: int = 0
@@ -76,13 +82,18 @@ class Reply:
     refused: tuple[RefusedHubs, ...]
 
 
-def reply(behaviour: Behaviour, entries: Sequence[ListEntry], taken: Counter[Period]) -> Reply:
-    """Accept hubs as long as the night has room; `taken` counts the hubs accepted for each night, and is brought on."""
+def reply(behaviour: Behaviour, entries: Sequence[ListEntry], taken: Counter[Period], arrived: datetime) -> Reply:
+    """Accept hubs as long as the night is not over and has room.
+
+    `taken` counts the hubs accepted for each night, and is brought on.
+    """
     accepted: list[str] = []
     refused: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
         for hub_id in entry.device_ids:
-            if _happens(behaviour, "refuse", behaviour.refuse, hub_id, entry.period):
+            if arrived >= entry.period.end:
+                refused[NIGHT_OVER].append(hub_id)
+            elif _happens(behaviour, "refuse", behaviour.refuse, hub_id, entry.period):
                 refused[NOT_REACHED].append(hub_id)
             elif behaviour.capacity is not None and taken[entry.period] >= behaviour.capacity:
                 refused[NO_CAPACITY].append(hub_id)
@@ -92,14 +103,16 @@ def reply(behaviour: Behaviour, entries: Sequence[ListEntry], taken: Counter[Per
     return Reply(tuple(accepted), tuple(RefusedHubs(reason, tuple(hub_ids)) for reason, hub_ids in refused.items()))
 
 
-def steps(behaviour: Behaviour, entry: ListEntry, hub_ids: Sequence[str]) -> list[Step]:
+def steps(behaviour: Behaviour, entry: ListEntry, hub_ids: Sequence[str], arrived: datetime) -> list[Step]:
     """The reports about accepted hubs of one night, in the order in which they are sent.
 
-    Firmware is on a hub after a third of the night and active after two thirds.
+    Firmware is on a hub after a third of the night and active after two thirds; where the list has arrived during the
+    night, of what was left of it then.
     """
     period = entry.period
-    third = (period.end - period.start) / 3
-    delivered_at, ended_at = period.start + third, period.start + third * 2
+    begun_at = max(period.start, arrived)
+    third = (period.end - begun_at) / 3
+    delivered_at, ended_at = begun_at + third, begun_at + third * 2
     sent: dict[datetime, list[ReportEntry]] = defaultdict(list)
     for hub_id in hub_ids:
 
@@ -126,6 +139,13 @@ def steps(behaviour: Behaviour, entry: ListEntry, hub_ids: Sequence[str]) -> lis
         for start in range(0, len(entries), behaviour.report_size)
         for some in [tuple(entries[start : start + behaviour.report_size])]
     ]
+
+
+def acknowledgement_is_lost(behaviour: Behaviour, entries: Sequence[ListEntry], before: int) -> bool:
+    """Whether what a list is answered never arrives; `before` is how often it was answered already."""
+    first = entries[0]
+    what = f"acknowledgement {before}"
+    return _happens(behaviour, what, behaviour.lose_acknowledgement, first.device_ids[0], first.period)
 
 
 def _again(behaviour: Behaviour, at: datetime, entries: Sequence[ReportEntry]) -> Again:

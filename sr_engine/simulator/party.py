@@ -22,6 +22,8 @@ from sr_engine.configuration import SETTINGS_FILE, clock_of
 
 BROKER_ROLES = frozenset({"89"})
 MAX_BODY = 16 * 1024 * 1024
+Handle = Callable[[VerifiedDocument], Awaitable[None]]
+"""Does what a message asks for."""
 
 
 @dataclass
@@ -65,22 +67,27 @@ class Party:
         self.stats["signatures verified"] += 1
         return verified
 
-    async def take(self, data: bytes, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> None:
-        """Have a message handled, unless it was before; raises SigningError if the processor has not signed it."""
+    async def take(self, data: bytes, handle: Handle, again: Handle | None = None) -> None:
+        """Have a message handled; one that was before is for `again`, or for nobody.
+
+        Raises SigningError if the processor has not signed it.
+        """
         digest = hashlib.sha256(data).digest()
         if digest in self._seen:
             self.stats["repeats"] += 1
+            if again is not None:
+                await again(self.verify(data))
             return
         verified = self.verify(data)
         self._seen.add(digest)
         await handle(verified)
 
-    def receives(self, path: str, handle: Callable[[VerifiedDocument], Awaitable[None]]) -> web.RouteDef:
+    def receives(self, path: str, handle: Handle, again: Handle | None = None) -> web.RouteDef:
         """A route that takes messages at `path`: 204 once handled, 400 if the signature is not good."""
 
         async def receive(request: web.Request) -> web.Response:
             try:
-                await self.take(await request.read(), handle)
+                await self.take(await request.read(), handle, again)
             except SigningError as refused:
                 return web.Response(status=400, text=str(refused))
             return web.Response(status=204)

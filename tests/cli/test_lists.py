@@ -46,6 +46,13 @@ def test_a_list_is_shown_and_its_csp_asked_to_withdraw_it(run: Run, world: World
     assert list_id not in run("list", "show", "--region", "North", *place).stdout
 
 
+def test_lists_of_a_region_that_there_is_not_are_not_taken_for_none(run: Run, world: World) -> None:
+    done = run("list", "show", "--region", "central", "--dir", world.directory)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "'central' is not a region that is upgraded; there are North, Central, South" in done.stderr
+
+
 def test_what_cannot_be_withdrawn_is_refused_in_words(run: Run, world: World) -> None:
     done = run("list", "withdraw", "nothing", "--reason", "a fault", "--dir", world.directory)
 

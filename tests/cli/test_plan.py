@@ -41,6 +41,17 @@ def test_the_preview_is_shown_as_a_table_and_changes_nothing(run: Run, agreed: W
     assert agreed.snapshot() == before
 
 
+def test_a_region_for_which_nothing_is_planned_says_so_and_no_number(run: Run, agreed: World) -> None:
+    north = run("plan", "preview", "--dir", agreed.directory, "--region", "North")
+    early = run("plan", "preview", "--dir", agreed.directory, "--region", "Central", "--until", "2026-11-26")
+
+    assert north.stdout == "North: nothing is planned in the nights asked for\n"
+    assert early.stdout.splitlines() == [
+        "Central: nothing is planned in the nights asked for",
+        "  Central, firmware 2B7E C1A20001 9002: 3 hubs: wait for a night after the last one shown",
+    ]
+
+
 def test_csv_and_json_say_the_same_and_what_waits_for_a_later_night(run: Run, agreed: World) -> None:
     command = ("plan", "preview", "--dir", agreed.directory, "--region", "Central", "--until", "2026-11-29")
 
@@ -62,7 +73,7 @@ def test_csv_and_json_say_the_same_and_what_waits_for_a_later_night(run: Run, ag
     [
         (("--nights", "3", "--until", "2026-12-01"), "not both"),
         (("--until", "tomorrow"), "is not a date"),
-        (("--region", "Atlantis"), "is not a region"),
+        (("--region", "central"), "'central' is not a region that is upgraded; there are North, Central, South"),
     ],
 )
 def test_what_cannot_be_looked_for_is_refused(run: Run, agreed: World, arguments: tuple[str, ...], said: str) -> None:

@@ -91,10 +91,32 @@ def test_bars_differ_by_pattern_and_names_are_never_taken_for_markup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"), [(("--out", "x"), "name --format"), (("--region", "Atlantis"), "is not a region")]
+    ("more", "said"),
+    [
+        (("--out", "x"), "name --format"),
+        (("--region", "central"), "'central' is not a region that is upgraded; there are North, Central, South"),
+        (("--region", "North", "--region", "Nord"), "'Nord' is not a region that is upgraded; there are North, "),
+    ],
 )
 def test_what_cannot_be_reported_is_refused(run: Run, reported: World, more: tuple[str, ...], said: str) -> None:
     done = run(*report(reported, "2026-11", *more))
     assert (done.exit_code, said in done.stderr) == (2, True)
 
     assert "is not a month" in run(*report(reported, "November")).stderr
+
+
+def test_without_a_month_it_is_the_current_one_in_utc(run: Run, reported: World) -> None:
+    said = run("report", "sla", "--dir", reported.directory, "--format", "csv")
+
+    assert (said.exit_code, said.stdout) == (0, run(*report(reported, "2026-12", "--format", "csv")).stdout)
+
+
+def test_a_month_that_has_not_begun_is_refused_and_no_file_is_written(
+    run: Run, reported: World, tmp_path: Path
+) -> None:
+    out = tmp_path / "sla.csv"
+
+    done = run(*report(reported, "2027-01", "--format", "csv", "--out", out))
+
+    assert (done.exit_code, out.exists()) == (2, False)
+    assert "2027-01 has not begun yet: it is 2026-12, in UTC" in done.stderr

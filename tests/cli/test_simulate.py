@@ -34,6 +34,56 @@ def test_a_small_country_is_played_and_its_report_written(run: Run, tmp_path: Pa
     ]
 
 
+def everything_in(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+def test_a_report_is_replaced_only_if_that_is_asked_for_and_nothing_of_it_stays(run: Run, tmp_path: Path) -> None:
+    file, out = small_file(tmp_path), tmp_path / "out"
+    command = ("simulate", "--hubs", 30, "--parameters", file, "--out", out)
+    first = run(*command, "--regime", "Mandatory")
+    assert first.exit_code == 0, first.stderr
+    # Not the report's own, however much it is named like it.
+    (out / "nights-mine.csv").write_text("mine", encoding="utf-8")
+    before = everything_in(out)
+
+    refused = run(*command, "--seed", 2)
+    assert refused.exit_code == 2
+    assert f"{out} holds a report already (comparison.csv, comparison.svg, figures.json, " in refused.stderr
+    assert "or --force to replace it" in refused.stderr
+    assert everything_in(out) == before
+
+    assert run(*command, "--seed", 2, "--force").exit_code == 0
+    after = everything_in(out)
+    assert {name for name in after if name.startswith(("nights", "suppliers"))} == {
+        "nights-mine.csv",
+        "nights-voluntary.csv",
+        "nights-voluntary.svg",
+        "suppliers-voluntary.csv",
+    }
+    assert (after["nights-mine.csv"], json.loads(after["figures.json"])["seed"]) == ("mine", 2)
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_what_is_no_report_is_never_overwritten(run: Run, tmp_path: Path, force: tuple[str, ...]) -> None:
+    (tmp_path / "figures.json").write_text('{"hubs": 4}', encoding="utf-8")
+
+    result = run("simulate", "--hubs", 30, "--out", tmp_path, *force)
+
+    assert result.exit_code == 2
+    assert f"{tmp_path} holds figures.json, which a report would overwrite" in result.stderr
+    assert everything_in(tmp_path) == {"figures.json": '{"hubs": 4}'}
+
+
+def test_parameters_may_be_read_from_where_the_report_goes(run: Run, tmp_path: Path) -> None:
+    file = small_file(tmp_path, longest_days="20", comply_by_days="19").rename(tmp_path / "parameters.toml")
+    text = file.read_text(encoding="utf-8")
+
+    assert run("simulate", "--hubs", 30, "--parameters", file, "--out", tmp_path).exit_code == 0
+
+    assert file.read_text(encoding="utf-8") == text
+
+
 def test_wrong_parameters_are_named_before_anything_is_done(run: Run, tmp_path: Path) -> None:
     file = small_file(tmp_path, fail_percent="101")
     result = run("simulate", "--hubs", 30, "--parameters", file, "--out", tmp_path / "out")

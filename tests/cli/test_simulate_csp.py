@@ -30,4 +30,4 @@ def test_endpoints_that_cannot_be_served_are_refused(run: Run, world: World, end
 def test_only_regions_that_are_upgraded_have_a_csp(run: Run, world: World) -> None:
     done = run("simulate-csp", "--dir", world.directory, "--region", "SMETS1")
 
-    assert (done.exit_code, "is not a region" in done.stderr) == (2, True)
+    assert (done.exit_code, "'SMETS1' is not a region that is upgraded; there are" in done.stderr) == (2, True)

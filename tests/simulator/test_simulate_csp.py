@@ -11,7 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,12 +67,16 @@ def world_whose_csp_listens_at(port: int, directory: Path) -> World:
     return make_world(directory, prepare=prepare)
 
 
-def stand_still(world: World, at: datetime | None = None) -> None:
-    """The clock that other processes read stands where that of the world does, or at another time."""
+def set_clock(world: World, at: datetime, anchored_at: datetime, rate: float) -> None:
+    """The clock that other processes read."""
     settings = world.directory / "sr-engine.toml"
-    now = (at or world.clock.now()).isoformat()
-    clock = f"\n[clock]\nanchored_at = 2026-01-01T00:00:00Z\nstarts_at = {now}\nrate = 0.000001\n"
-    settings.write_text(settings.read_text() + clock)
+    anchors = f"anchored_at = {anchored_at.isoformat()}\nstarts_at = {at.isoformat()}\n"
+    settings.write_text(f"{settings.read_text()}\n[clock]\n{anchors}rate = {rate}\n")
+
+
+def stand_still(world: World) -> None:
+    """The clock that other processes read stands where that of the world does."""
+    set_clock(world, world.clock.now(), datetime(2026, 1, 1, tzinfo=UTC), 0.000001)
 
 
 def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_path: Path, port: int) -> None:
@@ -84,9 +88,9 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     world.add_hubs(members)
     central.schedule(members)
     central.cut()
-    # After the night: for the simulated CSP, all of it has happened. For the processor, which sends a list before its
+    # For the simulated CSP it is soon night, and an hour is a second. For the processor, which sends a list before its
     # night is over, that is to come.
-    stand_still(world, central.period().end + HOUR)
+    set_clock(world, central.period().start - 8 * HOUR, datetime.now(UTC), 3600)
     options = [text for name, value in HABITS.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     with serving(world) as served:
@@ -103,9 +107,10 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
 
     behaviour = Behaviour(**HABITS)  # type: ignore[arg-type]  # the names of its fields
     entry = ListEntry(central.period(), tuple(hub.chf for hub in members))
-    answer = reply(behaviour, [entry], Counter())
+    in_time = central.period().start
+    answer = reply(behaviour, [entry], Counter(), in_time)
     expected = dict.fromkeys((hub.chf for hub in members), "Scheduled")
-    for step in steps(behaviour, entry, answer.accepted):
+    for step in steps(behaviour, entry, answer.accepted, in_time):
         for one in step.entries:
             if expected[one.device_id] not in {"Activated", "Failed"}:
                 expected[one.device_id] = one.status.value if one.version is None else "Failed"
@@ -114,7 +119,12 @@ def test_lists_are_verified_acknowledged_and_reported_as_the_options_ask(tmp_pat
     assert (counted["lists"], counted["signatures verified"]) == (3, 3)
     assert counted["hubs accepted"] == len(answer.accepted)
     assert counted["reports sent twice"] > 0
-    odd = {one.device_id for step in steps(behaviour, entry, answer.accepted) for one in step.entries if one.version}
+    odd = {
+        one.device_id
+        for step in steps(behaviour, entry, answer.accepted, in_time)
+        for one in step.entries
+        if one.version
+    }
     assert {hub.chf for hub in members if central.version(hub.chf) == OTHER_VERSION} == odd != set()
     assert "messages refused" not in counted
     world.close()
