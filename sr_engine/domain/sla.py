@@ -2,8 +2,8 @@
 
 One definition for all, which `regions.toml` gives the limits to:
 
-* acknowledgement: from the first delivery of an upgrade list to the CSP's acknowledgement of all of it; a list counts
-  in the month in which it was delivered;
+* acknowledgement: from when the CSP first had an upgrade list, posted or fetched, to its acknowledgement of all of it;
+  a list counts in the month in which the CSP had it;
 * completion: of the hubs that stood on a list and whose window ended in the month, how many were activated by then, and
   whether the CSP had told their outcome within the limit after it. The night itself is the window of a hub that the
   processor planned by itself;

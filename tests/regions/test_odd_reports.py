@@ -109,6 +109,7 @@ def row(*answers: tuple[int, str], **expected: object) -> Callable[[Letters], Le
     return add
 
 
+NOT_REFUSED = "0 hubs acknowledged; 1 not refused, for they were accepted before or have had an outcome"
 ONE, NONE = (204, "1 hubs brought forward"), (204, "0 hubs brought forward")
 STRANGE = (204, "0 hubs brought forward; 1 not on the list")
 DONE = {"states": "Activated Listed Listed", "version": NEW, "alerts": ["hub_activated"]}
@@ -178,7 +179,7 @@ def a_report_before_the_acknowledgement_that_accepts_it(desk: Desk) -> Iterator[
     yield desk.acknowledgement("x y", "z")
 
 
-@row(ONE, (204, "0 hubs acknowledged"), **DONE)
+@row(ONE, (204, NOT_REFUSED), **DONE)
 def a_report_before_the_acknowledgement_that_refuses_it(desk: Desk) -> Iterator[bytes]:
     yield desk.report(desk.entry("x", ACTIVATED))
     yield desk.acknowledgement(refused="x")
@@ -275,7 +276,7 @@ def both_in_one_message(desk: Desk) -> Iterator[bytes]:
     yield desk.report(desk.entry("x", FAILED), desk.entry("x", ACTIVATED), desk.entry("x", DELIVERED))
 
 
-@row((204, "1 hubs acknowledged"), (204, "0 hubs acknowledged"), states="Accepted Listed Listed")
+@row((204, "1 hubs acknowledged"), (204, NOT_REFUSED), states="Accepted Listed Listed")
 def refused_after_accepted(desk: Desk) -> Iterator[bytes]:
     yield desk.acknowledgement("x")
     yield desk.acknowledgement(refused="x")
