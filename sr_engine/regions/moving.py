@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from sr_engine.domain.changes import occurrence_in
 from sr_engine.domain.states import OPEN, AttemptEvent, AttemptState, Lifecycle
 from sr_engine.domain.upgrades import Release
 from sr_engine.regions.cancelling import Cancelling
-from sr_engine.regions.running import read_later
+from sr_engine.regions.running import Running, read_later
 from sr_engine.store import audit, inventory, moves, suppliers, upgrade_writing, upgrades
 from sr_engine.store.audit import Alike
 from sr_engine.store.moves import Move
@@ -52,7 +52,8 @@ class Moving:
         connection, now = unit_of_work.connection, unit_of_work.now
         activated = {move.standing.hub_id: move.at for move in moved if move.state is AttemptState.ACTIVATED}
         # A report that comes late may be of firmware that has been followed by another since.
-        followed = self._followed(unit_of_work, activated)
+        later = read_later(unit_of_work, activated) if activated else {}
+        replaced = upgrades.activated_later(connection, activated) if activated else set()
         moves.write(connection, moved, reported_at=reported_at)
         alike: dict[Alike, list[str]] = defaultdict(list)
         for standing, event, state, _, reason in moved:
@@ -62,17 +63,15 @@ class Moving:
         audit.record(connection, entries)
         self._end_schedules(unit_of_work, moved, release)
         if activated:
+            followed = replaced | later.keys()
             inventory.set_firmware(connection, activated.keys() - followed, release.firmware.version)
+            still = {hub_id: one for hub_id, one in later.items() if hub_id not in replaced}
+            Running(self.alerts).activated_before(unit_of_work, release, still, actor=actor, key=key)
         # The next attempt at a hub whose last one came to a good end after all, unless it is with the CSP.
         late = [move.standing.hub_id for move in moved if move.standing.state not in OPEN]
         if late:
             cancelling = Cancelling(self.alerts, self.lifecycle)
             cancelling(unit_of_work, release, late, AttemptEvent.SUPERSEDED, DONE_BEFORE, actor=actor, key=key)
-
-    def _followed(self, unit_of_work: UnitOfWork, activated: Mapping[str, datetime]) -> set[str]:
-        if not activated:
-            return set()
-        return upgrades.activated_later(unit_of_work.connection, activated) | read_later(unit_of_work, activated)
 
     def _tell(
         self, unit_of_work: UnitOfWork, alike: dict[Alike, list[str]], release: Release, foreseen: Responsibility | None

@@ -49,17 +49,19 @@ class Outcomes:
     def acknowledge(self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement) -> str:
         """Accepted hubs are Accepted; refused ones go back to planning with the CSP's reason. Returns a summary."""
         connection, now = unit_of_work.connection, unit_of_work.now
-        release_id = _spoken_of(unit_of_work, message.list_id, message.region)
+        release_id = _spoken_of(unit_of_work, message.list_id, message.region).release_id
         if message.withdrawal is not None:
             return self._withdrawn(unit_of_work, message, message.withdrawal.key, release_id)
         reasons = {hub_id.upper(): refused.reason for refused in message.refused for hub_id in refused.device_ids}
         accepted = {hub_id.upper() for hub_id in message.accepted} - reasons.keys()
         known = lists.on_list(connection, message.list_id, accepted | reasons.keys())
         changes = []
+        too_late = 0
         for hub_id, stored in known.items():
             event = AttemptEvent.ACCEPTED if hub_id in accepted else AttemptEvent.REFUSED
             after = self.lifecycle.after(event, stored.attempt.state)
             if after is None:
+                too_late += event is AttemptEvent.REFUSED
                 continue
             moved = replace(stored.attempt, state=after, state_at=now)
             if event is AttemptEvent.REFUSED:
@@ -71,7 +73,9 @@ class Outcomes:
         self._write(unit_of_work, changes, release, actor=f"csp:{message.region}", key=message.message_id.key)
         lists.acknowledged(connection, message.list_id, now)
         strangers = len(accepted) + len(reasons) - len(known)
-        return f"{len(changes)} hubs acknowledged" + (f"; {strangers} not on the list" if strangers else "")
+        said = f"{len(changes)} hubs acknowledged"
+        said += f"; {too_late} not refused, for they were accepted before or have had an outcome" if too_late else ""
+        return said + (f"; {strangers} not on the list" if strangers else "")
 
     def _withdrawn(
         self, unit_of_work: UnitOfWork, message: UpgradeListAcknowledgement, withdrawal: str, release_id: str
@@ -149,7 +153,7 @@ class Outcomes:
         something else than the list asked for is Failed.
         """
         connection, now = unit_of_work.connection, unit_of_work.now
-        release_id = _spoken_of(unit_of_work, message.list_id, message.region)
+        named = _spoken_of(unit_of_work, message.list_id, message.region)
         hub_ids = {entry.device_id.upper() for entry in message.entries}
         known = moves.on_list_or_replacement(connection, message.list_id, hub_ids)
         # What the CSP had refused or taken off and then activated all the same is the truth; nothing else is heeded.
@@ -157,7 +161,7 @@ class Outcomes:
             hub_id: moves.standing_of(hub_id, stored.attempt)
             for hub_id, stored in off_lists.were_on(connection, message.list_id, hub_ids - known.keys()).items()
         }
-        release = releases.by_id(connection, release_id)
+        release = releases.by_id(connection, named.release_id)
         moved: dict[str, Move] = {}
         strangers = 0
         for entry in message.entries:
@@ -172,14 +176,14 @@ class Outcomes:
             before = moved[hub_id].state if hub_id in moved else standing.state
             after = self.lifecycle.after(event, before)
             if after is not None:
-                # A CSP's clock may be ahead of ours; nothing happens later than it is reported.
-                moved[hub_id] = Move(standing, event, after, min(entry.at, now), reason)
+                # A CSP's clock may be wrong: nothing happens later than it is reported, or before the list was cut.
+                moved[hub_id] = Move(standing, event, after, max(named.cut_at, min(entry.at, now)), reason)
         actor, key = f"csp:{message.region}", message.message_id.key
         self._move(
             unit_of_work, list(moved.values()), release, actor=actor, key=key, reported_at=now, foreseen=foreseen
         )
         mine = known.keys() | off.keys()
-        read = read_from([entry for entry in message.entries if entry.device_id.upper() in mine], now)
+        read = read_from([entry for entry in message.entries if entry.device_id.upper() in mine], named.cut_at, now)
         contradicting = Running(self.alerts)(unit_of_work, release, read, actor=actor, key=key)
         said = f"{len(moved)} hubs brought forward"
         said += f"; {contradicting} run another version than the inventory said" if contradicting else ""
@@ -251,14 +255,14 @@ def _outcome(entry: ReportEntry, release: Release) -> tuple[AttemptEvent, str | 
     return _REPORTED[entry.status], entry.reason
 
 
-def _spoken_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> str:
-    """The release of a list, which whoever speaks of it has."""
+def _spoken_of(unit_of_work: UnitOfWork, list_id: str, region: str) -> lists.Named:
+    """A list, which whoever speaks of it has."""
     found = lists.named(unit_of_work.connection, list_id)
     if found is None or found.region != region:
         raise UnknownList(f"upgrade list {list_id} was not sent to region {region}")
     if not found.taken:
         note_had(unit_of_work, found.message_id)
-    return found.release_id
+    return found
 
 
 def _change(stored: StoredAttempt, event: AttemptEvent, after: Attempt) -> AttemptChange:

@@ -84,7 +84,13 @@ _CUT_LISTS = (
     .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
 )
 _NAMED = (
-    select(upgrade_lists.c.region, upgrade_lists.c.release_id, upgrade_lists.c.message_id, outbox.c.state)
+    select(
+        upgrade_lists.c.region,
+        upgrade_lists.c.release_id,
+        upgrade_lists.c.message_id,
+        upgrade_lists.c.cut_at,
+        outbox.c.state,
+    )
     .join(outbox, outbox.c.message_id == upgrade_lists.c.message_id)
     .where(upgrade_lists.c.list_id == bindparam("list_id"))
 )
@@ -206,6 +212,7 @@ class Named:
     region: str
     release_id: str
     message_id: str
+    cut_at: datetime
     taken: bool
     """Its CSP has taken the message."""
 
@@ -213,7 +220,7 @@ class Named:
 def named(connection: Connection, list_id: str) -> Named | None:
     """A list, None for an unknown one."""
     row = connection.execute(_NAMED, {"list_id": list_id}).one_or_none()
-    return None if row is None else Named(row.region, row.release_id, row.message_id, row.state == DELIVERED)
+    return None if row is None else Named(*row[:4], row.state == DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ def test_what_has_ended_can_only_be_raised_to_activated(lifecycle: Lifecycle) ->
         (AttemptState.MISSED, AttemptState.ACTIVATED),
         # Withdrawn by its CSP, and upgraded all the same.
         (AttemptState.CANCELLED, AttemptState.ACTIVATED),
+        # Refused by its CSP, made void by a change of Supplier, and upgraded all the same.
+        (AttemptState.VOIDED, AttemptState.ACTIVATED),
     }
 
 

@@ -267,7 +267,7 @@ class Model(Hubs):
         may_become = {
             "Delivered": {"Listed", "Accepted"},
             "Failed": WITH_CSP,
-            "Activated": OPEN | WITH_CSP | {"Failed", "Missed", "Cancelled"},
+            "Activated": OPEN | WITH_CSP | {"Failed", "Missed", "Cancelled", "Voided"},
         }
         if attempt.state not in may_become[outcome]:
             return

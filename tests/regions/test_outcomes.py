@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from signing import parse
+from sr_engine.bootstrap import supplier_changes_of
 from sr_engine.domain.agreement import AttemptChange
 from sr_engine.domain.states import AttemptEvent, AttemptState
 from sr_engine.domain.upgrades import Attempt
@@ -30,7 +31,7 @@ from sr_engine.store import inventory, upgrade_writing
 from sr_engine.store.tables import decisions, outbox, schedule_hubs, upgrade_lists
 from tests.outbox import messages
 from tests.regions.conftest import HOUR, Nights, hubs
-from tests.world import OLD_VERSION, WINDOW, A, B, TestHub, World, make_world
+from tests.world import FIRMWARE, OLD_VERSION, WINDOW, A, B, TestHub, World, make_world
 
 DELIVERED, ACTIVATED, FAILED = ReportStatus.DELIVERED, ReportStatus.ACTIVATED, ReportStatus.FAILED
 TICK = timedelta(microseconds=1)
@@ -504,6 +505,26 @@ def chased_message(nights: Nights, list_id: str) -> tuple[str, bytes]:
             .where(upgrade_lists.c.list_id == list_id)
         ).one()
     return row.state, row.body
+
+
+def test_a_hub_that_was_refused_and_is_with_nobody_any_more_is_activated_if_it_runs_the_firmware_all_the_same(
+    central: Nights,
+) -> None:
+    (hub,) = hubs(1)
+    list_id = list_of(central, [hub])
+    central.acknowledge(list_id, refused={"no link": [hub]})
+    gone = [
+        {"mpxn": mpxn, "role": role, "organisation": B.name, "effective_from": central.world.clock.now()}
+        for mpxn, role in ((hub.mpan, "IS"), (hub.mprn, "GS"))
+    ]
+    central.world.run(lambda uow: inventory.put_registrations(uow.connection, gone))
+    while central.world.run(supplier_changes_of(central.world.instance)):
+        pass
+    assert central.states([hub]) == ["Voided"]
+
+    central.report(list_id, central.saw(hub, ACTIVATED))
+
+    assert (central.states([hub]), central.version(hub.chf)) == (["Activated"], FIRMWARE.version)
 
 
 def test_a_list_that_is_not_acknowledged_in_time_is_sent_again_as_it_was(central: Nights) -> None:

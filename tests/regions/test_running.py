@@ -125,6 +125,33 @@ def test_in_whatever_order_reports_come_the_inventory_says_what_was_read_last(
     assert (central.attempt(hub).state, central.version(hub.chf)) == ("Activated", "9000")
 
 
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+def test_in_whatever_order_reports_come_the_suppliers_learn_what_an_upgraded_hub_runs(
+    central: Nights, order: tuple[int, ...]
+) -> None:
+    """Also if an activation is reported behind what was read later: nothing contradicted the inventory then."""
+    hub, list_id = listed(central)
+    entries = [read(central, hub, ACTIVATED, None, hours_ago=2), read(central, hub, FAILED, OLD_VERSION, hours_ago=1)]
+
+    for number in (*order, *order):
+        central.report(list_id, entries[number])
+
+    assert (central.attempt(hub).state, central.version(hub.chf)) == ("Activated", OLD_VERSION)
+    assert mismatches(central) == [FirmwareVersionMismatch(hub.chf, "CHF", NEW, OLD_VERSION)]
+    assert central.said("firmware version mismatch") == ["the inventory said 9002, the CSP has read 9001"]
+
+
+def test_nothing_is_reported_that_was_before_the_list(central: Nights) -> None:
+    """A CSP's clock may have stopped: what was read later still counts as later."""
+    hub, list_id = listed(central)
+    cut_at = central.due()
+
+    central.report(list_id, read(central, hub, ACTIVATED, NEW, hours_ago=24 * 300))
+
+    assert (central.attempt(hub).state, central.attempt(hub).state_at) == ("Activated", cut_at)
+    assert central.version(hub.chf) == NEW
+
+
 def test_of_several_readings_in_one_report_the_newest_counts(central: Nights) -> None:
     hub, list_id = listed(central)
     central.report(
