@@ -512,7 +512,10 @@ def _remember(unit_of_work: UnitOfWork) -> None:
 
 
 def _can_be_raised(error: BaseException) -> BaseException:
-    """The same, but for a database that is away, and the one that no future takes: all who wait would do so for ever."""
+    """The same, but for a database that is away, and for the one that no future takes.
+
+    All that wait behind the latter would wait for ever.
+    """
     if may_pass(error):
         away = DatabaseAway(error)
         away.__cause__ = error
