@@ -14,10 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sr_engine.api.desk import Caller, Desk
 from sr_engine.api.limits import Rates, Standing
-from sr_engine.api.problems import Problem, failure
+from sr_engine.api.problems import Problem, away, failure
 from sr_engine.operations import api_tokens
 from sr_engine.peers import Peers
 from sr_engine.store.api_tokens import Token
+from sr_engine.store.database import DatabaseAway
 from sr_engine.store.units_of_work import NO_HUBS
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ class Door:
             await problem.response()(scope, receive, reply)
         except _Gone:
             return
+        except DatabaseAway as error:
+            # Before the application had it.
+            await away(error).response()(scope, receive, reply)
         except Exception:
             log.exception("%s %s failed", scope["method"], _path(scope))
             if not reply.begun:

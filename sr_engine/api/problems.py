@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from sr_engine.store.database import DatabaseAway
+
+log = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 _LONGEST = 500
@@ -62,9 +67,17 @@ def failure() -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
+def away(error: DatabaseAway) -> Problem:
+    """The database is away."""
+    log.warning("a request is answered HTTP 503: %s", error)
+    detail = "the database is away; the request may have been taken, and may be sent again as it is, in 5 s"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
+
+
 def handle_errors(app: FastAPI) -> None:
     """Have every error of an application answered by a problem."""
     app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(DatabaseAway, _away)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _failure)
@@ -72,6 +85,10 @@ def handle_errors(app: FastAPI) -> None:
 
 async def _problem(_request: Request, error: Exception) -> Response:
     return error.response() if isinstance(error, Problem) else failure().response()
+
+
+async def _away(_request: Request, error: Exception) -> Response:
+    return (away(error) if isinstance(error, DatabaseAway) else failure()).response()
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from sr_engine.cli.failures import SCHEMA_PENDING, SCHEMA_UNKNOWN, Failure
 from sr_engine.cli.opening import instance_option, settings_of
+from sr_engine.configuration import clock_of
 from sr_engine.store.database import open_engine, refuse, schema_state
 from sr_engine.store.schema import SchemaState, Standing, known_revisions
 
@@ -66,6 +67,9 @@ def upgrade(directory: Path, all_stopped: bool) -> None:
 
     Processes of the version before go on serving meanwhile and afterwards; restart them with this version, one after
     another. Of two upgrades at once one waits. Take a backup before: there is no way back.
+
+    Where they could not go on it is refused, and done with --all-stopped as soon as no process holds a lease. Gateways
+    hold none: whether those are stopped nobody but you knows.
     """
     # Only whoever makes or changes a schema needs Alembic, which takes a while to load.
     from sr_engine.store import migrating  # noqa: PLC0415 - see above
@@ -76,7 +80,10 @@ def upgrade(directory: Path, all_stopped: bool) -> None:
         if before.standing is Standing.EMPTY:
             refuse(before, known_revisions())
         state = migrating.upgrade(
-            engine, stopped=all_stopped, after_each=lambda one: click.echo(f"applied {one}: {titles[one]}")
+            engine,
+            stopped=all_stopped,
+            now=clock_of(settings_of(directory)).now(),
+            after_each=lambda one: click.echo(f"applied {one}: {titles[one]}"),
         )
     click.echo(_already(state) if state.standing is not Standing.PENDING else f"current: revision {state.pending[-1]}")
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
-from sr_engine.cli.opening import instance_option, opened
+from sr_engine.cli.opening import instance_option, settings_of
 from sr_engine.cli.output import moment, show_table
+from sr_engine.configuration import clock_of
+from sr_engine.store.database import open_engine, refuse, schema_state
 from sr_engine.store.leases import LeaseState, all_leases
+from sr_engine.store.schema import Standing, known_revisions
 
 
 @click.group()
@@ -23,10 +26,20 @@ def list_(directory: Path) -> None:
     """List the leases: the triggers of each region, delivery to each address, the requests that wait.
 
     A process is named by an id that it draws when it starts, and logs. A lease that has run out goes to the first
-    process that looks for work.
+    process that looks for work. It may be asked for before `sr-engine db upgrade`, too: whether all is stopped.
+    A process that only is a gateway holds none.
     """
-    with opened(directory) as instance, instance.engine.connect() as connection:
-        found, now = all_leases(connection), instance.clock.now()
+    settings = settings_of(directory)
+    engine = open_engine(settings.database_url, read_only=True)
+    try:
+        state = schema_state(engine)
+        # The table is as it was in the first revision.
+        if state.standing not in {Standing.CURRENT, Standing.NEWER, Standing.PENDING}:
+            refuse(state, known_revisions())
+        with engine.connect() as connection:
+            found, now = all_leases(connection), clock_of(settings).now()
+    finally:
+        engine.dispose()
     show_table(
         f"Leases at {moment(now)}",
         ("Work", "Process", "Token", "Since", "Renewed", "Until"),

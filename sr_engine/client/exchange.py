@@ -17,6 +17,7 @@ from typing import TypeVar
 from sr_engine.client.errors import AnswerRefused, NotAnswered, NotTaken, SenderNotAuthenticated
 from sr_engine.clock import Clock
 from sr_engine.messages.identifiers import RequestId
+from sr_engine.messages.reasons import MAY_HAVE_BEEN_TAKEN
 from sr_engine.parsing import MessageRefused, Outcome, Parser, Response, UnsignedRefusal
 
 XML = "application/xml"
@@ -184,7 +185,9 @@ def _follows(request: SignedRequest, response: Response, reply: Reply) -> bool:
 
 
 def _may_have_been_taken(reply: Reply | NoReply) -> bool:
-    return reply.sent if isinstance(reply, NoReply) else reply.status not in _NOTHING_TAKEN
+    if isinstance(reply, NoReply):
+        return reply.sent
+    return reply.status not in _NOTHING_TAKEN or MAY_HAVE_BEEN_TAKEN in _detail(reply)
 
 
 def _reason(reply: Reply | NoReply) -> str:

@@ -23,6 +23,7 @@ from sr_engine.console.pages import Page, Section, Visit, go, is_number
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
 from sr_engine.operations.signing_in import Present
 from sr_engine.store import console_sessions
+from sr_engine.store.database import DatabaseAway
 from sr_engine.store.units_of_work import NO_HUBS
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _FIELDS = 2000
 _LIVE = "x-live"
 """Sent by a page that fetches itself anew (`static/console.js`)."""
+_AWAY = (
+    "The database is away",
+    "What you asked for may have been done: look again in a minute, and ask once more if it was not.",
+)
 _WORDS = {
     HTTPStatus.NOT_FOUND: ("There is nothing here", "The page you asked for does not exist, or is not yours to see."),
     HTTPStatus.FORBIDDEN: ("Not for this account", "Your account does not have the role that this page needs."),
@@ -90,7 +95,16 @@ def _app(desk: Desk, sections: Sequence[Section], more_routes: Sequence[BaseRout
             response.headers["Retry-After"] = str(error.retry_after)
         return response
 
-    handlers = {HTTPException: http_error, Crowded: crowded, Exception: failure}
+    async def away(request: Request, error: Exception) -> Response:
+        log.warning("a page is answered HTTP 503: %s", error)
+        heading, words = _AWAY
+        # Who asks cannot be looked up either.
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        response = await desk.show(request, "error.html", status=status, heading=heading, words=words)
+        response.headers["Retry-After"] = "5"
+        return response
+
+    handlers = {HTTPException: http_error, Crowded: crowded, DatabaseAway: away, Exception: failure}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app

@@ -39,6 +39,7 @@ from sr_engine.pipeline.answer import XML, Answer
 from sr_engine.pipeline.problem import problem
 from sr_engine.pipeline.process import Admitted, Checked, Processor, Turned
 from sr_engine.pipeline.reading_ahead import reading_ahead
+from sr_engine.store.database import DatabaseAway
 from sr_engine.store.reading import Reading
 from sr_engine.store.transactions import Transactions
 from sr_engine.store.units_of_work import Foreseen
@@ -138,12 +139,18 @@ class Gateway:
             routes.append(Route("/api/v1/receive/{eui}", self._receive(self._receiving_desk), methods=["POST"]))
         routes += self._health.routes()
         app = Starlette(
-            routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _failure}
+            routes=routes,
+            lifespan=lifespan,
+            exception_handlers={HTTPException: _http_error, DatabaseAway: self._away, Exception: _failure},
         )
         # An address is taken as it is written: a redirect would have the client send its request twice.
         app.router.redirect_slashes = False
         app.add_middleware(Direct, services=services)
         return app
+
+    async def _away(self, request: Request, error: Exception) -> Response:
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+        return response_of(self._bodies.not_known())
 
     def _service(self, service: str) -> Service:
         return Service(self._guarded(partial(self._duis, service), self._claimed, service), self._resumer.answer_left)
@@ -221,6 +228,8 @@ class Gateway:
                     visit.leave()
                     taken = await taken
                 return self._ended(exchange, taken)
+            except DatabaseAway:
+                return self._ended(exchange, self._bodies.not_known())
             except Exception:
                 self._observer.end(exchange, str(HTTPStatus.INTERNAL_SERVER_ERROR.value))
                 raise

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 
 from sr_engine.connections import WHOLE
 from sr_engine.gateway.fairness import HEAD_BYTES, Visit
+from sr_engine.messages.reasons import MAY_HAVE_BEEN_TAKEN
 from sr_engine.pipeline.answer import Answer
 from sr_engine.pipeline.problem import problem
 
@@ -55,6 +56,10 @@ class Bodies:
             f"{why}; send it again in {self._retry_after} s",
             retry_after=self._retry_after,
         )
+
+    def not_known(self) -> Answer:
+        """What those are told of whose requests it is not known whether they were taken: the database is away."""
+        return self.overloaded(f"the database is away; this {MAY_HAVE_BEEN_TAKEN}, and has one answer")
 
     def _refused(self, scope: Scope, wanted: str) -> Answer | None:
         """What the head of a request says against its body."""

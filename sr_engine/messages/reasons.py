@@ -7,6 +7,9 @@ from dataclasses import dataclass
 MAX_REASON = 300
 """Characters of a reason; a list of 50,000 ids is never repeated to its sender."""
 
+MAY_HAVE_BEEN_TAKEN = "may have been taken"
+"""Stands in the reason of an HTTP 503 that, other than all others, does not say that nothing was done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

@@ -90,6 +90,18 @@ class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
 
 
+class DatabaseAway(Exception):
+    """The database was away, or in another's way, for as long as is waited for that.
+
+    What was to be done may have been done, and can be done again.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self.orig = getattr(error, "orig", error)
+        """What the driver says."""
+        super().__init__(f"the database is away: {' '.join(str(self.orig).split())}")
+
+
 class _Statements(LRUCache[Any, Any]):
     """Compiled statements, by all there is of a key but the first of it: the dialect, of which each engine has one."""
 
@@ -310,6 +322,8 @@ def may_pass(error: BaseException) -> bool:
 
     It is not known then whether a commit has happened.
     """
+    if isinstance(error, DatabaseAway):
+        return True
     if not isinstance(error, DBAPIError) or not isinstance(error.orig, psycopg.Error):
         return False
     if error.connection_invalidated:

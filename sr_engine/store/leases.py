@@ -99,6 +99,15 @@ def all_leases(connection: Connection) -> list[LeaseState]:
     return [_state_of(row) for row in connection.execute(select(leases).order_by(leases.c.name))]
 
 
+def unexpired(connection: Connection, now: datetime) -> dict[str, datetime]:
+    """Until when, by process, those are good that somebody holds and nobody else may claim."""
+    until: dict[str, datetime] = {}
+    for one in all_leases(connection):
+        if one.holder is not None and not one.is_free(now, one.expires_at - one.renewed_at):
+            until[one.holder] = max(one.expires_at, until.get(one.holder, one.expires_at))
+    return until
+
+
 def newest_renewal(connection: Connection) -> LeaseState | None:
     """The lease that was renewed last, of those that are held; None if none is."""
     row = connection.execute(_NEWEST).one_or_none()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine
 
+from sr_engine.store import leases
 from sr_engine.store.database import DatabaseError, refuse
 from sr_engine.store.dialects import SQLITE
 from sr_engine.store.schema import REVISIONS, VERSION_TABLE, SchemaState, Standing, known_revisions, state_of
@@ -39,18 +41,22 @@ def upgrade(
     folder: Path = REVISIONS,
     up_to: str | None = None,
     stopped: bool = False,
+    now: datetime | None = None,
     after_each: Callable[[str], None] = lambda _: None,
 ) -> SchemaState:
     """Apply what is pending, up to the newest revision or one; return how the database stood before.
 
-    Raises ProcessesInTheWay if what serves the database now could not go on, unless all processes are `stopped`, and
-    DatabaseError for a database that this program cannot bring forward. `after_each` is told what has been applied.
+    Raises ProcessesInTheWay if what serves the database now could not go on, unless all processes are `stopped`, and,
+    where it is told what time is `now`, none has a lease any more; DatabaseError for a database that this program
+    cannot bring forward. `after_each` is told what has been applied.
     """
     with _without_foreign_keys(engine) as connection:
         first: SchemaState | None = None
         while True:
             with connection.begin():
-                applied, state = _apply_next(connection, folder, up_to, stopped=stopped, first=first is None)
+                if first is None:
+                    _check_that_processes_go_on(connection, folder, up_to, stopped=stopped, now=now)
+                applied, state = _apply_next(connection, folder, up_to)
             first = first or state
             if applied is None:
                 return first
@@ -59,7 +65,7 @@ def upgrade(
 
 def create(connection: Connection, *, folder: Path = REVISIONS, up_to: str | None = None) -> None:
     """Make the schema in an empty database, within a transaction that has begun."""
-    while _apply_next(connection, folder, up_to, stopped=True, first=False)[0] is not None:
+    while _apply_next(connection, folder, up_to)[0] is not None:
         pass
 
 
@@ -89,9 +95,7 @@ def _what_revisions_come_to() -> tuple[str, ...]:
     return tuple(statements)
 
 
-def _apply_next(
-    connection: Connection, folder: Path, up_to: str | None, *, stopped: bool, first: bool
-) -> tuple[str | None, SchemaState]:
+def _apply_next(connection: Connection, folder: Path, up_to: str | None) -> tuple[str | None, SchemaState]:
     """Apply the next revision, if there is one: what is next is looked up in the transaction that applies it."""
     known = known_revisions(folder)
     state = state_of(connection, known)
@@ -101,24 +105,35 @@ def _apply_next(
         return None, state
     pending = state.pending or known
     scripts = {one.revision: one for one in scripts_in(folder)}
-    if first and state.revision is not None and not stopped:
-        _check_that_processes_go_on(state.revision, [scripts[one] for one in pending], known, up_to)
     script = scripts[pending[0]]
     _apply(connection, script, folder)
     return script.revision, state
 
 
-def _check_that_processes_go_on(now: str, pending: list[Script], known: tuple[str, ...], up_to: str | None) -> None:
-    for script in pending:
-        if up_to is not None and script.revision > up_to:
-            return
-        works_from = script.module.works_from
-        if known.index(works_from) > known.index(now):
-            raise ProcessesInTheWay(
-                f"revision {script.revision} can be worked on by processes that know revision {works_from} or a later "
-                f"one, and those that serve the database may know only {now}: stop all of them and say so with "
-                "--all-stopped, or first bring it forward, and restart them, with the version between"
-            )
+def _check_that_processes_go_on(
+    connection: Connection, folder: Path, up_to: str | None, *, stopped: bool, now: datetime | None
+) -> None:
+    known = known_revisions(folder)
+    state = state_of(connection, known)
+    pending = [one for one in scripts_in(folder) if one.revision in state.pending]
+    without = [
+        one
+        for one in pending
+        if (up_to is None or one.revision <= up_to)
+        and known.index(one.module.works_from) > known.index(state.revision or known[0])
+    ]
+    if without and not stopped:
+        raise ProcessesInTheWay(
+            f"processes that know the schema up to revision {state.revision}, as those that serve the database may, "
+            f"cannot work on it after {', '.join(one.revision for one in without)}: stop all of them, gateways too, "
+            "and say so with --all-stopped; nothing was changed"
+        )
+    if without and now is not None and (running := leases.unexpired(connection, now)):
+        who = ", ".join(f"{holder} (until {until:%Y-%m-%d %H:%M:%S}Z)" for holder, until in sorted(running.items()))
+        raise ProcessesInTheWay(
+            f"not all processes are stopped, for leases are held by {who}: stop them, or wait until then if they were "
+            "killed, and try again (`sr-engine lease list`); nothing was changed"
+        )
 
 
 def _apply(connection: Connection, script: Script, folder: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from sr_engine.store.database import may_pass
+from sr_engine.store.database import DatabaseAway, may_pass
 
 __all__ = ["Connection", "Reading"]
 
@@ -25,19 +25,20 @@ class Reading:
         self._engine = engine
 
     def __call__(self, look: Callable[[Connection], T]) -> T:
-        """Return what `look` returned."""
-        with self._engine.connect() as connection:
-            return look(connection)
+        """Return what `look` returned; raises DatabaseAway if the database is."""
+        try:
+            with self._engine.connect() as connection:
+                return look(connection)
+        except DBAPIError as error:
+            if not may_pass(error):
+                raise
+            raise DatabaseAway(error) from error
 
     def if_possible(self, look: Callable[[Connection], T]) -> T | None:
         """The same for a look that can be done without; None if the database cannot be asked just now."""
         try:
             return self(look)
-        except PoolTimeout:
-            return None
-        except DBAPIError as error:
-            if not may_pass(error):
-                raise
+        except (PoolTimeout, DatabaseAway):
             return None
 
     @contextmanager

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from sr_engine.clock import Clock
 from sr_engine.store import audit_chain, notices, sharing, statistics, trips
-from sr_engine.store.database import QueuesBusy, beside, in_transaction, may_pass
+from sr_engine.store.database import DatabaseAway, QueuesBusy, beside, in_transaction, may_pass
 from sr_engine.store.dialects import POSTGRESQL
 from sr_engine.store.units_of_work import NO_HUBS, FollowUp, Foreseen, Keeping, ReadAhead, Taken, UnitOfWork, Work
 
@@ -118,6 +118,8 @@ class Transactions:
         foreseen: Foreseen[Any] | None = None,
     ) -> T:
         """Return what `work` returned, once it is committed; raises what it raised, or what the commit did.
+
+        Raises DatabaseAway if the database stays away for longer than PAUSES.
 
         `of` says whose it is: heavy ones of several run in turn. `hubs` are the canonical ids, of CHF or GPF, of all
         that it may see or change anything of; None: any. What is `foreseen` is read ahead for those that run together.
@@ -340,7 +342,10 @@ class Transactions:
             for place, result in zip(left, done, strict=True):
                 results[place] = result
             left = [place for place in left if _may_pass(results[place])]
-            if not left or wait is None:
+            if not left:
+                break
+            if wait is None:
+                log.error("the database stays away, or in another's way; what waited for it has failed: %s", len(left))
                 break
             log.warning("the database was away, or in another's way; tried again in %s s", wait)
             await asyncio.sleep(wait)
@@ -507,7 +512,14 @@ def _remember(unit_of_work: UnitOfWork) -> None:
 
 
 def _can_be_raised(error: BaseException) -> BaseException:
-    """The same, but for the one that no future takes: all that wait behind it would wait for ever."""
+    """The same, but for a database that is away, and for the one that no future takes.
+
+    All that wait behind the latter would wait for ever.
+    """
+    if may_pass(error):
+        away = DatabaseAway(error)
+        away.__cause__ = error
+        return away
     if not isinstance(error, StopIteration):
         return error
     told = RuntimeError("a unit of work ended in StopIteration")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from sr_engine.clock import SystemClock
 from sr_engine.instance import create_instance
-from sr_engine.store import migrating
+from sr_engine.store import leases, migrating
 from sr_engine.store.database import open_engine
 from sr_engine.store.schema import known_revisions
 from tests.cli.conftest import Run
@@ -84,13 +86,44 @@ def test_a_database_that_nothing_was_made_in_is_no_instances(run: Run, directory
         assert "`sr-engine init` did not make it" in refused.stderr
 
 
-def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(run: Run, directory: Path) -> None:
-    file = directory / "sr-engine.db"
-    file.unlink()
-    engine = open_engine(f"sqlite:///{file}")
+def of_an_earlier_revision(directory: Path, revision: str) -> Engine:
+    """The database of an instance, with nothing in it."""
+    (directory / "sr-engine.db").unlink()
+    engine = open_engine(f"sqlite:///{directory / 'sr-engine.db'}")
     with engine.begin() as connection:
-        migrating.create(connection, up_to="0001")
+        migrating.create(connection, up_to=revision)
+    return engine
+
+
+def test_all_is_not_stopped_as_long_as_a_process_holds_a_lease(run: Run, directory: Path) -> None:
+    engine = of_an_earlier_revision(directory, "0005")
+    now = SystemClock().now()
+    with engine.begin() as connection:
+        leases.claim(connection, "deliveries", "worker-7", now, timedelta(hours=1))
+        leases.claim(connection, "triggers", "worker-8", now - timedelta(days=2), timedelta(hours=1))
+    until = f"{now + timedelta(hours=1):%Y-%m-%d %H:%M:%S}Z"
+
+    refused = run("db", "upgrade", "--all-stopped", "--dir", directory)
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        f"sr-engine: not all processes are stopped, for leases are held by worker-7 (until {until}): stop them, or "
+        "wait until then if they were killed, and try again (`sr-engine lease list`); nothing was changed\n"
+    )
+    assert run("db", "check", "--dir", directory).stderr.startswith("sr-engine: pending: revision 0005")
+    listed = run("lease", "list", "--dir", directory)
+    assert listed.exit_code == 0
+    assert "worker-7" in listed.stdout
+
+    with engine.begin() as connection:
+        leases.give_back(connection, "worker-7", now)
     engine.dispose()
+    upgraded = run("db", "upgrade", "--all-stopped", "--dir", directory)
+    assert upgraded.exit_code == 0
+    assert upgraded.stdout.endswith(f"current: revision {NEWEST}\n")
+
+
+def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(run: Run, directory: Path) -> None:
+    of_an_earlier_revision(directory, "0001").dispose()
     for command in ("status", "serve"):
         refused = run(command, "--dir", directory)
         assert refused.exit_code == 2
@@ -105,7 +138,7 @@ def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(r
     # Programs of that revision know nothing of what is pruned.
     refused = run("db", "upgrade", "--dir", directory)
     assert refused.exit_code == 2
-    assert "stop all of them and say so with --all-stopped" in refused.stderr
+    assert "stop all of them, gateways too, and say so with --all-stopped" in refused.stderr
     upgraded = run("db", "upgrade", "--all-stopped", "--dir", directory)
     assert upgraded.exit_code == 0
     assert upgraded.stdout.startswith("applied 0002: ")

@@ -227,7 +227,7 @@ def test_processes_of_the_version_before_go_on_with_what_was_only_added(made: En
 def test_what_would_stop_processes_that_serve_is_refused_unless_there_are_none(made: Engine, folder: Path) -> None:
     add(folder, NEXT, ADDS_A_COLUMN)
     add(folder, AFTER, WRITES_A_TABLE_ANEW, works_from=NEXT)
-    with pytest.raises(ProcessesInTheWay, match=f"revision {AFTER} .* {NEXT} .* --all-stopped"):
+    with pytest.raises(ProcessesInTheWay, match=f"{NEWEST}, .* cannot work on it after {AFTER}: .* --all-stopped"):
         migrating.upgrade(made, folder=folder)
     assert standing(made, known_revisions(folder)) is Standing.PENDING
 
