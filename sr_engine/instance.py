@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from sr_engine import configuration
 from sr_engine.configuration import SETTINGS_FILE, ClockSettings
 from sr_engine.resources import data_directory
 from sr_engine.sealing import new_key
-from sr_engine.store.database import DatabaseError, create_tables, open_engine
+from sr_engine.store.database import address_of, create_anew, open_engine
 from sr_engine.store.dialects import SQLITE
 
 SIMULATION_FILE = "national.toml"
@@ -70,12 +70,42 @@ def create_instance(
 ) -> None:
     """Write a complete instance that can be served at once, with a synthetic PKI that protects nothing.
 
-    `now` is when its certificates begin to be valid; `strangers` get keys and are no Users. Raises InstanceExistsError,
-    having changed nothing, if the folder is not empty, and DatabaseError if the database cannot be used.
+    `now` is when its certificates begin to be valid; `strangers` get keys and are no Users. Raises InstanceExistsError
+    if the folder is not empty, and DatabaseError or ConfigurationError if the database is not empty or cannot be used;
+    nothing has been made then.
     """
     if directory.exists() and any(directory.iterdir()):
         raise InstanceExistsError(f"{directory} is not empty: name a new folder")
-    directory.mkdir(parents=True, exist_ok=True)
+    address_of(database_url)
+    with _nothing_left_of_failure(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        _write_files(directory, now, suppliers, strangers, _settings(environment, host, port, clock, database_url))
+        _make_database(configuration.load_settings(directory / SETTINGS_FILE).database_url)
+
+
+@contextmanager
+def _nothing_left_of_failure(directory: Path) -> Iterator[None]:
+    """A folder that was not there, or was empty, is as it was if the block fails: all can be done once more."""
+    absent = [one for one in (directory, *directory.parents) if not one.exists()]
+    try:
+        yield
+    except BaseException:
+        # Where somebody else has put something meanwhile, or that cannot be removed, it stays.
+        with suppress(OSError):
+            for one in directory.iterdir():
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+            for one in absent:
+                one.rmdir()
+        raise
+
+
+def _write_files(
+    directory: Path,
+    now: datetime,
+    suppliers: Sequence[SupplierSeed],
+    strangers: Sequence[SupplierSeed],
+    settings: str,
+) -> None:
     shutil.copytree(data_directory("config"), directory / "config", ignore=shutil.ignore_patterns(SIMULATION_FILE))
     _allow_webhooks_here(directory / "config" / "api.toml")
     loaded = configuration.load(directory / "config")
@@ -87,23 +117,21 @@ def create_instance(
     ]
     make_pki(directory / "pki", participants, now=now)
     (directory / "users.toml").write_text(_users(suppliers), encoding="utf-8")
-    (directory / SETTINGS_FILE).write_text(_settings(environment, host, port, clock, database_url), encoding="utf-8")
+    (directory / SETTINGS_FILE).write_text(settings, encoding="utf-8")
     (directory / API_KEY_FILE).touch(mode=0o600)
     (directory / API_KEY_FILE).write_text(new_key(), encoding="ascii")
     # For their owner only: the password of the database, and all that Suppliers are told.
     (directory / SETTINGS_FILE).chmod(0o600)
-    settings = configuration.load_settings(directory / SETTINGS_FILE)
-    engine = open_engine(settings.database_url)
+
+
+def _make_database(url: str) -> None:
+    engine = open_engine(url)
     try:
         if engine.dialect.name == SQLITE and engine.url.database is not None:
-            # Where it cannot be made, SQLite says so.
+            # Where it cannot be made, SQLite says so; one that is there is looked at.
             with suppress(OSError):
-                Path(engine.url.database).touch(mode=0o600)
-        create_tables(engine)
-    except DatabaseError:
-        # The folder was empty, and is again: what is wrong can be put right and all of it done once more.
-        shutil.rmtree(directory)
-        raise
+                Path(engine.url.database).touch(mode=0o600, exist_ok=False)
+        create_anew(engine)
     finally:
         engine.dispose()
 

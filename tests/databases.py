@@ -56,8 +56,8 @@ def empty_url(folder: Path, kind: str = KIND) -> str:
 
 
 def url_of_instance(kind: str = KIND) -> str:
-    """The database of a new instance, which is in its folder if it is SQLite's."""
-    return "sqlite:///sr-engine.db" if kind == "sqlite" else server().new_database(template=_prepared())
+    """The database for a new instance, which is in its folder if it is SQLite's; there is nothing in it yet."""
+    return "sqlite:///sr-engine.db" if kind == "sqlite" else server().new_database()
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def give_a_database_of_its_own(directory: Path) -> None:
     if KIND == "sqlite":
         return
     settings = directory / SETTINGS_FILE
-    url = url_of_instance()
+    url = new_url(directory)
     text = re.sub(r"^database_url = .*$", f'database_url = "{url}"', settings.read_text("utf-8"), flags=re.MULTILINE)
     settings.write_text(text, encoding="utf-8")
 

@@ -8,15 +8,12 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from sr_engine.backup.manifest import DATABASE, INSTANCE, Manifest, files_in, write
 from sr_engine.backup.places import new_folder
 from sr_engine.backup.settings_file import with_database
 from sr_engine.configuration import SETTINGS_FILE, Settings, load_settings
 from sr_engine.store import dump
-from sr_engine.store.database import check_tables, open_engine, schema_state
-from sr_engine.store.dialects import SQLITE
+from sr_engine.store.database import address_of, check_tables, open_engine, schema_state, without_secrets
 from sr_engine.store.schema import Standing
 
 _KEYS = "pki"
@@ -107,7 +104,6 @@ def _of_tls(settings: Settings, *, with_keys: bool) -> Iterator[Path]:
 
 
 def _without_password(text: str, settings: Settings) -> str:
-    address = make_url(settings.database_url)
-    if address.get_backend_name() == SQLITE or address.password is None:
-        return text
-    return with_database(text, address.set(password=None).render_as_string())
+    address = address_of(settings.database_url)
+    bare = without_secrets(address)
+    return text if bare == address else with_database(text, bare.render_as_string())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from sqlalchemy import make_url
 
 from signing import KeyUnavailable, Participant, make_pki
 from sr_engine.cli.failures import Failure
 from sr_engine.clock import SystemClock
 from sr_engine.instance import BROKER_ROLE, CSP_ROLE, SAMPLE_SUPPLIERS, USER_ROLE, create_instance
+from sr_engine.store.database import address_of, shown
 
 _SAMPLE_PARTICIPANTS = (
     *(Participant(supplier.name, supplier.eui, USER_ROLE) for supplier in SAMPLE_SUPPLIERS),
@@ -35,10 +35,11 @@ def init(directory: Path, host: str, port: int, database_url: str) -> None:
     """Make a new instance in the folder DIR, which must be empty or not there yet.
 
     It gets settings, configuration, two sample Suppliers, synthetic keys and certificates, and an empty database, and
-    can be served at once.
+    can be served at once. A database with anything in it is refused, and nothing is made then: whoever serves one
+    instance from several computers copies its folder.
     """
     create_instance(directory, now=SystemClock().now(), host=host, port=port, database_url=database_url)
-    database = make_url(database_url).render_as_string(hide_password=True).removeprefix("sqlite:///")
+    database = shown(address_of(database_url)).removeprefix("sqlite:///")
     suppliers = ", ".join(f"{supplier.name} ({supplier.eui})" for supplier in SAMPLE_SUPPLIERS)
     click.echo(
         f"""Made an instance in {directory}:

@@ -78,12 +78,14 @@ class Scalar(Generic[T]):
 
     wants: str
     convert: Callable[[object], T]
+    is_shown: bool = True
+    """False if it may hold a password, which no message may repeat."""
 
     def read(self, value: object, place: Place) -> T:
         try:
             return self.convert(value)
         except (ValueError, TypeError):
-            place.refuse(f"must be {self.wants}, not {_shown(value)}")
+            place.refuse(f"must be {self.wants}" + (f", not {_shown(value)}" if self.is_shown else ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,4 +312,4 @@ def _database_url(folder: Path) -> Scalar[str]:
             raise ValueError
         return value
 
-    return Scalar("a database URL that begins with sqlite:/// or postgresql://", convert)
+    return Scalar("a database URL that begins with sqlite:/// or postgresql://", convert, is_shown=False)

@@ -8,12 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import make_url
-
 from sr_engine import configuration
 from sr_engine.configuration import SETTINGS_FILE, Configuration, ConfigurationError, Settings, UserDirectory
 from sr_engine.doctor import files, surroundings
 from sr_engine.doctor.findings import Finding, error
+from sr_engine.store.database import DatabaseError, address_of
 from sr_engine.store.dialects import SQLITE
 from sr_engine.transport import outgoing_tls
 
@@ -48,9 +47,7 @@ def examine(
         yield from files.wrong_configuration(one)
     if settings is None:
         return
-    address = make_url(settings.database_url)
-    in_file = address.get_backend_name() == SQLITE and address.database is not None
-    database = Path(address.database or "") if in_file else None
+    database = _file_of_database(settings)
     yield from files.permissions(directory, settings, database)
     yield from files.space(settings, database, free)
     yield from files.tls(settings, now)
@@ -64,6 +61,15 @@ def examine(
     yield from surroundings.database(settings, loaded)
     if users is not None:
         yield from _with_users(settings, loaded, users, now, offline=offline)
+
+
+def _file_of_database(settings: Settings) -> Path | None:
+    """None if it is on a server, or at an address that is none, which is said by whoever looks into it."""
+    try:
+        address = address_of(settings.database_url)
+    except DatabaseError:
+        return None
+    return Path(address.database) if address.get_backend_name() == SQLITE and address.database is not None else None
 
 
 def _with_users(

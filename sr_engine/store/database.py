@@ -20,16 +20,16 @@ import psycopg
 from sqlalchemy import Connection, Engine, Text, bindparam, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import LRUCache
 
 from sr_engine.store import sharing, trips
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of
+from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of, tables_in
 from sr_engine.store.sets import members
-from sr_engine.store.tables import metadata
+from sr_engine.store.tables import metadata, schema_support
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_SECONDS = 10
@@ -43,6 +43,8 @@ KEPT_ALIVE = {
     "tcp_user_timeout": 25_000,
 }
 """For libpq: a PostgreSQL whose computer is gone is given up after 25 seconds, and not after minutes or hours."""
+IN_UTF8 = {"client_encoding": "utf8"}
+"""For libpq: a database in no encoding (SQL_ASCII) gives bytes instead of text otherwise, before it can be refused."""
 WRITER_LOCK = 0x53525F454E47494E
 """The key of the advisory lock that a writing transaction holds in PostgreSQL."""
 _HOLD = 0x53524548
@@ -72,6 +74,8 @@ _ORDERS_BY_BYTES = text(
     "SELECT 'B' < 'a' AND 'a-b' < 'aa' AND pg_encoding_to_char(encoding) = 'UTF8' "
     "FROM pg_database WHERE datname = current_database()"
 )
+_SECRETS = ("password", "sslpassword")
+"""What may stand behind the `?` of a URL and is nobody's business."""
 _WORKABLE = {Standing.CURRENT, Standing.NEWER}
 _PASSING = ("08", "40", "57P")
 """Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
@@ -119,6 +123,35 @@ What PostgreSQL is given may differ with the server.
 """
 
 
+def address_of(url: str) -> URL:
+    """The parts of a URL; raises DatabaseError, without its password, for one that names no database of ours."""
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
+    except ValueError:
+        # What stands in the place of the port is not shown: it may be the end of a password with a slash in it.
+        raise DatabaseError(
+            "database: what follows the host in the URL is no port: a port is a number, and several hosts are named as "
+            "postgresql://USER@/NAME?host=HOST1,HOST2&port=PORT1,PORT2"
+        ) from None
+    dialect = address.get_backend_name()
+    if dialect not in {SQLITE, POSTGRESQL}:
+        raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
+    return address
+
+
+def without_secrets(address: URL) -> URL:
+    """The same address without any password."""
+    return address._replace(password=None).difference_update_query(_SECRETS)
+
+
+def shown(address: URL) -> str:
+    """How an address is shown: with stars instead of the password in front of the host, and without any other."""
+    plain = address.set(drivername=address.get_backend_name()).difference_update_query(_SECRETS)
+    return plain.render_as_string(hide_password=True)
+
+
 def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     """Return an engine for `url`; raises DatabaseError for an engine that is not supported.
 
@@ -126,14 +159,8 @@ def open_engine(url: str, *, read_only: bool = False, durable: bool = True, wait
     A `read_only` engine takes no lock; another waits for it for `wait_ms`. One that is not `durable` does not wait for
     the disk: for what is thrown away.
     """
-    try:
-        address = make_url(url)
-        dialect = address.get_backend_name()
-    except (ArgumentError, NoSuchModuleError):
-        raise DatabaseError("database: this is no database URL: it begins with sqlite:/// or postgresql://") from None
-    if dialect not in {SQLITE, POSTGRESQL}:
-        raise DatabaseError(f"database: only sqlite and postgresql URLs are supported, not {dialect!r}")
-    opened = _sqlite if dialect == SQLITE else _postgresql
+    address = address_of(url)
+    opened = _sqlite if address.get_backend_name() == SQLITE else _postgresql
     engine = opened(address, read_only=read_only, durable=durable, wait_ms=wait_ms)
     if not read_only:
         event.listen(engine, "before_cursor_execute", _note)
@@ -191,6 +218,7 @@ def _postgresql(address: URL, *, read_only: bool, durable: bool, wait_ms: int) -
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "sr-engine",
             "options": options,
+            **IN_UTF8,
             **KEPT_ALIVE,
         },
     )
@@ -341,6 +369,34 @@ def in_transaction(connection: Connection) -> bool:
     return not isinstance(driver, sqlite3.Connection) or driver.in_transaction
 
 
+def create_anew(engine: Engine) -> None:
+    """Make the schema in a database that has nothing in it, of ours or of anybody else.
+
+    Raises DatabaseError, having changed nothing, if there is something, or the database cannot be used.
+    """
+    # Only whoever makes or changes a schema needs Alembic, which takes a while to load.
+    from sr_engine.store import migrating  # noqa: PLC0415 - see above
+
+    if engine.dialect.name == SQLITE:
+        for file in files_of(engine):
+            # Before it is opened, for that alone would change it.
+            if file.is_file() and file.stat().st_size:
+                raise DatabaseError(f"{file} is there already: name a new file, or leave it to the folder")
+    with _named(engine), engine.begin() as connection:
+        check_order(connection)
+        tables = sorted(tables_in(connection))
+        if schema_support.name in tables:
+            raise DatabaseError(
+                f"the database {shown(engine.url)} is that of an instance already: name an empty one; to serve the "
+                "same instance from another computer, copy its folder there"
+            )
+        if tables:
+            raise DatabaseError(
+                f"the database {shown(engine.url)} is not empty, it has the table {tables[0]}: name an empty one"
+            )
+        migrating.create_newest(connection)
+
+
 def create_tables(engine: Engine) -> None:
     """Make the schema in an empty database; one that has it stays as it is.
 
@@ -350,16 +406,13 @@ def create_tables(engine: Engine) -> None:
     from sr_engine.store import migrating  # noqa: PLC0415 - see above
 
     known = known_revisions()
-    try:
-        with engine.begin() as connection:
-            check_order(connection)
-            state = state_of(connection, known)
-            if state.standing is Standing.EMPTY:
-                migrating.create_newest(connection)
-            elif state.standing not in _WORKABLE:
-                refuse(state, known)
-    except OperationalError as error:
-        raise _unreachable(engine, error) from None
+    with _named(engine), engine.begin() as connection:
+        check_order(connection)
+        state = state_of(connection, known)
+        if state.standing is Standing.EMPTY:
+            migrating.create_newest(connection)
+        elif state.standing not in _WORKABLE:
+            refuse(state, known)
 
 
 def schema_state(engine: Engine) -> SchemaState:
@@ -368,12 +421,9 @@ def schema_state(engine: Engine) -> SchemaState:
     # SQLite would make an empty database where there is none.
     if engine.dialect.name == SQLITE and file and file != ":memory:" and not Path(file).is_file():
         raise DatabaseError(f"there is no database {file}: bring it back, or make a new instance with `sr-engine init`")
-    try:
-        with engine.connect() as connection:
-            check_order(connection)
-            return state_of(connection, known_revisions())
-    except OperationalError as error:
-        raise _unreachable(engine, error) from None
+    with _named(engine), engine.connect() as connection:
+        check_order(connection)
+        return state_of(connection, known_revisions())
 
 
 def check_tables(engine: Engine) -> None:
@@ -403,8 +453,8 @@ def refuse(state: SchemaState, known: tuple[str, ...]) -> NoReturn:
             raise DatabaseError("the database lacks all tables: `sr-engine init` did not make it")
         case Standing.UNVERSIONED:
             raise DatabaseError(
-                "the database was made by a version of sr-engine that kept no revisions of its schema: make a new "
-                "instance with `sr-engine init`, and import and open again"
+                "the database has tables, and says no revision of the schema of sr-engine: it is another program's, or "
+                "was made before revisions were kept; make a new instance with `sr-engine init` and an empty database"
             )
         case Standing.PENDING:
             raise DatabaseError(
@@ -429,7 +479,17 @@ def check_order(connection: Connection) -> None:
         )
 
 
-def _unreachable(engine: Engine, error: OperationalError) -> DatabaseError:
-    """What the driver says, in one line; the URL without its password."""
-    reason = " ".join(str(error.orig).split())
-    return DatabaseError(f"the database {engine.url.render_as_string(hide_password=True)} cannot be used: {reason}")
+def files_of(engine: Engine) -> list[Path]:
+    """A SQLite database's file, and those that are kept beside it."""
+    name = engine.url.database or ""
+    return [Path(name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+
+
+@contextmanager
+def _named(engine: Engine) -> Iterator[None]:
+    """Raises DatabaseError for what the driver refuses: what it says, in one line, and of which database."""
+    try:
+        yield
+    except (ArgumentError, DBAPIError) as error:
+        reason = " ".join(str(getattr(error, "orig", error)).split())
+        raise DatabaseError(f"the database {shown(engine.url)} cannot be used: {reason}") from None

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, text
 
 from sr_engine.archive import sync
 from sr_engine.store import audit_chain, migrating
-from sr_engine.store.database import DatabaseError, check_order, refuse
+from sr_engine.store.database import DatabaseError, check_order, files_of, refuse
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.schema import VERSION_TABLE, known_revisions, state_of
 from sr_engine.store.tables import schema_support
@@ -51,6 +51,12 @@ _INDEX_DEFINITIONS = text(
     "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
     "AND indexname NOT IN (SELECT conname FROM pg_constraint) ORDER BY indexname"
 )
+
+
+_INSTEAD = {
+    SQLITE: "the backup is of a SQLite database: leave out --database, or name with it a file that is not there yet",
+    POSTGRESQL: "the backup is of a PostgreSQL database: name an empty one with --database",
+}
 
 
 class DumpRefused(DatabaseError):
@@ -100,14 +106,14 @@ def take(engine: Engine, folder: Path) -> Dump:
 def check_fits(dump: Dump, engine: Engine) -> None:
     """Raises DumpRefused or DatabaseError if a dump cannot be put into a database, or there is something in it."""
     if engine.dialect.name != dump.kind:
-        raise DumpRefused(f"the backup is of a database of {dump.kind}: name one of that with --database")
+        raise DumpRefused(_INSTEAD[dump.kind])
     if dump.revision not in known_revisions():
         raise DumpRefused(
             f"the backup has the schema of revision {dump.revision}, which this version of sr-engine does not know: "
             "use the version that had brought the database forward, or a newer one"
         )
     if dump.kind == SQLITE:
-        for file in _files_of(engine):
+        for file in files_of(engine):
             # What another database has left would be written into this one.
             if file.exists():
                 raise DumpRefused(f"{file} is there already: it would be overwritten")
@@ -155,7 +161,7 @@ def _copy_file(connection: Connection, target: Path) -> None:
 @contextmanager
 def _new_file(engine: Engine) -> Iterator[Path]:
     """The file of a database that is not there yet, for its owner only; gone again if the block fails."""
-    file, *others = _files_of(engine)
+    file, *others = files_of(engine)
     file.touch(mode=0o600, exist_ok=False)
     try:
         yield file
@@ -175,12 +181,6 @@ def _put_file_back(source: Path, target: Path) -> None:
         (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise DumpRefused(f"the database in the backup is damaged: {found}")
-
-
-def _files_of(engine: Engine) -> list[Path]:
-    """A database's file, and those that SQLite keeps beside it."""
-    name = engine.url.database or ""
-    return [Path(name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------------------------

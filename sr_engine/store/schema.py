@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, Inspector, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from sr_engine import migrations
 from sr_engine.store.tables import schema_support
@@ -37,7 +37,7 @@ class Standing(StrEnum):
     UNKNOWN = "unknown-newer"
     """A later program has brought it forward, and this one cannot work on it."""
     UNVERSIONED = "unversioned"
-    """It has tables of ours, from before revisions were kept."""
+    """It has tables of the names of ours and says no revision of ours: from before they were kept, or another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def known_revisions(folder: Path = REVISIONS) -> tuple[str, ...]:
 
 def state_of(connection: Connection, known: tuple[str, ...]) -> SchemaState:
     """How a database stands to a program that knows these revisions."""
-    tables = _tables(inspect(connection))
-    if VERSION_TABLE not in tables:
-        ours = tables & schema_support.metadata.tables.keys()
+    tables = tables_in(connection)
+    if not tables >= {VERSION_TABLE, schema_support.name}:
+        ours = tables & {VERSION_TABLE, *schema_support.metadata.tables}
         return SchemaState(Standing.UNVERSIONED if ours else Standing.EMPTY)
     revision = connection.scalar(_REVISION)
     if revision is None:
@@ -72,5 +72,6 @@ def state_of(connection: Connection, known: tuple[str, ...]) -> SchemaState:
     return SchemaState(Standing.NEWER if works_from in known else Standing.UNKNOWN, revision)
 
 
-def _tables(inspector: Inspector) -> set[str]:
-    return set(inspector.get_table_names())
+def tables_in(connection: Connection) -> set[str]:
+    """The names of all tables in a database, whosever they are."""
+    return set(inspect(connection).get_table_names())

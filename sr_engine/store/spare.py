@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 
-from sr_engine.store.database import CONNECT_TIMEOUT_SECONDS, DatabaseError
+from sr_engine.store.database import CONNECT_TIMEOUT_SECONDS, IN_UTF8, DatabaseError, address_of
 from sr_engine.store.dialects import POSTGRESQL
 
 _NAMES = text("SELECT datname FROM pg_database")
@@ -70,7 +70,7 @@ def _on_server(server: str, failed: str, run: Callable[[Connection], None]) -> N
         _address(server).set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "sr-engine"},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "sr-engine", **IN_UTF8},
     )
     try:
         with engine.connect() as connection:
@@ -82,11 +82,7 @@ def _on_server(server: str, failed: str, run: Callable[[Connection], None]) -> N
 
 
 def _address(url: str) -> URL:
-    try:
-        address = make_url(url)
-        dialect = address.get_backend_name()
-    except (ArgumentError, NoSuchModuleError):
-        raise DatabaseError("database: this is no database URL: it begins with postgresql://") from None
-    if dialect != POSTGRESQL or not address.database:
+    address = address_of(url)
+    if address.get_backend_name() != POSTGRESQL or not address.database:
         raise DatabaseError("database: name a PostgreSQL database, postgresql://USER@HOST/NAME")
     return address

@@ -98,11 +98,20 @@ def test_what_is_outside_the_folder_of_the_instance_is_named(world: World, tmp_p
     assert restoring.restore(tmp_path / "backup", tmp_path / "restored").audit.intact
 
 
-def test_the_password_of_the_database_is_not_in_it(postgresql: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_keys", [False, True])
+@pytest.mark.parametrize(
+    ("user", "query"),
+    [("postgres:open-sesame", ""), ("postgres", "?password=open-sesame"), ("postgres:x", "?sslpassword=open-sesame")],
+)
+def test_no_password_of_the_database_is_in_it(
+    postgresql: World, tmp_path: Path, user: str, query: str, *, with_keys: bool
+) -> None:
     settings = postgresql.directory / "sr-engine.toml"
-    settings.write_text(settings.read_text().replace("postgres@", "postgres:open-sesame@"))
-    taking.take(postgresql.directory, tmp_path / "backup", taken_at=NOW, with_keys=True)
+    url = postgresql.instance.settings.database_url
+    settings.write_text(settings.read_text().replace(url, url.replace("postgres@", f"{user}@") + query))
+    taking.take(postgresql.directory, tmp_path / "backup", taken_at=NOW, with_keys=with_keys)
     assert not any(b"open-sesame" in path.read_bytes() for path in contents(tmp_path / "backup"))
+    assert f'database_url = "{url}"\n' in (tmp_path / "backup" / "instance" / "sr-engine.toml").read_text()
 
 
 def test_the_address_of_the_database_is_changed_where_it_stands_or_put_above_everything() -> None:
@@ -138,9 +147,9 @@ def test_a_backup_of_postgresql_needs_an_empty_database_of_its_own(
         restoring.restore(of_postgresql, new)
     with pytest.raises(DatabaseError, match="the database is not empty"):
         restoring.restore(of_postgresql, new, database_url=postgresql.instance.settings.database_url)
-    with pytest.raises(DatabaseError, match="of a database of postgresql"):
+    with pytest.raises(DatabaseError, match="of a PostgreSQL database: name an empty one with --database"):
         restoring.restore(of_postgresql, new, database_url=f"sqlite:///{tmp_path}/new.db")
-    with pytest.raises(DatabaseError, match="of a database of sqlite"):
+    with pytest.raises(DatabaseError, match="of a SQLite database: leave out --database, or name"):
         restoring.restore(backup, new, database_url=server().new_database())
     assert not new.exists()
 

@@ -109,8 +109,8 @@ def test_a_clock_for_demonstrations_has_its_anchors_in_utc(tmp_path: Path) -> No
         ),
         (
             'environment = "demonstration"',
-            'environment = "demonstration"\ndatabase_url = "mysql://x"',
-            "database_url: must be a database URL that begins with sqlite:/// or postgresql://, not 'mysql://x'",
+            'environment = "demonstration"\ndatabase_url = "mysql://x:open-sesame@y"',
+            "database_url: must be a database URL that begins with sqlite:/// or postgresql://",
         ),
         ("rate = 600", "rate = 0", "clock.rate: must be a number above 0 and at most 100000, not 0"),
         ("rate = 600", "rate = nan", "clock.rate: must be a number above 0 and at most 100000, not NaN"),

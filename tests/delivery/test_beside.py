@@ -22,7 +22,7 @@ from sr_engine.store.database import beside
 from sr_engine.store.tables import outbox, releases
 from sr_engine.store.transactions import Transactions
 from sr_engine.store.units_of_work import Taken, UnitOfWork
-from tests.databases import new_url
+from tests.databases import url_of_instance
 from tests.delivery.conftest import GAS_EUI, WAIT, with_a_user_for_gas
 from tests.world import A, B, TestHub, World, make_world
 
@@ -35,7 +35,7 @@ TO_GAS = f"user:{GAS_EUI}"
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    world = make_world(tmp_path / "instance", database_url=new_url(tmp_path, "postgresql"))
+    world = make_world(tmp_path / "instance", database_url=url_of_instance("postgresql"))
     release_id = world.open_release()
     events = [HubEvent(AlertEvent.HUB_LISTED, hub.chf, A.name, release_id, "once") for hub in HUBS]
     Transactions(world.instance.engine, world.clock).run_now(lambda uow: world.instance.alerts.post(uow, events))
@@ -180,7 +180,7 @@ def test_alerts_that_appear_after_what_was_queued_later_for_another_user_are_see
 
 @pytest.mark.parametrize(("had", "wanted"), [(TO_A, TO_GAS), (TO_GAS, TO_A)])
 def test_whoever_writes_waits_for_no_alerts_to_two_users_of_a_supplier(tmp_path: Path, had: str, wanted: str) -> None:
-    world = make_world(tmp_path, prepare=with_a_user_for_gas, database_url=new_url(tmp_path, "postgresql"))
+    world = make_world(tmp_path, prepare=with_a_user_for_gas, database_url=url_of_instance("postgresql"))
     release_id = world.open_release()
     events = [
         HubEvent(AlertEvent.HUB_LISTED, hub.chf, A.name, release_id, "once", for_gas=for_gas)

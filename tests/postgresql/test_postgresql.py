@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from sr_engine.store.database import DatabaseError, check_tables, create_tables,
 from sr_engine.store.tables import counters, decisions, exchanges
 from sr_engine.store.transactions import Transactions
 from sr_engine.store.units_of_work import UnitOfWork
-from tests.databases import server, url_of_instance
+from tests.databases import new_url, server, url_of_instance
 from tests.gateway.conftest import HttpAnswer, Served, serving
 from tests.postgres import PostgresServer, postgres_server
 from tests.regions.conftest import Nights
@@ -46,8 +47,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = open_engine(url_of_instance("postgresql"))
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(new_url(tmp_path, "postgresql"))
     yield engine
     engine.dispose()
 
@@ -283,22 +284,48 @@ def test_a_longer_look_ends_well_whose_connection_is_lost_when_all_has_been_seen
 # --- What is refused --------------------------------------------------------------------------------------------------
 
 
-def test_a_database_that_orders_text_in_another_way_is_refused_with_advice() -> None:
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_orders_text_in_another_way_is_refused_with_advice(encoding: str) -> None:
     # Other locales than C are not on every computer; another encoding orders in another way too.
-    name = "in_another_order"
-    server().execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING 'LATIN1'")
+    name = f"in_{encoding.lower()}"
+    server().execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'")
     engine = open_engine(server().url(name))
     with pytest.raises(DatabaseError, match="createdb --locale=C --encoding=UTF8"):
         create_tables(engine)
     engine.dispose()
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    engine = open_engine("postgresql://processor:open-sesame@127.0.0.1:1/sr")
-    with pytest.raises(DatabaseError, match=r"processor:\*\*\*@127\.0\.0\.1:1/sr cannot be used") as refused:
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://processor:open-sesame@127.0.0.1:1/sr", "processor:***@127.0.0.1:1/sr"),
+        ("postgresql://processor@127.0.0.1:1/sr?password=open-sesame", "processor@127.0.0.1:1/sr"),
+        (
+            "postgresql://127.0.0.1:1/sr?sslpassword=open-sesame&sslmode=prefer&password=open-sesame",
+            "postgresql://127.0.0.1:1/sr?sslmode=prefer",
+        ),
+    ],
+)
+def test_a_server_that_is_not_there_is_named_without_its_password(url: str, shown: str) -> None:
+    engine = open_engine(url)
+    with pytest.raises(DatabaseError, match=f"{re.escape(shown)} cannot be used") as refused:
         check_tables(engine)
     assert "open-sesame" not in str(refused.value)
     engine.dispose()
+
+
+def test_the_first_of_several_hosts_that_answers_is_used(engine: Engine) -> None:
+    port, name = engine.url.port, engine.url.database
+    several = open_engine(
+        f"postgresql://postgres@/{name}?host=127.0.0.1,127.0.0.1&port=1,{port}&target_session_attrs=read-write"
+    )
+    check_tables(several)
+    several.dispose()
+
+
+def test_several_hosts_before_the_slash_are_refused_with_how_to_name_them() -> None:
+    with pytest.raises(DatabaseError, match=r"\?host=HOST1,HOST2&port=PORT1,PORT2"):
+        open_engine("postgresql://processor:open-sesame@one:5432,two:5432/sr")
 
 
 def test_a_database_without_our_tables_is_refused_by_name() -> None:
