@@ -282,4 +282,4 @@ class TestBrokenInstances:
 
         assert (lacking.exit_code, garbage.exit_code) == (2, 2)
         assert "the database lacks all tables: `sr-engine init` did not make it" in lacking.stderr
-        assert garbage.stderr == "sr-engine: the database cannot be used: file is not a database\n"
+        assert garbage.stderr.endswith("sr-engine.db cannot be used: file is not a database\n")
