@@ -65,7 +65,10 @@ def new_key() -> str:
 
 def load_sealer(path: Path) -> Sealer:
     """The sealer of a key file, which is for its owner only; raises SealingKeyUnusable."""
-    make = f"make one with: openssl rand -hex {_KEY_BYTES} > {path} && chmod 600 {path}"
+    make = (
+        "bring back the one that there was, for what it has sealed is good with no other; if there never was one, "
+        f"make it with: openssl rand -hex {_KEY_BYTES} > {path} && chmod 600 {path}"
+    )
     try:
         mode, text = path.stat().st_mode, path.read_text(encoding="ascii").strip()
         key = bytes.fromhex(text)

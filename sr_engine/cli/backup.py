@@ -56,6 +56,9 @@ def restore(source: Path, directory: Path, database_url: str | None, certificate
     click.echo(f"made an instance in {directory}, as of {made.manifest.taken_at}; {made.waiting:,} messages to be sent")
     if made.key is not None:
         click.echo(f"before it can be served, put its key where the settings say: {made.key}", err=True)
+    api = settings_of(directory).api
+    if api is not None and not api.key_file.exists():
+        click.echo(f"and the key of its interface for CRM systems: {api.key_file}", err=True)
     if made.archive_left is not None:
         click.echo(
             f"{made.archive_left} is left to the instance the backup was taken of; if that is gone, name it again as "

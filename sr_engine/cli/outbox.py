@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from sr_engine import configuration
 from sr_engine.cli.failures import Failure
-from sr_engine.cli.opening import instance_option, opened
+from sr_engine.cli.opening import Opened, instance_option, opened
 from sr_engine.cli.output import moment, show_table
 from sr_engine.operations.outbox import RESENT_AT_ONCE, resend_to
 from sr_engine.operations.outbox import resend as send_again
@@ -42,6 +43,7 @@ def outbox() -> None:
 def list_(state: str, destination: str | None, limit: int, directory: Path) -> None:
     """List messages, oldest first: the parked ones, which were given up, unless --state says otherwise."""
     with opened(directory) as instance, instance.engine.connect() as connection:
+        _check(instance, destination)
         found = summaries.messages(connection, state, limit, destination)
     show_table(
         f"{state} messages",
@@ -50,6 +52,23 @@ def list_(state: str, destination: str | None, limit: int, directory: Path) -> N
             (one.message_id, one.kind, one.event, one.destination, one.created_at, one.tries, one.last_error)
             for one in found
         ),
+    )
+
+
+def _check(instance: Opened, destination: str | None) -> None:
+    """Raises Failure for what is no receiver, and had no message before it ceased to be one."""
+    if destination is None:
+        return
+    users = configuration.load_users(instance.settings.users_file).users()
+    regions = instance.configuration.regions
+    if destination in {*(f"user:{one.eui}" for one in users), *(f"csp:{name}" for name in regions)}:
+        return
+    with instance.engine.connect() as connection:
+        if summaries.is_sent_to(connection, destination):
+            return
+    raise Failure(
+        f"there is no receiver {destination}, and no message to it: name a User of users.toml as "
+        f"user:EUI, or the CSP of a region: {', '.join(f'csp:{name}' for name in regions)}"
     )
 
 
@@ -111,6 +130,7 @@ def resend(message_ids: tuple[str, ...], destination: str | None, directory: Pat
     if bool(message_ids) == (destination is not None):
         raise click.UsageError("name messages, or a receiver by --to")
     with opened(directory, writing=True) as instance:
+        _check(instance, destination)
         for message_id in message_ids:
             instance.transactions.run_now(partial(send_again, message_id=message_id), hubs=NO_HUBS)
             click.echo(f"message {message_id} is queued again")

@@ -134,6 +134,12 @@ def messages(connection: Connection, state: str, limit: int, destination: str | 
     return [Message(*row) for row in connection.execute(statement)]
 
 
+def is_sent_to(connection: Connection, destination: str) -> bool:
+    """Whether there is a message to this receiver, in whatever state."""
+    found = select(outbox.c.outbox_id).where(outbox.c.destination == destination).limit(1)
+    return connection.execute(found).first() is not None
+
+
 def message_details(connection: Connection, message_id: str) -> MessageDetails | None:
     """What is on record of one message; None if there is no such message."""
     statement = select(

@@ -269,4 +269,5 @@ def test_the_command_line_says_what_there_is_to_know(world: World, tmp_path: Pat
     assert "0 messages to be sent" in made.stdout
     assert "chain 1 (processor): 2 links" in made.stdout
     assert str(tmp_path / "restored" / "pki" / "broker" / "key.pem") in made.stderr
+    assert str(tmp_path / "restored" / "api.key") in made.stderr
     assert run("audit", "verify", "--head", head, "--dir", tmp_path / "restored").exit_code == 0

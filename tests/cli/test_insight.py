@@ -217,13 +217,23 @@ class TestOutbox:
             (parked,) = summaries.messages(connection, PARKED, 2)
 
         assert message_id in run("outbox", "list", "--to", parked.destination, "--dir", busy.directory).stdout
-        nobody = run("outbox", "resend", "--to", "user:nobody", "--dir", busy.directory)
+        nobody = run("outbox", "resend", "--to", "csp:North", "--dir", busy.directory)
         sent = run("outbox", "resend", "--to", parked.destination, "--dir", busy.directory)
         unsaid = run("outbox", "resend", "--dir", busy.directory)
 
-        assert nobody.stdout == "0 message(s) to user:nobody are queued again\n"
+        assert nobody.stdout == "0 message(s) to csp:North are queued again\n"
         assert sent.stdout == f"1 message(s) to {parked.destination} are queued again\n"
         assert (unsaid.exit_code, "name messages, or a receiver by --to" in unsaid.stderr) == (2, True)
+
+    @pytest.mark.parametrize("command", ["list", "resend"])
+    @pytest.mark.parametrize("destination", ["nonsense", "user:nobody", "csp:Nowhere", "user:", ""])
+    def test_what_is_no_receiver_is_refused(self, run: Run, busy: World, command: str, destination: str) -> None:
+        done = run("outbox", command, "--to", destination, "--dir", busy.directory)
+
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"there is no receiver {destination}, and no message to it" in done.stderr
+        assert "user:EUI" in done.stderr
+        assert "csp:Central" in done.stderr
 
     def test_only_parked_messages_are_sent_again(self, run: Run, busy: World) -> None:
         done = run("outbox", "resend", "m1", "--dir", busy.directory)

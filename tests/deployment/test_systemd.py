@@ -81,6 +81,13 @@ def test_processes_run_as_nobody_special_and_write_where_they_have_to_alone() ->
         assert list(one["ReadWritePaths"]) == ([BACKUPS] if name == "sr-engine-backup.service" else [])
 
 
+def test_what_serves_is_started_again_however_often_a_start_fails() -> None:
+    served = [one for one in units() if one["Restart"] == ["always"]]
+
+    assert {one.name for one in served} == {"sr-engine-gateway@.service", "sr-engine-worker@.service"}
+    assert all(one.values["Unit", "StartLimitIntervalSec"] == ["0"] for one in served)
+
+
 def test_every_timer_starts_a_service_that_there_is() -> None:
     timers = [one.name for one in units() if one.name.endswith(".timer")]
 
