@@ -173,8 +173,7 @@ def unverified_echo(document: ParsedDocument) -> Echo:
     Raises ValueError if the document is no Request.
     """
     root = document.root
-    if root.tag != DUIS + "Request":
-        raise ValueError(f"the document is no Request: its root is {local_name(root)}")
+    _check_is_request(root)
     header = root[0]
     return Echo(
         _schema_version(root),
@@ -186,9 +185,13 @@ def unverified_echo(document: ParsedDocument) -> Echo:
 
 def _parts(root: etree._Element) -> tuple[Fields, etree._Element]:
     """Header and the element in Body."""
+    _check_is_request(root)
+    return Fields.of(root[0]), root[1][0]
+
+
+def _check_is_request(root: etree._Element) -> None:
     if root.tag != DUIS + "Request":
         raise ValueError(f"the document is no Request: its root is {local_name(root)}")
-    return Fields.of(root[0]), root[1][0]
 
 
 def _schema_version(root: etree._Element) -> str:

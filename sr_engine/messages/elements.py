@@ -33,8 +33,11 @@ def local_name(element: etree._Element) -> str:
 
 
 def text_in(element: etree._Element, name: str) -> str:
-    """The text of an element's first child of that name, {namespace}name; raises StopIteration if it has none."""
-    return next(element.iterchildren(name)).text or ""
+    """The text of an element's first child of that name, {namespace}name; raises KeyError if it has none."""
+    child = next(element.iterchildren(name), None)
+    if child is None:
+        raise KeyError(name)
+    return child.text or ""
 
 
 @value_object
