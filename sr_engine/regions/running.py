@@ -84,10 +84,10 @@ class Running:
         runs is known, and the inventory says so already.
         """
         wanted = release.firmware.version
-        said = {hub_id: wanted for hub_id, one in read.items() if one.version != wanted}
-        if said:
-            hubs = inventory.hubs(unit_of_work.connection, said, unit_of_work.now, with_han=False)
-            self._tell(unit_of_work, release, said, read, hubs, actor=actor, key=key)
+        others = {hub_id for hub_id, one in read.items() if one.version != wanted}
+        if others:
+            hubs = inventory.hubs(unit_of_work.connection, others, unit_of_work.now, with_han=False)
+            self._tell(unit_of_work, release, dict.fromkeys(hubs, wanted), read, hubs, actor=actor, key=key)
 
     def _tell(
         self,

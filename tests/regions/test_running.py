@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from sr_engine.messages.model import (
     DCCAlertVersionMismatch,
@@ -139,6 +139,16 @@ def test_in_whatever_order_reports_come_the_suppliers_learn_what_an_upgraded_hub
     assert (central.attempt(hub).state, central.version(hub.chf)) == ("Activated", OLD_VERSION)
     assert mismatches(central) == [FirmwareVersionMismatch(hub.chf, "CHF", NEW, OLD_VERSION)]
     assert central.said("firmware version mismatch") == ["the inventory said 9002, the CSP has read 9001"]
+
+
+def test_of_a_hub_that_has_left_the_inventory_nobody_is_told_what_it_runs(central: Nights) -> None:
+    hub, list_id = listed(central)
+    central.report(list_id, read(central, hub, DELIVERED, OLD_VERSION, hours_ago=1))
+    central.world.execute(delete(devices).where(devices.c.hub_id == hub.chf))
+
+    assert central.report(list_id, read(central, hub, ACTIVATED, None, hours_ago=2)) == "1 hubs brought forward"
+
+    assert (central.attempt(hub).state, central.told(MISMATCH)) == ("Activated", [])
 
 
 def test_nothing_is_reported_that_was_before_the_list(central: Nights) -> None:
