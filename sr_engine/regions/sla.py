@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 BREACH = "sla breach"
 LOOK_EVERY = timedelta(minutes=5)
 LOOK_BACK = timedelta(days=7)
-"""How far back alerts are judged that another process, now gone, may have judged without finding anything."""
+"""How far back reports are judged that another process, now gone, may have judged without finding anything."""
 
 
 def outcome_alerts(lifecycle: Lifecycle) -> tuple[str, str]:
@@ -70,7 +70,14 @@ class SlaWatch:
     def _completions(self, unit_of_work: UnitOfWork, up_to: datetime) -> None:
         after = min(self._completions_judged or self._after(unit_of_work, Measure.COMPLETION), up_to)
         limit = self.region.completion_sla
-        number = sla.late_completions(unit_of_work.connection, self.region.name, after, up_to, limit=limit)
+        number = sla.late_completions(
+            unit_of_work.connection,
+            self.region.name,
+            after,
+            up_to,
+            limit=limit,
+            reported_after=unit_of_work.now - LOOK_BACK,
+        )
         said = f"hub(s) without a reported outcome within {limit} of the end of their window"
         self._note(unit_of_work, Measure.COMPLETION, number, said, up_to)
 

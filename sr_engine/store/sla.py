@@ -195,7 +195,7 @@ def _late_completions() -> Select[Any]:
         ),
         and_(
             in_region,
-            attempts.c.reported_at > _moment("after"),
+            attempts.c.reported_at > _moment("reported_after"),
             attempts.c.state.in_(_OUTCOMES),
             _seconds(attempts.c.reported_at, due) > bindparam("limit"),
         ),
@@ -320,11 +320,24 @@ def alert_times(
     return AlertTimes(queued, delivered, overdue, to_be_queued, to_be_delivered)
 
 
-def late_completions(connection: Connection, region: str, after: datetime, up_to: datetime, *, limit: timedelta) -> int:
-    """Hubs for which the limit passed after one time, up to another, without an outcome, whatever they are now."""
+def late_completions(
+    connection: Connection,
+    region: str,
+    after: datetime,
+    up_to: datetime,
+    *,
+    limit: timedelta,
+    reported_after: datetime = EVER,
+) -> int:
+    """Hubs for which the limit passed after one time, up to another, without an outcome, whatever they are now.
+
+    Of outcomes only those are looked at that were `reported_after` a time.
+    """
     sought = {
         "region": region,
         "after": after,
+        # What was reported before the limit had passed was not late.
+        "reported_after": max(after, reported_after),
         "due_after": max(after, EVER + limit) - limit,
         "due_up_to": up_to - limit,
         "limit": limit.total_seconds(),
