@@ -13,7 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from sr_engine.store.database import DatabaseAway
+from sr_engine.messages.reasons import MAY_HAVE_BEEN_TAKEN
+from sr_engine.store.database import AWAY_FOR_SECONDS, DatabaseAway
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,9 @@ def failure() -> Problem:
 def away(error: DatabaseAway) -> Problem:
     """The database is away."""
     log.warning("a request is answered HTTP 503: %s", error)
-    detail = "the database is away; the request may have been taken, and may be sent again as it is, in 5 s"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
+    again = f"may be sent again as it is, in {AWAY_FOR_SECONDS} s"
+    detail = f"the database is away; the request {MAY_HAVE_BEEN_TAKEN}, and {again}"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(AWAY_FOR_SECONDS)})
 
 
 def handle_errors(app: FastAPI) -> None:

@@ -23,7 +23,7 @@ from sr_engine.console.pages import Page, Section, Visit, go, is_number
 from sr_engine.console.security import CSRF_FIELD, HEADERS, PATH, comes_from_here, holds_nul, is_ours, session_cookie
 from sr_engine.operations.signing_in import Present
 from sr_engine.store import console_sessions
-from sr_engine.store.database import DatabaseAway
+from sr_engine.store.database import AWAY_FOR_SECONDS, DatabaseAway
 from sr_engine.store.units_of_work import NO_HUBS
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def _app(desk: Desk, sections: Sequence[Section], more_routes: Sequence[BaseRout
         # Who asks cannot be looked up either.
         status = HTTPStatus.SERVICE_UNAVAILABLE
         response = await desk.show(request, "error.html", status=status, heading=heading, words=words)
-        response.headers["Retry-After"] = "5"
+        response.headers["Retry-After"] = str(AWAY_FOR_SECONDS)
         return response
 
     handlers = {HTTPException: http_error, Crowded: crowded, DatabaseAway: away, Exception: failure}

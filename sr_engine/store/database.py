@@ -94,6 +94,10 @@ class DatabaseError(Exception):
     """The database is not there, or not one of ours."""
 
 
+AWAY_FOR_SECONDS = 5
+"""After which whoever was told that the database is away is to ask again, where the configuration does not say it."""
+
+
 class DatabaseAway(Exception):
     """The database was away, or in another's way, for as long as is waited for that.
 
