@@ -13,10 +13,10 @@ MINUTES ?= 30
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-browser test-postgresql crash drill soak check check-security check-release notices sbom format revision bench bench-national fuzz docs docs-serve lock clean
+.PHONY: help demo test test-all test-browser test-postgresql crash drill drill-upgrade soak check check-security check-release notices sbom format revision bench bench-national fuzz docs docs-serve lock clean
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sr_engine needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
@@ -49,6 +49,9 @@ soak: $(STAMP) ## everything at once for MINUTES (30), processes killed at rando
 
 drill: $(STAMP) ## restart all under load, lose it, restore it, and say what was lost and how long it took; ARGS="--engine postgresql"
 	$(BIN)/python -m tests.drill $(ARGS)
+
+drill-upgrade: $(STAMP) ## upgrade processes of the first release under load, and judge what came of it; ARGS="--engine postgresql --killed"
+	$(BIN)/python -m tests.upgrade $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, import directions, known weaknesses of the dependencies
 	$(BIN)/ruff check .

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from sr_engine.bootstrap import Instance, open_instance
-from sr_engine.configuration import ClockSettings
+from sr_engine.clock import Clock
+from sr_engine.configuration import ClockSettings, Configuration, UserDirectory
 from sr_engine.instance import SupplierSeed, create_instance
 from sr_engine.messages.model import Firmware
 from sr_engine.operations.releases import open_release
@@ -25,6 +27,19 @@ REGIONS = ("North", "Central", "South")
 NAMES = ("supplier-a", "supplier-b", "supplier-c")
 _SHARED_WITH_NEXT = 2
 """Every second home has two Suppliers."""
+
+
+class Surrounded(Protocol):
+    """What those around an instance know of it: most of the time it is the instance itself."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def configuration(self) -> Configuration: ...
+
+    @property
+    def users(self) -> UserDirectory: ...
 
 
 def suppliers(url: str) -> tuple[SupplierSeed, ...]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import aiohttp
 
 from signing import Signer, SoftwareKey
-from sr_engine.bootstrap import Instance
 from sr_engine.clock import Clock
 from sr_engine.messages.compose import build_request
 from sr_engine.messages.identifiers import RequestId
@@ -31,7 +30,7 @@ from sr_engine.messages.model import (
     UpdateCommsHubFirmwareExclusion,
 )
 from sr_engine.replay.homes import Home
-from tests.crash.country import FIRMWARE, NAMES
+from tests.crash.country import FIRMWARE, NAMES, Surrounded
 from tests.crash.evidence import Sent
 from tests.crash.sending import HttpAnswer, post_until_answered
 
@@ -254,7 +253,7 @@ class Load:
 
     def __init__(
         self,
-        instance: Instance,
+        instance: Surrounded,
         directory: Path,
         urls: Sequence[str],
         homes: Sequence[Home],

@@ -16,11 +16,11 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from sr_engine.bootstrap import Instance
 from sr_engine.instance import folder_name
 from sr_engine.simulator.behaviour import Behaviour
 from sr_engine.simulator.csp import SimulatedCsp
 from sr_engine.simulator.party import MAX_BODY, Party
+from tests.crash.country import Surrounded
 from tests.crash.evidence import Arrival, OfCsp
 from tests.crash.sending import post_until_answered
 
@@ -78,7 +78,7 @@ class Receivers:
         host, port = self._runner.addresses[0][:2]
         self.url = f"{'http' if tls is None else 'https'}://{host}:{port}"
 
-    def take_part(self, instance: Instance, directory: Path, processors: Sequence[str], behaviour: Behaviour) -> None:
+    def take_part(self, instance: Surrounded, directory: Path, processors: Sequence[str], behaviour: Behaviour) -> None:
         """Be the Suppliers and CSPs of an instance that is served at `processors`."""
         self.be_suppliers(instance)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
@@ -94,7 +94,7 @@ class Receivers:
             self._acting[name] = SimulatedCsp(party, broker, name, behaviour)
             self._tasks.append(asyncio.create_task(self._acting[name].act(self._session)))
 
-    def be_suppliers(self, instance: Instance) -> None:
+    def be_suppliers(self, instance: Surrounded) -> None:
         """Be its Suppliers."""
         for user in instance.users.users():
             self._destinations[user.organisation_id] = f"user:{user.eui}"

@@ -80,11 +80,13 @@ class Site:
     directory: Path
     gateway_ports: Sequence[int]
     workers: int
+    root: Path = ROOT
+    """Where the program is."""
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.program = self.folder / "sr-engine"
-        self.program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m sr_engine "$@"\n')
+        self.program.write_text(f'#!/bin/sh\nPYTHONPATH={self.root} exec {sys.executable} -P -m sr_engine "$@"\n')
         self.program.chmod(0o755)
 
     @property
@@ -146,6 +148,15 @@ class Site:
     async def command(self, *arguments: str) -> str:
         """Run a command of sr-engine."""
         return await self.run(str(self.program), *arguments)
+
+    def tracebacks(self) -> list[str]:
+        """The logs of processes that have one."""
+        logs = (self.folder / f"{name}.log" for name in self.names)
+        return [f"{log.name} has a traceback" for log in logs if "Traceback" in log.read_text("utf-8")]
+
+    async def python(self, code: str, *arguments: str) -> None:
+        """Run a piece of Python beside the program's own tests."""
+        await self.run("/usr/bin/env", f"PYTHONPATH={self.root}", sys.executable, "-P", "-c", code, *arguments)
 
     def keep_keys(self) -> None:
         """Put aside what no backup holds."""
