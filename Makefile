@@ -50,7 +50,7 @@ soak: $(STAMP) ## everything at once for MINUTES (30), processes killed at rando
 drill: $(STAMP) ## restart all under load, lose it, restore it, and say what was lost and how long it took; ARGS="--engine postgresql"
 	$(BIN)/python -m tests.drill $(ARGS)
 
-drill-upgrade: $(STAMP) ## upgrade processes of the first release under load, and judge what came of it; ARGS="--engine postgresql --killed"
+drill-upgrade: $(STAMP) ## upgrade processes of the first release under load, and judge what came of it; ARGS="--engine postgresql --way killed"
 	$(BIN)/python -m tests.upgrade $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, import directions, known weaknesses of the dependencies

@@ -66,8 +66,11 @@ from sr_engine.regions.triggers import Chore, Housekeeping, RegionTriggers
 from sr_engine.regions.undelivered import UndeliveredLists
 from sr_engine.resources import data_directory
 from sr_engine.store.database import DatabaseError, check_tables, open_engine
+from sr_engine.store.leases import name_of_process
+from sr_engine.store.mixed import Mixed
 from sr_engine.store.overlays import QuietDays
 from sr_engine.store.reading import Reading
+from sr_engine.store.schema import known_revisions
 from sr_engine.store.transactions import Transactions
 
 
@@ -147,6 +150,15 @@ def open_instance(
     official_schema = official_schema_of(settings)
     clock = clock or clock_of(settings)
     signer = Signer(key)
+    trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
+    engine = open_engine(settings.database_url, durable=durable)
+    try:
+        check_tables(engine)
+    except DatabaseError:
+        engine.dispose()
+        raise
+    reading_engine = open_engine(settings.database_url, read_only=True)
+    mixed = Mixed(reading_engine)
     alerts = Alerts(
         definitions=loaded.alerts,
         users=users,
@@ -154,6 +166,7 @@ def open_instance(
         access_control_broker=policy.access_control_broker_eui,
         max_devices=policy.limits.alert_max_devices,
         draw_ids=partial(identifiers, clock, randbelow),
+        mixed=mixed,
     )
     firmware_alerts = FirmwareAlerts(
         definitions=loaded.alerts,
@@ -163,16 +176,8 @@ def open_instance(
         draw_id=partial(identifier, randbelow),
     )
     schemas = data_directory("xsd")
-    trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
-    engine = open_engine(settings.database_url, durable=durable)
-    try:
-        check_tables(engine)
-    except DatabaseError:
-        engine.dispose()
-        raise
-    reading_engine = open_engine(settings.database_url, read_only=True)
-    telling = Telling(alerts, firmware_alerts, reading_engine)
-    changing = Changing(alerts, policy.limits.portion_devices, policy.limits.kept_portions)
+    telling = Telling(alerts, firmware_alerts, reading_engine, mixed)
+    changing = Changing(alerts, policy.limits.portion_devices, policy.limits.kept_portions, mixed)
     return Instance(
         settings=settings,
         configuration=loaded,
@@ -481,6 +486,6 @@ def claims_of(instance: Instance, reading: Reading, monotonic: Callable[[], floa
         reading=reading,
         clock=instance.clock,
         monotonic=monotonic,
-        holder=instance.draw_id(),
+        holder=name_of_process(known_revisions()[-1], instance.draw_id()),
         terms=Terms(policy.length, policy.heartbeat, 1.0 if clock is None else clock.rate),
     )

@@ -29,8 +29,9 @@ def db() -> None:
 def check(directory: Path) -> None:
     """Say how the schema of the database stands to this version of sr-engine.
 
-    Ends with 0 if it is current, or newer and this version can still work on it; with 4 if revisions are pending, which
-    `sr-engine db upgrade` applies; with 5 if it is newer and this version cannot work on it.
+    Ends with 0 if it is current, or mixed, so that processes of a version before can work on it too, or newer and this
+    version can still work on it; with 4 if revisions are pending, which `sr-engine db upgrade` applies; with 5 if it is
+    newer and this version cannot work on it.
     """
     with _engine(directory) as engine:
         state = schema_state(engine)
@@ -38,6 +39,8 @@ def check(directory: Path) -> None:
     match state.standing:
         case Standing.CURRENT:
             click.echo(f"current: revision {state.revision}")
+        case Standing.MIXED:
+            click.echo(f"mixed: {waits(state)}")
         case Standing.NEWER:
             click.echo(
                 f"newer: revision {state.revision}; this version knows {known[-1]} and can still work on it: it is "
@@ -61,16 +64,21 @@ def check(directory: Path) -> None:
 
 @db.command("upgrade", short_help="Bring the database forward to this version.")
 @instance_option
-@click.option("--all-stopped", is_flag=True, help="No process serves the database: apply what none could go on with.")
-def upgrade(directory: Path, all_stopped: bool) -> None:
+@click.option("--all-replaced", is_flag=True, help="All processes are of this version: apply what waits for that.")
+@click.option("--all-stopped", is_flag=True, help="No process serves the database: apply everything.")
+def upgrade(directory: Path, all_replaced: bool, all_stopped: bool) -> None:
     """Apply the revisions that the database lacks, each in a transaction of its own.
 
     Processes of the version before go on serving meanwhile and afterwards; restart them with this version, one after
-    another. Of two upgrades at once one waits. Take a backup before: there is no way back.
+    another. What they could not go on with waits until you say, by --all-replaced, that none of them is left. Of two
+    upgrades at once one waits. Take a backup before: there is no way back.
 
-    Where they could not go on it is refused, and done with --all-stopped as soon as no process holds a lease. Gateways
-    hold none: whether those are stopped nobody but you knows.
+    Where even the processes of the version before could not go on it is refused, and done with --all-stopped. Neither
+    is believed while a process holds a lease that should be gone. Gateways hold none: of those nobody but you knows.
     """
+    if all_replaced and all_stopped:
+        raise click.UsageError("--all-replaced and --all-stopped exclude each other: either they serve or they do not")
+
     # Only whoever makes or changes a schema needs Alembic, which takes a while to load.
     from sr_engine.store import migrating  # noqa: PLC0415 - see above
 
@@ -82,14 +90,25 @@ def upgrade(directory: Path, all_stopped: bool) -> None:
         state = migrating.upgrade(
             engine,
             stopped=all_stopped,
+            replaced=all_replaced,
             now=clock_of(settings_of(directory)).now(),
             after_each=lambda one: click.echo(f"applied {one}: {titles[one]}"),
         )
-    click.echo(_already(state) if state.standing is not Standing.PENDING else f"current: revision {state.pending[-1]}")
+        after = schema_state(engine)
+    if after.standing is Standing.MIXED:
+        click.echo(waits(after))
+    elif after.revision == state.revision:
+        click.echo(f"nothing to do: the schema is of revision {state.revision}")
+    else:
+        click.echo(f"current: revision {after.revision}")
 
 
-def _already(state: SchemaState) -> str:
-    return f"nothing to do: the schema is of revision {state.revision}"
+def waits(state: SchemaState) -> str:
+    """What is still to be done about a database on which processes of a version before may work."""
+    return (
+        f"revision {state.revision}; {', '.join(state.pending)} waits until no process of a version before is left: "
+        "restart all with this version, one after another, then `sr-engine db upgrade --all-replaced`"
+    )
 
 
 @contextmanager

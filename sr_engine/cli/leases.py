@@ -25,16 +25,17 @@ def lease() -> None:
 def list_(directory: Path) -> None:
     """List the leases: the triggers of each region, delivery to each address, the requests that wait.
 
-    A process is named by an id that it draws when it starts, and logs. A lease that has run out goes to the first
-    process that looks for work. It may be asked for before `sr-engine db upgrade`, too: whether all is stopped.
-    A process that only is a gateway holds none.
+    A process is named by an id that it draws when it starts, and logs: it begins with an r and the newest revision of
+    the schema that the process knows, unless it is of the first release. A lease that has run out goes to the first
+    process that looks for work. It may be asked for before `sr-engine db upgrade`, too: whether all is stopped. A
+    process that only is a gateway holds none.
     """
     settings = settings_of(directory)
     engine = open_engine(settings.database_url, read_only=True)
     try:
         state = schema_state(engine)
         # The table is as it was in the first revision.
-        if state.standing not in {Standing.CURRENT, Standing.NEWER, Standing.PENDING}:
+        if state.standing not in {Standing.CURRENT, Standing.MIXED, Standing.NEWER, Standing.PENDING}:
             refuse(state, known_revisions())
         with engine.connect() as connection:
             found, now = all_leases(connection), clock_of(settings).now()

@@ -87,14 +87,16 @@ class Alerts:
         access_control_broker: str,
         max_devices: int,
         draw_ids: Callable[[int], Sequence[str]],
+        mixed: Callable[[], bool],
     ) -> None:
-        """`draw_ids` gives so many new identifiers."""
+        """`draw_ids` gives so many new identifiers; `mixed` as `store.mixed`."""
         self._definitions = definitions
         self._users = users
         self._signer = signer
         self._broker = access_control_broker
         self._max_devices = max_devices
         self._draw_ids = draw_ids
+        self._mixed = mixed
 
     def post(self, unit_of_work: UnitOfWork, events: Iterable[HubEvent]) -> None:
         """Keep what Suppliers are to be told of; `compose`, `sign` and `queue` turn it into alerts.
@@ -125,7 +127,7 @@ class Alerts:
     ) -> None:
         """The same for one event of many hubs, given by the organisation that is to be told."""
         definition = self._definitions[event]
-        if definition.body in _WITH_REQUEST:
+        if definition.body in _WITH_REQUEST or self._mixed():
             self.post(
                 unit_of_work,
                 [
@@ -188,8 +190,9 @@ class Alerts:
         """Write and sign them."""
         messages: list[outbox.Outgoing] = []
         in_rows: list[tuple[str, str, str, str, str]] = []
+        mixed = self._mixed()
         for alert, at in composed.alerts:
-            signed = self._signed(alert, at)
+            signed = self._signed(alert, at, mixed=mixed)
             messages += signed
             if signed[0].occurrence is None:
                 # All events of a portion have these in common.
@@ -272,8 +275,8 @@ class Alerts:
                 f"alerts.toml: event {definition.event}: no alert of body {definition.body} is sent for it"
             )
 
-    def _signed(self, alert: _Alert, at: datetime) -> list[outbox.Outgoing]:
-        """One for each event, or one for all."""
+    def _signed(self, alert: _Alert, at: datetime, *, mixed: bool) -> list[outbox.Outgoing]:
+        """One for each event, or one for all; if `mixed` each as a whole, and none says itself what it tells."""
         root = build_alert(
             schema_version=str(alert.user.duis_version), alert_code=alert.definition.code, body=alert.body, at=at
         )
@@ -284,14 +287,14 @@ class Alerts:
             series = self._signer.series(root, ANY_DEVICE)
             texts = [series.texts(one.hub_id) for one in alert.events]
             # For one alone a form would be more than what it saves.
-            form = Form(series.parts) if len(texts) > 1 else None
-            bodies = [series.filled(*texts)] if form is None else list(map(kept, texts))
+            form = Form(series.parts) if len(texts) > 1 and not mixed else None
+            bodies = list(map(series.filled, texts)) if form is None else list(map(kept, texts))
         else:
             bodies = [self._signer.sign(root)]
         if len(alert.events) > len(bodies):
             return [outbox.Outgoing(ids[0], outbox.ALERT, destination, event, bodies[0])]
         # One that only says that there is something does not say what.
-        says_it = event is first.event
+        says_it = event is first.event and not mixed
         organisation = first.organisation if says_it else None
         return [
             outbox.Outgoing(

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from sr_engine.delivery.alerts import Alerts, SignedAlerts
 from sr_engine.delivery.firmware_alerts import FirmwareAlerts
 from sr_engine.store import firmware_tidings, tidings
-from sr_engine.store.database import looking, may_pass, stop_looking, try_to_hold
+from sr_engine.store.database import holding, looking, may_pass, stop_looking
 from sr_engine.store.tidings import Tidings
 from sr_engine.store.units_of_work import Taken, UnitOfWork
 
@@ -38,6 +38,8 @@ class Telling:
     firmware_alerts: FirmwareAlerts
     engine: Engine
     """One that only reads."""
+    mixed: Callable[[], bool]
+    """As `store.mixed`."""
     _held: set[str] = field(default_factory=set, init=False)
     """Suppliers whose alerts are being prepared or queued by this process."""
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -48,6 +50,7 @@ class Telling:
         A Supplier that is held by somebody else is passed over, unless `whoever_is_at_it`.
         """
         with ExitStack() as stack:
+            hold = stack.enter_context(holding(self.engine))
             connection = stack.enter_context(looking(self.engine))
             waiting = tidings.whom(connection)
             portions: list[Tidings] = []
@@ -55,14 +58,16 @@ class Telling:
             while left > 0 and looked_at < len(waiting):
                 organisation = waiting[looked_at]
                 looked_at += 1
-                if not whoever_is_at_it and not self._hold(connection, organisation, stack):
+                if not whoever_is_at_it and not self._hold(hold, organisation, stack):
                     continue
                 of_one = tidings.oldest(connection, organisation, left)
                 portions += of_one
                 left -= sum(len(portion.events) for portion in of_one)
             if portions:
                 signed = self._signed(connection, portions, waiting)
-                return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=True)
+                # Processes of a version before number what they queue within the transactions of whoever writes.
+                beside = not self.mixed()
+                return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=beside)
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None
@@ -92,15 +97,15 @@ class Telling:
                     log.exception("what %s is to be told cannot be written", organisation)
         raise first
 
-    def _hold(self, connection: Connection, organisation: str, stack: ExitStack) -> bool:
-        """Keep others from the same until the stack is closed, and the connection with it."""
+    def _hold(self, hold: Callable[[str], bool], organisation: str, stack: ExitStack) -> bool:
+        """Keep others from the same until the stack is closed, with which `hold` lets go."""
         with self._guard:
             if organisation in self._held:
                 return False
             self._held.add(organisation)
         is_held = False
         try:
-            is_held = try_to_hold(connection, organisation)
+            is_held = hold(organisation)
         finally:
             # Also if the database is away: who stayed held would be told nothing more.
             if not is_held:

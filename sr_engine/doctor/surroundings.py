@@ -44,6 +44,12 @@ def database(settings: Settings, loaded: Configuration) -> Iterator[Finding]:
                 yield warning(
                     "database", "a later version has brought its schema forward", "replace this version by that one"
                 )
+            if state.standing is Standing.MIXED:
+                yield warning(
+                    "database",
+                    "processes of a version before may be at work, so that this one leaves them what they understand",
+                    "restart all with this version, then `sr-engine db upgrade --all-replaced`",
+                )
             clock = settings.clock
             differences = clock_differences(
                 connection,

@@ -39,12 +39,18 @@ class Working:
     parts: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Each runs until cancelled."""
     transactions: Transactions
+    mixed: Callable[[], bool]
+    """As `store.mixed`."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work until the end of the block; then what is under way is finished, and other processes may take over."""
         tasks = [asyncio.create_task(part()) for part in (*self.parts, self.claims.run)]
         self.ticker.start()
+        if self.mixed():
+            log.warning(
+                "processes of a version before may be at work: once none is, `sr-engine db upgrade --all-replaced`"
+            )
         log.info("this is process %s; its leases stand under that id", self.claims.holder)
         try:
             yield

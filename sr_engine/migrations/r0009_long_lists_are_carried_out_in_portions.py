@@ -7,7 +7,7 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
-works_from = "0009"
+works_from = "0002"
 
 
 def upgrade() -> None:

@@ -7,7 +7,7 @@ from alembic import op
 
 revision = "0010"
 down_revision = "0009"
-works_from = "0010"
+works_from = "0002"
 
 
 def upgrade() -> None:

@@ -7,7 +7,7 @@ from alembic import op
 
 revision = "0011"
 down_revision = "0010"
-works_from = "0011"
+works_from = "0002"
 
 
 def upgrade() -> None:
@@ -19,4 +19,3 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_alone", "outbox", ["destination", "outbox_id"], sqlite_where=alone, postgresql_where=alone
     )
-    op.drop_index("ix_outbox_of_hub", table_name="outbox")

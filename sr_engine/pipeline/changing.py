@@ -6,7 +6,7 @@ is done with a hub in a transaction that writes, the portions that name the hub 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,6 +28,12 @@ class Changing:
     """Hubs of one portion, at most."""
     most: int
     """Portions that may be left before no more is to be added."""
+    mixed: Callable[[], bool]
+    """As `store.mixed`: all is written at once then."""
+
+    def is_long(self, hubs: int) -> bool:
+        """True if what is decided about so many is to be kept, and written later."""
+        return hubs > self.portion and not self.mixed()
 
     def write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         """Write all of it; that it was is recorded by the caller (`entries_of`)."""

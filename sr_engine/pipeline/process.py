@@ -270,7 +270,7 @@ class Processor:
 
     def _is_long(self, admitted: Admitted) -> bool:
         hub_ids = admitted.only_concerns
-        return hub_ids is not None and len(hub_ids) > self.changing.portion
+        return hub_ids is not None and self.changing.is_long(len(hub_ids))
 
     def execute_long(self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None) -> Answer:
         """The same as `execute`; what changes for hubs is kept if they are many."""

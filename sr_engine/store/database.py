@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from select import POLLIN, poll
@@ -76,7 +76,7 @@ _ORDERS_BY_BYTES = text(
 )
 _SECRETS = ("password", "sslpassword")
 """What may stand behind the `?` of a URL and is nobody's business."""
-_WORKABLE = {Standing.CURRENT, Standing.NEWER}
+_WORKABLE = {Standing.CURRENT, Standing.MIXED, Standing.NEWER}
 _PASSING = ("08", "40", "57P")
 """Classes of states: connection exceptions, transactions rolled back for others, the operator's intervention."""
 
@@ -323,21 +323,38 @@ def looking(engine: Engine) -> Iterator[Connection]:
 
 
 def stop_looking(connection: Connection) -> None:
-    """Let go of the state that a longer look has seen, and of nothing that it holds.
+    """Let go of the state that a longer look has seen.
 
-    What SQLite keeps for readers cannot be cleared away as long as there is always one.
+    What SQLite keeps for readers cannot be cleared away as long as there is always one; on PostgreSQL whoever brings a
+    table forward waits for those who have looked at it, and whoever is to write for that one.
     """
-    if connection.dialect.name != POSTGRESQL:
-        connection.rollback()
+    connection.rollback()
 
 
-def try_to_hold(connection: Connection, name: str) -> bool:
+@contextmanager
+def holding(engine: Engine) -> Iterator[Callable[[str], bool]]:
+    """What tries to hold names until the end of the block; in a transaction of its own, which looks at no table."""
+    if engine.dialect.name != POSTGRESQL:
+        # There is nobody else.
+        yield lambda _: True
+        return
+    with ExitStack() as stack:
+        begun: list[Connection] = []
+
+        def try_to_hold(name: str) -> bool:
+            # Mostly there is nothing to be held.
+            if not begun:
+                begun.append(stack.enter_context(looking(engine)))
+            return _try_to_hold(begun[0], name)
+
+        yield try_to_hold
+
+
+def _try_to_hold(connection: Connection, name: str) -> bool:
     """False if another transaction holds the name; else this one does until it ends, wherever the others run.
 
-    Two names may count as one. SQLite knows no such thing: there is nobody else.
+    Two names may count as one.
     """
-    if connection.dialect.name != POSTGRESQL:
-        return True
     return bool(_TRY_TO_HOLD.scalar(connection, {"name": name}))
 
 

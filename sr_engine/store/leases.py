@@ -7,6 +7,7 @@ until the transaction has ended.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sr_engine.store.tables import leases
 
+_SAYS_REVISION = re.compile("r([0-9]{4})[0-9a-f]{27}")
 _FIND = select(leases).where(leases.c.name == bindparam("sought"))
 _NEWEST = select(leases).where(leases.c.holder.is_not(None)).order_by(leases.c.renewed_at.desc()).limit(1)
 _CHECK = select(leases.c.token, leases.c.holder).where(leases.c.name == bindparam("sought")).with_for_update()
@@ -106,6 +108,17 @@ def unexpired(connection: Connection, now: datetime) -> dict[str, datetime]:
         if one.holder is not None and not one.is_free(now, one.expires_at - one.renewed_at):
             until[one.holder] = max(one.expires_at, until.get(one.holder, one.expires_at))
     return until
+
+
+def name_of_process(revision: str, drawn: str) -> str:
+    """Under which a process holds leases that knows the schema up to a revision; `drawn` has 32 hexadecimal digits."""
+    return f"r{revision}{drawn[5:]}"
+
+
+def knows(holder: str) -> str | None:
+    """The newest revision that a process knows; None: it is of the first release or of before it, which do not say."""
+    said = _SAYS_REVISION.match(holder)
+    return None if said is None else said[1]
 
 
 def newest_renewal(connection: Connection) -> LeaseState | None:

@@ -7,8 +7,10 @@ the first did. Processes that serve go on meanwhile, where the revisions let the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,12 +19,39 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import OperationalError
 
 from sr_engine.store import leases
 from sr_engine.store.database import DatabaseError, refuse
-from sr_engine.store.dialects import SQLITE
-from sr_engine.store.schema import REVISIONS, VERSION_TABLE, SchemaState, Standing, known_revisions, state_of
+from sr_engine.store.dialects import POSTGRESQL, SQLITE
+from sr_engine.store.schema import (
+    LATER,
+    REVISIONS,
+    VERSION_TABLE,
+    SchemaState,
+    Standing,
+    known_revisions,
+    state_of,
+    works_from,
+)
 from sr_engine.store.tables import schema_support
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """What is said of the processes that serve."""
+
+    stopped: bool
+    """All of them are."""
+    replaced: bool
+    """Those of versions before are not there any more."""
+    now: datetime | None
+    """If it is to be believed only of who has no lease then."""
+
+
+_LOCK_NOT_AVAILABLE = "55P03"
+_PATIENCE_SECONDS, _PAUSE_SECONDS, _TRIES = 0.5, 0.5, 600
+"""For how long PostgreSQL's tables are waited for, after how long again, and how often."""
 
 
 class ProcessesInTheWay(DatabaseError):
@@ -41,26 +70,60 @@ def upgrade(
     folder: Path = REVISIONS,
     up_to: str | None = None,
     stopped: bool = False,
+    replaced: bool = False,
     now: datetime | None = None,
     after_each: Callable[[str], None] = lambda _: None,
 ) -> SchemaState:
     """Apply what is pending, up to the newest revision or one; return how the database stood before.
 
-    Raises ProcessesInTheWay if what serves the database now could not go on, unless all processes are `stopped`, and,
-    where it is told what time is `now`, none has a lease any more; DatabaseError for a database that this program
-    cannot bring forward. `after_each` is told what has been applied.
+    Revisions that are for LATER wait until all processes of versions before have been `replaced`, which nobody can say
+    before others are applied, or all processes are `stopped`.
+
+    Raises ProcessesInTheWay if what serves the database now could not go on, unless all processes are `stopped`; and,
+    where it is told what time is `now`, if somebody has a lease who should be gone. DatabaseError for a database that
+    this program cannot bring forward. `after_each` is told what has been applied.
     """
     with _without_foreign_keys(engine) as connection:
-        first: SchemaState | None = None
-        while True:
+        states: list[SchemaState] = []
+        for applied, state in _one_after_another(connection, folder, up_to, _Gone(stopped, replaced, now)):
+            states.append(state)
+            if applied is not None:
+                after_each(applied)
+    return states[0]
+
+
+def _one_after_another(
+    connection: Connection, folder: Path, up_to: str | None, gone: _Gone
+) -> Iterator[tuple[str | None, SchemaState]]:
+    """What is applied, and how the database stood before, until there is nothing more.
+
+    Whoever waits for a table that others look at keeps all who write waiting, and those who look may wait for them in
+    turn: so it gives way after a moment, and tries again.
+    """
+    is_checked, tries, last = False, 0, up_to
+    while True:
+        try:
             with connection.begin():
-                if first is None:
-                    _check_that_processes_go_on(connection, folder, up_to, stopped=stopped, now=now)
-                applied, state = _apply_next(connection, folder, up_to)
-            first = first or state
-            if applied is None:
-                return first
-            after_each(applied)
+                if connection.dialect.name == POSTGRESQL:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
+                if not is_checked:
+                    last = _check_that_processes_go_on(connection, folder, up_to, gone)
+                applied, state = _apply_next(connection, folder, last)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            tries += 1
+            if tries == _TRIES:
+                raise DatabaseError(
+                    "somebody has been looking at a table that is to be changed for longer than was waited: end what "
+                    "reads for so long, a backup perhaps, and try again; what is applied stays, nothing else changed"
+                ) from None
+            time.sleep(_PAUSE_SECONDS)
+            continue
+        is_checked, tries = True, 0
+        yield applied, state
+        if applied is None:
+            return
 
 
 def create(connection: Connection, *, folder: Path = REVISIONS, up_to: str | None = None) -> None:
@@ -110,29 +173,52 @@ def _apply_next(connection: Connection, folder: Path, up_to: str | None) -> tupl
     return script.revision, state
 
 
-def _check_that_processes_go_on(
-    connection: Connection, folder: Path, up_to: str | None, *, stopped: bool, now: datetime | None
-) -> None:
+def _check_that_processes_go_on(connection: Connection, folder: Path, up_to: str | None, gone: _Gone) -> str | None:
+    """Up to which revision may be applied; raises ProcessesInTheWay."""
     known = known_revisions(folder)
     state = state_of(connection, known)
-    pending = [one for one in scripts_in(folder) if one.revision in state.pending]
-    without = [
-        one
-        for one in pending
-        if (up_to is None or one.revision <= up_to)
-        and known.index(one.module.works_from) > known.index(state.revision or known[0])
+    pending = [
+        one for one in scripts_in(folder) if one.revision in state.pending and (up_to is None or one.revision <= up_to)
     ]
-    if without and not stopped:
+    at_once = [one for one in pending if one.revision not in LATER]
+    without = [one for one in at_once if known.index(one.module.works_from) > known.index(state.revision or known[0])]
+    if without and not gone.stopped:
         raise ProcessesInTheWay(
             f"processes that know the schema up to revision {state.revision}, as those that serve the database may, "
             f"cannot work on it after {', '.join(one.revision for one in without)}: stop all of them, gateways too, "
             "and say so with --all-stopped; nothing was changed"
         )
-    if without and now is not None and (running := leases.unexpired(connection, now)):
-        who = ", ".join(f"{holder} (until {until:%Y-%m-%d %H:%M:%S}Z)" for holder, until in sorted(running.items()))
+    later = [one for one in pending if one.revision in LATER and not _is_known_to_all(connection, one, known)]
+    if gone.replaced and at_once:
         raise ProcessesInTheWay(
-            f"not all processes are stopped, for leases are held by {who}: stop them, or wait until then if they were "
-            "killed, and try again (`sr-engine lease list`); nothing was changed"
+            f"the schema is of revision {state.revision}, on which no process of this version can have served yet: "
+            "first `sr-engine db upgrade`, then replace all processes, then --all-replaced; nothing was changed"
+        )
+    if gone.now is not None:
+        running = leases.unexpired(connection, gone.now)
+        if gone.stopped and pending:
+            _refuse_if_any(running, "not all processes are stopped")
+        elif gone.replaced and later:
+            needed = max(one.module.works_from for one in later)
+            of_before = {holder: until for holder, until in running.items() if (leases.knows(holder) or "") < needed}
+            _refuse_if_any(of_before, "not all processes of versions before are replaced")
+    if not later or gone.stopped or gone.replaced:
+        return up_to
+    return at_once[-1].revision if at_once else state.revision
+
+
+def _is_known_to_all(connection: Connection, script: Script, known: tuple[str, ...]) -> bool:
+    """No program that could not go on after a revision can work on the database now."""
+    said = works_from(connection)
+    return said is not None and said >= script.module.works_from and said in known
+
+
+def _refuse_if_any(holders: Mapping[str, datetime], why: str) -> None:
+    if holders:
+        who = ", ".join(f"{holder} (until {until:%Y-%m-%d %H:%M:%S}Z)" for holder, until in sorted(holders.items()))
+        raise ProcessesInTheWay(
+            f"{why}, for leases are held by {who}: stop them, or wait until then if they were killed, and try again "
+            "(`sr-engine lease list`); nothing was changed"
         )
 
 
@@ -141,8 +227,10 @@ def _apply(connection: Connection, script: Script, folder: Path) -> None:
     with Operations.context(context):
         script.module.upgrade()
     context.stamp(ScriptDirectory(str(folder), version_locations=[str(folder)]), script.revision)
+    # Who could not work on it before cannot now.
+    oldest = max(script.module.works_from, works_from(connection) or "")
     connection.execute(schema_support.delete())
-    connection.execute(schema_support.insert().values(works_from=script.module.works_from))
+    connection.execute(schema_support.insert().values(works_from=oldest))
     driver = connection.connection.driver_connection
     if isinstance(driver, sqlite3.Connection) and (broken := driver.execute("PRAGMA foreign_key_check").fetchone()):
         raise DatabaseError(f"revision {script.revision} left a row of {broken[0]} without the one it names")

@@ -19,6 +19,11 @@ from sr_engine.store.tables import schema_support
 REVISIONS = Path(migrations.__file__).parent
 """The folder of the revisions."""
 VERSION_TABLE = "alembic_version"
+LATER = frozenset({"0012"})
+"""Revisions that are applied once all processes of versions before are replaced; this one works without them, too.
+
+Until then it leaves alone whatever those would not understand (`store.mixed`).
+"""
 
 _REVISION = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - the name is ours
 _WORKS_FROM = schema_support.select()
@@ -34,6 +39,8 @@ class Standing(StrEnum):
     """Revisions are to be applied before this program can work on it."""
     NEWER = "newer"
     """A later program has brought it forward, and this one can still work on it."""
+    MIXED = "mixed"
+    """Processes of a version before may work on it beside this one: nothing but LATER is pending."""
     UNKNOWN = "unknown-newer"
     """A later program has brought it forward, and this one cannot work on it."""
     UNVERSIONED = "unversioned"
@@ -55,6 +62,9 @@ def known_revisions(folder: Path = REVISIONS) -> tuple[str, ...]:
     return tuple(sorted(path.name[1:5] for path in folder.glob("r[0-9][0-9][0-9][0-9]_*.py")))
 
 
+_BEFORE_LATER = max(set(known_revisions()) - LATER)
+
+
 def state_of(connection: Connection, known: tuple[str, ...]) -> SchemaState:
     """How a database stands to a program that knows these revisions."""
     tables = tables_in(connection)
@@ -67,9 +77,20 @@ def state_of(connection: Connection, known: tuple[str, ...]) -> SchemaState:
     if revision == known[-1]:
         return SchemaState(Standing.CURRENT, revision)
     if revision in known:
-        return SchemaState(Standing.PENDING, revision, known[known.index(revision) + 1 :])
-    works_from = connection.scalar(_WORKS_FROM)
-    return SchemaState(Standing.NEWER if works_from in known else Standing.UNKNOWN, revision)
+        pending = known[known.index(revision) + 1 :]
+        return SchemaState(Standing.MIXED if LATER.issuperset(pending) else Standing.PENDING, revision, pending)
+    return SchemaState(Standing.NEWER if works_from(connection) in known else Standing.UNKNOWN, revision)
+
+
+def is_mixed(connection: Connection) -> bool:
+    """True if processes of a version before may work on a database that is of ours."""
+    return bool(connection.scalar(_REVISION) == _BEFORE_LATER)
+
+
+def works_from(connection: Connection) -> str | None:
+    """The oldest revision whose programs can work on a database that is of ours."""
+    found: str | None = connection.scalar(_WORKS_FROM)
+    return found
 
 
 def tables_in(connection: Connection) -> set[str]:

@@ -122,6 +122,36 @@ def test_all_is_not_stopped_as_long_as_a_process_holds_a_lease(run: Run, directo
     assert upgraded.stdout.endswith(f"current: revision {NEWEST}\n")
 
 
+def test_an_instance_of_the_first_release_is_served_before_all_of_its_processes_are_replaced(
+    run: Run, directory: Path
+) -> None:
+    of_an_earlier_revision(directory, "0005").dispose()
+    refused = run("db", "upgrade", "--all-replaced", "--dir", directory)
+    assert refused.exit_code == 2
+    assert "first `sr-engine db upgrade`, then replace all processes, then --all-replaced" in refused.stderr
+    assert run("db", "upgrade", "--all-replaced", "--all-stopped", "--dir", directory).exit_code == 2
+
+    waits = (
+        "revision 0011; 0012 waits until no process of a version before is left: restart all with this version, one "
+        "after another, then `sr-engine db upgrade --all-replaced`\n"
+    )
+    upgraded = run("db", "upgrade", "--dir", directory)
+    assert upgraded.exit_code == 0
+    assert upgraded.stdout.startswith("applied 0006: ")
+    assert upgraded.stdout.endswith(f"\n{waits}")
+    assert (run("db", "upgrade", "--dir", directory).stdout, run("db", "check", "--dir", directory).stdout) == (
+        waits,
+        f"mixed: {waits}",
+    )
+    for command in ("status", "lease list", "doctor"):
+        assert run(*command.split(), "--dir", directory).exit_code in {0, 1}, command
+    assert "sr-engine db upgrade --all-replaced" in " ".join(run("doctor", "--dir", directory).stdout.split())
+
+    upgraded = run("db", "upgrade", "--all-replaced", "--dir", directory)
+    assert (upgraded.exit_code, upgraded.stdout.splitlines()[-1]) == (0, f"current: revision {NEWEST}")
+    assert run("db", "upgrade", "--all-replaced", "--dir", directory).stdout.startswith("nothing to do")
+
+
 def test_an_instance_of_the_first_revision_is_refused_and_then_brought_forward(run: Run, directory: Path) -> None:
     of_an_earlier_revision(directory, "0001").dispose()
     for command in ("status", "serve"):

@@ -54,7 +54,8 @@ def transaction(world: World) -> Iterator[UnitOfWork]:
 def taken_by_a_process(world: World) -> Iterator[Taken]:
     """What one process has signed, which it lets go in the end."""
     instance = world.instance
-    taken = Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine).take(whoever_is_at_it=True)
+    telling = Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine, instance.changing.mixed)
+    taken = telling.take(whoever_is_at_it=True)
     assert taken is not None
     try:
         yield taken
@@ -113,6 +114,18 @@ def test_alerts_are_queued_while_another_transaction_writes(world: World) -> Non
     with world.instance.engine.begin():
         tell(world)
         assert in_queue(world, TO_A) == [queue.ALERT] * len(HUBS)
+
+
+def test_who_has_signed_and_is_to_write_keeps_nobody_from_changing_a_table(world: World) -> None:
+    """That one has the turn of whoever writes, for which this one may wait."""
+    with taken_by_a_process(world) as taken:
+        with world.instance.engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            for table in ("outbox", "alerted_hubs", "tidings", "releases"):
+                connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        with transaction(world) as unit_of_work:
+            taken.write(unit_of_work)
+    assert in_queue(world, TO_A) == [queue.ALERT] * len(HUBS)
 
 
 def test_two_that_tell_the_same_at_once_tell_it_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def expected(*events: AlertEvent) -> list[tuple[str, str, str]]:
 def another(world: World) -> Telling:
     """That of another process."""
     instance = world.instance
-    return Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine)
+    return Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine, instance.changing.mixed)
 
 
 def take(one: Telling, *, whoever_is_at_it: bool = False) -> Taken:
@@ -257,7 +258,7 @@ def test_a_database_that_is_away_as_a_supplier_is_to_be_held_keeps_nobody_from_t
         await world.instance.transactions.close()
 
     with monkeypatch.context() as patched:
-        patched.setattr(telling, "try_to_hold", away)
+        patched.setattr(telling, "holding", lambda _: nullcontext(away))
         asyncio.run(story())
     assert told(world) == []
     asyncio.run(story())
@@ -283,6 +284,7 @@ def test_told_to_stop_a_process_leaves_what_it_has_not_begun_to_the_next(world: 
 
 CHILD = """
 import sys
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from sr_engine.bootstrap import open_instance

@@ -78,7 +78,7 @@ def test_a_worker_takes_no_requests_and_says_that_it_is_alive(world: World) -> N
         assert worker.post(world.signed(A, READ, "8.2")).status == 404
         assert worker.post(b"", "/api/v1/messages", method="GET").status == 404
         said = worker.post(b"", "/health/live", method="GET").body.decode()
-    assert re.fullmatch(r"alive: process [0-9a-f]{32}, \d+ leases\n", said)
+    assert re.fullmatch(r"alive: process r[0-9a-f]{31}, \d+ leases\n", said)
 
 
 def test_a_process_that_stops_gives_back_what_it_holds(world: World, inbox: Inbox) -> None:

@@ -32,6 +32,7 @@ from sr_engine.store.migrating import ProcessesInTheWay
 from sr_engine.store.schema import REVISIONS, Standing, known_revisions, state_of
 from sr_engine.store.tables import counters
 from tests.databases import KINDS, empty_url, new_url
+from tests.world import SECONDS
 
 NEWEST = known_revisions()[-1]
 NEXT, AFTER = (f"{int(NEWEST) + number:04}" for number in (1, 2))
@@ -197,6 +198,42 @@ def test_of_two_upgrades_at_once_one_waits_and_finds_it_done(made: Engine, folde
             one.result()
     assert sorted(applied) == [NEXT, AFTER]
     assert standing(made, known_revisions(folder)) is Standing.CURRENT
+
+
+def test_who_looks_at_a_table_for_long_holds_up_the_upgrade_and_nobody_else(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL, where a table that is looked at cannot be changed."""
+    add(folder, NEXT, ADDS_A_COLUMN)
+    url = new_url(tmp_path, "postgresql")
+    engine, reading = open_engine(url), open_engine(url, read_only=True)
+    gave_way = threading.Event()
+    pauses = threading.Semaphore(0)
+
+    def pause(_: float) -> None:
+        gave_way.set()
+        pauses.acquire(timeout=SECONDS)
+
+    monkeypatch.setattr("sr_engine.store.migrating.time.sleep", pause)
+    with ThreadPoolExecutor(1) as pool:
+        with reading.connect() as looking:
+            looking.execute(select(counters)).all()
+            upgrading = pool.submit(migrating.upgrade, engine, folder=folder)
+            assert gave_way.wait(SECONDS)
+            with engine.begin() as connection:
+                connection.execute(counters.insert().values(name="meanwhile", value=1))
+            assert standing(engine) is Standing.CURRENT
+        pauses.release()
+        upgrading.result(SECONDS)
+    assert standing(engine, known_revisions(folder)) is Standing.CURRENT
+    monkeypatch.setattr(migrating, "_TRIES", 1)
+    add(folder, AFTER, 'op.add_column("counters", sa.Column("more", sa.Integer()))'.rjust(60))
+    with reading.connect() as looking:
+        looking.execute(select(counters)).all()
+        with pytest.raises(DatabaseError, match="somebody has been looking at a table"):
+            migrating.upgrade(engine, folder=folder)
+    engine.dispose()
+    reading.dispose()
 
 
 def test_a_revision_that_fails_changes_nothing_and_those_before_it_stay(made: Engine, folder: Path) -> None:

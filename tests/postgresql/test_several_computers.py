@@ -338,7 +338,7 @@ def stop(stage: Stage) -> None:
     with stage.world.instance.reading_engine.connect() as connection:
         holders = {one.holder for one in all_leases(connection)}
     for computer in stopped:
-        assert not holders & set(re.findall(r"this is process ([0-9a-f]{32})", computer.log))
+        assert not holders & set(re.findall(r"this is process (r[0-9a-f]{31})", computer.log))
 
 
 def check(stage: Stage) -> None:

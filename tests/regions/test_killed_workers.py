@@ -122,7 +122,7 @@ class Worker:
 
     @property
     def holder(self) -> str | None:
-        found = re.search(r"this is process ([0-9a-f]{32})", self.log.read_text() if self.log.exists() else "")
+        found = re.search(r"this is process (r[0-9a-f]{31})", self.log.read_text() if self.log.exists() else "")
         return None if found is None else found[1]
 
     @property

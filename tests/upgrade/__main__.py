@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.drill.site import DrillFailed
 from tests.postgres import postgres_server
 from tests.upgrade.first_release import HistoryMissing
-from tests.upgrade.playing import Wanted, play
+from tests.upgrade.playing import Wanted, Way, play
 
 ENGINES = ("sqlite", "postgresql")
 
@@ -21,13 +21,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.upgrade", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, default="sqlite")
     parser.add_argument("--requests", type=int, default=600, help="before the upgrade, and again after it")
-    parser.add_argument("--killed", action="store_true", help="the first release is killed instead of told to stop")
+    parser.add_argument("--way", choices=list(Way), default=Way.REPLACED, help="what becomes of its processes")
     asked = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sr-engine-upgrade-")))
         server = stack.enter_context(postgres_server(durable=True)) if asked.engine == "postgresql" else None
         try:
-            result = play(Wanted(folder, asked.requests, server, asked.killed, _say))
+            result = play(Wanted(folder, asked.requests, server, Way(asked.way), _say))
         except (DrillFailed, HistoryMissing) as failed:
             _say(f"not as it should be: {failed}")
             return 1

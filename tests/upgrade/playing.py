@@ -1,4 +1,4 @@
-"""Plays an upgrade from the first release: its processes serve, are stopped, and those of now go on with its work."""
+"""Plays an upgrade from the first release: its processes serve under load, and those of now take over from them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -25,12 +26,12 @@ from sr_engine.store.outbox import PENDING
 from sr_engine.store.schema import known_revisions
 from tests.crash.collecting import collect
 from tests.crash.country import NAMES, homes
-from tests.crash.evidence import Evidence
 from tests.crash.invariants import violations
 from tests.crash.load import Load
 from tests.crash.receivers import Receivers, behaviour_of
 from tests.crash.stage import dispose, rest
-from tests.drill.site import ROOT, DrillFailed, Site
+from tests.drill.balancer import Balancer
+from tests.drill.site import DrillFailed, Site
 from tests.ports import reserved_port
 from tests.postgres import PostgresServer
 from tests.upgrade.first_release import REVISION, bring_new_keys, unpack
@@ -38,10 +39,11 @@ from tests.upgrade.first_release import REVISION, bring_new_keys, unpack
 GATEWAYS, WORKERS = 2, 2
 AT_ONCE = 3
 SEED = 1
+HUBS_PER_REQUEST = 24
 ASLEEP = NAMES[-1]
 """A Supplier that takes nothing before the upgrade is over: what it is to be told waits in the old schema."""
 WAITING = 20
-"""Messages that have to wait for it before the old processes are stopped."""
+"""Messages that have to wait before the first of the old processes is stopped."""
 _MAKE = """
 import sys
 from pathlib import Path
@@ -50,8 +52,20 @@ directory, url, port, database, hubs = sys.argv[1:]
 make_country(Path(directory), url=url, port=int(port), database_url=database, hubs=int(hubs))
 """
 _LEASE = "leases are held"
-"""In the refusal of an upgrade beside somebody."""
+_TOO_EARLY = "first `sr-engine db upgrade`"
+"""In refusals of `db upgrade`."""
 _WITHIN_SECONDS = 90
+
+
+class Way(StrEnum):
+    """What becomes of the processes of the first release."""
+
+    REPLACED = "replaced"
+    """One after another, while the others serve."""
+    STOPPED = "stopped"
+    """All are told to stop before the schema is brought forward."""
+    KILLED = "killed"
+    """All are, as when a computer is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +75,10 @@ class Wanted:
     folder: Path
     """Empty."""
     requests: int = 150
-    """How many are answered, at least, by the first release, and again by this version."""
+    """How many are answered, at least, before the upgrade, and again after it."""
     server: PostgresServer | None = None
     """Without one the database is SQLite."""
-    killed: bool = False
-    """The processes of the first release are killed instead of told to stop."""
+    way: Way = Way.REPLACED
     say: Callable[[str], None] = lambda _: None
 
 
@@ -80,34 +93,35 @@ class Surroundings:
 
 @dataclass
 class Result:
-    """What came of it; `violations` and `wrong` are empty if all is as it has to be."""
+    """What came of it; `violations` is empty if all is as it has to be."""
 
-    answered_before: int = 0
-    """By the first release."""
-    answered_after: int = 0
+    answered: Counter[str] = field(default_factory=Counter)
+    """Requests, by when: `before` anything was done, `meanwhile` and `after` all that was done."""
+    again: int = 0
+    """POSTs meanwhile that nobody answered, or with 503."""
     tries: int = 0
     left_over: Counter[str] = field(default_factory=Counter)
-    """By what it is: what the first release had not finished."""
-    revisions: tuple[str, str] = ("", "")
+    """By what it is: what had not been finished when the first process of the first release was stopped."""
     upgrade_seconds: float = 0
-    stopped_seconds: float = 0
+    """Of `db upgrade`, both times if it was needed twice."""
+    seconds: float = 0
     """From the first process that was told to stop to the last that serves."""
     violations: list[str] = field(default_factory=list)
-    evidence: Evidence | None = None
 
     def lines(self) -> list[str]:
         """For people."""
         left = ", ".join(f"{number} {what}" for what, number in sorted(self.left_over.items()))
+        answered = ", ".join(f"{number} {when}" for when, number in self.answered.items())
         return [
             (
-                f"upgraded from {self.revisions[0]} to {self.revisions[1]} in {self.upgrade_seconds:.1f} s, "
-                f"nobody being answered for {self.stopped_seconds:.1f} s"
+                f"revision {REVISION} to {known_revisions()[-1]} in {self.upgrade_seconds:.1f} s, all processes in "
+                f"{self.seconds:.1f} s"
             ),
             (
-                f"{self.answered_before} requests answered by the first release, {self.answered_after} by this "
-                f"version, in {self.tries} POSTs"
+                f"requests answered: {answered}, and each once more at the end; {self.again} POSTs meanwhile were "
+                f"without an answer, and repeated"
             ),
-            f"left by the first release, and finished by this version: {left}",
+            f"not finished when the first process of the first release was stopped: {left}",
         ]
 
 
@@ -117,7 +131,6 @@ def play(wanted: Wanted) -> Result:
 
 
 async def _play(wanted: Wanted) -> Result:
-    result = Result()
     release = wanted.folder / "release"
     unpack(release)
     async with AsyncExitStack() as stack:
@@ -125,41 +138,39 @@ async def _play(wanted: Wanted) -> Result:
         stack.push_async_callback(receivers.close)
         await receivers.listen()
         ports = [stack.enter_context(reserved_port()) for _ in range(GATEWAYS)]
+        balancer = Balancer(ports)
+        stack.push_async_callback(balancer.close)
+        urls = [await balancer.listen()]
         directory = wanted.folder / "instance"
-        old, new = (
-            Site(_new_folder(wanted.folder / name), directory, ports, WORKERS, root)
-            for name, root in (("old", release), ("new", ROOT))
-        )
+        old = Site(_new_folder(wanted.folder / "old"), directory, ports, WORKERS, release)
+        new = Site(_new_folder(wanted.folder / "new"), directory, ports, WORKERS)
         for site in (old, new):
             stack.push_async_callback(site.kill_all)
-        known = homes(12 * wanted.requests)
+        known = homes(HUBS_PER_REQUEST * wanted.requests)
         database = "sqlite:///sr-engine.db" if wanted.server is None else wanted.server.new_database()
         await old.python(_MAKE, str(directory), receivers.url, str(ports[0]), database, str(len(known)))
         around = _surroundings(directory, wanted.folder / "config")
         receivers.be_suppliers(around)
         await old.start_all()
-        urls = [f"http://127.0.0.1:{port}" for port in ports]
         receivers.take_part(around, directory, urls, behaviour_of(SEED))
         load = Load(around, directory, urls, known, SEED, at_once=AT_ONCE)
-        loading = asyncio.create_task(load.run())
+        playing = _Playing(wanted, old, new, load, asyncio.create_task(load.run()))
         try:
             wanted.say("gateways and workers of the first release serve, and Suppliers send")
-            await _until(lambda: load.answered >= wanted.requests // 2, loading)
+            await playing.answered(wanted.requests // 2)
             receivers.down = {ASLEEP}
-            await _until(lambda: load.answered >= wanted.requests and _waiting(directory) >= WAITING, loading)
-            await _upgrade(old, new, wanted, load, result)
-            wanted.say("the database is brought forward, and this version serves")
+            await playing.answered(wanted.requests // 2)
+            await playing.until(lambda: _left_over(directory)["messages"] >= WAITING)
+            await playing.upgrade()
+            wanted.say("the schema is brought forward, and this version serves alone")
             receivers.down = set()
-            enough = load.answered + wanted.requests
-            await _until(lambda: load.answered >= enough, loading)
+            await playing.answered(wanted.requests)
         except BaseException:
             # Nobody answers any more what is still under way.
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
+            playing.loading.cancel()
+            await asyncio.gather(playing.loading, return_exceptions=True)
             raise
-        load.stopped.set()
-        await loading
-        result.answered_after = load.answered - result.answered_before
+        result = await playing.end()
         instance = open_instance(directory)
         stack.callback(dispose, instance)
         await rest(instance, receivers, whole=True)
@@ -168,66 +179,111 @@ async def _play(wanted: Wanted) -> Result:
         at_rest = await rest(instance, receivers, whole=False)
         for name in new.names:
             await new.stop(name)
+        await new.command("db", "check", "--dir", str(directory))
         await new.command("audit", "verify", "--dir", str(directory))
         # What has happened by itself since everything was at rest is still to be told.
         instance.transactions.run_now(remind)
+        evidence = collect(instance, load, receivers, known, at_rest)
+        result.violations = [*violations(evidence), *new.tracebacks()]
         result.tries = load.tries
-        result.evidence = collect(instance, load, receivers, known, at_rest)
-        result.violations = [*violations(result.evidence), *new.tracebacks()]
-        result.revisions = (REVISION, known_revisions()[-1])
     return result
 
 
-async def _upgrade(old: Site, new: Site, wanted: Wanted, load: Load, result: Result) -> None:
-    """As docs/deployment.md says of an upgrade with a stop; what would do harm is tried, and refused."""
-    bring_new_keys(new.directory / "config")
-    directory = str(new.directory)
-    await _refused(new, "--all-stopped", "db", "upgrade", "--dir", directory)
-    await _refused(new, _LEASE, "db", "upgrade", "--all-stopped", "--dir", directory)
-    began = time.monotonic()
-    if wanted.killed:
-        await old.kill_all()
-    else:
-        await asyncio.gather(*(old.stop(name) for name in old.names))
-    result.answered_before = load.answered
-    result.left_over = _left_over(new.directory)
-    stopped = time.monotonic()
-    await _once_leases_have_run_out(new, "db", "upgrade", "--all-stopped", "--dir", directory)
-    result.upgrade_seconds = time.monotonic() - stopped
-    await new.start_all()
-    result.stopped_seconds = time.monotonic() - began
+@dataclass
+class _Playing:
+    """The part that is under load."""
 
+    wanted: Wanted
+    old: Site
+    new: Site
+    load: Load
+    loading: asyncio.Task[None]
+    result: Result = field(default_factory=Result)
 
-async def _refused(site: Site, reason: str, *command: str) -> None:
-    """A command has to say no, and why."""
-    try:
-        await site.command(*command)
-    except DrillFailed as failed:
-        if reason not in str(failed):
-            raise
-    else:
-        raise DrillFailed(f"{' '.join(command)} was not refused")
+    async def upgrade(self) -> None:
+        """As docs/deployment.md says; what would do harm is tried, and has to be refused."""
+        load, result = self.load, self.result
+        answered, unanswered = load.answered, load.tries - load.answered
+        result.answered["before"] = answered
+        if self.wanted.way is Way.REPLACED:
+            await self._replace()
+        else:
+            await self._stop_and_start()
+        result.answered["meanwhile"] = load.answered - answered
+        result.again = load.tries - load.answered - unanswered
 
+    async def _replace(self) -> None:
+        """The schema, then one process after another, then what waits until the last of before is gone."""
+        await self._refused(_TOO_EARLY, "--all-replaced")
+        await self._bring_forward()
+        bring_new_keys(self.new.directory / "config")
+        self.result.left_over = _left_over(self.new.directory)
+        began = time.monotonic()
+        for name in self.new.names:
+            await self.answered(self.wanted.requests // len(self.new.names))
+            if name == self.new.names[-1]:
+                await self._refused(_LEASE, "--all-replaced")
+            await self.old.stop(name)
+            await self.new.start(name)
+        self.result.seconds = time.monotonic() - began
+        await self.answered(self.wanted.requests // 2)
+        await self._bring_forward("--all-replaced")
 
-async def _once_leases_have_run_out(site: Site, *command: str) -> None:
-    """What was killed holds its leases for a while yet."""
-    async with asyncio.timeout(_WITHIN_SECONDS):
-        while True:
-            try:
-                await site.command(*command)
-            except DrillFailed as failed:
-                if _LEASE not in str(failed):
-                    raise
-            else:
-                return
+    async def _stop_and_start(self) -> None:
+        bring_new_keys(self.new.directory / "config")
+        await self._refused(_LEASE, "--all-stopped")
+        began = time.monotonic()
+        self.result.left_over = _left_over(self.new.directory)
+        if self.wanted.way is Way.KILLED:
+            await self.old.kill_all()
+        else:
+            await asyncio.gather(*(self.old.stop(name) for name in self.old.names))
+        await self._bring_forward("--all-stopped")
+        await self.new.start_all()
+        self.result.seconds = time.monotonic() - began
 
+    async def _bring_forward(self, *how: str) -> None:
+        began = time.monotonic()
+        async with asyncio.timeout(_WITHIN_SECONDS):
+            while True:
+                try:
+                    await self.new.command("db", "upgrade", "--dir", str(self.new.directory), *how)
+                    break
+                except DrillFailed as failed:
+                    # What was killed holds its leases for a while yet.
+                    if _LEASE not in str(failed):
+                        raise
+        self.result.upgrade_seconds += time.monotonic() - began
 
-async def _until(reached: Callable[[], bool], loading: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(_WITHIN_SECONDS):
-        while not await asyncio.to_thread(reached):
-            if loading.done():
-                loading.result()
-            await asyncio.sleep(0.05)
+    async def _refused(self, why: str, how: str) -> None:
+        try:
+            await self.new.command("db", "upgrade", "--dir", str(self.new.directory), how)
+        except DrillFailed as failed:
+            if why not in str(failed):
+                raise
+        else:
+            raise DrillFailed(f"db upgrade {how} was not refused")
+
+    async def answered(self, more: int) -> None:
+        """Wait until so many more requests have been answered."""
+        enough = self.load.answered + more
+        await self.until(lambda: self.load.answered >= enough)
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Wait for something while the load goes on; raises what it raises."""
+        async with asyncio.timeout(_WITHIN_SECONDS):
+            while not await asyncio.to_thread(reached):
+                if self.loading.done():
+                    self.loading.result()
+                await asyncio.sleep(0.05)
+
+    async def end(self) -> Result:
+        """Let what is under way be answered, and nothing more be sent."""
+        self.load.stopped.set()
+        await self.loading
+        answered = self.result.answered
+        answered["after"] = self.load.answered - answered.total()
+        return self.result
 
 
 def _new_folder(folder: Path) -> Path:
@@ -243,12 +299,8 @@ def _surroundings(directory: Path, config: Path) -> Surroundings:
     return Surroundings(clock_of(settings), load_configuration(config), load_users(settings.users_file))
 
 
-def _waiting(directory: Path) -> int:
-    return _left_over(directory)["messages"]
-
-
 def _left_over(directory: Path) -> Counter[str]:
-    """What there is to do, in words of the old schema and of the new."""
+    """What there is to do, in words that the old schema and the new have in common."""
     counts = {
         "messages": select(func.count()).where(tables.outbox.c.state == PENDING),
         "hubs with a CSP": select(func.count()).where(tables.attempts.c.state.in_([one.value for one in WITH_CSP])),

@@ -9,24 +9,24 @@ import pytest
 
 from tests.postgres import postgres_server
 from tests.upgrade.first_release import HistoryMissing
-from tests.upgrade.playing import Wanted, play
+from tests.upgrade.playing import Wanted, Way, play
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["stopped", "killed"])
+@pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_an_upgrade_from_the_first_release_under_load_loses_and_doubles_nothing(
-    engine: str, end: str, tmp_path: Path
+    engine: str, way: Way, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(postgres_server(durable=True)) if engine == "postgresql" else None
         try:
-            result = play(Wanted(tmp_path, server=server, killed=end == "killed"))
+            result = play(Wanted(tmp_path, server=server, way=way))
         except HistoryMissing as missing:
             pytest.skip(str(missing))
     print("\n".join(result.lines()))
 
     assert result.violations == []
     assert all(result.left_over.values())
-    assert result.answered_before
-    assert result.answered_after
+    assert all(result.answered[when] for when in ("before", "meanwhile", "after"))
+    assert way is not Way.REPLACED or not result.again
