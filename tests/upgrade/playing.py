@@ -98,7 +98,7 @@ class Result:
     answered: Counter[str] = field(default_factory=Counter)
     """Requests, by when: `before` anything was done, `meanwhile` and `after` all that was done."""
     again: int = 0
-    """POSTs meanwhile that nobody answered, or with 503."""
+    """POSTs meanwhile or after that nobody answered, or with 503."""
     tries: int = 0
     left_over: Counter[str] = field(default_factory=Counter)
     """By what it is: what had not been finished when the first process of the first release was stopped."""
@@ -118,8 +118,8 @@ class Result:
                 f"{self.seconds:.1f} s"
             ),
             (
-                f"requests answered: {answered}, and each once more at the end; {self.again} POSTs meanwhile were "
-                f"without an answer, and repeated"
+                f"requests answered: {answered}, and each once more at the end; {self.again} POSTs were without an "
+                "answer, and repeated"
             ),
             f"not finished when the first process of the first release was stopped: {left}",
         ]
@@ -199,6 +199,7 @@ class _Playing:
     load: Load
     loading: asyncio.Task[None]
     result: Result = field(default_factory=Result)
+    unanswered_before: int = 0
 
     async def upgrade(self) -> None:
         """As docs/deployment.md says; what would do harm is tried, and has to be refused."""
@@ -210,7 +211,7 @@ class _Playing:
         else:
             await self._stop_and_start()
         result.answered["meanwhile"] = load.answered - answered
-        result.again = load.tries - load.answered - unanswered
+        self.unanswered_before = unanswered
 
     async def _replace(self) -> None:
         """The schema, then one process after another, then what waits until the last of before is gone."""
@@ -283,6 +284,8 @@ class _Playing:
         await self.loading
         answered = self.result.answered
         answered["after"] = self.load.answered - answered.total()
+        # POSTs count once their request is answered.
+        self.result.again = self.load.tries - self.load.answered - self.unanswered_before
         return self.result
 
 
