@@ -176,7 +176,7 @@ def open_instance(
         draw_id=partial(identifier, randbelow),
     )
     schemas = data_directory("xsd")
-    telling = Telling(alerts, firmware_alerts, reading_engine, mixed)
+    telling = Telling(alerts, firmware_alerts, reading_engine)
     changing = Changing(alerts, policy.limits.portion_devices, policy.limits.kept_portions, mixed)
     return Instance(
         settings=settings,

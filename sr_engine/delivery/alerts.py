@@ -32,6 +32,7 @@ from sr_engine.messages.model import (
 )
 from sr_engine.store import counters, inventory, outbox, registrations, releases, tidings, told, upgrades
 from sr_engine.store.forms import Form, kept
+from sr_engine.store.mixed import Mixed
 from sr_engine.store.tidings import Tidings
 from sr_engine.store.units_of_work import UnitOfWork
 
@@ -63,6 +64,8 @@ class ComposedAlerts:
 
     portions: Sequence[Tidings]
     alerts: Sequence[tuple[_Alert, datetime]]
+    mixed: bool
+    """As `store.mixed` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class SignedAlerts:
     messages: Sequence[outbox.Outgoing]
     told_in_rows: Sequence[tuple[str, str, str, str, str]]
     """Hub, event, organisation, occurrence and message id of each event that its alert does not name itself."""
+    mixed: bool
+    """As `store.mixed` has it."""
 
 
 class Alerts:
@@ -87,9 +92,9 @@ class Alerts:
         access_control_broker: str,
         max_devices: int,
         draw_ids: Callable[[int], Sequence[str]],
-        mixed: Callable[[], bool],
+        mixed: Mixed,
     ) -> None:
-        """`draw_ids` gives so many new identifiers; `mixed` as `store.mixed`."""
+        """`draw_ids` gives so many new identifiers."""
         self._definitions = definitions
         self._users = users
         self._signer = signer
@@ -127,7 +132,7 @@ class Alerts:
     ) -> None:
         """The same for one event of many hubs, given by the organisation that is to be told."""
         definition = self._definitions[event]
-        if definition.body in _WITH_REQUEST or self._mixed():
+        if definition.body in _WITH_REQUEST or self._mixed(unit_of_work.connection):
             self.post(
                 unit_of_work,
                 [
@@ -184,15 +189,14 @@ class Alerts:
                 known[portion.release_id] = releases.by_id(connection, portion.release_id)
             composed = self._alerts(connection, portion.at, new, known[portion.release_id])
             alerts += [(alert, portion.at) for alert in composed]
-        return ComposedAlerts(portions, alerts)
+        return ComposedAlerts(portions, alerts, self._mixed(connection))
 
     def sign(self, composed: ComposedAlerts) -> SignedAlerts:
         """Write and sign them."""
         messages: list[outbox.Outgoing] = []
         in_rows: list[tuple[str, str, str, str, str]] = []
-        mixed = self._mixed()
         for alert, at in composed.alerts:
-            signed = self._signed(alert, at, mixed=mixed)
+            signed = self._signed(alert, at, mixed=composed.mixed)
             messages += signed
             if signed[0].occurrence is None:
                 # All events of a portion have these in common.
@@ -203,7 +207,7 @@ class Alerts:
                     (one.hub_id, event, organisation, one.occurrence, message.message_id)
                     for one, message in zip(alert.events, each, strict=True)
                 ]
-        return SignedAlerts(composed.portions, messages, in_rows)
+        return SignedAlerts(composed.portions, messages, in_rows, composed.mixed)
 
     def queue(self, unit_of_work: UnitOfWork, signed: SignedAlerts) -> None:
         """Queue alerts in the place of what they tell; if some of that has been told meanwhile, nothing changes."""

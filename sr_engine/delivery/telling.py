@@ -38,8 +38,6 @@ class Telling:
     firmware_alerts: FirmwareAlerts
     engine: Engine
     """One that only reads."""
-    mixed: Callable[[], bool]
-    """As `store.mixed`."""
     _held: set[str] = field(default_factory=set, init=False)
     """Suppliers whose alerts are being prepared or queued by this process."""
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -66,8 +64,8 @@ class Telling:
             if portions:
                 signed = self._signed(connection, portions, waiting)
                 # Processes of a version before number what they queue within the transactions of whoever writes.
-                beside = not self.mixed()
-                return Taken(self._queueing(signed), stack.pop_all().close, looked_at < len(waiting), beside=beside)
+                beside, more = not signed.mixed, looked_at < len(waiting)
+                return Taken(self._queueing(signed), stack.pop_all().close, more, beside=beside)
             if not waiting and firmware_tidings.are_left(connection):
                 return Taken(self._firmware, lambda: None)
         return None
@@ -90,7 +88,9 @@ class Telling:
             of_one = tidings.oldest(connection, organisation, QUEUED_AT_ONCE)
             if of_one:
                 try:
-                    return self.alerts.sign(self.alerts.compose(connection, of_one))
+                    composed = self.alerts.compose(connection, of_one)
+                    stop_looking(connection)
+                    return self.alerts.sign(composed)
                 except Exception as error:
                     if may_pass(error):
                         raise

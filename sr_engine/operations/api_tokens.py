@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from sr_engine.store import api_tokens, audit
 from sr_engine.store.api_tokens import Scope, Token
+from sr_engine.store.schema import is_mixed
 from sr_engine.store.units_of_work import UnitOfWork
 
 OPERATOR = "operator"
@@ -94,6 +95,11 @@ class TokenDesk:
         """Add a token of a new id and secret; raises TokenRefused."""
         if self.must_be_bound and like.certificate_sha256 is None:
             raise TokenRefused("tokens have to be bound here (must_be_bound of api.toml): name a file by --certificate")
+        if like.certificate_sha256 is not None and is_mixed(unit_of_work.connection):
+            raise TokenRefused(
+                "processes of a version before may be at work, which would take the token from anybody: first replace "
+                "them all, then `sr-engine db upgrade --all-replaced`"
+            )
         secret = f"{PREFIX}{self.randbelow(1 << SECRET_BITS):064x}"
         token = replace(like, token_id=self.draw_id(), created_at=unit_of_work.now, revoked_at=None, used_at=None)
         api_tokens.add(unit_of_work.connection, token, digest(secret))

@@ -6,7 +6,7 @@ is done with a hub in a transaction that writes, the portions that name the hub 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from sr_engine.domain.changes import Changes
 from sr_engine.domain.portions import Portion, portions_of
 from sr_engine.store import audit, inventory, kept_changes, upgrade_writing
 from sr_engine.store.kept_changes import Kept
+from sr_engine.store.mixed import Mixed
 from sr_engine.store.reading import Connection
 from sr_engine.store.units_of_work import UnitOfWork
 
@@ -28,12 +29,12 @@ class Changing:
     """Hubs of one portion, at most."""
     most: int
     """Portions that may be left before no more is to be added."""
-    mixed: Callable[[], bool]
-    """As `store.mixed`: all is written at once then."""
+    mixed: Mixed
+    """If so, all is written at once."""
 
-    def is_long(self, hubs: int) -> bool:
+    def is_long(self, hubs: int, connection: Connection) -> bool:
         """True if what is decided about so many is to be kept, and written later."""
-        return hubs > self.portion and not self.mixed()
+        return hubs > self.portion and not self.mixed(connection)
 
     def write(self, unit_of_work: UnitOfWork, changes: Changes) -> None:
         """Write all of it; that it was is recorded by the caller (`entries_of`)."""

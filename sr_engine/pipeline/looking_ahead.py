@@ -25,7 +25,8 @@ class Decided:
     """What a request came to when its hubs were looked up."""
 
     outcome: Outcome = field(repr=False)
-    portions: Sequence[Portion] = field(repr=False)
+    portions: Sequence[Portion] | None = field(repr=False)
+    """Of it, if they were to be kept by then."""
     """What it changes, as far as that is kept."""
     past: Past = field(repr=False)
     """That of its hubs, by which it was decided."""
@@ -43,7 +44,7 @@ class LookedUp:
     """None if more than what is known of its hubs decides."""
 
     def portions_of(self, outcome: Outcome) -> Sequence[Portion] | None:
-        """What an outcome changes, if that was the one before."""
+        """Those of an outcome, if that was the one before and they were worked out."""
         return self.decided.portions if self.decided is not None and self.decided.outcome is outcome else None
 
     @property

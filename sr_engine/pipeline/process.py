@@ -263,18 +263,18 @@ class Processor:
             if admitted.only_concerns is None or body.execution_date_time is not None or not admitted.entry.offered:
                 return LookedUp(known)
             outcome = self._decide(UnitOfWork(connection, now), admitted, LookedUp(known), past)
-            portions = self.changing.portions(outcome.changes) if self._is_long(admitted) else ()
+            portions = self.changing.portions(outcome.changes) if self._is_long(admitted, connection) else None
             return LookedUp(known, Decided(outcome, portions, past, release, audit_id))
 
         return reading.if_possible(look)
 
-    def _is_long(self, admitted: Admitted) -> bool:
+    def _is_long(self, admitted: Admitted, connection: Connection) -> bool:
         hub_ids = admitted.only_concerns
-        return hub_ids is not None and self.changing.is_long(len(hub_ids))
+        return hub_ids is not None and self.changing.is_long(len(hub_ids), connection)
 
     def execute_long(self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None) -> Answer:
         """The same as `execute`; what changes for hubs is kept if they are many."""
-        return self.execute(unit_of_work, admitted, looked_up, keep=self._is_long(admitted))
+        return self.execute(unit_of_work, admitted, looked_up, keep=self._is_long(admitted, unit_of_work.connection))
 
     def execute(
         self, unit_of_work: UnitOfWork, admitted: Admitted, looked_up: LookedUp | None = None, *, keep: bool = False

@@ -49,6 +49,7 @@ class _Gone:
     """If it is to be believed only of who has no lease then."""
 
 
+_NONE_OF_OURS = {Standing.UNKNOWN, Standing.UNVERSIONED}
 _LOCK_NOT_AVAILABLE = "55P03"
 _PATIENCE_SECONDS, _PAUSE_SECONDS, _TRIES = 0.5, 0.5, 600
 """For how long PostgreSQL's tables are waited for, after how long again, and how often."""
@@ -102,8 +103,10 @@ def _one_after_another(
     """
     is_checked, tries, last = False, 0, up_to
     while True:
+        # For its turn among all who write it waits as long as the engine says.
+        transaction = connection.begin()
         try:
-            with connection.begin():
+            with transaction:
                 if connection.dialect.name == POSTGRESQL:
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
                 if not is_checked:
@@ -162,11 +165,11 @@ def _apply_next(connection: Connection, folder: Path, up_to: str | None) -> tupl
     """Apply the next revision, if there is one: what is next is looked up in the transaction that applies it."""
     known = known_revisions(folder)
     state = state_of(connection, known)
-    if state.standing in {Standing.UNKNOWN, Standing.UNVERSIONED}:
+    if state.standing in _NONE_OF_OURS:
         refuse(state, known)
-    if state.standing in {Standing.CURRENT, Standing.NEWER} or (state.revision is not None and state.revision == up_to):
+    pending = known if state.standing is Standing.EMPTY else state.pending
+    if not pending or (up_to is not None and pending[0] > up_to):
         return None, state
-    pending = state.pending or known
     scripts = {one.revision: one for one in scripts_in(folder)}
     script = scripts[pending[0]]
     _apply(connection, script, folder)
@@ -177,6 +180,8 @@ def _check_that_processes_go_on(connection: Connection, folder: Path, up_to: str
     """Up to which revision may be applied; raises ProcessesInTheWay."""
     known = known_revisions(folder)
     state = state_of(connection, known)
+    if state.standing in _NONE_OF_OURS:
+        refuse(state, known)
     pending = [
         one for one in scripts_in(folder) if one.revision in state.pending and (up_to is None or one.revision <= up_to)
     ]
@@ -194,14 +199,12 @@ def _check_that_processes_go_on(connection: Connection, folder: Path, up_to: str
             f"the schema is of revision {state.revision}, on which no process of this version can have served yet: "
             "first `sr-engine db upgrade`, then replace all processes, then --all-replaced; nothing was changed"
         )
-    if gone.now is not None:
-        running = leases.unexpired(connection, gone.now)
-        if gone.stopped and pending:
-            _refuse_if_any(running, "not all processes are stopped")
-        elif gone.replaced and later:
-            needed = max(one.module.works_from for one in later)
-            of_before = {holder: until for holder, until in running.items() if (leases.knows(holder) or "") < needed}
-            _refuse_if_any(of_before, "not all processes of versions before are replaced")
+    if gone.now is not None and gone.stopped and pending:
+        _refuse_if_any(leases.unexpired(connection, gone.now), "not all processes are stopped")
+    if gone.now is not None and gone.replaced and later:
+        needed, running = max(one.module.works_from for one in later), leases.unexpired(connection, gone.now)
+        of_before = {holder: until for holder, until in running.items() if (leases.knows(holder) or "") < needed}
+        _refuse_if_any(of_before, "not all processes of versions before are replaced")
     if not later or gone.stopped or gone.replaced:
         return up_to
     return at_once[-1].revision if at_once else state.revision

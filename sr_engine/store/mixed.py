@@ -7,7 +7,9 @@ been replaced (`sr-engine db upgrade --all-replaced`).
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from contextlib import nullcontext
+
+from sqlalchemy import Connection, Engine
 
 from sr_engine.store.schema import is_mixed
 
@@ -20,9 +22,9 @@ class Mixed:
         self._engine = engine
         self._may_be = True
 
-    def __call__(self) -> bool:
-        """True if there may be such processes."""
+    def __call__(self, connection: Connection | None = None) -> bool:
+        """True if there may be such processes; it is asked over `connection`, where one is at hand."""
         if self._may_be:
-            with self._engine.connect() as connection:
-                self._may_be = is_mixed(connection)
+            with self._engine.connect() if connection is None else nullcontext(connection) as asked:
+                self._may_be = is_mixed(asked)
         return self._may_be

@@ -138,9 +138,11 @@ def waiting(connection: Connection, organisation: str, now: datetime) -> int:
 
 
 def working(connection: Connection, since: datetime) -> list[Proposal]:
-    """What was confirmed since then and is not done to its end, of all organisations."""
+    """What was confirmed since then and is not done to its end, of all organisations, the oldest first."""
     found = connection.execute(
-        select(*_COLUMNS).where(_ROW.state == ProposalState.WORKING.value, _ROW.decided_at >= since)
+        select(*_COLUMNS)
+        .where(_ROW.state == ProposalState.WORKING.value, _ROW.decided_at >= since)
+        .order_by(_ROW.decided_at, _ROW.proposal_id)
     )
     return [_proposal_of(row) for row in found]
 

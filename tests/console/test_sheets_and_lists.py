@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from sr_engine.store.tables import console_proposals, decisions, exchanges, sche
 from tests.console.desk import Front, Somebody
 from tests.console.test_supplier import HOMES, WINDOW, compose, count, opened
 from tests.requests.conftest import Suppliers
-from tests.world import A, B, TestHub, edit, on_connection, reopen
+from tests.world import A, B, TestHub, World, edit, on_connection, reopen
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -160,13 +161,30 @@ def test_a_sheet_that_was_refused_can_be_brought_again_and_is_done_once(front: F
     assert count(front, schedules) == 2
 
 
+def lose_what_it_did_not_keep(world: World) -> None:
+    with world.instance.reading_engine.connect() as connection:
+        (content,) = connection.scalars(select(console_proposals.c.content))
+    kept = {name: value for name, value in json.loads(content).items() if name != "same"}
+    world.execute(console_proposals.update().values(content=json.dumps(kept)))
+
+
+def leave_one_that_nobody_can_read(world: World) -> None:
+    """It is looked at before the other."""
+    with world.instance.reading_engine.connect() as connection:
+        row = dict(connection.execute(select(console_proposals)).mappings().one())
+    earlier = row["decided_at"] - timedelta(minutes=1)
+    unreadable = row | {"proposal_id": "0" * 32, "decided_at": earlier, "content": "{}"}
+    world.execute(console_proposals.insert().values(unreadable))
+
+
 def one_hub_a_request(directory: Path) -> None:
     edit(directory / "config" / "policy.toml", "list_max_devices = 50_000", "list_max_devices = 1")
     edit(directory / "config" / "console.toml", "milliseconds = 60000", "milliseconds = 10")
 
 
+@pytest.mark.parametrize("of_the_first_release", [False, True])
 def test_what_a_process_that_ended_has_left_half_done_goes_on_by_itself_and_is_done_once(
-    fronts: Callable[..., Front],
+    fronts: Callable[..., Front], caplog: pytest.LogCaptureFixture, *, of_the_first_release: bool
 ) -> None:
     front = fronts(one_hub_a_request)
     homes = [TestHub(number) for number in range(1, 61)]
@@ -181,7 +199,10 @@ def test_what_a_process_that_ended_has_left_half_done_goes_on_by_itself_and_is_d
     browser.send("Do it for 60 hubs")
     while count(front, decisions) == 0:
         front.runner.run(asyncio.sleep(0))
+    if of_the_first_release:
+        lose_what_it_did_not_keep(front.world)
     later = Front(reopen(front.world))
+    leave_one_that_nobody_can_read(later.world)
     seconds = iter(range(0, 1_000_000, 2 * round(STILL.total_seconds())))
     later.taking_up.monotonic = lambda: next(seconds)
     later.runner.run(later.taking_up.look())
@@ -194,6 +215,9 @@ def test_what_a_process_that_ended_has_left_half_done_goes_on_by_itself_and_is_d
     with later.world.instance.reading_engine.connect() as connection:
         done = [one for one in audit.newest(connection, 1_000) if one.action == "answer"]
     assert sorted(hub for one in done for hub in one.hubs) == sorted(home.chf for home in homes)
+    assert {one.getMessage() for one in caplog.records if one.levelname == "ERROR"} == {
+        f"proposal {'0' * 32} cannot go on; it is tried again, after the others"
+    }
     later.close()
 
 

@@ -54,7 +54,7 @@ def transaction(world: World) -> Iterator[UnitOfWork]:
 def taken_by_a_process(world: World) -> Iterator[Taken]:
     """What one process has signed, which it lets go in the end."""
     instance = world.instance
-    telling = Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine, instance.changing.mixed)
+    telling = Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine)
     taken = telling.take(whoever_is_at_it=True)
     assert taken is not None
     try:

@@ -76,7 +76,7 @@ def expected(*events: AlertEvent) -> list[tuple[str, str, str]]:
 def another(world: World) -> Telling:
     """That of another process."""
     instance = world.instance
-    return Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine, instance.changing.mixed)
+    return Telling(instance.alerts, instance.firmware_alerts, instance.reading_engine)
 
 
 def take(one: Telling, *, whoever_is_at_it: bool = False) -> Taken:

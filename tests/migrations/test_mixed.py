@@ -6,23 +6,27 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from lxml import etree
-from sqlalchemy import Engine, RowMapping, func, select, text
+from sqlalchemy import Engine, RowMapping, Table, func, select, text
 
 from sr_engine.configuration import AlertEvent
 from sr_engine.domain.changes import HubEvent
 from sr_engine.messages.model import Phase, ScheduleCommsHubFirmware
+from sr_engine.operations.api_tokens import TokenDesk, TokenRefused
 from sr_engine.operations.audit_verification import verify
 from sr_engine.pipeline.process import Admitted
 from sr_engine.store import leases, migrating
+from sr_engine.store.api_tokens import Scope
 from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.migrating import ProcessesInTheWay
 from sr_engine.store.outbox import ALERT
+from sr_engine.store.reading import Reading
 from sr_engine.store.schema import Standing, known_revisions, state_of, works_from
-from sr_engine.store.tables import alerted_hubs, kept_changes, outbox, releases, tidings
+from sr_engine.store.tables import alerted_hubs, attempts, kept_changes, outbox, releases, schedule_hubs, tidings
 from sr_engine.store.units_of_work import UnitOfWork
 from tests.databases import KINDS, empty_url, url_of_instance
 from tests.gateway.conftest import still
@@ -144,11 +148,21 @@ def world(tmp_path: Path, kind: str) -> Iterator[World]:
     world.close()
 
 
-def kept_of(world: World, hubs: Sequence[TestHub]) -> int:
-    """How much of a long list is still to be written when it is answered; it is, and everybody told, on return."""
+def long_list(world: World, hubs: Sequence[TestHub]) -> Admitted:
     body = ScheduleCommsHubFirmware(FIRMWARE, WINDOW, Phase.GENERAL, tuple(hub.chf for hub in hubs))
     admitted = world.processor.admit("serviceD", world.signed(A, body, "11.5"), NOW)
     assert isinstance(admitted, Admitted)
+    return admitted
+
+
+def number_of(world: World, table: Table) -> int:
+    with world.instance.reading_engine.connect() as connection:
+        return int(connection.scalar(select(func.count()).select_from(table)) or 0)
+
+
+def kept_of(world: World, hubs: Sequence[TestHub]) -> int:
+    """How much of a long list is still to be written when it is answered; it is, and everybody told, on return."""
+    admitted = long_list(world, hubs)
 
     def answer(unit_of_work: UnitOfWork) -> int:
         assert world.processor.execute_long(unit_of_work, admitted, None).code == "I0"
@@ -178,6 +192,30 @@ def test_nothing_is_left_that_the_first_release_does_not_understand(world: World
         each = select(alerted_hubs.c.hub_id, alerted_hubs.c.message_id).where(alerted_hubs.c.event == sent[0]["event"])
         told = [tuple(row) for row in connection.execute(each)]
     assert sorted(told) == sorted((one["hub_id"], one["message_id"]) for one in sent)
+
+
+def test_a_long_list_that_is_looked_up_before_the_last_is_replaced_and_decided_after_it_is_carried_out(
+    world: World,
+) -> None:
+    admitted = long_list(world, HUBS)
+    looked_up = world.processor.look_ahead(Reading(world.instance.reading_engine), admitted, NOW)
+    migrating.upgrade(world.instance.engine, replaced=True)
+
+    answer = world.run(lambda unit_of_work: world.processor.execute_long(unit_of_work, admitted, looked_up))
+    world.settle()
+
+    assert answer.code == "I0"
+    assert number_of(world, schedule_hubs) == number_of(world, attempts) == len(alerts(world)) == len(HUBS)
+
+
+def test_no_token_is_bound_that_the_first_release_would_take_from_anybody(world: World) -> None:
+    desk = TokenDesk(world.instance.draw_id, world.instance.randbelow)
+    make = partial(desk.create, user_eui=A.eui, scopes={Scope.READ}, certificate_sha256="ab" * 32)
+    with pytest.raises(TokenRefused, match=r"first replace them all, then `sr-engine db upgrade --all-replaced`"):
+        world.run(partial(make, name="crm"))
+
+    migrating.upgrade(world.instance.engine, replaced=True)
+    world.run(partial(make, name="crm"))
 
 
 def test_events_that_are_alike_are_kept_one_by_one(world: World) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from sr_engine.store.migrating import ProcessesInTheWay
 from sr_engine.store.schema import REVISIONS, Standing, known_revisions, state_of
 from sr_engine.store.tables import counters
 from tests.databases import KINDS, empty_url, new_url
-from tests.world import SECONDS
+from tests.world import NOW, SECONDS
 
 NEWEST = known_revisions()[-1]
 NEXT, AFTER = (f"{int(NEWEST) + number:04}" for number in (1, 2))
@@ -302,7 +303,7 @@ def test_a_database_that_says_no_revision_of_ours_is_refused(engine: Engine, nam
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE TABLE {name} (version_num VARCHAR(32))")
         connection.exec_driver_sql(f"INSERT INTO {name} VALUES ('4f1c0a')")
-    for use in (check_tables, create_tables, migrating.upgrade):
+    for use in (check_tables, create_tables, migrating.upgrade, partial(migrating.upgrade, now=NOW, stopped=True)):
         with pytest.raises(
             DatabaseError, match=r"another program's, or was made before revisions .* an empty database"
         ):

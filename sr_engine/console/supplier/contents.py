@@ -30,7 +30,8 @@ class Content:
         kept = json.loads(text)
         wish = None if kept["wish"] is None else Wish.from_kept(kept["wish"])
         selection = Selection.of(kept["selection"])
-        same = tuple(tuple(ids) for ids in kept["same"])
+        # The first release did not know them.
+        same = tuple(tuple(ids) for ids in kept.get("same", ()))
         return Content(kept["user"], wish, selection, tuple(kept["hubs"]), tuple(kept["keys"]), same)
 
     def write(self) -> str:

@@ -59,5 +59,8 @@ class TakingUp:
             )
             if now >= stood[place]:
                 log.warning("proposal %s was left after %s of %s requests; it goes on", *place, one.acts)
-                await self.proposing.take_up(one)
+                try:
+                    await self.proposing.take_up(one)
+                except Exception:
+                    log.exception("proposal %s cannot go on; it is tried again, after the others", one.proposal_id)
         self._stood = stood
