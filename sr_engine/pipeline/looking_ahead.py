@@ -26,8 +26,7 @@ class Decided:
 
     outcome: Outcome = field(repr=False)
     portions: Sequence[Portion] | None = field(repr=False)
-    """Of it, if they were to be kept by then."""
-    """What it changes, as far as that is kept."""
+    """What it changes, as far as that is kept; None: nothing was to be kept by then."""
     past: Past = field(repr=False)
     """That of its hubs, by which it was decided."""
     release: Release
