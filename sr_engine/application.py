@@ -116,7 +116,7 @@ def application(
         from sr_engine.api.sending import Sending  # noqa: PLC0415 - as in api_desk_of
 
         parts.append(Sending(api, claims, instance.randbelow).run)
-    working = Working(claims, ticker, parts, instance.transactions, instance.changing.mixed)
+    working = Working(claims, ticker, parts, instance.transactions)
     trusted = Watched("the trusted certificates", instance.settings.trust_directory, instance.trust.reload)
     apart = Apart()
     console = (

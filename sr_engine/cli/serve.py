@@ -93,7 +93,7 @@ def serve(*, directory: Path, host: str | None, port: int | None, named: str, wo
             incoming_tls(instance.settings)
             outgoing_tls(instance.settings)
             _warn_of_holidays(instance.configuration, instance.clock.now())
-            _warn_of_clocks(instance)
+            _warn_of_others(instance)
             listen = instance.settings.listen
             taking: list[socket.socket] = []
             address = role.value
@@ -216,10 +216,14 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _warn_of_clocks(instance: Instance) -> None:
-    """Say so in the log if this computer's clock differs from others' by which work is shared."""
+def _warn_of_others(instance: Instance) -> None:
+    """Say so in the log if this computer's clock differs from others' by which work is shared, or their version may."""
     clock = instance.settings.clock
     with instance.reading_engine.connect() as connection:
+        if instance.changing.mixed(connection):
+            log.warning(
+                "processes of a version before may be at work: once none is, `sr-engine db upgrade --all-replaced`"
+            )
         for line in clock_differences(
             connection,
             real=SystemClock(),

@@ -12,7 +12,6 @@ from typing import Any
 
 from sr_engine.claims import Claims
 from sr_engine.regions.triggers import Ticker
-from sr_engine.store.mixed import Mixed
 from sr_engine.store.transactions import Transactions
 
 log = logging.getLogger(__name__)
@@ -40,15 +39,10 @@ class Working:
     parts: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Each runs until cancelled."""
     transactions: Transactions
-    mixed: Mixed
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work until the end of the block; then what is under way is finished, and other processes may take over."""
-        if await asyncio.to_thread(self.mixed):
-            log.warning(
-                "processes of a version before may be at work: once none is, `sr-engine db upgrade --all-replaced`"
-            )
         tasks = [asyncio.create_task(part()) for part in (*self.parts, self.claims.run)]
         self.ticker.start()
         log.info("this is process %s; its leases stand under that id", self.claims.holder)

@@ -149,10 +149,13 @@ class Site:
         """Run a command of sr-engine."""
         return await self.run(str(self.program), *arguments)
 
+    def said(self, words: str) -> list[str]:
+        """The processes that have these words in their log."""
+        return [name for name in self.names if words in (self.folder / f"{name}.log").read_text("utf-8")]
+
     def tracebacks(self) -> list[str]:
         """The logs of processes that have one."""
-        logs = (self.folder / f"{name}.log" for name in self.names)
-        return [f"{log.name} has a traceback" for log in logs if "Traceback" in log.read_text("utf-8")]
+        return [f"the log of {name} has a traceback" for name in self.said("Traceback")]
 
     async def python(self, code: str, *arguments: str) -> None:
         """Run a piece of Python beside the program's own tests."""

@@ -185,6 +185,8 @@ async def _play(wanted: Wanted) -> Result:
         instance.transactions.run_now(remind)
         evidence = collect(instance, load, receivers, known, at_rest)
         result.violations = [*violations(evidence), *new.tracebacks()]
+        if wanted.way is Way.REPLACED and new.names[0] not in new.said("processes of a version before may be at work"):
+            result.violations.append("nobody was told in the log what still waits")
         result.tries = load.tries
     return result
 
