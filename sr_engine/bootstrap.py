@@ -150,15 +150,7 @@ def open_instance(
     official_schema = official_schema_of(settings)
     clock = clock or clock_of(settings)
     signer = Signer(key)
-    trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
-    engine = open_engine(settings.database_url, durable=durable)
-    try:
-        check_tables(engine)
-    except DatabaseError:
-        engine.dispose()
-        raise
-    reading_engine = open_engine(settings.database_url, read_only=True)
-    mixed = Mixed(reading_engine)
+    mixed = Mixed()
     alerts = Alerts(
         definitions=loaded.alerts,
         users=users,
@@ -176,6 +168,14 @@ def open_instance(
         draw_id=partial(identifier, randbelow),
     )
     schemas = data_directory("xsd")
+    trust = Trust.from_directory(settings.trust_directory, crl_grace=policy.trust.crl_grace)
+    engine = open_engine(settings.database_url, durable=durable)
+    try:
+        check_tables(engine)
+    except DatabaseError:
+        engine.dispose()
+        raise
+    reading_engine = open_engine(settings.database_url, read_only=True)
     telling = Telling(alerts, firmware_alerts, reading_engine)
     changing = Changing(alerts, policy.limits.portion_devices, policy.limits.kept_portions, mixed)
     return Instance(

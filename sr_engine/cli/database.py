@@ -40,7 +40,7 @@ def check(directory: Path) -> None:
         case Standing.CURRENT:
             click.echo(f"current: revision {state.revision}")
         case Standing.MIXED:
-            click.echo(f"mixed: {waits(state)}")
+            click.echo(f"mixed: {_waits(state)}")
         case Standing.NEWER:
             click.echo(
                 f"newer: revision {state.revision}; this version knows {known[-1]} and can still work on it: it is "
@@ -96,14 +96,14 @@ def upgrade(directory: Path, all_replaced: bool, all_stopped: bool) -> None:
         )
         after = schema_state(engine)
     if after.standing is Standing.MIXED:
-        click.echo(waits(after))
+        click.echo(_waits(after))
     elif after.revision == state.revision:
         click.echo(f"nothing to do: the schema is of revision {state.revision}")
     else:
         click.echo(f"current: revision {after.revision}")
 
 
-def waits(state: SchemaState) -> str:
+def _waits(state: SchemaState) -> str:
     """What is still to be done about a database on which processes of a version before may work."""
     return (
         f"revision {state.revision}; {', '.join(state.pending)} waits until no process of a version before is left: "

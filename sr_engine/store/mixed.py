@@ -7,9 +7,7 @@ been replaced (`sr-engine db upgrade --all-replaced`).
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from sr_engine.store.schema import is_mixed
 
@@ -17,14 +15,11 @@ from sr_engine.store.schema import is_mixed
 class Mixed:
     """Asks the database until the answer is no, for then it stays so."""
 
-    def __init__(self, engine: Engine) -> None:
-        """`engine` need only read."""
-        self._engine = engine
+    def __init__(self) -> None:
         self._may_be = True
 
-    def __call__(self, connection: Connection | None = None) -> bool:
-        """True if there may be such processes; it is asked over `connection`, where one is at hand."""
+    def __call__(self, connection: Connection) -> bool:
+        """True if there may be such processes."""
         if self._may_be:
-            with self._engine.connect() if connection is None else nullcontext(connection) as asked:
-                self._may_be = is_mixed(asked)
+            self._may_be = is_mixed(connection)
         return self._may_be
