@@ -38,6 +38,7 @@ from tests.upgrade.first_release import REVISION, bring_new_keys, unpack
 
 GATEWAYS, WORKERS = 2, 2
 AT_ONCE = 3
+CONNECTIONS = len(NAMES) * AT_ONCE
 SEED = 1
 HUBS_PER_REQUEST = 24
 ASLEEP = NAMES[-1]

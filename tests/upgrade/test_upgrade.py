@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres import postgres_server
 from tests.upgrade.first_release import HistoryMissing
-from tests.upgrade.playing import Wanted, Way, play
+from tests.upgrade.playing import CONNECTIONS, GATEWAYS, Wanted, Way, play
 
 
 @pytest.mark.slow
@@ -29,4 +29,6 @@ def test_an_upgrade_from_the_first_release_under_load_loses_and_doubles_nothing(
     assert result.violations == []
     assert all(result.left_over.values())
     assert all(result.answered[when] for when in ("before", "meanwhile", "after"))
-    assert way is not Way.REPLACED or not result.again
+    if way is Way.REPLACED:
+        # A gateway that stops closes a connection on which the next POST is just under way, and no other.
+        assert result.again <= GATEWAYS * CONNECTIONS
