@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from sr_engine import configuration
 from sr_engine.configuration import SETTINGS_FILE, Configuration, ConfigurationError, Settings, UserDirectory
+from sr_engine.configuration.console import load_console
+from sr_engine.configuration.operator_pages import load_operator_rules
 from sr_engine.doctor import files, surroundings
 from sr_engine.doctor.findings import Finding, error
 from sr_engine.store.database import DatabaseError, address_of
@@ -43,6 +45,9 @@ def examine(
     if settings is not None:
         loaded = _tried(wrong, lambda: configuration.load(settings.config_directory))
         users = _tried(wrong, lambda: configuration.load_users(settings.users_file))
+        if settings.console is not None:
+            _tried(wrong, lambda: load_console(settings.config_directory))
+            _tried(wrong, lambda: load_operator_rules(settings.config_directory))
     for one in wrong:
         yield from files.wrong_configuration(one)
     if settings is None:

@@ -65,14 +65,16 @@ def configured(settings: Settings, loaded: Configuration, users: UserDirectory, 
 def webhooks(settings: Settings, loaded: Configuration) -> Iterator[Finding]:
     """Where Suppliers can have the processor send to."""
     rules = loaded.api.webhooks
-    if settings.api is None or not (rules.networks or any(one.startswith("http:") for one in rules.addresses)):
+    if settings.api is None:
         return
-    named = ", ".join([*map(str, rules.networks), *(one for one in rules.addresses if one.startswith("http:"))])
-    yield warning(
-        "webhooks",
-        f"Suppliers can have messages sent into networks that are not public, or without TLS: {named}",
-        'set networks = [] and addresses = ["https://"] in [webhooks] of api.toml, unless this is a trial',
-    )
+    of_api = "in [webhooks] of api.toml, unless this is a trial"
+    if rules.networks:
+        named = ", ".join(map(str, rules.networks))
+        says = f"Suppliers can have messages sent into networks that are not public: {named}"
+        yield warning("webhooks", says, f"set networks = [] {of_api}")
+    if plain := [one for one in rules.addresses if one.startswith("http:")]:
+        says = f"Suppliers can have messages sent without TLS: {', '.join(plain)}"
+        yield warning("webhooks", says, f'set addresses = ["https://"] {of_api}')
 
 
 def key_that_signs(settings: Settings, broker: str) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def database(settings: Settings, loaded: Configuration) -> Iterator[Finding]:
             if state.standing is Standing.MIXED:
                 yield warning(
                     "database",
-                    "processes of a version before may be at work, so that this one leaves them what they understand",
+                    "processes of a version before may be at work, and what they would not understand is not used yet",
                     "restart all with this version, then `sr-engine db upgrade --all-replaced`",
                 )
             clock = settings.clock

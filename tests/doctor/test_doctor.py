@@ -68,9 +68,10 @@ def found(directory: Path) -> set[tuple[str, str, str, str]]:
 
 def test_of_a_new_instance_there_is_nothing_to_say_but_that_it_is_a_trial(instance: Path) -> None:
     trial = CliRunner().invoke(commands, ["doctor", "--dir", str(instance), "--offline"])
-    (warned,) = [one for one in trial.stdout.splitlines() if one.startswith("WARNING")]
-    assert warned.startswith("WARNING webhooks: Suppliers can have messages sent into networks that are not public")
-    assert warned.endswith(": 127.0.0.0/8, ::1/128, http://127.0.0.1:")
+    assert [one for one in trial.stdout.splitlines() if one.startswith("WARNING")] == [
+        "WARNING webhooks: Suppliers can have messages sent into networks that are not public: 127.0.0.0/8, ::1/128",
+        "WARNING webhooks: Suppliers can have messages sent without TLS: http://127.0.0.1:",
+    ]
     edit(instance / "config" / "api.toml", 'networks = ["127.0.0.0/8", "::1/128"]', "networks = []")
     edit(instance / "config" / "api.toml", '"https://", "http://127.0.0.1:"', '"https://"')
     done = CliRunner().invoke(commands, ["doctor", "--dir", str(instance), "--offline"])
@@ -89,6 +90,14 @@ def _no_settings(directory: Path) -> None:
 def _wrong_values(directory: Path) -> None:
     edit(directory / "config" / "policy.toml", "requests_in_flight = 64", "requests_in_flight = 0")
     edit(directory / "users.toml", 'id = "supplier-a"', 'id = "Supplier A"')
+
+
+def _console_of_before(directory: Path) -> None:
+    edit(directory / "config" / "console.toml", "failures_anywhere", "# failures_anywhere")
+
+
+def _pages_of_before(directory: Path) -> None:
+    edit(directory / "config" / "operator.toml", "[attention]\n", "[attention]\nno_more = 1\n")
 
 
 def _no_key(directory: Path) -> None:
@@ -177,6 +186,19 @@ def _to_the_world(directory: Path) -> None:
                 "policy.toml: overload.requests_in_flight: must be a whole number of at least 1, not 0",
                 "put it right in that file",
             ),
+        ),
+        (
+            _console_of_before,
+            (
+                "error",
+                "configuration",
+                "console.toml: sign_in.failures_anywhere: is missing",
+                "put it right in that file",
+            ),
+        ),
+        (
+            _pages_of_before,
+            ("error", "configuration", "operator.toml: attention.no_more: is not a known key", "put it right"),
         ),
         (_no_key, ("error", "signing key", "HERE/pki/broker/key.pem", "where [signing] of sr-engine.toml says")),
         (
