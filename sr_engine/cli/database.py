@@ -70,11 +70,12 @@ def upgrade(directory: Path, all_replaced: bool, all_stopped: bool) -> None:
     """Apply the revisions that the database lacks, each in a transaction of its own.
 
     Processes of the version before go on serving meanwhile and afterwards; restart them with this version, one after
-    another. What they could not go on with waits until you say, by --all-replaced, that none of them is left. Of two
-    upgrades at once one waits. Take a backup before: there is no way back.
+    another. Revisions that they could not work beside are left out until you say, by --all-replaced, that none of them
+    is left. Of two upgrades at once one waits. Take a backup before: after --all-replaced there is no other way back.
 
     Where even the processes of the version before could not go on it is refused, and done with --all-stopped. Neither
-    is believed while a process holds a lease that should be gone. Gateways hold none: of those nobody but you knows.
+    is believed while a process that should be gone holds a lease (`sr-engine lease list`), as one that was killed does
+    for 20 seconds as shipped. Gateways hold none: of those nobody but you knows.
     """
     if all_replaced and all_stopped:
         raise click.UsageError("--all-replaced and --all-stopped exclude each other: either they serve or they do not")

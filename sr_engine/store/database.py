@@ -27,7 +27,7 @@ from sqlalchemy.util import LRUCache
 from sr_engine.store import sharing, trips
 from sr_engine.store.dialects import POSTGRESQL, SQLITE
 from sr_engine.store.prepared import Prepared
-from sr_engine.store.schema import SchemaState, Standing, known_revisions, state_of, tables_in
+from sr_engine.store.schema import LATER, SchemaState, Standing, known_revisions, state_of, tables_in
 from sr_engine.store.sets import members
 from sr_engine.store.tables import metadata, schema_support
 
@@ -480,7 +480,7 @@ def refuse(state: SchemaState, known: tuple[str, ...]) -> NoReturn:
         case Standing.PENDING:
             raise DatabaseError(
                 f"the schema of the database is of revision {state.revision}, and this version of sr-engine needs "
-                f"{known[-1]}: bring it forward with `sr-engine db upgrade`"
+                f"{max(set(known) - LATER)} at least: bring it forward with `sr-engine db upgrade`"
             )
         case _:
             raise DatabaseError(

@@ -200,11 +200,11 @@ def _check_that_processes_go_on(connection: Connection, folder: Path, up_to: str
             "first `sr-engine db upgrade`, then replace all processes, then --all-replaced; nothing was changed"
         )
     if gone.now is not None and gone.stopped and pending:
-        _refuse_if_any(leases.unexpired(connection, gone.now), "not all processes are stopped")
+        _refuse_if_any(leases.unexpired(connection, gone.now), "not all processes are stopped", "stop them")
     if gone.now is not None and gone.replaced and later:
         needed, running = max(one.module.works_from for one in later), leases.unexpired(connection, gone.now)
         of_before = {holder: until for holder, until in running.items() if (leases.knows(holder) or "") < needed}
-        _refuse_if_any(of_before, "not all processes of versions before are replaced")
+        _refuse_if_any(of_before, "not all processes of versions before are replaced", "restart them with this version")
     if not later or gone.stopped or gone.replaced:
         return up_to
     return at_once[-1].revision if at_once else state.revision
@@ -216,11 +216,11 @@ def _is_known_to_all(connection: Connection, script: Script, known: tuple[str, .
     return said is not None and said >= script.module.works_from and said in known
 
 
-def _refuse_if_any(holders: Mapping[str, datetime], why: str) -> None:
+def _refuse_if_any(holders: Mapping[str, datetime], why: str, to_do: str) -> None:
     if holders:
         who = ", ".join(f"{holder} (until {until:%Y-%m-%d %H:%M:%S}Z)" for holder, until in sorted(holders.items()))
         raise ProcessesInTheWay(
-            f"{why}, for leases are held by {who}: stop them, or wait until then if they were killed, and try again "
+            f"{why}, for leases are held by {who}: {to_do}, or wait until then if they were killed, and try again "
             "(`sr-engine lease list`); nothing was changed"
         )
 
