@@ -25,11 +25,12 @@ from sr_engine.store.database import check_tables, open_engine
 from sr_engine.store.migrating import ProcessesInTheWay
 from sr_engine.store.outbox import ALERT
 from sr_engine.store.reading import Reading
-from sr_engine.store.schema import Standing, known_revisions, state_of, works_from
+from sr_engine.store.schema import Standing, known_revisions, works_from
 from sr_engine.store.tables import alerted_hubs, attempts, kept_changes, outbox, releases, schedule_hubs, tidings
 from sr_engine.store.units_of_work import UnitOfWork
-from tests.databases import KINDS, empty_url, url_of_instance
+from tests.databases import empty_url, url_of_instance
 from tests.gateway.conftest import still
+from tests.migrations.conftest import standing
 from tests.told import TOLD
 from tests.world import FIRMWARE, NOW, WINDOW, A, B, TestHub, World, edit, make_world
 
@@ -38,11 +39,6 @@ OF_BEFORE, OF_THIS = "0f" * 16, leases.name_of_process(known_revisions()[-1], "0
 PORTION = 10
 HUBS = [TestHub(number, gas=B.name) for number in range(1, 8 * PORTION + 1)]
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 # --- the schema ---------------------------------------------------------------------------------------------------
@@ -56,11 +52,6 @@ def engine(tmp_path: Path, kind: str) -> Iterator[Engine]:
         migrating.create(connection, up_to="0005")
     yield engine
     engine.dispose()
-
-
-def standing(engine: Engine, known: Sequence[str] = known_revisions()) -> Standing:
-    with engine.connect() as connection:
-        return state_of(connection, tuple(known)).standing
 
 
 def hold(engine: Engine, holder: str) -> None:

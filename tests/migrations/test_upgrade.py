@@ -32,7 +32,8 @@ from sr_engine.store.database import DatabaseError, check_tables, create_tables,
 from sr_engine.store.migrating import ProcessesInTheWay
 from sr_engine.store.schema import REVISIONS, Standing, known_revisions, state_of
 from sr_engine.store.tables import counters
-from tests.databases import KINDS, empty_url, new_url
+from tests.databases import empty_url, new_url
+from tests.migrations.conftest import standing
 from tests.world import NOW, SECONDS
 
 NEWEST = known_revisions()[-1]
@@ -48,11 +49,6 @@ BREAKS_OFF = """
     op.add_column("counters", sa.Column("step", sa.Integer(), nullable=True))
     op.execute("INSERT INTO nowhere VALUES (1)")
 """
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -88,11 +84,6 @@ def add(folder: Path, revision: str, body: str, *, works_from: str = NEWEST) -> 
         f"def upgrade():\n{body}",
     ]
     (folder / f"r{revision}_of_a_test.py").write_text("\n".join(lines), encoding="utf-8")
-
-
-def standing(engine: Engine, known: tuple[str, ...] | None = None) -> Standing:
-    with engine.connect() as connection:
-        return state_of(connection, known or known_revisions()).standing
 
 
 # --- what is in it ------------------------------------------------------------------------------------------------
